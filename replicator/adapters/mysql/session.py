@@ -19,6 +19,7 @@ from asyncmy.constants import CLIENT
 from asyncmy.cursors import SSCursor
 from asyncmy.errors import MySQLError, NotSupportedError
 
+from replicator.adapters import refusals
 from replicator.adapters.mysql.errors import PACKET_HINT, TABLE_HINT, translated
 from replicator.adapters.mysql.sql import COLUMNS, Shape, places, spelled, ticked, whole_sql
 from replicator.errors import ConfigError, TransientError
@@ -434,7 +435,7 @@ async def discover(session: Session, database: Database) -> dict[Kind, Shape]:
         table = TABLES[kind]
         if kind not in shapes and table.always_there:
             missing = ticked(database.spelled(spelled(table)))
-            raise ConfigError(f"{database.name}: there is no table {missing}", hint=TABLE_HINT)
+            raise refusals.no_table(database.name, missing, TABLE_HINT)
     # a column that this user may not read is not in the catalogue: it would look like an older
     # release's table. From here on no session alters or empties a table until the end
     await session.fetch("look at all columns", whole_sql(shapes.values()))
@@ -457,14 +458,10 @@ def _shape(database: Database, table: Table, name: str, rows: Sequence[Values]) 
         )
     types = {row[1].lower(): row[2] for row in rows}
     if missing := sorted(table.required - types.keys()):
-        raise ConfigError(
-            f"{database.name}: {shown} has no {_columns(missing)}",
-            hint="every Druid release from 25 on has it: check that the table is Druid's own, and"
-            " GRANT SELECT ON the whole table: a column without any privilege looks the same",
+        raise refusals.no_columns(
+            database.name,
+            shown,
+            [f'"{name}"' for name in missing],
+            ", and GRANT SELECT ON the whole table: a column without any privilege looks the same",
         )
     return Shape(table=table, name=name, types=types)
-
-
-def _columns(names: Sequence[str]) -> str:
-    shown = ", ".join(f'"{name}"' for name in names)
-    return f"column{'s' if len(names) > 1 else ''} {shown}"

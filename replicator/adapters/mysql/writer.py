@@ -11,6 +11,7 @@ from itertools import chain
 from operator import attrgetter
 from typing import Final, Unpack
 
+from replicator.adapters import refusals
 from replicator.adapters.mysql import druid_tables
 from replicator.adapters.mysql.errors import CLASH, CLASH_HINT
 from replicator.adapters.mysql.fitness import obstacles
@@ -45,7 +46,7 @@ from replicator.adapters.mysql.sql import (
     spelled,
     standing_sql,
 )
-from replicator.errors import ConfigError, FencedError, NotFoundError, RefusedError
+from replicator.errors import ConfigError, RefusedError
 from replicator.model.batches import batches, by_kind, slices
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import CutNumber, Epoch, Offset
@@ -179,12 +180,9 @@ class MysqlMetadataWriter:
     ) -> None:
         database = self._database
         if release is None:
-            raise NotFoundError(f"{database.name}: there are no tables of a Druid")
+            raise refusals.no_druid(database.name)
         if database.table_prefix != druid_tables.PREFIX:
-            raise ConfigError(
-                f"{database.name}: only tables that begin with {druid_tables.PREFIX} can be made",
-                hint="start the target's Coordinator on the empty database once, it makes them",
-            )
+            raise refusals.other_prefix(database.name, druid_tables.PREFIX)
         for statement in druid_tables.statements(release, centralized=centralized):
             # no transaction holds them together here: the table of segments, by which all of them
             # are taken to be there, is made last
@@ -207,10 +205,7 @@ class MysqlMetadataWriter:
         query = f'SELECT "epoch" FROM {own} WHERE "source" = ? FOR UPDATE'  # noqa: S608 - quoted names
         found = await session.value("check the epoch", query, source.encode())
         if found != epoch:
-            raise FencedError(
-                f"{self._database.name}: epoch {epoch} of source {source!r} is not the newest"
-                f" ({found or 'no process has acquired it'})"
-            )
+            raise refusals.older_epoch(self._database.name, source, epoch, found)
 
     async def _held(self, session: Session, source: str) -> TargetState:
         own = quoted(self._own.checkpoints)
@@ -262,11 +257,7 @@ class MysqlTransaction:
             shape = (await self._discovered()).get(kind)
             if shape is None:
                 table = self._database.spelled(TABLES[kind].name)
-                raise ConfigError(
-                    f"{self._database.name}: there is no table {table}"
-                    f" for {key_of(batch[0]).key!r}",
-                    hint="turn the feature on in the target's Druid, or exclude the rows",
-                )
+                raise refusals.no_table_for(self._database.name, table, key_of(batch[0]).key)
             self._check_extras(shape, batch)
             if shape.table.newest_by:
                 await self._append(shape, batch)
@@ -455,11 +446,12 @@ class MysqlTransaction:
         known = set(shape.extras)
         for row in rows:
             for name in sorted(row.extras.keys() - known):
-                raise ConfigError(
-                    f"{self._database.name}: {shape.relation} has no column {quoted(name)},"
-                    f" which {key_of(row).key!r} has a value for",
-                    hint="bring the target's Druid to the source's release, or"
-                    f" ALTER TABLE {shape.name} ADD COLUMN `{name}` <type>",
+                raise refusals.no_column_for(
+                    self._database.name,
+                    shape.relation,
+                    quoted(name),
+                    key_of(row).key,
+                    f"ALTER TABLE {shape.name} ADD COLUMN `{name}` <type>",
                 )
 
 

@@ -26,6 +26,7 @@ from urllib.parse import parse_qs
 
 import asyncpg
 
+from replicator.adapters import refusals
 from replicator.adapters.boundary import translate
 from replicator.adapters.postgresql.errors import ERRORS, SHARED, SHARED_HINT, TABLE_HINT
 from replicator.adapters.postgresql.sql import COLUMNS, Shape, literal, quoted, relation
@@ -320,26 +321,19 @@ async def discover(session: PostgresqlSession, database: Database) -> dict[Kind,
     }
 
 
-def _check(database: Database, kind: Kind, types: Mapping[str, str], denied: list[str]) -> None:
+def _check(database: Database, kind: Kind, types: Mapping[str, str], unread: list[str]) -> None:
     name = database.relation(TABLES[kind].name)
-    if denied:
+    if denied := list(map(quoted, unread)):
         raise ConfigError(
-            f"{database.name}: the role may not read {_columns(denied)} of {name}",
+            f"{database.name}: the role may not read {refusals.columns_text(denied)} of {name}",
             hint=f"GRANT USAGE ON SCHEMA {quoted(database.schema)} TO <role>;"
             f" GRANT SELECT ON {name} TO <role>",
         )
     if not types and TABLES[kind].always_there:
-        raise ConfigError(f"{database.name}: there is no table {name}", hint=TABLE_HINT)
+        raise refusals.no_table(database.name, name, TABLE_HINT)
     missing = sorted(TABLES[kind].required - types.keys()) if types else []
     if missing:
-        raise ConfigError(
-            f"{database.name}: {name} has no {_columns(missing)}",
-            hint="every Druid release from 25 on has it: check that the table is Druid's own",
-        )
-
-
-def _columns(names: Sequence[str]) -> str:
-    return f"column{'s' if len(names) > 1 else ''} {', '.join(map(quoted, names))}"
+        raise refusals.no_columns(database.name, name, list(map(quoted, missing)))
 
 
 def _ms(duration_s: float) -> str:

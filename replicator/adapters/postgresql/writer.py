@@ -13,6 +13,7 @@ from typing import Any, Final, Unpack
 
 import asyncpg
 
+from replicator.adapters import refusals
 from replicator.adapters.postgresql import druid_tables
 from replicator.adapters.postgresql.fitness import obstacles, put_forward
 from replicator.adapters.postgresql.reader import CHUNK_ROWS, reading
@@ -40,13 +41,7 @@ from replicator.adapters.postgresql.sql import (
     renamed_table_sql,
     upsert_sql,
 )
-from replicator.errors import (
-    ConfigError,
-    FencedError,
-    NotFoundError,
-    RefusedError,
-    TransientError,
-)
+from replicator.errors import RefusedError, TransientError
 from replicator.model.batches import batches, by_kind, slices
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import CutNumber, Epoch, Offset
@@ -177,12 +172,9 @@ class PostgresqlMetadataWriter:
     ) -> None:
         database = self._database
         if release is None:
-            raise NotFoundError(f"{database.name}: there are no tables of a Druid")
+            raise refusals.no_druid(database.name)
         if database.table_prefix.lower() != druid_tables.PREFIX:
-            raise ConfigError(
-                f"{database.name}: only tables that begin with {druid_tables.PREFIX} can be made",
-                hint="start the target's Coordinator on the empty database once, it makes them",
-            )
+            raise refusals.other_prefix(database.name, druid_tables.PREFIX)
         statements = druid_tables.statements(release, centralized=centralized)
         schema = quoted(database.schema)
         await session.execute(
@@ -210,10 +202,7 @@ class PostgresqlMetadataWriter:
         query = f"SELECT epoch FROM {self._checkpoints} WHERE source = $1 FOR UPDATE"  # noqa: S608 - quoted names
         found = await session.value("check the epoch", query, source)
         if found != epoch:
-            raise FencedError(
-                f"{self._database.name}: epoch {epoch} of source {source!r} is not the newest"
-                f" ({found or 'no process has acquired it'})"
-            )
+            raise refusals.older_epoch(self._database.name, source, epoch, found)
 
     async def _read_own(self, table: str, query: str, *args: str) -> list[asyncpg.Record]:
         async with connect(self._database) as session:
@@ -256,11 +245,8 @@ class PostgresqlTransaction:
         shape = (await self._discovered()).get(kind)
         if shape is None:
             table = self._database.relation(TABLES[kind].name)
-            raise ConfigError(
-                f"{self._database.name}: there is no table {table}"
-                f" for {key_of(statements[0][0]).key!r}",
-                hint="turn the feature on in the target's Druid, or exclude the rows",
-            )
+            key = key_of(statements[0][0]).key
+            raise refusals.no_table_for(self._database.name, table, key)
         self._check_extras(shape, chain.from_iterable(statements))
         await self._put_forward(kind, shape)
         known, extras = shape.written_known, shape.extras
@@ -342,11 +328,12 @@ class PostgresqlTransaction:
         known = set(shape.extras)
         for row in rows:
             for name in sorted(row.extras.keys() - known):
-                raise ConfigError(
-                    f"{self._database.name}: {shape.relation} has no column {quoted(name)},"
-                    f" which {key_of(row).key!r} has a value for",
-                    hint="bring the target's Druid to the source's release, or"
-                    f" ALTER TABLE {shape.relation} ADD COLUMN {quoted(name)} <type>",
+                raise refusals.no_column_for(
+                    self._database.name,
+                    shape.relation,
+                    quoted(name),
+                    key_of(row).key,
+                    f"ALTER TABLE {shape.relation} ADD COLUMN {quoted(name)} <type>",
                 )
 
 

@@ -418,7 +418,7 @@ class Pipeline:
 
     def _copier(self, bytes_from: BytesFrom, *, into: Target | None = None) -> Copier:
         return Copier(
-            self._writing(into or self.target),
+            self._in_batches(into or self.target),
             bytes_from=bytes_from,
             mapping=self._mapping,
             retry=self.retry(),
@@ -427,9 +427,9 @@ class Pipeline:
 
     def executor(self) -> Executor:
         """Return the service that writes the target's rows."""
-        return Executor(self._writing(self.target), mapping=self._mapping, rates=self._rates)
+        return Executor(self._in_batches(self.target), mapping=self._mapping, rates=self._rates)
 
-    def _writing(self, target: Target) -> Target:
+    def _in_batches(self, target: Target) -> Target:
         """Return the target with a history that reads as many rows at once as may be in memory."""
         rows_max = self._settings.rows_per_batch_max
         tools = replace(self._tools, records_per_read_max=rows_max)

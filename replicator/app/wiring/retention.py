@@ -57,7 +57,6 @@ class Retention:
             self._store,
             planner=self.planner(),
             retained=self._retained,
-            references=self._references,
             remover=self._remover,
             archivist=self._pipeline.archivist(),
             retry=self._pipeline.retry(),

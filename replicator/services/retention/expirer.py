@@ -35,14 +35,14 @@ from replicator.model.store.intent import (
     until_json,
 )
 from replicator.ports import Area, Clock, SegmentRemover
+from replicator.services.retention.look import ExpiredFiles
 from replicator.services.retention.planner import (
-    ExpiredFiles,
     ExpiryLimits,
     ExpiryPlan,
     ExpiryPlanner,
+    StillExpired,
 )
-from replicator.services.retention.references import References, chained
-from replicator.services.retention.retained import Look, Retained
+from replicator.services.retention.retained import Retained
 from replicator.services.running.retry import Retry
 from replicator.services.store.archivist import Archivist
 from replicator.services.store.intents import Intents
@@ -108,8 +108,7 @@ class Expirer:
         target: Target whose bytes and history expire; its clock limits the lease.
         store: The target's files.
         planner: Planner that made the plan.
-        retained: Reads again what must stay.
-        references: Reads which locations the expired records reference.
+        retained: Reads the target's checkpoint as one that may expire.
         remover: Deletes objects in the target's storage.
         archivist: Writes a base of the cut that the target is at.
         retry: Number of attempts for one removal, and of removals at once.
@@ -122,7 +121,6 @@ class Expirer:
         *,
         planner: ExpiryPlanner,
         retained: Retained,
-        references: References,
         remover: SegmentRemover,
         archivist: Archivist,
         retry: Retry,
@@ -132,7 +130,7 @@ class Expirer:
             store.area, clock=target.clock, clock_skew_max=planner.limits.clock_skew_max
         )
         self._points = StorePoints(store, clock=target.clock)
-        self._references, self._remover, self._archivist = references, remover, archivist
+        self._remover, self._archivist = remover, archivist
         self._store, self._area = store, store.area
         self._history, self._clock, self._observer = target.history, target.clock, target.observer
         self._retry = retry
@@ -161,20 +159,19 @@ class Expirer:
         await self._keep_checkpoint(plan)
         intent = await self._announce(plan, unreferenced)
         lease = _Lease(self._area, self._clock, self._limits, intent)
-        look = await self._spare(plan, intent)
-        left = less(unreferenced, plan.spared.wanted.hashes())
+        still = await self._look_again(plan, intent)
+        left = less(unreferenced, still.retained)
         expired = Expired(number=intent.number, spared=len(unreferenced) - len(left))
-        expired_files = self._planner.expired_files(look, plan.horizon)
         # 3. Bytes before files: only the expired files name the locations to delete, so an
         #    interrupted expiry must still find them. Locked objects keep the files for that reason.
-        await self._remove_expired(look, expired_files, left, lease, expired)
+        await self._remove_expired(still, left, lease, expired)
         if len(stray) and plan.storage is not None:
             strays = [one.location for one in plan.storage.orphans]
             expired.orphans = await self._remove(
                 RemainingLocations(left).take(strays), lease, expired
             )
         if not expired.locked:
-            await self._remove_files(plan, expired_files, lease, expired)
+            await self._remove_files(plan, still.files, lease, expired)
         await self._finish(intent, carried_out=True)
         await self._tidy(plan.log_id, intent.number)
         return expired
@@ -223,35 +220,24 @@ class Expirer:
             hint="run it again when that time is over",
         )
 
-    async def _spare(self, plan: ExpiryPlan, intent: Intent) -> Look:
-        """Read again what must stay, now that the intent can be seen."""
+    async def _look_again(self, plan: ExpiryPlan, intent: Intent) -> StillExpired:
+        """Look again; whatever speaks against the plan by now withdraws the intent."""
         try:
-            look = await self._retained.look(plan.log_id)
-            reading = min(await self._planner.restores(look), default=None)
-            if reading is not None and reading < plan.horizon:
-                raise RefusedError(
-                    f"a restore of offset {reading} started, which would expire; nothing was"
-                    " deleted",
-                    hint="run it again when the restore is over",
-                )
-            await self._retained.spare(look, plan.horizon, plan.spared)
+            return await self._planner.look_again(plan)
         except ReplicatorError:
             with suppress(TransientError):  # without this file the intent ends with its lease
                 await self._finish(intent, carried_out=False)
             raise
-        return look
 
     async def _remove_expired(
         self,
-        look: Look,
-        expired_files: ExpiredFiles,
+        still: StillExpired,
         left: LocationHashes,
         lease: _Lease,
         expired: Expired,
     ) -> None:
         pending = RemainingLocations(left)
-        parts = self._planner.expired_records(self._planner.archive(look), expired_files)
-        async with self._references.named(chained(parts)) as batches:
+        async with still.locations as batches:
             async for named in batches:
                 expired.locations += await self._remove(pending.take(named), lease, expired)
                 self._observer(

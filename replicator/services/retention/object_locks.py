@@ -11,9 +11,10 @@ from replicator.model.load_spec import Location
 from replicator.model.log.locations import RemainingLocations
 from replicator.model.observation import Progress
 from replicator.ports import SegmentRemover
+from replicator.services.retention.look import Look
 from replicator.services.retention.planner import ExpiryPlan, ExpiryPlanner
-from replicator.services.retention.references import References, chained
-from replicator.services.retention.retained import Look, Retained, Spared
+from replicator.services.retention.references import References
+from replicator.services.retention.retained import Retained, Spared
 from replicator.services.running.retry import Retry
 from replicator.services.target.target import Target
 
@@ -76,7 +77,7 @@ class ObjectLocker:
         await self._lock_files(plan, look, locked)
         pending = RemainingLocations(plan.spared.wanted.hashes())
         retained = await self._retained.records(look, plan.horizon, Spared())
-        async with self._references.named(chained(retained)) as batches:
+        async with self._references.named(*retained) as batches:
             async for named in batches:
                 await self._lock_locations(pending.take(named), locked)
                 self._observer(

@@ -1,26 +1,22 @@
 """Decides what a target's store no longer needs, without changing anything."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from replicator.errors import CorruptionError, NotFoundError, RefusedError
-from replicator.model.event import ClosedCut, Offset, Record
+from replicator.model.event import ClosedCut, Offset
+from replicator.model.load_spec import Location
 from replicator.model.log.locations import LocationHashes, less
 from replicator.model.observation import ArchiveDamaged
-from replicator.model.store.archive import Base, base_folder
+from replicator.model.store.archive import Base
 from replicator.model.store.holds import Hold
 from replicator.ports import SegmentRemover
+from replicator.services.retention.look import ExpiredFiles, Look
 from replicator.services.retention.orphans import StorageFindings, find_orphans
-from replicator.services.retention.references import (
-    ReferencedLocations,
-    References,
-    beginning_until,
-    chained,
-    ending_after,
-)
-from replicator.services.retention.retained import Look, Retained, Spared
+from replicator.services.retention.references import Records, ReferencedLocations, References
+from replicator.services.retention.retained import Retained, Spared
 from replicator.services.store.archived_log import ArchivedLog, Window
 from replicator.services.store.points import StorePoints
 from replicator.services.store.store import Store
@@ -37,21 +33,6 @@ class ExpiryLimits:
     clock_skew_max: timedelta
     orphan_age_min: timedelta
     """Age below which an unreferenced object may belong to a cut that is not written yet."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExpiredFiles:
-    """Files that no point needs any more."""
-
-    history: tuple[str, ...]
-    """Files with no record after the horizon."""
-    begun: tuple[str, ...]
-    """Files with a record at or before the horizon."""
-    until: Offset
-    """The horizon: references of records up to here may be deleted."""
-    bases: tuple[Offset, ...]
-    base_files: tuple[str, ...]
-    """Files of the expired bases, and of bases that were never finished."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +60,17 @@ class ExpiryPlan:
         return not (
             len(self.unreferenced) or self.expired_files.history or self.expired_files.base_files
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StillExpired:
+    """What of a plan still expires by a look that began when its intent could be seen."""
+
+    retained: LocationHashes
+    """Locations that stay, those that came since the plan was made among them."""
+    files: ExpiredFiles
+    locations: AbstractAsyncContextManager[AsyncIterator[list[Location]]]
+    """Yields within its block the locations that the expired records reference."""
 
 
 class ExpiryPlanner:
@@ -127,17 +119,16 @@ class ExpiryPlanner:
             TransientError: something is unreachable.
         """
         look = await self._retained.look()
-        log_id = look.log_id
-        archive, spared = self.archive(look), Spared(with_rows=orphans)
-        before = await self._points.horizon(log_id)
-        windows = await self._windows(archive, before)
+        spared = Spared(with_rows=orphans)
+        before = await self._points.horizon(look.log_id)
+        windows = await self._windows(look.archive, before)
         horizon = await self._horizon(look, windows, retention, before, spared)
         await self._retained.spare(look, horizon, spared)
-        expired_files = self.expired_files(look, horizon)
+        expired_files = look.expired_files(horizon)
         retained = spared.wanted.hashes()
-        unreferenced = less(await self._asked_for(archive, expired_files), retained)
+        unreferenced = less(await self._asked_for(look, expired_files), retained)
         return ExpiryPlan(
-            log_id=log_id,
+            log_id=look.log_id,
             horizon=horizon,
             before=before,
             oldest_before=await self._oldest(look, before),
@@ -149,38 +140,32 @@ class ExpiryPlanner:
             storage=await self._look(look, retained, unreferenced) if storage else None,
         )
 
-    def archive(self, look: Look) -> ArchivedLog:
-        """Return the history as it was listed by a look."""
-        archive = ArchivedLog(self._store, look.log_id)
-        archive.take(look.listing)
-        return archive
+    async def look_again(self, plan: ExpiryPlan) -> StillExpired:
+        """Read again what must stay, now that the intent of the plan can be seen.
 
-    def expired_files(self, look: Look, horizon: Offset) -> ExpiredFiles:
-        """Return the files that contain only what is before the horizon and not held."""
-        log_id, retained = look.log_id, look.held_offsets
-        if look.checkpoint_offset is not None:
-            retained.add(look.checkpoint_offset)
-        folders = tuple(base_folder(log_id, offset) for offset in retained)
-        end = base_folder(log_id, horizon)
-        begun = beginning_until(look.listing.history_of(log_id), horizon) if horizon else []
-        behind = set(ending_after(begun, horizon))
-        offsets = look.listing.offsets(log_id)
-        names = look.listing.bases_of(log_id)
-        return ExpiredFiles(
-            history=tuple(name for name in begun if name not in behind),
-            begun=tuple(begun),
-            until=horizon,
-            bases=tuple(
-                offset for offset in offsets if offset < horizon and offset not in retained
-            ),
-            base_files=tuple(n for n in names if n < end and not n.startswith(folders)),
+        Raises:
+            RefusedError: a restore has started that needs what would expire; or as for `plan`.
+            CorruptionError, TransientError: as for `plan`.
+        """
+        look = await self._retained.look(plan.log_id)
+        reading = min(await self._restores(look), default=None)
+        if reading is not None and reading < plan.horizon:
+            raise RefusedError(
+                f"a restore of offset {reading} started, which would expire; nothing was deleted",
+                hint="run it again when the restore is over",
+            )
+        await self._retained.spare(look, plan.horizon, plan.spared)
+        files = look.expired_files(plan.horizon)
+        return StillExpired(
+            retained=plan.spared.wanted.hashes(),
+            files=files,
+            locations=self._references.named(*self._expired_records(look, files)),
         )
 
-    def expired_records(
-        self, archive: ArchivedLog, expired_files: ExpiredFiles
-    ) -> list[AsyncIterator[Sequence[Record]]]:
-        """Yield the records that no point needs any more; altered files are skipped."""
-        parts = [self._references.base_if_whole(archive, offset) for offset in expired_files.bases]
+    def _expired_records(self, look: Look, expired_files: ExpiredFiles) -> list[Records]:
+        """Return the records that no point needs any more; altered files are skipped."""
+        bases = expired_files.bases
+        parts = [self._references.base_if_whole(look.archive, offset) for offset in bases]
         if expired_files.begun:
             parts.append(
                 self._references.history(
@@ -189,7 +174,7 @@ class ExpiryPlanner:
             )
         return parts
 
-    async def restores(self, look: Look) -> list[Offset]:
+    async def _restores(self, look: Look) -> list[Offset]:
         """Return the cuts that running restores read and no hold keeps.
 
         Raises:
@@ -205,7 +190,7 @@ class ExpiryPlanner:
         ]
         if found:
             bar = await self._points.horizon(look.log_id)
-            windows = await self._windows(self.archive(look), bar)
+            windows = await self._windows(look.archive, bar)
             for offset in found:
                 if not any(window.base.offset <= offset < window.end for window in windows):
                     raise RefusedError(
@@ -234,16 +219,16 @@ class ExpiryPlanner:
         spared: Spared,
     ) -> Offset:
         """Return the newest base that the window can start with; its references are read."""
-        archive = self.archive(look)
+        archive = look.archive
         newest = await archive.last_cut(windows[-1])
         # A paused source, or a clock that is ahead, must not use up the window.
         now = min(self._clock.now(), newest.closed.source_time)
-        restores = await self.restores(look)
+        restores = await self._restores(look)
         found = await self._candidates(look, now - retention, min(restores, default=None))
         for base in reversed([base for base in found if base.offset > before]):
-            wanted, batches = ReferencedLocations(), self._references.base(archive, base)
+            wanted, records = ReferencedLocations(), self._references.base(archive, base)
             try:
-                await self._references.gather(batches, wanted, what="read what is kept")
+                await self._references.gather(records, into=wanted, what="read what is kept")
             except CorruptionError as exc:
                 self._observer(ArchiveDamaged(reason=str(exc)))
             else:
@@ -254,10 +239,10 @@ class ExpiryPlanner:
 
     async def _candidates(self, look: Look, until: datetime, limit: Offset | None) -> list[Base]:
         """Return the bases from which everything after a time can be restored, oldest first."""
-        archive, found = self.archive(look), list[Base]()
+        found = list[Base]()
         for offset in look.listing.offsets(look.log_id):
             try:
-                base = await archive.base(offset)
+                base = await look.archive.base(offset)
             except CorruptionError as exc:
                 self._observer(ArchiveDamaged(reason=str(exc)))
                 continue
@@ -266,10 +251,10 @@ class ExpiryPlanner:
             found.append(base)
         return found
 
-    async def _asked_for(self, archive: ArchivedLog, expired_files: ExpiredFiles) -> LocationHashes:
+    async def _asked_for(self, look: Look, expired_files: ExpiredFiles) -> LocationHashes:
         wanted = ReferencedLocations()
-        parts = self.expired_records(archive, expired_files)
-        await self._references.gather(chained(parts), wanted, what="read what goes")
+        parts = self._expired_records(look, expired_files)
+        await self._references.gather(*parts, into=wanted, what="read what goes")
         return wanted.hashes()
 
     async def _look(
@@ -298,9 +283,8 @@ class ExpiryPlanner:
         return min(self._clock.now(), reached) - self.limits.orphan_age_min
 
     async def _oldest(self, look: Look, horizon: Offset) -> ClosedCut:
-        archive = self.archive(look)
         for offset in look.listing.offsets(look.log_id):
             if offset >= horizon:
                 with suppress(CorruptionError):  # reported before
-                    return (await archive.base(offset)).cut
+                    return (await look.archive.base(offset)).cut
         raise NotFoundError(f"the store of target {self._target.name!r} has no base at {horizon}")

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from replicator.errors import CorruptionError
 from replicator.model.event import Offset, Record
@@ -15,7 +16,8 @@ from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.files import Files, spanned
 from replicator.services.store.store import Store
 
-_Batches = AsyncIterator[Sequence[Record]]
+Records: TypeAlias = AsyncIterator[Sequence[Record]]
+"""Records in batches."""
 
 
 @dataclass(slots=True)
@@ -54,24 +56,22 @@ class References:
         self._store, self._locator, self._workers = store, locator, workers
         self._records_max, self._observer = records_max, observer
 
-    async def gather(self, batches: _Batches, into: ReferencedLocations, *, what: str) -> None:
+    async def gather(self, *parts: Records, into: ReferencedLocations, what: str) -> None:
         """Add the locations that some records reference."""
         done = 0
-        async with self._workers.each(self._locator.located_hashes, batches) as results:
+        async with self._workers.each(self._locator.located_hashes, _chained(parts)) as results:
             async for placed in results:
                 self._add(placed, into)
                 done += 1
                 self._observer(Progress(what=what, done=done, total=None, unit="batches"))
 
-    def named(
-        self, batches: _Batches
-    ) -> AbstractAsyncContextManager[AsyncIterator[list[Location]]]:
+    def named(self, *parts: Records) -> AbstractAsyncContextManager[AsyncIterator[list[Location]]]:
         """Yield the locations of some records by their names, within the block."""
-        return self._workers.each(self._locator.named, batches)
+        return self._workers.each(self._locator.named, _chained(parts))
 
     async def history(
         self, names: Sequence[str], *, after: Offset, until: Offset | None, tolerant: bool
-    ) -> _Batches:
+    ) -> Records:
         """Yield the records of some files with offsets after one offset and up to another.
 
         Raises:
@@ -89,7 +89,7 @@ class References:
             for start in range(0, len(found), self._records_max):
                 yield found[start : start + self._records_max]
 
-    async def base(self, archive: ArchivedLog, base: Base) -> _Batches:
+    async def base(self, archive: ArchivedLog, base: Base) -> Records:
         """Yield the records of a base.
 
         Raises:
@@ -104,7 +104,7 @@ class References:
                 f"the base at offset {base.offset} has {count} rows, its manifest says {base.rows}"
             )
 
-    async def base_if_whole(self, archive: ArchivedLog, offset: Offset) -> _Batches:
+    async def base_if_whole(self, archive: ArchivedLog, offset: Offset) -> Records:
         """Yield the records of a base as far as they can be read."""
         try:
             async for records in self.base(archive, await archive.base(offset)):
@@ -126,8 +126,7 @@ class References:
         into.unlocated.update(placed.unlocated)
 
 
-async def chained(parts: Sequence[_Batches]) -> _Batches:
-    """Yield the batches of several readings, one reading after the other."""
+async def _chained(parts: Sequence[Records]) -> Records:
     for part in parts:
         async for batch in part:
             yield batch

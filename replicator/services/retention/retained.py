@@ -6,7 +6,6 @@ misses was written after the intent. Its writer has therefore seen the intent, o
 relying on what was written (`services/store/expiry_guard.py`, `Holds.create`).
 """
 
-from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,18 +19,18 @@ from replicator.errors import (
     TransientError,
 )
 from replicator.model.checkpoint import MALFORMED_ROW, Checkpoint
-from replicator.model.event import Offset, Record
+from replicator.model.event import Offset
 from replicator.model.load_spec import Layout
 from replicator.model.log.locations import location_hash
 from replicator.model.log.row_mapping import located
 from replicator.model.row import Kind, Segment
 from replicator.model.store.archive import Base
-from replicator.model.store.holds import Hold
 from replicator.ports import Chunk, Snapshot
+from replicator.services.retention.look import Look
 from replicator.services.retention.references import (
+    Records,
     ReferencedLocations,
     References,
-    chained,
     ending_after,
 )
 from replicator.services.store.archived_log import ArchivedLog, archived_gaps
@@ -53,35 +52,6 @@ class Spared:
     """Log id and offset of each base that was read."""
     with_rows: bool = False
     """Whether the target's rows are always read, and not only if they may be of no retained cut."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """One look at a target and its store: first the checkpoint, then the holds, then the files.
-
-    The order matters: a hold's base is written before the hold, and history before the checkpoint.
-    So the files of each hold and checkpoint in the look are in its listing, unless they are
-    deleted.
-    """
-
-    log_id: str
-    """Id of the log that the target follows."""
-    checkpoint: Checkpoint | None
-    holds: tuple[Hold, ...]
-    """Holds in force on cuts of this log."""
-    listing: Listing
-
-    @property
-    def held_offsets(self) -> set[Offset]:
-        """Offsets of the held cuts."""
-        return {hold.point.offset for hold in self.holds}
-
-    @property
-    def checkpoint_offset(self) -> Offset | None:
-        """Offset of the cut that the whole target is at; its base stays for `verify`."""
-        if self.checkpoint is None or self.checkpoint.datasource:
-            return None
-        return self.checkpoint.offset
 
 
 class Retained:
@@ -122,11 +92,16 @@ class Retained:
         listing = await self._store.listing()
         log_id = log_id or self._only_log(listing)
         return Look(
-            log_id=log_id,
             checkpoint=checkpoint,
             holds=tuple(hold for hold in holds if hold.point.log_id == log_id),
             listing=listing,
+            archive=self._archive(log_id, listing),
         )
+
+    def _archive(self, log_id: str, listing: Listing) -> ArchivedLog:
+        archive = ArchivedLog(self._store, log_id)
+        archive.take(listing)
+        return archive
 
     def _only_log(self, listing: Listing) -> str:
         if len(logs := listing.logs()) != 1:
@@ -143,15 +118,13 @@ class Retained:
             RefusedError, CorruptionError: as for `ExpiryPlanner.plan`.
         """
         parts = await self.records(look, horizon, spared)
-        await self._references.gather(chained(parts), spared.wanted, what="read what is kept")
+        await self._references.gather(*parts, into=spared.wanted, what="read what is kept")
         is_read = spared.with_rows and look.checkpoint is not None
         if is_read or await self._is_elsewhere(look, horizon):
             await self._spare_rows(spared.wanted)
         await self._require_placed(look, spared.wanted)
 
-    async def records(
-        self, look: Look, horizon: Offset, spared: Spared
-    ) -> list[AsyncIterator[Sequence[Record]]]:
+    async def records(self, look: Look, horizon: Offset, spared: Spared) -> list[Records]:
         """Return the records of all logs that must stay and were not read before.
 
         Raises:
@@ -185,23 +158,20 @@ class Retained:
             return False
         if await self._target.renamed():
             return True  # renamed rows are in no cut
-        archive = ArchivedLog(self._store, look.log_id)
-        archive.take(look.listing)
-        end = archive.listed_end or Offset(0)
+        end = look.archive.listed_end or Offset(0)
         return checkpoint.paused or not horizon <= checkpoint.offset < end
 
     async def _sources(
         self, log_id: str, listing: Listing, horizon: Offset, extra: set[Offset], spared: Spared
-    ) -> list[AsyncIterator[Sequence[Record]]]:
+    ) -> list[Records]:
         """Return the records of a log that are retained and were not read before."""
         # A base repeats rows that history before it published. Behind the horizon that history is
         # read anyway, as long as no file is missing: `covered` is the end of that unbroken history.
         # Only the base that starts a new window has rows that no retained file contains (their
         # events are before the horizon or in the hole); without it the bytes of such rows would be
         # deleted.
-        archive, covered = ArchivedLog(self._store, log_id), horizon
-        archive.take(listing)
-        parts: list[AsyncIterator[Sequence[Record]]] = []
+        archive, covered = self._archive(log_id, listing), horizon
+        parts: list[Records] = []
         for offset in listing.offsets(log_id):
             begins = offset >= horizon and offset >= covered
             if (begins or offset in extra) and (log_id, offset) not in spared.bases:

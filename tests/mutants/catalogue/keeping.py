@@ -110,9 +110,9 @@ KEEPING: Final[Sequence[Mutant]] = (
     # -------------------------------------------------------------------------------------- expiry
     Mutant(
         name="expiry-ignores-holds",
-        function="ExpiryPlanner.expired_files",
-        old="log_id, retained = look.log_id, look.held_offsets",
-        new="log_id, retained = look.log_id, set()",
+        function="Look.expired_files",
+        old="retained = self.held_offsets",
+        new="retained = set()",
         loses="The base of a cut that somebody holds is deleted.",
         ring="unit",
         tests="test_expiry.py",
@@ -173,7 +173,7 @@ KEEPING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="expiry-ignores-running-restores",
-        function="ExpiryPlanner.restores",
+        function="ExpiryPlanner._restores",
         old="lease.valid_until > limit",
         new="lease.valid_until < limit",
         loses="The cut that a restore is reading is deleted under it.",
@@ -201,7 +201,7 @@ KEEPING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="expiry-does-not-look-again",
-        function="Expirer._spare",
+        function="ExpiryPlanner.look_again",
         old="await self._retained.spare(look, plan.horizon, plan.spared)",
         new="",
         loses="A place that a cut asked for again after the plan was made is deleted.",

@@ -1,0 +1,72 @@
+"""What is refused of a metadata store, in the same words whichever database keeps its tables.
+
+Names of tables and columns come as the database wants them typed.
+"""
+
+from collections.abc import Sequence
+
+from replicator.errors import ConfigError, FencedError, NotFoundError
+from replicator.model.event import Epoch
+
+
+def no_druid(database: str) -> NotFoundError:
+    """Return the error of a database that no Druid has made its tables in."""
+    return NotFoundError(f"{database}: there are no tables of a Druid")
+
+
+def other_prefix(database: str, prefix: str) -> ConfigError:
+    """Return the error of Druid's tables that are to be made under a prefix of their own."""
+    return ConfigError(
+        f"{database}: only tables that begin with {prefix} can be made",
+        hint="start the target's Coordinator on the empty database once, it makes them",
+    )
+
+
+def older_epoch(database: str, source: str, epoch: Epoch, newest: object) -> FencedError:
+    """Return the error of a writer that is not the newest; `newest` may be None or 0: nobody."""
+    return FencedError(
+        f"{database}: epoch {epoch} of source {source!r} is not the newest"
+        f" ({newest or 'no process has acquired it'})"
+    )
+
+
+def no_table(database: str, table: str, hint: str) -> ConfigError:
+    """Return the error of a table that every Druid has; `hint` says where the database looks."""
+    return ConfigError(f"{database}: there is no table {table}", hint=hint)
+
+
+def no_table_for(database: str, table: str, key: str) -> ConfigError:
+    """Return the error of a row whose table only some releases or features of Druid have."""
+    return ConfigError(
+        f"{database}: there is no table {table} for {key!r}",
+        hint="turn the feature on in the target's Druid, or exclude the rows",
+    )
+
+
+def no_columns(database: str, table: str, columns: Sequence[str], also: str = "") -> ConfigError:
+    """Return the error of a table that lacks columns; `also` is one more thing to check."""
+    return ConfigError(
+        f"{database}: {table} has no {columns_text(columns)}",
+        hint="every Druid release from 25 on has it: check that the table is Druid's own" + also,
+    )
+
+
+def no_column_for(database: str, table: str, column: str, key: str, remedy: str) -> ConfigError:
+    """Return the error of a row with a value that the table has no column for.
+
+    Args:
+        database: Its name in messages.
+        table: The table.
+        column: The column that is not there.
+        key: The row's.
+        remedy: The statement that adds the column, in this database's words.
+    """
+    return ConfigError(
+        f"{database}: {table} has no column {column}, which {key!r} has a value for",
+        hint=f"bring the target's Druid to the source's release, or {remedy}",
+    )
+
+
+def columns_text(columns: Sequence[str]) -> str:
+    """Return `column "a"`, or `columns "a", "b"`."""
+    return f"column{'s' if len(columns) > 1 else ''} {', '.join(columns)}"
