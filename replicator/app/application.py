@@ -252,7 +252,9 @@ class Application:
 
         return await RateBook(self.target(name).area(), self.monitoring.observer()).rates()
 
-    async def store(self, name: str, *, log_id: str | None = None) -> OpenStore:
+    async def store(
+        self, name: str, *, log_id: str | None = None, without_witness: bool = False
+    ) -> OpenStore:
         """Open the history in a target's store; source and log are not read."""
         from replicator.app.wiring.stores import open_store
 
@@ -260,6 +262,7 @@ class Application:
         return await open_store(
             self.target(name),
             log_id,
+            without_witness=without_witness,
             workers=self.tools.workers,
             clock=self.clock,
             observer=observer,
@@ -556,6 +559,7 @@ class Application:
             area=target.area(),
             log=log,
             promises=promises(target.settings),
+            witness=target.witness,
         )
 
     def canary(self, names: Iterable[str]) -> Canary | None:

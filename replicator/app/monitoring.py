@@ -108,6 +108,7 @@ class Monitoring:
                     metadata=one.metadata,
                     area=one.area(),
                     promises=promises(one.settings),
+                    witness=one.witness,
                 )
                 for one in targets
             },

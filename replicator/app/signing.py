@@ -56,4 +56,5 @@ def witness(
     """
     if settings is None or (place := settings.witness or settings.witness_folder) is None:
         return None
-    return Witness(SignedArea(area(place), rule), target)
+    name = f"target {place!r}" if isinstance(place, str) else str(place)
+    return Witness(SignedArea(area(place), rule), target, f"the witness {name}")

@@ -10,6 +10,7 @@ from replicator.cli.command import Outcome
 from replicator.cli.terminal.commands_said import ANY_TARGET
 from replicator.cli.terminal.paragraphs import Paragraph, listing, paragraphs
 from replicator.model.operations.words import counted, moment, whole_time
+from replicator.model.store.testimony import Vouching
 from replicator.services.inspection.points_report import (
     HoldsReport,
     ListedCut,
@@ -69,6 +70,9 @@ def _show_target(console: Console, kept: TargetPoints) -> None:
         console.print(f"{kept.target} keeps another log, too: `{command}`", markup=False)
     for fault in kept.faults:
         console.print(f"DAMAGED {kept.target}: {fault}", markup=False, style="red")
+    if (said := kept.witness) is not None and said.detail not in kept.faults:
+        word = "witness" if said.verdict == Vouching.NEWEST else "NOT PROVED"
+        console.print(f"{word} {kept.target}: {said.detail}", markup=False)
     _show_named(console, kept)
     for gap in kept.gaps:
         until = f"to {gap.to_offset}" if gap.to_offset is not None else "still open"

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from replicator.model.operations.scheduled_run import RunRecord
+from replicator.model.store.testimony import WitnessMemory
 from replicator.services.monitoring.life import LifeSign, LifeSigns
 from replicator.services.monitoring.poller import Failure, Poller
 from replicator.services.monitoring.status import LogStatus, SourceStatus, TargetStatus
@@ -160,10 +161,24 @@ def target_json(found: TargetStatus) -> dict[str, Any]:
         "last_good_drill_at": drilled.last_good.ended_at if drilled.last_good else None,
         "drills_unknown": drilled.unknown,
         "drill_faults": list(drilled.faults),
+        "witness": _memory_json(found.memory),
         "last_verified_at": dict(sorted(found.proved.items())),
         "drill_promise_seconds": _seconds(promises.drill),
         "keeps_promise": found.keeps_promise,
         "broken_promises": list(found.broken),
+    }
+
+
+def _memory_json(memory: WitnessMemory | None) -> dict[str, Any] | None:
+    if memory is None:
+        return None
+    head = memory.head
+    return {
+        "witness": memory.witness,
+        "cut": None if head is None else head.cut,
+        "offset": None if head is None else head.offset,
+        "source_time": None if head is None else head.source_time,
+        "unknown": memory.unknown,
     }
 
 

@@ -6,10 +6,13 @@ must become what the source is, by rows and bytes, with no cut lost and none dou
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
+from typing import TypeAlias
 
 import pytest
 import yaml
@@ -20,12 +23,13 @@ from tests.integration.test_every_cut import TargetState
 from tests.rings import IS_LONG, times
 from tests.servers.disk import Disk
 from tests.servers.postgresql import Postgresql
-from tests.servers.process import Processes, Running, processes
+from tests.servers.process import Ended, Processes, Running, processes
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [pytest.mark.real, pytest.mark.timeout(7200)]
 
 ROUNDS = times(3, 200)
+JUMP_ROUNDS = 200
 HOUR_S, DAY_S = 3600, 86_400
 JUMPS_S = (HOUR_S, -HOUR_S, DAY_S, -DAY_S)
 LEASE_S = 2.0
@@ -35,6 +39,7 @@ FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 CATCH_UP_S = 300.0
 TAKE_OVER_S = 450.0
 """Whoever was stopped may hold a transaction, which its server ends after 300 s."""
+BadThing: TypeAlias = Callable[[], Coroutine[None, None, None]]
 APPLIED, PUBLISHED, WAITING = "cut applied", "cut published", "waiting"
 
 
@@ -197,7 +202,95 @@ class BadMachine:
         assert resumed.code == 0, resumed.err
         await self.starts()
 
-    def bad_things(self) -> list[Callable[[], Awaitable[None]]]:
+    # ------------------------------------------------------------------------ clocks that jump
+
+    async def clocks_jump(self, jump_s: int, meanwhile: BadThing) -> None:
+        """All clocks jump at some moment of what is done meanwhile, and back at another one."""
+
+        async def jumps() -> None:
+            await asyncio.sleep(self.rng.uniform(0, 1.5))
+            self.clock_file.write_text(f"{jump_s:+d}")
+            if self.rng.random() < 0.5:
+                await asyncio.sleep(self.rng.uniform(0.2, 1.5))
+                self.clock_file.write_text("+0")
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(jumps())
+            group.create_task(meanwhile())
+        await self.catches_up()  # by the clock that is wrong, half of the time
+        self.clock_file.write_text("+0")
+        await self.acts()
+
+    async def the_source_goes_on(self) -> None:
+        await self.acts(12)
+
+    async def run_is_started_again(self) -> None:
+        await self.acts(2)
+        ended = await self.run.terminate()
+        assert ended.code == 0, ended.err[-3000:]
+        await self.acts(2)
+        await self.starts()
+        await self.acts(4)
+
+    async def run_is_killed_and_started_again(self) -> None:
+        await self.acts(4)
+        await self.run.kill()
+        await self.starts()
+        await self.acts(4)
+
+    async def does(self, *args: str, codes: set[int]) -> Ended:
+        """Run a verb to its end; what does not end says where it stands."""
+        running = await self.world.starts(*args)
+        try:
+            ended = await running.ended(within_s=CATCH_UP_S)
+        except TimeoutError:
+            raise AssertionError(f"{args}: {running.err[-3000:]}") from None
+        finally:
+            running.signal(signal.SIGKILL)
+        assert ended.code in codes, ended.err + ended.out
+        return ended
+
+    async def others_take_over(self) -> None:
+        await self.acts(2)
+        for args in (("watch", "--once"), ("apply", "standby", "--once")):
+            await self.does(*args, codes={0})
+        await self.acts(2)
+        ended = await self.run.ended(within_s=CATCH_UP_S)
+        assert ended.code == 7, ended.err[-3000:]
+        await self.starts()
+
+    async def an_expiry_runs(self) -> None:
+        await self.acts(6)
+        expiry = ("expire", "standby", "--retention", "1ms", "--yes")
+        await self.does(*expiry, codes={0, 3, 7, 8})
+
+    async def a_restore_runs(self) -> None:
+        points = (await self.does("points", "--json", codes={0})).result["points"]
+        offset = str(self.rng.choice(points)["offset"])
+        restoring = ("restore", "standby", "--to-offset", offset, "--yes", "--accept-gaps")
+        await self.does(*restoring, codes={0, 3, 4, 7, 8, 11})
+        await self.acts(2)
+        await self.run.terminate()
+        await self.does("apply", "standby", "--once", "--resume", codes={0})
+        await self.starts()
+
+    async def a_proof_is_made(self) -> None:
+        await self.acts(2)
+        await self.does("verify", "standby", "--level", "checksum", "--json", codes={0})
+        await self.acts(2)
+
+    def beside_a_jump(self) -> list[BadThing]:
+        return [
+            self.the_source_goes_on,
+            self.an_expiry_runs,
+            self.run_is_started_again,
+            self.a_restore_runs,
+            self.run_is_killed_and_started_again,
+            self.a_proof_is_made,
+            self.others_take_over,
+        ]
+
+    def bad_things(self) -> list[BadThing]:
         return [
             self.the_clock_jumps,
             self.the_disk_of_the_log_is_full,
@@ -259,18 +352,39 @@ async def machine(
 
 
 async def test_nothing_is_lost_or_doubled_on_a_bad_machine(machine: BadMachine):
-    things = machine.bad_things()
+    things = [(thing.__name__, thing) for thing in machine.bad_things()]
+    await survives(machine, things, rounds=ROUNDS)
+
+
+@pytest.mark.long
+async def test_nothing_is_lost_or_doubled_when_clocks_jump(machine: BadMachine):
+    """Each jump beside each thing that has a lease, a wait or a time in it."""
+    if not is_faked():
+        pytest.skip("needs libfaketime (Debian: apt install faketime)")
+    things = [
+        (f"{jump_s:+d} s, {meanwhile.__name__}", partial(machine.clocks_jump, jump_s, meanwhile))
+        for meanwhile in machine.beside_a_jump()
+        for jump_s in JUMPS_S
+    ]
+    await survives(machine, things, rounds=JUMP_ROUNDS)
+
+
+async def survives(
+    machine: BadMachine, things: Sequence[tuple[str, BadThing]], *, rounds: int
+) -> None:
+    """Do one thing after another; each time the target must become what the source is."""
     await machine.starts()
     await machine.acts(20)
     await machine.catches_up()
-    for number in range(ROUNDS):
-        thing = things[number % len(things)]
+    for number in range(rounds):
+        name, thing = things[number % len(things)]
         try:
             await thing()
             await machine.catches_up()
         except Exception as exc:
-            exc.add_note(f"round {number}: {thing.__name__}")
+            exc.add_note(f"round {number}: {name}")
             raise
+        sys.stderr.write(f"round {number} clean: {name}\n")
     ended = await machine.run.terminate()
     assert ended.code == 0, ended.err[-3000:]
     await machine.world.settles()

@@ -79,6 +79,7 @@ class World:
         """Compare rows and files with what the source held, by the test's own rules."""
         async with Application(config.load(self.config, {}), {}, lambda _: None) as application:
             cuts = await application.history.cuts(Offset(0), (await application.history.span()).end)
+            assert cuts, "nobody has looked at the source yet"
             assert [cut.closed.cut for cut in cuts] == list(range(1, len(cuts) + 1))
             log_id = (await application.history.span()).log_id
             gaps = list(await application.target("standby").metadata.gaps("prod", log_id))

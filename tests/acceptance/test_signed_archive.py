@@ -4,6 +4,7 @@ A folder and S3 in the gate, all storages in the long run. What is done to the s
 replicator's back goes through its own storage, without keys.
 """
 
+import json
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,6 +29,7 @@ from replicator.model.load_spec import Location
 from replicator.model.operations.signature import split
 from replicator.model.store.archive import pack, record_line, unpack
 from replicator.model.store.seal import seal_name
+from replicator.model.store.testimony import WITHOUT_WITNESS
 from replicator.ports import DOCUMENT_BYTES_MAX, Area, TargetStorage
 from tests.acceptance.test_cli import User, user
 from tests.acceptance.test_clouds import ENV, TARGETS, Clouds, clouds
@@ -163,6 +165,7 @@ async def test_a_store_with_a_key(user: User, request: pytest.FixtureRequest, wh
     vault.signs(key_file=str(new))
     await refuses_exchanged_bytes_until_they_are_repaired(vault)
     await refuses_to_be_put_back(vault, new_public)
+    await goes_without_its_witness_only_when_told(vault, new_public)
     await is_restored_with_the_public_key_alone(vault, new_public)
     vault.signs(key_file=str(new))
     await is_not_believed_when_somebody_else_wrote_it(vault)
@@ -224,10 +227,35 @@ async def refuses_to_be_put_back(vault: Vault, public: str) -> None:
     assert words in points.out
     await vault.is_refused(*VERIFY, words=words)
     await vault.is_refused(*RESTORE, words=words)
-    accepted = ("--set", "targets.vault.signing.rolled_back=accept", "--dry-run")
-    await vault.is_fine(*RESTORE[:-1], *accepted)
+    anyhow = await vault.is_fine(*RESTORE[:-1], WITHOUT_WITNESS, "--dry-run")
+    assert "NOT PROVED" in anyhow.out
     async with vault.behind() as storage:
         await put_back(storage.area(), newest)
+
+
+async def goes_without_its_witness_only_when_told(vault: Vault, public: str) -> None:
+    """The witness is a folder now that is not mounted."""
+    (away := vault.user.folder / "unmounted").mkdir()
+    plan = str(vault.user.folder / "plan.json")
+    whose = ("--from", "vault", "--into", "standby", "--latest")
+    vault.signs(trusted_keys=[public], witness=None, witness_folder=str(away))
+    await vault.is_refused(*RESTORE, words="remembers nothing of log", code=6)
+    await vault.is_refused("drill", "vault", words=WITHOUT_WITNESS, code=6)
+    checked = (await vault.types("check", "--json")).result["findings"]
+    (told,) = [one for one in checked if one["what"] == "target vault witness"]
+    assert (told["good"], told["note"]) == (True, True)
+    assert "remembers nothing yet" in told["detail"]
+    assert f"{away} remembers nothing of its log" in (await vault.types("status")).out
+    points = await vault.is_fine("points", "--from", "vault")
+    assert "NOT PROVED vault: nobody knows" in points.out
+    planned = await vault.is_fine("restore", "plan", *whose, WITHOUT_WITNESS, "--output", plan)
+    assert "NOT PROVED" in planned.out
+    restored = await vault.is_fine("restore", "run", plan, "--yes")
+    assert "restore without a witness" in restored.err
+    kept = list((vault.user.folder / "target/_replicator/audit").rglob("*.json"))
+    assert [json.loads(one.read_text())["operation"] for one in kept] == [
+        f"restore {WITHOUT_WITNESS}"
+    ]
 
 
 async def is_restored_with_the_public_key_alone(vault: Vault, public: str) -> None:

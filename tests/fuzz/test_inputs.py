@@ -159,6 +159,7 @@ def _plans() -> Input:
         from_store=False,
         log_id=None,
         by_reference=False,
+        without_witness=False,
         datasource=None,
         adopt=False,
         accept_gaps=False,

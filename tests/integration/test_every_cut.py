@@ -105,7 +105,7 @@ async def last_cut(application: Application) -> ClosedCut:
 
 
 async def restore(stage: Stage, point: RestorePoint) -> None:
-    restorer = await Place(target="standby", into="standby").restorer(stage.application)
+    restorer = (await Place(target="standby", into="standby").decide(stage.application)).restorer()
     plan = await restorer.plan(point, datasource=None, adopt=False)
     await restorer.execute(plan, accept_gaps=True)
 

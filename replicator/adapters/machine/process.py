@@ -1,6 +1,7 @@
 """This process, as others know it."""
 
 import os
+import pwd
 import socket
 
 
@@ -12,3 +13,12 @@ def host() -> str:
 def process_id() -> int:
     """Return the number of this process on it."""
     return os.getpid()
+
+
+def operator() -> str:
+    """Return who started this process, as `user@host`; the user's number where it has no name."""
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    return f"{user}@{host()}"

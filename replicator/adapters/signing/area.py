@@ -65,6 +65,11 @@ class Signatures:
             return data
         return signed(name, data, self._keys.sign(statement(name, data)))
 
+    @property
+    def can_sign(self) -> bool:
+        """Whether this machine has a private key."""
+        return self._keys.can_sign
+
     def require_key(self) -> None:
         """Refuse to sign without a private key.
 

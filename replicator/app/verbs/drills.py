@@ -12,6 +12,7 @@ from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.adapters.scratch import postgresql as embedded_postgresql
 from replicator.adapters.scratch.folder import free_bytes, scratch
 from replicator.app.application import Application
+from replicator.app.verbs.restoring import Place
 from replicator.app.wiring.histories import Tools
 from replicator.app.wiring.pipeline import Pipeline, mapping
 from replicator.app.wiring.target import ConfiguredTarget
@@ -42,8 +43,14 @@ def record(application: Application, name: str) -> DrillRecord:
     return DrillRecord(application.target(name).area())
 
 
-def driller(application: Application, name: str, *, log_id: str | None = None) -> Driller:
-    """Return the driller of a target's store.
+def driller(
+    application: Application,
+    name: str,
+    *,
+    log_id: str | None = None,
+    without_witness: bool = False,
+) -> Driller:
+    """Return the driller of a target's store; its witness may be left out.
 
     Raises:
         ConfigError: the package of the embedded PostgreSQL is not installed, or there is no Druid
@@ -55,7 +62,17 @@ def driller(application: Application, name: str, *, log_id: str | None = None) -
     return Driller(
         target=name,
         record=record(application, name),
-        rehearse=lambda observer: _rehearsal(application, name, log_id, observer),
+        rehearse=lambda observer: _rehearsal(
+            application,
+            Place(
+                target=name,
+                into=name,
+                from_store=True,
+                log_id=log_id,
+                without_witness=without_witness,
+            ),
+            observer,
+        ),
         bytes_max=application.settings.drill.bytes_max,
         program=__version__,
         clock=application.clock,
@@ -66,12 +83,13 @@ def driller(application: Application, name: str, *, log_id: str | None = None) -
 
 @asynccontextmanager
 async def _rehearsal(
-    application: Application, name: str, log_id: str | None, observer: Observer
+    application: Application, place: Place, observer: Observer
 ) -> AsyncGenerator[Rehearsal]:
     """Open a store, and create an empty cluster's metadata and deep storage to restore it to."""
     settings = application.settings.drill
-    store = await application.store(name, log_id=log_id)
+    store = await place.open(application)
     store.require_newest()
+    said = store.testimony
     async with (
         scratch(settings.folder, _stop_database) as folder,
         _database(folder, settings) as dsn,
@@ -88,6 +106,7 @@ async def _rehearsal(
         yield Rehearsal(
             source=store.about.source,
             windows=store.windows,
+            not_proved=None if said is None or said.proves else said.text,
             free_bytes=free_bytes(folder),
             restorer=pipeline.restorer(store.backup(), of=store.target),
             verifier=pipeline.verifier(),

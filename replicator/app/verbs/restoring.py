@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from functools import partial
+from secrets import token_hex
 
+from replicator.adapters.machine.process import operator
 from replicator.app.application import Application
 from replicator.app.verbs.routes import digests, route, source_storages
 from replicator.app.wiring.pipeline import Pipeline
@@ -12,6 +14,8 @@ from replicator.app.wiring.stores import OpenStore
 from replicator.app.wiring.target import ConfiguredTarget
 from replicator.config import DeepStorageSettings
 from replicator.errors import ConfigError
+from replicator.model.store.testimony import WITHOUT_WITNESS, Testimony, Vouching
+from replicator.services.records.deed_record import Deed, keep_deed
 from replicator.services.restore.estimator import Estimator
 from replicator.services.restore.renamer import Renamer
 from replicator.services.restore.restorer import Restorer
@@ -19,9 +23,11 @@ from replicator.services.target.copier import Backup, BytesFrom
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Decided:
-    """History, bytes and services that a restore uses."""
+class Decided:
+    """History, bytes and services that a restore uses; a store is opened once for all of them."""
 
+    application: Application
+    place: "Place"
     pipeline: Pipeline
     bytes_from: BytesFrom
     settings: DeepStorageSettings
@@ -30,6 +36,77 @@ class _Decided:
     """Target that the storage belongs to; None for the source."""
     store: OpenStore | None
     """Store whose history is restored; None if the log's history is."""
+
+    @property
+    def testimony(self) -> Testimony | None:
+        """What its witness says of the store; None: there is no witness, or the log is read."""
+        return None if self.store is None else self.store.testimony
+
+    def restorer(self) -> Restorer:
+        """Return the restorer."""
+        place = self.place
+        if (store := self.store) is not None and self.of is not None:
+            backup = place.backup(store)
+            if place.is_in_place:
+                return self.pipeline.restorer_in_place(backup)
+            if place.by_reference:
+                keep = partial(keep_for, store, self.application.tools, place.into)
+                return self.pipeline.restorer_by_reference(backup, of=self.of, keep=keep)
+        return self.pipeline.restorer(self.bytes_from, of=self.of)
+
+    def estimator(self) -> Estimator:
+        """Return the estimator of the restore's cost."""
+        place, application = self.place, self.application
+        return self.pipeline.estimator(
+            self.bytes_from,
+            route(
+                self.settings,
+                application.target(place.into).settings.deep_storage,
+                part_bytes=application.settings.transfer.part_bytes,
+            ),
+            stays=self.store is not None and (place.by_reference or place.is_in_place),
+        )
+
+    def renamer(self) -> Renamer:
+        """Return the service that restores a datasource under another name.
+
+        Raises:
+            ConfigError: bytes in another target's store are to be shared, or the changed target is
+                an archive.
+        """
+        if self.place.by_reference:
+            raise ConfigError("--rename copies what is in another store: leave out --by-reference")
+        bytes_from = self.bytes_from
+        if self.place.is_in_place and isinstance(bytes_from, Backup):
+            bytes_from = bytes_from.storage  # its own places: what is there is there
+        return self.pipeline.renamer(bytes_from, of=self.of)
+
+    async def put_on_record(self) -> None:
+        """Keep in the changed target's store that its witness was left out, and by whom.
+
+        Raises:
+            TransientError, ConfigError: the store cannot be written.
+        """
+        said = self.testimony
+        if said is None or said.verdict is not Vouching.NOT_ASKED:
+            return
+        into = self.application.target(self.place.into)
+        deed = Deed(
+            id=token_hex(8),
+            at=self.application.clock.now(),
+            who=operator(),
+            role="",
+            address="",
+            operation=f"restore {WITHOUT_WITNESS}",
+            method="",
+            path="",
+            status=None,
+            targets=(into.name, said.target),
+            job_id=None,
+            request={"from_store": said.target, "into": into.name, "without_witness": True},
+            why=said.text,
+        )
+        await keep_deed(into.area(), deed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,74 +119,40 @@ class Place:
     """Whether only the target's store is read, and not the log."""
     log_id: str | None = None
     by_reference: bool = False
+    without_witness: bool = False
+    """Whether the store's witness is left out, so that nothing proves its newest cuts."""
 
-    async def restorer(self, application: Application) -> Restorer:
-        """Return the restorer.
-
-        Raises:
-            ConfigError: the target is an archive and is to be restored in place.
-        """
-        if self._is_in_place:
-            _refuse_archive(application.target(self.target))
-        decided = await self._decide(application)
-        if (store := decided.store) is not None and decided.of is not None:
-            backup = self._backup(store)
-            if self._is_in_place:
-                return decided.pipeline.restorer_in_place(backup)
-            if self.by_reference:
-                keep = partial(keep_for, store, application.tools, self.into)
-                return decided.pipeline.restorer_by_reference(backup, of=decided.of, keep=keep)
-        return decided.pipeline.restorer(decided.bytes_from, of=decided.of)
-
-    async def estimator(self, application: Application) -> Estimator:
-        """Return the estimator of the restore's cost."""
-        decided = await self._decide(application)
-        return decided.pipeline.estimator(
-            decided.bytes_from,
-            route(
-                decided.settings,
-                application.target(self.into).settings.deep_storage,
-                part_bytes=application.settings.transfer.part_bytes,
-            ),
-            stays=decided.store is not None and (self.by_reference or self._is_in_place),
-        )
-
-    async def renamer(self, application: Application) -> Renamer:
-        """Return the service that restores a datasource under another name.
-
-        Raises:
-            ConfigError: bytes in another target's store are to be shared, or the changed target is
-                an archive.
-        """
-        if self.by_reference:
-            raise ConfigError("--rename copies what is in another store: leave out --by-reference")
-        decided = await self._decide(application)
-        bytes_from = decided.bytes_from
-        if self._is_in_place and isinstance(bytes_from, Backup):
-            bytes_from = bytes_from.storage  # its own places: what is there is there
-        return decided.pipeline.renamer(bytes_from, of=decided.of)
-
-    async def _decide(self, application: Application) -> _Decided:
+    async def decide(self, application: Application) -> Decided:
         """Decide which history and bytes are used: a store's, another target's, or the live ones.
 
         With `from_store` a store alone is enough. Otherwise the log has the history, and the bytes
         are those of the source, or of the target that stands in for it.
+
+        Raises:
+            ConfigError: the target is an archive and is to be restored in place.
+            ReplicatorError: as for `OpenStore.require_newest`.
         """
+        if self.is_in_place:
+            _refuse_archive(application.target(self.target))
         into = application.target(self.into)
         if self.from_store:
-            store = await application.store(self.target, log_id=self.log_id)
+            store = await self.open(application)
             store.require_newest()
             elsewhere = layout(store.target.settings.deep_storage) if self.by_reference else None
-            return _Decided(
+            return Decided(
+                application=application,
+                place=self,
                 pipeline=await application.pipeline_from(store, into, elsewhere=elsewhere),
-                bytes_from=self._backup(store),
+                bytes_from=self.backup(store),
                 settings=store.target.settings.deep_storage,
                 of=store.target,
                 store=store,
             )
         pipeline = await application.pipeline(self.into)
-        if self._is_in_place:
-            return _Decided(
+        if self.is_in_place:
+            return Decided(
+                application=application,
+                place=self,
                 pipeline=pipeline,
                 bytes_from=application.source_storage(),
                 settings=application.settings.watched.deep_storage,
@@ -117,7 +160,9 @@ class Place:
                 store=None,
             )
         of = application.target(self.target)
-        return _Decided(
+        return Decided(
+            application=application,
+            place=self,
             pipeline=pipeline,
             bytes_from=await application.backup(of),
             settings=of.settings.deep_storage,
@@ -125,14 +170,20 @@ class Place:
             store=None,
         )
 
-    def _backup(self, store: OpenStore) -> Backup:
+    async def open(self, application: Application) -> OpenStore:
+        """Open the target's store, without asking its witness if that is left out."""
+        return await application.store(
+            self.target, log_id=self.log_id, without_witness=self.without_witness
+        )
+
+    def backup(self, store: OpenStore) -> Backup:
         """Return the store's bytes, by the configured layout if they stay there."""
         return store.backup(
             layout(store.target.settings.deep_storage) if self.by_reference else None
         )
 
     @property
-    def _is_in_place(self) -> bool:
+    def is_in_place(self) -> bool:
         """Whether the bytes are already where they are needed."""
         return self.into == self.target
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from replicator.app.wiring.histories import HistorySource
 from replicator.app.wiring.storages import layout
 from replicator.app.wiring.target import ConfiguredTarget, store_of
-from replicator.errors import ConfigError, CorruptionError, NotFoundError
+from replicator.errors import ConfigError, NotFoundError
 from replicator.model.load_spec import Layout
 from replicator.model.observation import Observer
 from replicator.model.store.archive_notes import About
+from replicator.model.store.testimony import Testimony, Vouching
 from replicator.ports import Clock, Workers
 from replicator.services.history.reader import History
 from replicator.services.store.archived_log import ArchivedLog, abouts
@@ -29,22 +30,22 @@ class OpenStore:
     windows: Windows
     archive: ArchivedLog
     history: History
-    lost: str | None = None
-    """What a witness says the store has lost; None: nothing, or nobody remembers."""
+    testimony: Testimony | None = None
+    """What its witness says of its newest cuts; None: the target has none."""
 
     def require_newest(self) -> None:
-        """Refuse a store that has lost cuts, unless the operator accepts that.
+        """Refuse a store of which nobody says that it has its newest cuts.
+
+        A target without a witness, or one that the operator left out, is refused nothing.
 
         Raises:
-            CorruptionError: a witness remembers a later cut than the store has.
+            CorruptionError: the witness remembers a later cut than the store has, or was altered.
+            TransientError, ConfigError: the witness cannot be asked.
+            NotFoundError: the witness remembers nothing of this history.
         """
-        signing = self.target.settings.signing
-        if self.lost is not None and signing is not None and signing.rolled_back == "refuse":
-            raise CorruptionError(
-                self.lost,
-                hint="restore from a copy of the store; what is there is still signed: to use it"
-                f" all the same, say `--set targets.{self.target.name}.signing.rolled_back=accept`",
-            )
+        said = self.testimony
+        if said is not None and said.verdict in {Vouching.LOST, Vouching.UNKNOWN}:
+            raise said.refusal()
 
     @property
     def history_source(self) -> HistorySource:
@@ -69,11 +70,14 @@ async def open_store(
     target: ConfiguredTarget,
     log_id: str | None,
     *,
+    without_witness: bool = False,
     workers: Workers,
     clock: Clock,
     observer: Observer,
 ) -> OpenStore:
     """Open a history in a target's store: that of a log, or the one that goes furthest.
+
+    `without_witness` says that its witness is not asked.
 
     Raises:
         NotFoundError: there is none.
@@ -109,32 +113,26 @@ async def open_store(
     history = History(
         archive, source=about.source, workers=workers, bases=archive, observer=observer
     )
-    lost = await _lost(target, found, abouts_by_log)
-    told = (*found.faults, *map(str, faults), *([] if lost is None else [lost]))
+    said = await _testimony(target, found, abouts_by_log, without_witness=without_witness)
+    told = [*found.faults, *map(str, faults)]
+    if said is not None and said.is_fault:
+        told.append(said.text)
     return OpenStore(
         target=target,
         store=files,
         about=about,
-        windows=replace(found, faults=told),
-        lost=lost,
+        windows=replace(found, faults=tuple(told)),
+        testimony=said,
         archive=archive,
         history=history,
     )
 
 
-async def _lost(target: ConfiguredTarget, found: Windows, logs: Collection[str]) -> str | None:
-    """Return what a store has lost by the memory of its witness: cuts, or a whole log.
-
-    Raises:
-        CorruptionError: what the witness remembers was altered.
-        TransientError: the witness is unreachable, so nobody knows.
-    """
-    if target.witness is None:
+async def _testimony(
+    target: ConfiguredTarget, found: Windows, logs: Collection[str], *, without_witness: bool
+) -> Testimony | None:
+    if (witness := target.witness) is None:
         return None
-    for head in await target.witness.heads():
-        if head.log_id in logs and head.log_id != found.log_id:
-            continue  # compared when that log is asked for
-        last = found.windows[-1].last.offset if head.log_id == found.log_id else None
-        if head.is_ahead_of(last):
-            return head.lost(last)
-    return None
+    if without_witness:
+        return witness.not_asked()
+    return await witness.testimony(found.log_id, found.windows[-1].last.offset, logs)

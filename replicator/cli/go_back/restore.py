@@ -16,6 +16,7 @@ from replicator.cli.go_back.restore_rename import RenameWish, forget, names, ren
 from replicator.cli.go_back.when import (
     Moment,
 )
+from replicator.cli.go_back.witnessed import WithoutWitness, go_without, show_testimony
 from replicator.cli.terminal.console import good, paper
 from replicator.cli.terminal.screen import Screen
 from replicator.cli.terminal.signals import NOTHING_CHANGED
@@ -33,6 +34,7 @@ from replicator.model.operations.words import (
 from replicator.model.plans.restore_point import BeforeEvent, RestorePoint, ToOffset, ToTime
 from replicator.model.store.holds import checked_name
 from replicator.model.store.rates import Rates
+from replicator.model.store.testimony import testimony_json
 from replicator.services.restore.restorer import RestorePlan
 from replicator.services.store.points import StorePoints
 from replicator.services.target.copier import Uncopied
@@ -71,6 +73,7 @@ class PlaceOptions:
             help="With --from: its bytes stay where they are and are served there.",
         ),
     ] = False
+    without_witness: WithoutWitness = False
 
     def place(self) -> Place:
         """Return whose bytes are used and what is changed.
@@ -82,8 +85,10 @@ class PlaceOptions:
             raise ConfigError("say the target whose bytes are used, or --from and its name")
         if self.from_ is not None and self.into is None:
             raise ConfigError("--from needs --into: which target is to be changed")
-        if self.from_ is None and (self.by_reference or self.log_id is not None):
-            raise ConfigError("--by-reference and --log go with --from")
+        if self.from_ is None and (
+            self.by_reference or self.log_id is not None or self.without_witness
+        ):
+            raise ConfigError("--by-reference, --log and --without-witness go with --from")
         used = self.target or self.from_ or ""
         return Place(
             target=used,
@@ -91,6 +96,7 @@ class PlaceOptions:
             from_store=self.from_ is not None,
             log_id=self.log_id,
             by_reference=self.by_reference,
+            without_witness=self.without_witness,
         )
 
 
@@ -152,8 +158,7 @@ async def restore(
             yes=yes,
             accept_gaps=accept_gaps,
         )
-        renamer = await place.renamer(application)
-        return await rename(call, renamer, beside)
+        return await rename(call, await place.decide(application), beside)
     request = RestoreRequest(
         place=place,
         point=point,
@@ -171,7 +176,8 @@ async def carry_out(call: OpenCall, request: RestoreRequest) -> Outcome:
     """Show what a restore would do, ask, and do it."""
     application, screen = call.application, call.screen
     so_far = await _make_tables(call, request)
-    restorer = await request.place.restorer(application)
+    decided = await request.place.decide(application)
+    restorer, said = decided.restorer(), decided.testimony
     plan = await restorer.plan(
         request.point,
         datasource=request.datasource,
@@ -181,12 +187,15 @@ async def carry_out(call: OpenCall, request: RestoreRequest) -> Outcome:
     eta_s = _eta_s(plan, await application.rates(request.changed))
     if not call.as_json:
         _show_plan(paper(), plan, request, eta_s)
+        show_testimony(paper(), said)
+    shown = {**_plan_json(plan, eta_s), "witness": testimony_json(said)}
     if request.dry_run:
-        planned = {"plan": _plan_json(plan, eta_s), "done": False}
+        planned = {"plan": shown, "done": False}
         return Outcome(result=planned, show=lambda _: None)
     if plan.changes_nothing:
-        return _nothing_to_do(plan, eta_s)
+        return _nothing_to_do(shown)
     agree(request.changed, yes=request.yes, doing="a restore", so_far=so_far)
+    await go_without(decided)
     missing = await restorer.execute(plan, accept_gaps=request.accept_gaps)
     done = {
         "objects_copied": screen.copied_objects,
@@ -195,7 +204,7 @@ async def carry_out(call: OpenCall, request: RestoreRequest) -> Outcome:
     }
     then = await after_a_pause(application, plan, request.changed)
     return Outcome(
-        result={"plan": _plan_json(plan, eta_s), "done": True, "already": False, **done},
+        result={"plan": shown, "done": True, "already": False, **done},
         show=lambda console: show_done(console, plan, request.changed, screen, missing, then),
         exit_code=PARTLY_DONE if missing else 0,
     )
@@ -228,10 +237,10 @@ async def _make_tables(call: OpenCall, request: RestoreRequest) -> str:
     return f"the tables of Druid were made in {name}, and no row was written"
 
 
-def _nothing_to_do(plan: RestorePlan, eta_s: float | None) -> Outcome:
+def _nothing_to_do(shown: dict[str, Any]) -> Outcome:
     nothing = {"objects_copied": 0, "bytes_copied": 0, "missing": []}
     return Outcome(
-        result={"plan": _plan_json(plan, eta_s), "done": True, "already": True, **nothing},
+        result={"plan": shown, "done": True, "already": True, **nothing},
         show=lambda _: None,
     )
 

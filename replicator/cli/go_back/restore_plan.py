@@ -12,12 +12,13 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from replicator.app import Application
-from replicator.app.verbs.restoring import Place
+from replicator.app.verbs.restoring import Decided, Place
 from replicator.cli.command import PARTLY_DONE, Changes, OpenCall, Outcome, agree
 from replicator.cli.go_back import restore
 from replicator.cli.go_back.when import (
     Moment,
 )
+from replicator.cli.go_back.witnessed import go_without, show_testimony
 from replicator.cli.terminal.console import paper
 from replicator.cli.terminal.screen import Screen
 from replicator.cli.verb import verb
@@ -36,6 +37,7 @@ from replicator.model.plans.plan_file import (
     plan_of,
 )
 from replicator.model.plans.restore_point import ToOffset
+from replicator.model.store.testimony import WITHOUT_WITNESS, testimony_json
 from replicator.services.restore.estimator import CostEstimate
 from replicator.services.restore.restorer import RestorePlan
 from replicator.services.target.copier import Uncopied
@@ -62,10 +64,9 @@ async def plan(
     application = call.application
     place = whose.place()
     point = await moment.point(application, place)
-    restorer = await place.restorer(application)
-    planned = await restorer.plan(point, datasource=datasource, adopt=adopt)
-    estimator = await place.estimator(application)
-    cost_estimate = await estimator.estimate(
+    decided = await place.decide(application)
+    planned = await decided.restorer().plan(point, datasource=datasource, adopt=adopt)
+    cost_estimate = await decided.estimator().estimate(
         planned.reconciliation.plan.picks, removals=planned.estimate.removals, look=not no_look
     )
     asked = _asked(place, planned, adopt=adopt, accept_gaps=accept_gaps)
@@ -74,12 +75,13 @@ async def plan(
     shown = {
         "made_at": application.clock.now(),
         **_shown(planned, cost_estimate, prices.prices if prices else None),
+        "witness": testimony_json(decided.testimony),
     }
     document = plan_document(file, shown)
     _write(output, document)
     return Outcome(
         result={"file": str(output), **document},
-        show=lambda console: _show(console, output, planned, cost_estimate, shown, place.into),
+        show=lambda console: _show(console, output, planned, cost_estimate, shown, decided),
     )
 
 
@@ -99,8 +101,10 @@ async def run_plan(
         from_store=asked.from_store,
         log_id=asked.log_id,
         by_reference=asked.by_reference,
+        without_witness=asked.without_witness,
     )
-    restorer = await place.restorer(application)
+    decided = await place.decide(application)
+    restorer = decided.restorer()
     planned = await restorer.plan(
         ToOffset(offset=Offset(found.world.cut_offset)),
         datasource=asked.datasource,
@@ -122,7 +126,9 @@ async def run_plan(
             f" {counted(estimate.segments, 'segment')} to write,"
             f" {counted(estimate.removals, 'row')} to remove"
         )
+        show_testimony(paper(), decided.testimony)
     agree(asked.into, yes=yes, doing="a restore")
+    await go_without(decided)
     missing = await restorer.execute(planned, accept_gaps=asked.accept_gaps)
     return await _outcome(planned, asked, application, call.screen, missing, already=False)
 
@@ -134,6 +140,7 @@ def _again(asked: Asked, file: Path, planned: RestorePlan) -> str:
         *(["--into", asked.into] if asked.into != asked.target else []),
         *(["--log", asked.log_id] if asked.log_id is not None else []),
         *(["--by-reference"] if asked.by_reference else []),
+        *([WITHOUT_WITNESS] if asked.without_witness else []),
         *(["--datasource", asked.datasource] if asked.datasource is not None else []),
         *(["--adopt"] if asked.adopt else []),
         *(["--accept-gaps"] if asked.accept_gaps else []),
@@ -156,6 +163,7 @@ def _asked(place: Place, planned: RestorePlan, *, adopt: bool, accept_gaps: bool
         from_store=place.from_store,
         log_id=log_id if place.from_store else None,
         by_reference=place.by_reference,
+        without_witness=place.without_witness,
         datasource=planned.datasource,
         adopt=adopt,
         accept_gaps=accept_gaps,
@@ -280,14 +288,15 @@ def _show(
     planned: RestorePlan,
     found: CostEstimate,
     shown: dict[str, Any],
-    into: str,
+    decided: Decided,
 ) -> None:
     estimate = planned.estimate
     console.print(f"{path}: to cut {planned.cut.closed.cut}, offset {planned.cut.offset}")
     if planned.changes_nothing:
-        for line in restore.why_nothing(planned, into):
+        for line in restore.why_nothing(planned, decided.place.into):
             console.print(f"  {line}", markup=False)
         return
+    show_testimony(console, decided.testimony)
     console.print(
         f"  rows      {counted(estimate.segments, 'segment')}, {estimate.other_rows} others,"
         f" {estimate.removals} to remove"

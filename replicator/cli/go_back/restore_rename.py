@@ -7,14 +7,16 @@ from typing import Any
 from rich.console import Console
 
 from replicator.app import Application
-from replicator.app.verbs.restoring import Place
+from replicator.app.verbs.restoring import Decided, Place
 from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree
+from replicator.cli.go_back.witnessed import go_without, show_testimony
 from replicator.cli.terminal.console import good, paper
 from replicator.cli.terminal.screen import Screen
 from replicator.errors import ConfigError
 from replicator.model.operations.words import counted, size_text
 from replicator.model.plans.restore_point import RestorePoint
-from replicator.services.restore.renamer import ForgetPlan, RenamePlan, Renamer
+from replicator.model.store.testimony import testimony_json
+from replicator.services.restore.renamer import ForgetPlan, RenamePlan
 from replicator.services.target.copier import Uncopied
 
 
@@ -55,14 +57,18 @@ def names(text: str, datasource: str | None) -> Names:
     return Names(old=old, new=new)
 
 
-async def rename(call: OpenCall, renamer: Renamer, request: RenameWish) -> Outcome:
+async def rename(call: OpenCall, decided: Decided, request: RenameWish) -> Outcome:
     """Show what would be written, ask, and do it."""
+    renamer, said = decided.renamer(), decided.testimony
     plan = await renamer.plan(request.point, datasource=request.names.old, to=request.names.new)
     if not call.as_json:
         _show_plan(paper(), plan, request)
+        show_testimony(paper(), said)
+    shown = {**_plan_json(plan), "witness": testimony_json(said)}
     if request.dry_run:
-        return Outcome(result={"plan": _plan_json(plan), "done": False}, show=lambda _: None)
+        return Outcome(result={"plan": shown, "done": False}, show=lambda _: None)
     agree(request.into, yes=request.yes, doing="a restore")
+    await go_without(decided)
     missing = await renamer.execute(plan, accept_gaps=request.accept_gaps)
     done = {
         "objects_copied": call.screen.copied_objects,
@@ -70,7 +76,7 @@ async def rename(call: OpenCall, renamer: Renamer, request: RenameWish) -> Outco
         "missing": [{"row": row.key.key, "detail": row.detail} for row in missing],
     }
     return Outcome(
-        result={"plan": _plan_json(plan), "done": True, **done},
+        result={"plan": shown, "done": True, **done},
         show=lambda console: _show_done(console, plan, request, call.screen, missing),
         exit_code=PARTLY_DONE if missing else 0,
     )
@@ -80,7 +86,7 @@ async def forget(
     application: Application, target: str, datasource: str, *, dry_run: bool, yes: bool
 ) -> Outcome:
     """Show what would be removed, ask, and do it."""
-    renamer = await Place(target=target, into=target).renamer(application)
+    renamer = (await Place(target=target, into=target).decide(application)).renamer()
     plan = await renamer.plan_forget(datasource)
     text = (
         f"forget {datasource} of {target}, restored from {plan.renamed.original} at cut"

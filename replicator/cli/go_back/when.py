@@ -93,7 +93,7 @@ class Moment:
         async def before_drop() -> RestorePoint:
             history = None
             if place.from_store:
-                history = (await application.store(place.target, log_id=place.log_id)).history
+                history = (await place.open(application)).history
             drop = await application.undeletion(history).dropped(self.before_drop or "")
             if drop.before.used > drop.last.used:
                 hold_still()

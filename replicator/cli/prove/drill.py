@@ -23,6 +23,7 @@ from replicator.model.fingerprint import hex_digest
 from replicator.model.operations.words import counted, duration_text, moment, size_text, whole_time
 from replicator.model.plans.restore_point import Latest
 from replicator.model.store.drill import AnyCut, Drilled, DrillPoint, Evidence, evidence_json
+from replicator.model.store.testimony import WITHOUT_WITNESS
 from replicator.services.running.pause import unless
 from replicator.services.running.supervisor import stop_on_signals
 from replicator.services.store.points import StorePoints
@@ -68,6 +69,10 @@ async def drill(
         ),
     ] = None,
     log_id: LogId = None,
+    without_witness: Annotated[
+        bool,
+        typer.Option(WITHOUT_WITNESS, help="Do not ask the store's witness; the evidence says so."),
+    ] = False,
 ) -> Outcome:
     """Restore a cut from a target's store into a scratch place, verify it, keep the evidence."""
     if unless_younger is not None:
@@ -79,7 +84,9 @@ async def drill(
     )
     stop = asyncio.Event()
     stop_on_signals(stop, told=lambda: signals.end_within(signals.CLEANING_UP_S))
-    work = driller(call.application, target, log_id=log_id).drill(point)
+    work = driller(call.application, target, log_id=log_id, without_witness=without_witness).drill(
+        point
+    )
     found = await unless(stop, work)
     if found is None:
         return _interrupted()
@@ -179,6 +186,8 @@ def _show(console: Console, found: Evidence) -> None:
         console.print(f"  {step.name:<7} {step.seconds:.1f} s{size}")
     for finding in found.findings:
         console.print(f"  BAD {finding}", markup=False)
+    if found.not_proved is not None:
+        console.print(f"  NOT PROVED {found.not_proved}", markup=False)
     if found.is_good:
         console.print("  ", good("good"), f": a recovery takes {found.recovery_s:.1f} s", sep="")
     else:

@@ -1,5 +1,6 @@
 """`verify`: proof that a target is what its checkpoint says."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +17,7 @@ from replicator.model.extent import Extent
 from replicator.model.fingerprint import hex_digest
 from replicator.model.operations.words import counted, size_text
 from replicator.model.store.proof import Coverage, Level
+from replicator.model.store.testimony import Testimony
 from replicator.services.verification.proofs import COVERED_WITHIN, keep_proof
 from replicator.services.verification.query_verifier import QueryVerification
 from replicator.services.verification.verifier import Verification
@@ -73,8 +75,9 @@ async def verify(
     else:
         verifier = await application.verifier_from(store, target)
     found = await verifier.verify(level, extent=extent)
-    if store is not None and store.lost is not None:
-        found.add(store.lost)
+    said = None if store is None else store.testimony
+    if said is not None and said.is_fault:
+        found.add(said.text)
     answers = None if queries is None else await queries.verify(extent=extent)
     covered = await keep_proof(
         application.target(target).area(),
@@ -84,12 +87,14 @@ async def verify(
         now=application.clock.now(),
     )
 
+    unlooked = not_looked_at(found, extent, said)
+
     def show(console: Console) -> None:
-        _show(console, target, found, extent, answers)
+        _show(console, target, found, answers, unlooked)
         _show_coverage(console, covered, found.level)
 
     return Outcome(
-        result=_json(found, extent)
+        result=_json(found, unlooked)
         | {"queries": queries_json(answers), "coverage": _coverage_json(covered)},
         show=show,
         exit_code=_exit_code(found, answers),
@@ -146,7 +151,7 @@ def _exit_code(found: Verification, answers: QueryVerification | None) -> int:
     return HAS_GAPS if found.gaps else 0
 
 
-def _json(found: Verification, extent: Extent) -> dict[str, Any]:
+def _json(found: Verification, unlooked: Sequence[str]) -> dict[str, Any]:
     return {
         "level": found.level.value,
         "cut": found.checkpoint.cut,
@@ -159,16 +164,18 @@ def _json(found: Verification, extent: Extent) -> dict[str, Any]:
         "bytes_read": found.read_bytes,
         "objects_left": found.left,
         "good": found.is_good,
-        "not_looked_at": not_looked_at(found, extent),
+        "not_looked_at": unlooked,
         "findings_count": found.findings_count,
         "findings": found.findings,
         "gaps": [{"row": gap.key, "reason": gap.reason} for gap in found.gaps],
     }
 
 
-def not_looked_at(found: Verification, extent: Extent) -> list[str]:
-    """Say what a good answer says nothing of."""
+def not_looked_at(found: Verification, extent: Extent, said: Testimony | None = None) -> list[str]:
+    """Say what a good answer says nothing of; `said` is what a store's witness says."""
     lines = []
+    if said is not None and not said.proves and not said.is_fault:
+        lines.append(f"whether cuts are missing at the end of the store: {said.text}")
     only = found.checkpoint.datasource
     if only is not None:
         lines.append(f"every datasource but {only}: it alone was restored to this cut")
@@ -189,8 +196,8 @@ def _show(
     console: Console,
     target: str,
     found: Verification,
-    extent: Extent,
     answers: QueryVerification | None,
+    unlooked: Sequence[str],
 ) -> None:
     checkpoint = found.checkpoint
     console.print(
@@ -211,7 +218,7 @@ def _show(
         console.print(f"  GAP {gap.key}: {gap.reason}, {gap.detail}", markup=False)
     if answers is not None:
         show_queries(console, answers, paused=checkpoint.paused)
-    for line in not_looked_at(found, extent):
+    for line in unlooked:
         console.print(f"  not looked at: {line}", markup=False)
     differences = found.findings_count + (len(answers.disagreements) if answers else 0)
     verdict = bad(f"{differences} differences") if differences else good("good")

@@ -13,6 +13,7 @@ from replicator.cli.verb import verb
 from replicator.errors import ReplicatorError
 from replicator.services.checkup.checkup import Checkup, try_target
 from replicator.services.checkup.finding import Finding
+from replicator.services.checkup.trials import try_witness
 from replicator.services.standby.skew import Skew
 
 
@@ -67,6 +68,9 @@ async def _target(application: Application, checkup: Checkup | None, name: str) 
     found = await try_target(
         name, target.metadata, target.plain_storage, source=source, has_rows=has_rows
     )
+    if target.witness is not None:
+        writes = target.signatures is not None and target.signatures.can_sign
+        found += await try_witness(name, target.witness, writes=writes)
     if checkup is None:
         return found
     if all(one.good for one in found):

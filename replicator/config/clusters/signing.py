@@ -29,8 +29,6 @@ class SigningSettings(Section):
     """Name of another target whose store remembers how far this one reached."""
     witness_folder: AbsolutePath | None = None
     """Folder that remembers it instead, on this machine or a mount; it must exist."""
-    rolled_back: Literal["refuse", "accept"] = "refuse"
-    """What restores and drills do with a store that has lost cuts which the witness remembers."""
 
     @model_validator(mode="after")
     def _one_witness(self) -> Self:

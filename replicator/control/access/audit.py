@@ -4,10 +4,9 @@ import asyncio
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
-from datetime import date, datetime, timedelta
+from dataclasses import asdict
+from datetime import date, timedelta
 from pathlib import Path
-from secrets import token_hex
 from typing import Final
 
 import orjson
@@ -17,40 +16,15 @@ from replicator.adapters.machine.threads import finished
 from replicator.adapters.sqlite.file import translated
 from replicator.errors import ReplicatorError
 from replicator.ports import Area, Clock
+from replicator.services.records.deed_record import FOLDER, Deed, keep_deed
 from replicator.services.running.pause import pause
 
 log = structlog.get_logger("replicator")
 FILE: Final = "audit.jsonl"
 KEPT_ASIDE: Final = 2
-FOLDER: Final = "audit"
-"""In a target's store."""
 WAITING_MAX: Final = 10_000
 """Lines that wait for their target's store; the file has them all the same."""
 RETRY_S: Final = 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deed:
-    """One request, as it is remembered."""
-
-    id: str
-    """The same in both lines of one request: before it is done, and when it was answered."""
-    at: datetime
-    who: str
-    """Name of the token or the certificate; empty: nobody whom we know."""
-    role: str
-    address: str
-    operation: str
-    method: str
-    path: str
-    status: int | None
-    """Of the answer; None: it is about to be done."""
-    targets: tuple[str, ...]
-    job_id: str | None
-    request: Mapping[str, object] | None
-    """What was asked for; its members hold no secret."""
-    why: str
-    """Why it was refused; empty: it was not."""
 
 
 class AuditLog:
@@ -128,9 +102,8 @@ class AuditLog:
                 log.warning("old audit lines stay", target=target, reason=str(exc))
 
     async def _is_kept(self, target: str, deed: Deed) -> bool:
-        name = f"{FOLDER}/{deed.at:%Y/%m/%d/%H%M%S.%f}-{token_hex(4)}.json"
         try:
-            await self._areas[target].create(name, orjson.dumps(asdict(deed)))
+            await keep_deed(self._areas[target], deed)
         except ReplicatorError as exc:
             log.warning("audit line waits for its target's store", target=target, reason=str(exc))
             return False

@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from replicator.control.access.audit import AuditLog, Deed
+from replicator.control.access.audit import AuditLog
 from replicator.control.access.naming import refuse_unknown
 from replicator.control.access.tokens import Doorkeeper
 from replicator.control.asked.verb_asked import VerbAsked
@@ -21,6 +21,7 @@ from replicator.control.routes import IDEMPOTENCY_KEY, ApiCall, Reply, RequestBo
 from replicator.errors import ReplicatorError
 from replicator.model.operations.access import Principal
 from replicator.ports import Clock
+from replicator.services.records.deed_record import Deed
 from replicator.web.gate import SERVER, Connection, host_is_allowed
 
 log = structlog.get_logger("replicator")

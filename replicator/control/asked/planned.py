@@ -25,6 +25,7 @@ from replicator.control.asked.verb_asked import (
     WithinInterval,
 )
 from replicator.model.operations.access import Role
+from replicator.model.store.testimony import WITHOUT_WITNESS
 
 
 class Planned(VerbAsked):
@@ -63,6 +64,8 @@ class RestoreAsked(MomentAsked):
     from_store: OfStore = None
     log_id: OfLog = None
     by_reference: Annotated[bool, Flag("--by-reference")] = False
+    without_witness: Annotated[bool, Flag(WITHOUT_WITNESS)] = False
+    """Do not ask the store's witness: nothing proves then that its cuts are the newest."""
     adopt: Annotated[bool, Flag("--adopt")] = False
     quick: bool = False
     """Plan as `restore --dry-run` does: without the storages' answers, the time and the price."""

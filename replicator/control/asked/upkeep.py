@@ -21,6 +21,7 @@ from replicator.control.asked.verb_asked import (
     WithinInterval,
 )
 from replicator.model.operations.access import Role
+from replicator.model.store.testimony import WITHOUT_WITNESS
 
 
 class VerifyAsked(VerbAsked):
@@ -53,6 +54,8 @@ class DrillAsked(VerbAsked):
     unless_younger: Annotated[Text | None, Flag("--unless-younger")] = None
     """Leave it out while the last good drill is younger than this, like `6d`."""
     log_id: OfLog = None
+    without_witness: Annotated[bool, Flag(WITHOUT_WITNESS)] = False
+    """Do not ask the store's witness; the evidence says so."""
 
 
 class TargetCreateAsked(VerbAsked):

@@ -27,6 +27,8 @@ class Asked:
     from_store: bool
     log_id: str | None
     by_reference: bool
+    without_witness: bool
+    """Whether the operator left out the store's witness."""
     datasource: str | None
     adopt: bool
     accept_gaps: bool

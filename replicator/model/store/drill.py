@@ -94,6 +94,8 @@ class Evidence:
     findings_count: Natural
     failure: str | None
     """Why it did not come to its end; None: it did."""
+    not_proved: str | None = None
+    """What the drill says nothing of: its witness was left out. None: nothing was left out."""
 
     @property
     def is_good(self) -> bool:
@@ -179,6 +181,7 @@ def evidence_json(evidence: Evidence) -> dict[str, Any]:
         "findings_count": evidence.findings_count,
         "findings": list(evidence.findings),
         "failure": evidence.failure,
+        "not_proved": evidence.not_proved,
     }
 
 

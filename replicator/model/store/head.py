@@ -40,6 +40,11 @@ class Head:
             " to an earlier state, or its newest files were removed or altered"
         )
 
+    @property
+    def words(self) -> str:
+        """The cut, as messages name it."""
+        return f"cut {self.cut} (offset {self.offset}, {time_text(self.source_time)})"
+
 
 _HEAD = Shape(
     Head,

@@ -4,6 +4,7 @@ import { useEffect, useState } from "./vendor/hooks.js";
 import { html } from "./html.js";
 import { Empty, Name, Trouble, When } from "./parts.js";
 import { count, counted, printable } from "./words.js";
+import { Witness } from "./plan.js";
 import { ended, submit } from "./work.js";
 
 const LIMIT = 200;
@@ -31,7 +32,15 @@ function Cut({ one, name = "", chosen, choose, logId }) {
     <span class="go">cut ${count(one.cut)}, offset ${one.offset}</span></button></li>`;
 }
 
-export function Archived({ store, chosen, choose }) {
+// Without its witness a store is restored only by somebody who says so.
+function LeftOut({ said, without, leaveOut }) {
+  if (!said) return null;
+  return html`<${Witness} said=${said} />
+    ${said.verdict !== "newest" && html`<label class="check"><input type="checkbox" checked=${without} onChange=${(event) => leaveOut(event.target.checked)} />
+      Restore without the witness: nothing proves that these are its newest moments</label>`}`;
+}
+
+export function Archived({ store, chosen, choose, without, leaveOut }) {
   const [logId, setLogId] = useState("");
   const { found, error } = useArchived(store, logId);
   if (error) return html`<${Trouble} error=${error} />`;
@@ -42,6 +51,7 @@ export function Archived({ store, chosen, choose }) {
   return html`
     ${kept.windows.map((one) => html`<p key=${one.first.offset} class="quiet"><${Name} of=${store} /> alone restores any moment from <${When} at=${one.first.source_time} /> to <${When} at=${one.last.source_time} />.</p>`)}
     ${kept.faults.map((fault) => html`<p key=${fault} class="said bad">damaged: ${printable(fault)}</p>`)}
+    <${LeftOut} said=${kept.witness} without=${without} leaveOut=${leaveOut} />
     ${others.map((one) => html`<p key=${one} class="said">It keeps another log, too. <button type="button" onClick=${() => { choose(null); setLogId(one); }}>Show <code>${printable(one)}</code></button></p>`)}
     ${found.last ? html`<ul class="accidents below" aria-label="Moments">
       <${Cut} one=${found.last} name="the newest cut" chosen=${chosen} choose=${choose} logId=${logId} />

@@ -92,6 +92,13 @@ function Missing({ plan }) {
     ${rows.length > SHOWN && html`<p>and ${rows.length - SHOWN} more</p>`}</div>`;
 }
 
+// What the witness of a store says of its newest cuts; nothing for a target without one.
+export function Witness({ said }) {
+  if (!said) return null;
+  if (said.verdict === "newest") return html`<p class="quiet">${printable(said.detail)}.</p>`;
+  return html`<p class="banner warning"><strong>Not proved:</strong> ${printable(said.detail)}.</p>`;
+}
+
 function Price({ plan }) {
   if (plan.price === undefined) return null;
   return html`<${Fact} name="Price">${plan.price === null ? html`–<span class="quiet"> no prices are configured</span>`
@@ -120,7 +127,7 @@ export function ReadPlan({ flow }) {
   const shown = shownOf(flow.plan);
   return html`${shown.changes_nothing
       ? html`<p class="banner good">There is nothing to do: its rows are those of this cut already.</p>`
-      : html`<${PlanFacts} plan=${shown} /><${Missing} plan=${shown} /><${ByDatasource} plan=${shown} />`}
+      : html`<${Witness} said=${shown.witness} /><${PlanFacts} plan=${shown} /><${Missing} plan=${shown} /><${ByDatasource} plan=${shown} />`}
     <${Next} flow=${flow} disabled=${shown.changes_nothing} />`;
 }
 

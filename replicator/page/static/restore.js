@@ -44,7 +44,7 @@ function What({ overview, wish, set, stores, standbys }) {
   const names = html`<datalist id="datasources">${overview.datasources.map((one) => html`<option key=${one.datasource} value=${one.datasource} />`)}</datalist>`;
   return html`<fieldset class="wish"><legend class="sr">What is restored</legend>
     <${Choice} name=${wish.way === "store" ? "History and bytes of" : "From the store of"} value=${wish.target} options=${stores}
-      set=${(target) => set({ target, into: standbys.includes(target) ? target : wish.into, archived: null })} />
+      set=${(target) => set({ target, into: standbys.includes(target) ? target : wish.into, archived: null, without: false })} />
     <${Choice} name="Into" value=${wish.into} options=${standbys} set=${(into) => set({ into })} />
     <label>Datasource <input list="datasources" placeholder="all of them" spellcheck=${false} value=${wish.undelete || wish.datasource} disabled=${Boolean(wish.undelete)}
       onInput=${(event) => set({ datasource: event.target.value })} />${names}</label>
@@ -72,7 +72,7 @@ function MomentStep({ overview, wish, set, flow, may, stores, standbys }) {
     <${What} overview=${overview} wish=${wish} set=${set} stores=${stores} standbys=${standbys} />
     ${wish.way === "accident" && html`<${Accidents} wish=${wish} set=${set} />`}
     ${wish.way === "timeline" && html`<${Timeline} overview=${overview} asked=${wish.asked} onChoose=${(asked) => set({ asked })} />`}
-    ${wish.way === "store" && html`<${Archived} key=${wish.target} store=${wish.target} chosen=${wish.archived} choose=${(archived) => set({ archived })} may=${may} />`}
+    ${wish.way === "store" && html`<${Archived} key=${wish.target} store=${wish.target} chosen=${wish.archived} choose=${(archived) => set({ archived })} without=${wish.without} leaveOut=${(without) => set({ without })} />`}
     ${(error ?? flow.error) && html`<${Trouble} error=${error ?? flow.error} />`}
     <div class="next"><p aria-live="polite">${chosen
       ? html`${wish.undelete && html`<strong><${Name} of=${wish.undelete} /></strong> on `}<strong><${Name} of=${wish.into} /></strong> as it was at <strong><${When} at=${chosen.source_time} millis /></strong>
@@ -87,7 +87,7 @@ function MomentStep({ overview, wish, set, flow, may, stores, standbys }) {
 function requestOf(wish, chosen) {
   const datasource = wish.datasource || null;
   if (wish.undelete) return { verb: "undelete", datasource: wish.undelete, on: wish.into, to_offset: chosen.offset };
-  if (wish.way === "store") return { verb: "restore", from_store: wish.target, into: wish.into, datasource, to_offset: chosen.offset, log_id: chosen.log_id };
+  if (wish.way === "store") return { verb: "restore", from_store: wish.target, into: wish.into, datasource, to_offset: chosen.offset, log_id: chosen.log_id, without_witness: wish.without };
   return { verb: "restore", target: wish.target, into: wish.into === wish.target ? null : wish.into, datasource, to_offset: chosen.offset };
 }
 
@@ -112,7 +112,7 @@ function Wizard({ overview, at, may, look }) {
   const standbys = overview.stores.filter((one) => !one.archive).map((one) => one.target);
   const first = firstOf(overview, standbys);
   const way = overview.log.failure ? "store" : "accident"; // without a log nobody knows of accidents
-  const [wish, setWish] = useState({ way, target: first, into: first, datasource: at.query.get("datasource") ?? "", asked: null, undelete: "", archived: null });
+  const [wish, setWish] = useState({ way, target: first, into: first, datasource: at.query.get("datasource") ?? "", asked: null, undelete: "", archived: null, without: false });
   const flow = useFlow((job) => {
     look();
     location.hash = `#/restore/${job.id}?into=${encodeURIComponent(wish.into)}`;

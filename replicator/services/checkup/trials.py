@@ -29,6 +29,7 @@ from replicator.ports import (
 )
 from replicator.services.checkup.copy_trial import Sample
 from replicator.services.checkup.finding import Finding, failed
+from replicator.services.store.witness import Witness
 
 REPLICA_BEHIND_MAX_S = 60.0
 """Seconds behind the primary above which the default `rpo` cannot be kept."""
@@ -129,6 +130,33 @@ async def try_target_storage(what: str, storage: DeepStorage) -> list[Finding]:
     return [
         Finding(what=what, good=True, detail=detail),
         *(Finding(what=what, good=True, note=True, detail=one) for one in lacks),
+    ]
+
+
+async def try_witness(name: str, witness: Witness, *, writes: bool) -> list[Finding]:
+    """Write and read a target's witness as heads are, and say what it remembers.
+
+    `writes` says whether this machine signs heads; one without a private key only asks.
+    """
+    what = f"target {name} witness"
+    try:
+        heads = await witness.probe(writes=writes)
+    except ReplicatorError as exc:
+        return [failed(what, exc)]
+    how = "was written and read back" if writes else "was asked"
+    newest = max(heads, key=lambda head: head.source_time, default=None)
+    if newest is not None:
+        detail = f"{witness.name} {how}; it remembers {newest.words} of log {newest.log_id}"
+        return [Finding(what=what, good=True, detail=detail)]
+    return [
+        Finding(
+            what=what,
+            good=True,
+            note=True,
+            detail=f"{witness.name} {how}; it remembers nothing yet, so a restore from the store"
+            " would be refused",
+            hint=f"`replicator apply {name} --once` lets it remember",
+        )
     ]
 
 

@@ -64,6 +64,8 @@ class Rehearsal:
     verifier: Verifier
     trial: DruidTrial | None = None
     """Trial of the restored segments; None if there is no Druid for it."""
+    not_proved: str | None = None
+    """What the drill says nothing of; None: nothing was left out."""
 
 
 Rehearse: TypeAlias = Callable[[Observer], AbstractAsyncContextManager[Rehearsal]]
@@ -154,6 +156,7 @@ class Driller:
                 findings=notes.findings,
                 findings_count=notes.findings_count,
                 failure=failure,
+                not_proved=opened[0].not_proved,
             )
 
         try:

@@ -10,6 +10,7 @@ from datetime import datetime
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.store.holds import Hold, NamedPoint
+from replicator.model.store.testimony import Testimony
 from replicator.services.store.windows import Windows
 
 
@@ -83,6 +84,16 @@ class KnownGap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessSays:
+    """Whether a store has its newest cuts, by its witness."""
+
+    witness: str
+    verdict: str
+    """`newest`, `lost`, `unknown` or `not asked`."""
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetPoints:
     """What one target can be restored to."""
 
@@ -99,6 +110,8 @@ class TargetPoints:
     faults: list[str]
     """Damage in its store."""
     gaps: list[KnownGap]
+    witness: WitnessSays | None = None
+    """What its witness says; null: it has none, or its store alone was not asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +162,7 @@ def target_points(
     named: Iterable[NamedPoint],
     faults: Iterable[str],
     other_logs: Iterable[str],
+    said: Testimony | None = None,
 ) -> TargetPoints:
     """Return what a target can be restored to.
 
@@ -160,6 +174,7 @@ def target_points(
         named: The named points of its store.
         faults: Damage that was found in the store.
         other_logs: Ids of further logs whose histories the store keeps.
+        said: What its witness says of the store; None: nobody was asked.
     """
     return TargetPoints(
         target=target,
@@ -175,6 +190,9 @@ def target_points(
         named=[_known(point, found) for point in named],
         faults=list(faults),
         gaps=[_gap(gap) for gap in gaps],
+        witness=None
+        if said is None
+        else WitnessSays(witness=said.witness, verdict=said.verdict.value, detail=said.text),
     )
 
 

@@ -10,6 +10,7 @@ from replicator.ports import Area, Clock, MetadataWriter
 from replicator.services.monitoring.life import LifeSigns
 from replicator.services.monitoring.status import LogStatus, Promises, StatusReader, TargetStatus
 from replicator.services.running.pause import pause
+from replicator.services.store.witness import Witness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +20,7 @@ class Watched:
     metadata: MetadataWriter
     area: Area
     promises: Promises
+    witness: Witness | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +100,7 @@ class Poller:
                 area=watched.area,
                 log=log,
                 promises=watched.promises,
+                witness=watched.witness,
             )
         except ReplicatorError as exc:
             self.failures[name] = self._failed(self.failures.get(name), exc)

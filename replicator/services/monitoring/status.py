@@ -12,11 +12,13 @@ from replicator.model.plans.restore_point import Latest
 from replicator.model.store.drill import Drilled
 from replicator.model.store.proof import Proof
 from replicator.model.store.rates import Rates
+from replicator.model.store.testimony import WitnessMemory
 from replicator.ports import Area, Clock, Freshness, MetadataWriter, SourceReader
 from replicator.services.history.backlog import NOTHING, BacklogReader
 from replicator.services.history.reader import History
 from replicator.services.records.drill_record import DrillRecord
 from replicator.services.records.proof_record import last_proved
+from replicator.services.store.witness import Witness
 from replicator.services.target.rates import RateBook
 
 RPO, KILL_MARGIN, LOG_MARGIN = "rpo", "kill_margin_min", "log_margin_min"
@@ -126,6 +128,8 @@ class TargetStatus:
     """What a `verify` found wrong, and no later one found good."""
     rates: Rates = field(default_factory=Rates)
     """How fast it was filled until now."""
+    memory: WitnessMemory | None = None
+    """What its witness remembers; None: it has none, or follows nothing."""
 
     @property
     def catch_up(self) -> timedelta | None:
@@ -188,7 +192,9 @@ class _KnownLog:
     proved: Mapping[str, datetime] = field(default_factory=dict)
     known_bad: Proof | None = None
     rates: Rates = field(default_factory=Rates)
+    memory: WitnessMemory | None = None
     store_seen_at: datetime | None = None
+    witness_seen_at: datetime | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -241,6 +247,7 @@ class StatusReader:
         area: Area,
         log: LogStatus,
         promises: Promises,
+        witness: Witness | None = None,
     ) -> TargetStatus:
         """Return where a target is, from its own checkpoint, the log after it and its store."""
         state = await metadata.state(self.source)
@@ -252,6 +259,8 @@ class StatusReader:
         trimmed = reached < end and log.first > reached + 1
         known = self._known.setdefault(name, _KnownLog(BacklogReader(self.history)))
         await self._look_into_store(known, area)
+        if witness is not None and checkpoint is not None and not checkpoint.promoted:
+            await self._ask_witness(known, witness, checkpoint)
         return TargetStatus(
             target=name,
             checkpoint=checkpoint,
@@ -270,6 +279,7 @@ class StatusReader:
             proved=known.proved,
             known_bad=known.known_bad,
             rates=known.rates,
+            memory=known.memory,
         )
 
     async def _look_into_store(self, known: _KnownLog, area: Area) -> None:
@@ -285,6 +295,15 @@ class StatusReader:
             told = await last_proved(area)
             known.proved, known.known_bad = told.good_at, told.bad
             known.rates = await RateBook(area, lambda _: None).rates()
+
+    async def _ask_witness(
+        self, known: _KnownLog, witness: Witness, checkpoint: Checkpoint
+    ) -> None:
+        """Ask what is remembered of a target's log, once a minute."""
+        now = self.clock.now()
+        if known.witness_seen_at is None or now - known.witness_seen_at >= STORE_LOOK:
+            known.witness_seen_at = now
+            known.memory = await witness.memory(checkpoint.log_id)
 
     async def _pending(self, known: _KnownLog, reached: Offset, end: Offset) -> Pending | None:
         reader = known.backlog

@@ -8,6 +8,7 @@ from replicator.errors import ConfigError, ReplicatorError
 from replicator.model.operations.pulse import StreamPulse
 from replicator.model.operations.words import age_text, counted, duration_text, moment, size_text
 from replicator.model.store.proof import OF_OBJECTS
+from replicator.model.store.testimony import WitnessMemory
 from replicator.services.monitoring.life import Life, LifeSign, LifeSigns
 from replicator.services.monitoring.status import (
     DRILL,
@@ -21,6 +22,8 @@ from replicator.services.monitoring.status import (
 
 RETAINED_SHARE = 0.5
 """Share of `retained_bytes_max` from which on the WAL that the source keeps is a trouble."""
+WITNESS_LATE = timedelta(minutes=5)
+"""How far a witness, which remembers once a minute, may be behind a target's cut."""
 STREAM_LATE = timedelta(minutes=1)
 """How old what the log has of a change stream may be."""
 
@@ -174,15 +177,43 @@ def _of(found: TargetStatus, seen: Seen) -> Iterator[Trouble]:
         )
     elif found.drilled.last is not None and not found.drilled.last.is_good:
         yield Trouble(f"{name}: its newest drill failed", f"drill list {name}")
+    yield from _of_the_store(found)
+    if found.gaps:
+        rows = "1 row has a gap" if len(found.gaps) == 1 else f"{len(found.gaps)} rows have gaps"
+        yield Trouble(f"{name}: {rows}: {found.gaps[0].key}: {found.gaps[0].reason}", "points")
+
+
+def _of_the_store(found: TargetStatus) -> Iterator[Trouble]:
+    """Say what a `verify` found wrong in a target, and what its witness cannot vouch for."""
+    name = found.target
     if (bad := found.known_bad) is not None:
         yield Trouble(
             f"{name}: `verify` found {counted(bad.findings, 'difference')} at level {bad.level}"
             f" {age_text(found.looked_at - bad.proved_at)}; after a repair, verify again",
             f"repair {name}" if bad.level in OF_OBJECTS else f"verify {name} --level {bad.level}",
         )
-    if found.gaps:
-        rows = "1 row has a gap" if len(found.gaps) == 1 else f"{len(found.gaps)} rows have gaps"
-        yield Trouble(f"{name}: {rows}: {found.gaps[0].key}: {found.gaps[0].reason}", "points")
+    if (memory := found.memory) is not None:
+        yield from _of_the_witness(found, memory)
+
+
+def _of_the_witness(found: TargetStatus, memory: WitnessMemory) -> Iterator[Trouble]:
+    """Say that a witness is away, or behind: what it does not remember can be put back unseen."""
+    name, head, checkpoint = found.target, memory.head, found.checkpoint
+    refused = f"until then a restore from the store of {name} is refused, or goes without it"
+    if memory.unknown:
+        what = f"{name}: {memory.witness} cannot be asked: {memory.unknown}; {refused}"
+        yield Trouble(what, "check")
+    elif head is None:
+        what = f"{name}: {memory.witness} remembers nothing of its log; {refused}"
+        yield Trouble(what, f"apply {name} --once")
+    elif checkpoint is not None:
+        behind = checkpoint.source_time - head.source_time
+        if head.offset < checkpoint.offset and behind > WITNESS_LATE:
+            yield Trouble(
+                f"{name}: {memory.witness} remembers {head.words}, {duration_text(behind)} before"
+                " the cut that the target is at: a store that was put back to that would pass",
+                f"apply {name} --once",
+            )
 
 
 def _of_following(found: TargetStatus, seen: Seen) -> Iterator[Trouble]:

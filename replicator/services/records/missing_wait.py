@@ -57,9 +57,10 @@ class MissingWait:
             TransientError, ConfigError: as for `Area`.
         """
         awaited = _AwaitedCut(log_id, after)
-        if self._begun is None or self._begun[0] != awaited:
-            self._begun = awaited, await self._since(awaited)
-        return self._begun[1] + self._limit
+        begun = self._begun
+        if begun is None or begun[0] != awaited or begun[1] > self._clock.now():
+            self._begun = begun = awaited, await self._since(awaited)
+        return begun[1] + self._limit
 
     def is_over(self, until: datetime) -> bool:
         """Return whether a wait that ends at `until` is over."""

@@ -206,6 +206,7 @@ class Applier:
             observer=self._observer,
             passing=(TransientError, NotFoundError),  # no log: its watcher comes later
         )
+        await self._archivist.settle(at_once=True)
 
     async def _step_and_tell(self) -> float | None:
         wait_s = await self._step()
@@ -287,12 +288,14 @@ class Applier:
         """
         self.awaited = None
         try:
-            if self._epoch is None:
-                return await self._lead()
-            return await self._follow(self._epoch)
+            epoch = self._epoch
+            went_on = await (self._lead() if epoch is None else self._follow(epoch))
         except BaseException:
             self._epoch = None  # whatever was done, the target's checkpoint records it
             raise
+        if not went_on:
+            await self._archivist.settle(at_once=not self._lasts)
+        return went_on
 
     async def _lead(self) -> bool:
         """Become the target's only applier; continue at its checkpoint, or seed the target."""

@@ -106,6 +106,11 @@ class Archivist:
         if self._heads is not None:
             await self._heads.reached((await self._opened()).log_id, cut)
 
+    async def settle(self, *, at_once: bool = False) -> None:
+        """Let a witness remember the newest cut that is covered, if it is time, or `at_once`."""
+        if self._heads is not None:
+            await self._heads.settle(at_once=at_once)
+
     async def write_base(self, cut: ClosedCut) -> Base:
         """Write all rows of a cut as a base, unless the base exists.
 

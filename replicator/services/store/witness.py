@@ -1,14 +1,25 @@
 """Remembers elsewhere how far a store's history reached, so that an older store is noticed."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 
-from replicator.errors import ConfigError, CorruptionError, NotFoundError, TransientError
+from replicator.errors import (
+    ConfigError,
+    CorruptionError,
+    NotFoundError,
+    ReplicatorError,
+    TransientError,
+)
+from replicator.model.document import written
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.observation import ArchiveDamaged, Observer, Waiting
 from replicator.model.store.head import Head, head_json, head_name, head_of, heads_of
+from replicator.model.store.testimony import Testimony, Vouching, WitnessMemory
 from replicator.ports import SignableArea
 
+PROBES = "probes"
+"""Folder beside heads, which nobody reads."""
 REMEMBERED_EVERY_S = 60.0
 """Seconds between two writes of a head: what a store loses of the last ones cannot be seen."""
 
@@ -19,10 +30,81 @@ class Witness:
     Args:
         area: Files of another target, or a folder; signed with the keys of this target.
         target: Name of the target whose store it is about.
+        name: What messages call the witness.
     """
 
-    def __init__(self, area: SignableArea, target: str) -> None:
-        self.area, self._target = area, target
+    def __init__(self, area: SignableArea, target: str, name: str) -> None:
+        self.area, self._target, self.name = area, target, name
+
+    async def testimony(self, log_id: str, last: Offset, kept: Collection[str]) -> Testimony:
+        """Say whether a store still has what it had; an answer that cannot be had is one, too.
+
+        Args:
+            log_id: The log whose history is to be restored.
+            last: Offset of the newest cut of it in the store.
+            kept: Ids of all logs whose histories the store has; of others it has lost all cuts.
+        """
+        try:
+            heads = await self.heads()
+        except (TransientError, ConfigError, CorruptionError) as exc:
+            return self._said(Vouching.UNKNOWN, f"{self._unknown}: {exc}", cause=exc)
+        for head in heads:
+            if head.log_id in kept and head.log_id != log_id:
+                continue  # compared when that log is asked for
+            if head.is_ahead_of(newest := last if head.log_id == log_id else None):
+                return self._said(Vouching.LOST, head.lost(newest))
+        own = next((head for head in heads if head.log_id == log_id), None)
+        if own is None:
+            nothing = f"{self.name} remembers nothing of log {log_id}"
+            return self._said(Vouching.UNKNOWN, f"{self._unknown}: {nothing}")
+        told = f"the store of target {self._target!r} has what {self.name} remembers: {own.words}"
+        return self._said(Vouching.NEWEST, told)
+
+    async def memory(self, log_id: str) -> WitnessMemory:
+        """Return what it remembers of a log; that it cannot be asked is an answer, too."""
+        try:
+            return WitnessMemory(witness=self.name, head=await self.head(log_id))
+        except (TransientError, ConfigError, CorruptionError) as exc:
+            return WitnessMemory(witness=self.name, head=None, unknown=str(exc))
+
+    async def probe(self, *, writes: bool) -> Sequence[Head]:
+        """Write a file twice, as heads are, read and remove it; return what it remembers.
+
+        Without `writes` it is only asked: so on a machine that has no private key. A witness that
+        locks what it stores keeps the file.
+
+        Raises:
+            CorruptionError: other bytes are read than were written, or a head is not believed.
+            TransientError, ConfigError: it cannot be reached, or may not be written or read.
+        """
+        if writes:
+            name, data = f"{PROBES}/{self._target}.json", written({"target": self._target})
+            for _ in range(2):
+                await self.area.replace(name, data)
+            if await self.area.get(name) != data:
+                raise CorruptionError(f"{self.name}: other bytes are read than were written")
+            with suppress(ConfigError):
+                await self.area.delete(name)
+        return await self.heads()
+
+    def not_asked(self) -> Testimony:
+        """Return what is known when the operator leaves the witness out."""
+        return self._said(
+            Vouching.NOT_ASKED,
+            f"{self.name} was not asked: nothing proves that the store of target"
+            f" {self._target!r} has its newest cuts, and was not put back to an earlier day",
+        )
+
+    @property
+    def _unknown(self) -> str:
+        return f"nobody knows whether the store of target {self._target!r} has its newest cuts"
+
+    def _said(
+        self, verdict: Vouching, text: str, cause: ReplicatorError | None = None
+    ) -> Testimony:
+        return Testimony(
+            target=self._target, witness=self.name, verdict=verdict, text=text, cause=cause
+        )
 
     async def heads(self) -> Sequence[Head]:
         """Return how far each log's history in the store reached.
@@ -73,6 +155,7 @@ class HeadKeeper:
     def __init__(self, witness: Witness, observer: Observer) -> None:
         self._witness, self._observer = witness, observer
         self._known: Offset | None = None
+        self._newest: tuple[str, ClosedCut] | None = None
         self._is_known = False
         self._end = Offset(0)
         self._written_at_s = -REMEMBERED_EVERY_S
@@ -102,16 +185,23 @@ class HeadKeeper:
 
     async def reached(self, log_id: str, cut: ClosedCut) -> None:
         """Remember that the store has a cut, once a minute; an earlier cut changes nothing."""
+        if self._is_known and (self._known is None or cut.offset > self._known):
+            self._newest = log_id, cut
+            await self.settle()
+
+    async def settle(self, *, at_once: bool = False) -> None:
+        """Remember the newest cut that was reached, if a minute is over, or `at_once`."""
         now_s = asyncio.get_running_loop().time()
-        is_newer = self._known is None or cut.offset > self._known
-        if not self._is_known or not is_newer or now_s < self._written_at_s + REMEMBERED_EVERY_S:
+        is_due = at_once or now_s >= self._written_at_s + REMEMBERED_EVERY_S
+        if self._newest is None or not is_due:
             return
+        log_id, cut = self._newest
         try:
             await self._witness.remember(log_id, cut)
         except (TransientError, ConfigError) as exc:
             self._tell(exc)
             return
-        self._known = cut.offset
+        self._known, self._newest = cut.offset, None
         if cut.offset >= self._end:  # `apply --once` first covers the cut that it finds
             self._written_at_s = now_s
 

@@ -10,12 +10,13 @@ import pytest
 
 from replicator.adapters.machine.clock import SystemClock
 from replicator.control.access import door
-from replicator.control.access.audit import AuditLog, Deed
+from replicator.control.access.audit import AuditLog
 from replicator.control.endpoints.views import WAIT_S_MAX
 from replicator.control.routes import Route
 from replicator.control.service import CONNECTION_S_MAX
 from replicator.errors import TransientError
 from replicator.model.operations.access import Role, read_token
+from replicator.services.records.deed_record import Deed
 from replicator.web.gate import IDLE_S_MAX
 from tests.unit.control.stage import Served, ended, served, soon
 

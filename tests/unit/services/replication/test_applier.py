@@ -239,11 +239,13 @@ async def test_a_wait_whose_note_cannot_be_read_begins_anew(note: bytes):
     assert await wait.until("log", Offset(1)) == clock.now() + timedelta(seconds=30)
 
 
-async def test_a_clock_that_was_set_back_begins_the_wait_anew():
+@pytest.mark.parametrize("same_process", [True, False])
+async def test_a_clock_that_was_set_back_begins_the_wait_anew(*, same_process: bool):
     area, clock = MemoryArea(), HandClock()
-    await MissingWait(area, clock, timedelta(seconds=30)).until("log", Offset(1))
-    clock.move(-3600.0)
     wait = MissingWait(area, clock, timedelta(seconds=30))
+    await wait.until("log", Offset(1))
+    clock.move(-3600.0)
+    wait = wait if same_process else MissingWait(area, clock, timedelta(seconds=30))
     assert await wait.until("log", Offset(1)) == clock.now() + timedelta(seconds=30)
 
 

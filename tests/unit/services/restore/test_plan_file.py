@@ -25,6 +25,7 @@ ASKED = Asked(
     from_store=False,
     log_id=None,
     by_reference=False,
+    without_witness=False,
     datasource=None,
     adopt=False,
     accept_gaps=True,

@@ -8,10 +8,12 @@ from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.workers import InPlaceWorkers
 from replicator.adapters.signing.area import SignedArea
 from replicator.app.wiring.stores import OpenStore, open_store
-from replicator.errors import CorruptionError, TransientError
+from replicator.errors import CorruptionError, ReplicatorError, TransientError
 from replicator.model.event import Offset
 from replicator.model.observation import ArchiveDamaged, Waiting
+from replicator.model.store import testimony
 from replicator.model.store.head import HEADS, head_name
+from replicator.model.store.testimony import WITHOUT_WITNESS, Vouching
 from replicator.ports import Area
 from replicator.services.store import witness as witnessing
 from replicator.services.store.witness import Witness
@@ -20,6 +22,7 @@ from tests.unit.adapters.test_signing import OURS, THEIRS, rule
 from tests.unit.pipeline import Pipeline
 
 HEAD = head_name("standby", "log")
+THE_WITNESS = "the witness target 'other'"
 
 
 class Away(MemoryArea):
@@ -39,7 +42,7 @@ def each_cut_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pipeline_with(area: Area) -> Pipeline:
-    return Pipeline(witness=Witness(SignedArea(area, rule()), "standby"))
+    return Pipeline(witness=Witness(SignedArea(area, rule()), "standby", THE_WITNESS))
 
 
 async def cut(pipeline: Pipeline, partition: int) -> None:
@@ -48,14 +51,27 @@ async def cut(pipeline: Pipeline, partition: int) -> None:
     await pipeline.follow()
 
 
-async def opened(pipeline: Pipeline) -> OpenStore:
+async def opened(pipeline: Pipeline, *, without_witness: bool = False) -> OpenStore:
     return await open_store(
         pipeline.configured(),
         None,
+        without_witness=without_witness,
         workers=InPlaceWorkers(),
         clock=pipeline.clock,
         observer=pipeline.seen.append,
     )
+
+
+def said(store: OpenStore) -> testimony.Testimony:
+    assert store.testimony is not None
+    return store.testimony
+
+
+def refused(store: OpenStore) -> ReplicatorError:
+    with pytest.raises(ReplicatorError) as error:
+        store.require_newest()
+    assert WITHOUT_WITNESS in error.value.hint
+    return error.value
 
 
 async def put_back(pipeline: Pipeline, area: MemoryArea) -> None:
@@ -74,7 +90,9 @@ async def test_a_store_at_its_head_is_the_newest():
     await cut(pipeline, 1)
     assert await area.names(f"{HEADS}/") == [HEAD]
     store = await opened(pipeline)
-    assert (store.lost, store.windows.faults) == (None, ())
+    assert (said(store).verdict, store.windows.faults) == (Vouching.NEWEST, ())
+    assert f"has what {THE_WITNESS} remembers: cut 2 (offset 3" in said(store).text
+    store.require_newest()
 
 
 async def test_heads_are_written_once_a_minute_and_the_first_new_cut_is_remembered(
@@ -85,7 +103,7 @@ async def test_heads_are_written_once_a_minute_and_the_first_new_cut_is_remember
     await cut(pipeline, 0)
     monkeypatch.setattr(witnessing, "REMEMBERED_EVERY_S", 60.0)
     keeper = witnessing.HeadKeeper(
-        Witness(SignedArea(area, rule()), "standby"), pipeline.seen.append
+        Witness(SignedArea(area, rule()), "standby", THE_WITNESS), pipeline.seen.append
     )
     await keeper.compare("log", Offset(2))
     for partition, remembered in ((1, 2), (2, 2)):
@@ -93,7 +111,7 @@ async def test_heads_are_written_once_a_minute_and_the_first_new_cut_is_remember
         await pipeline.cut()
         newest = (await pipeline.history().cuts(Offset(0), Offset(9)))[-1]
         await keeper.reached("log", newest)
-        (head,) = await Witness(SignedArea(area, rule()), "standby").heads()
+        (head,) = await Witness(SignedArea(area, rule()), "standby", THE_WITNESS).heads()
         assert head.cut == remembered
 
 
@@ -102,9 +120,35 @@ async def test_a_store_that_was_put_back_is_noticed_by_its_readers():
     pipeline = pipeline_with(area)
     await put_back(pipeline, area)
     store = await opened(pipeline)
-    assert store.lost is not None
-    assert "ends at offset 1, and had cut 2 (offset 3 of log log" in store.lost
-    assert store.windows.faults == (store.lost,)
+    assert said(store).verdict is Vouching.LOST
+    assert "ends at offset 1, and had cut 2 (offset 3 of log log" in said(store).text
+    assert store.windows.faults == (said(store).text,)
+    assert isinstance(refused(store), CorruptionError)
+
+
+async def test_an_operator_who_leaves_the_witness_out_is_refused_nothing_and_told_what_is_missing():
+    area = MemoryArea()
+    pipeline = pipeline_with(area)
+    await put_back(pipeline, area)
+    store = await opened(pipeline, without_witness=True)
+    store.require_newest()
+    assert said(store).verdict is Vouching.NOT_ASKED
+    assert not said(store).proves
+    assert f"{THE_WITNESS} was not asked: nothing proves that the store" in said(store).text
+    assert store.windows.faults == ()
+
+
+async def test_a_witness_that_remembers_nothing_proves_nothing():
+    """Its folder is not mounted, say, or somebody has emptied it."""
+    area = MemoryArea()
+    pipeline = pipeline_with(area)
+    await cut(pipeline, 0)
+    await area.delete(HEAD)
+    store = await opened(pipeline)
+    assert said(store).verdict is Vouching.UNKNOWN
+    assert "remembers nothing of log log" in str(refused(store))
+    assert "mounted" in refused(store).hint
+    assert store.windows.faults == ()
 
 
 async def test_a_whole_log_that_is_gone_is_noticed():
@@ -115,8 +159,8 @@ async def test_a_whole_log_that_is_gone_is_noticed():
     other = head.replace(b'"log_id":"log"', b'"log_id":"later"')
     await SignedArea(area, rule()).replace(head_name("standby", "later"), other)
     store = await opened(pipeline)
-    assert store.lost is not None
-    assert "has no cut of that log" in store.lost
+    assert said(store).verdict is Vouching.LOST
+    assert "has no cut of that log" in said(store).text
 
 
 async def test_who_follows_the_log_says_so_and_writes_the_history_again():
@@ -128,7 +172,7 @@ async def test_who_follows_the_log_says_so_and_writes_the_history_again():
     await cut(pipeline, 2)
     told = [one.reason for one in pipeline.seen if isinstance(one, ArchiveDamaged)]
     assert [("ends at offset 1" in one) for one in told] == [True]
-    assert (await opened(pipeline)).lost is None
+    assert said(await opened(pipeline)).proves
 
 
 async def test_a_restore_to_an_earlier_cut_leaves_the_head_where_it_was():
@@ -155,13 +199,15 @@ async def test_a_head_that_somebody_else_wrote_is_not_believed(harm: str):
             await SignedArea(area, rule(THEIRS)).replace(HEAD, data)
         case _:
             await area.replace(HEAD, data)
-    with pytest.raises(CorruptionError, match=HEAD):
-        await opened(pipeline)
+    store = await opened(pipeline)
+    assert isinstance(refused(store), CorruptionError)
+    assert HEAD in str(refused(store))
+    assert store.windows.faults == (said(store).text,)
     pipeline.seen.clear()
     pipeline.applier = pipeline.new_applier()
     await cut(pipeline, 1)
     assert any(isinstance(one, ArchiveDamaged) for one in pipeline.seen)
-    assert (await opened(pipeline)).lost is None
+    assert said(await opened(pipeline)).proves
 
 
 async def test_a_witness_that_is_away_stops_no_target_and_every_restore():
@@ -169,8 +215,13 @@ async def test_a_witness_that_is_away_stops_no_target_and_every_restore():
     await cut(pipeline, 0)
     assert pipeline.target_ids()
     assert any(isinstance(one, Waiting) and "is away" in one.reason for one in pipeline.seen)
-    with pytest.raises(TransientError, match="is away"):
-        await opened(pipeline)
+    store = await opened(pipeline)
+    assert isinstance(refused(store), TransientError)
+    assert "nobody knows whether the store of target 'standby' has its newest cuts" in str(
+        refused(store)
+    )
+    assert store.windows.faults == ()  # nothing was altered
+    (await opened(pipeline, without_witness=True)).require_newest()
 
 
 async def test_another_target_s_head_is_none_of_this_one():
@@ -179,4 +230,4 @@ async def test_another_target_s_head_is_none_of_this_one():
     await cut(pipeline, 0)
     await area.replace(head_name("other", "log"), await area.get(HEAD))
     with pytest.raises(CorruptionError):
-        await Witness(SignedArea(area, rule(OURS)), "other").heads()
+        await Witness(SignedArea(area, rule(OURS)), "other", THE_WITNESS).heads()

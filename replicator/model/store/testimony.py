@@ -1,0 +1,93 @@
+"""What a witness says of a store: whether it still has every cut that it once had."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from replicator.errors import (
+    ConfigError,
+    CorruptionError,
+    NotFoundError,
+    ReplicatorError,
+    TransientError,
+)
+from replicator.model.store.head import Head
+
+WITHOUT_WITNESS = "--without-witness"
+"""The option that restores a store whose newest cuts nobody vouches for."""
+
+
+class Vouching(StrEnum):
+    """What is known of a store's end."""
+
+    NEWEST = "newest"
+    """The store has every cut that the witness remembers."""
+    LOST = "lost"
+    """The witness remembers cuts that the store does not have."""
+    UNKNOWN = "unknown"
+    """The witness cannot be asked, is not believed, or remembers nothing of the history."""
+    NOT_ASKED = "not asked"
+    """The operator left the witness out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Testimony:
+    """What is known of the end of one history in a target's store."""
+
+    target: str
+    """Name of the target whose store it is about."""
+    witness: str
+    """Who was asked: another target, or a folder."""
+    verdict: Vouching
+    text: str
+    """The same as one sentence."""
+    cause: ReplicatorError | None = None
+    """Why it is unknown; None: nothing is remembered, or it is known."""
+
+    @property
+    def proves(self) -> bool:
+        """Whether nothing was lost, as far as a witness can tell."""
+        return self.verdict is Vouching.NEWEST
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether something was altered, or is gone: in the store or at the witness."""
+        return self.verdict is Vouching.LOST or isinstance(self.cause, CorruptionError)
+
+    def refusal(self) -> ReplicatorError:
+        """Return the error that refuses to trust the store."""
+        anyhow = (
+            f"to use what is there all the same, say {WITHOUT_WITNESS} as well: then nothing proves"
+            " that these are its newest cuts"
+        )
+        if self.verdict is Vouching.LOST:
+            return CorruptionError(self.text, hint=f"restore from a copy of the store; {anyhow}")
+        match self.cause:
+            case CorruptionError():
+                hint = f"{self.cause.hint}; {anyhow}"
+                return CorruptionError(self.text, hint=hint)
+            case ConfigError():
+                return ConfigError(self.text, hint=f"correct the witness; {anyhow}")
+            case TransientError():
+                return TransientError(self.text, hint=f"bring the witness back; {anyhow}")
+            case _:
+                again = f"`replicator apply {self.target} --once` lets it remember"
+                return NotFoundError(self.text, hint=f"is its folder mounted? {again}; {anyhow}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessMemory:
+    """What a witness remembers of the log that a target follows."""
+
+    witness: str
+    head: Head | None
+    """None: nothing."""
+    unknown: str = ""
+    """Why it cannot be asked, or is not believed; empty: it can."""
+
+
+def testimony_json(said: Testimony | None) -> dict[str, Any] | None:
+    """Return it for JSON; None: the target has no witness."""
+    if said is None:
+        return None
+    return {"witness": said.witness, "verdict": said.verdict.value, "detail": said.text}
