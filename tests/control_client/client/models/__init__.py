@@ -88,6 +88,7 @@ from .verify_asked import VerifyAsked
 from .wait_query import WaitQuery
 from .watch_asked import WatchAsked
 from .window_span import WindowSpan
+from .witness_says import WitnessSays
 
 __all__ = (
     "ApplyAsked",
@@ -178,4 +179,5 @@ __all__ = (
     "WaitQuery",
     "WatchAsked",
     "WindowSpan",
+    "WitnessSays",
 )

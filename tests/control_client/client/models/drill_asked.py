@@ -34,6 +34,7 @@ class DrillAsked:
             to_time (None | str | Unset):
             unless_younger (None | str | Unset): Leave it out while the last good drill is younger than this, like `6d`.
             verb (Literal['drill'] | Unset):  Default: 'drill'.
+            without_witness (bool | Unset): Do not ask the store's witness; the evidence says so. Default: False.
      """
 
     target: str
@@ -44,6 +45,7 @@ class DrillAsked:
     to_time: None | str | Unset = UNSET
     unless_younger: None | str | Unset = UNSET
     verb: Literal['drill'] | Unset = 'drill'
+    without_witness: bool | Unset = False
 
 
 
@@ -86,6 +88,8 @@ class DrillAsked:
 
         verb = self.verb
 
+        without_witness = self.without_witness
+
 
         field_dict: dict[str, Any] = {}
 
@@ -106,6 +110,8 @@ class DrillAsked:
             field_dict["unless_younger"] = unless_younger
         if verb is not UNSET:
             field_dict["verb"] = verb
+        if without_witness is not UNSET:
+            field_dict["without_witness"] = without_witness
 
         return field_dict
 
@@ -172,6 +178,8 @@ class DrillAsked:
         if verb != 'drill'and not isinstance(verb, Unset):
             raise ValueError(f"verb must match const 'drill', got '{verb}'")
 
+        without_witness = d.pop("without_witness", UNSET)
+
         drill_asked = cls(
             target=target,
             log_id=log_id,
@@ -181,6 +189,7 @@ class DrillAsked:
             to_time=to_time,
             unless_younger=unless_younger,
             verb=verb,
+            without_witness=without_witness,
         )
 
         return drill_asked

@@ -44,6 +44,8 @@ class RestoreAsked:
             to_point (None | str | Unset):
             to_time (None | str | Unset):
             verb (Literal['restore'] | Unset):  Default: 'restore'.
+            without_witness (bool | Unset): Do not ask the store's witness: nothing proves then that its cuts are the
+                newest. Default: False.
      """
 
     accept_gaps: bool | Unset = False
@@ -63,6 +65,7 @@ class RestoreAsked:
     to_point: None | str | Unset = UNSET
     to_time: None | str | Unset = UNSET
     verb: Literal['restore'] | Unset = 'restore'
+    without_witness: bool | Unset = False
 
 
 
@@ -147,6 +150,8 @@ class RestoreAsked:
 
         verb = self.verb
 
+        without_witness = self.without_witness
+
 
         field_dict: dict[str, Any] = {}
 
@@ -186,6 +191,8 @@ class RestoreAsked:
             field_dict["to_time"] = to_time
         if verb is not UNSET:
             field_dict["verb"] = verb
+        if without_witness is not UNSET:
+            field_dict["without_witness"] = without_witness
 
         return field_dict
 
@@ -318,6 +325,8 @@ class RestoreAsked:
         if verb != 'restore'and not isinstance(verb, Unset):
             raise ValueError(f"verb must match const 'restore', got '{verb}'")
 
+        without_witness = d.pop("without_witness", UNSET)
+
         restore_asked = cls(
             accept_gaps=accept_gaps,
             adopt=adopt,
@@ -336,6 +345,7 @@ class RestoreAsked:
             to_point=to_point,
             to_time=to_time,
             verb=verb,
+            without_witness=without_witness,
         )
 
         return restore_asked

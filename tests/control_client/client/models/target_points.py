@@ -8,6 +8,7 @@ from attrs import field as _attrs_field
 
 from ..types import UNSET, Unset
 
+from ..types import UNSET, Unset
 from typing import cast
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
   from ..models.known_gap import KnownGap
   from ..models.known_point import KnownPoint
   from ..models.window_span import WindowSpan
+  from ..models.witness_says import WitnessSays
 
 
 
@@ -39,6 +41,8 @@ class TargetPoints:
             other_logs (list[str]): Ids of further logs whose histories its store keeps.
             target (str):
             windows (list[WindowSpan]):
+            witness (None | Unset | WitnessSays): What its witness says; null: it has none, or its store alone was not
+                asked.
      """
 
     checkpoint_offset: int | None
@@ -51,6 +55,7 @@ class TargetPoints:
     other_logs: list[str]
     target: str
     windows: list[WindowSpan]
+    witness: None | Unset | WitnessSays = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
 
@@ -62,6 +67,7 @@ class TargetPoints:
         from ..models.known_gap import KnownGap # noqa: PLC0415
         from ..models.known_point import KnownPoint # noqa: PLC0415
         from ..models.window_span import WindowSpan # noqa: PLC0415
+        from ..models.witness_says import WitnessSays # noqa: PLC0415
         checkpoint_offset: int | None
         checkpoint_offset = self.checkpoint_offset
 
@@ -108,6 +114,14 @@ class TargetPoints:
 
 
 
+        witness: dict[str, Any] | None | Unset
+        if isinstance(self.witness, Unset):
+            witness = UNSET
+        elif isinstance(self.witness, WitnessSays):
+            witness = self.witness.to_dict()
+        else:
+            witness = self.witness
+
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
@@ -123,6 +137,8 @@ class TargetPoints:
             "target": target,
             "windows": windows,
         })
+        if witness is not UNSET:
+            field_dict["witness"] = witness
 
         return field_dict
 
@@ -134,6 +150,7 @@ class TargetPoints:
         from ..models.known_gap import KnownGap # noqa: PLC0415
         from ..models.known_point import KnownPoint # noqa: PLC0415
         from ..models.window_span import WindowSpan # noqa: PLC0415
+        from ..models.witness_says import WitnessSays # noqa: PLC0415
         d = dict(src_dict)
         def _parse_checkpoint_offset(data: object) -> int | None:
             if data is None:
@@ -201,6 +218,26 @@ class TargetPoints:
             windows.append(windows_item)
 
 
+        def _parse_witness(data: object) -> None | Unset | WitnessSays:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                witness_type_0 = WitnessSays.from_dict(data)
+
+
+
+                return witness_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            return cast(None | Unset | WitnessSays, data)
+
+        witness = _parse_witness(d.pop("witness", UNSET))
+
+
         target_points = cls(
             checkpoint_offset=checkpoint_offset,
             expired_before=expired_before,
@@ -212,6 +249,7 @@ class TargetPoints:
             other_logs=other_logs,
             target=target,
             windows=windows,
+            witness=witness,
         )
 
 
