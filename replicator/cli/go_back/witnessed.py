@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-import structlog
 import typer
 from rich.console import Console
 
 from replicator.app.verbs.restoring import Decided
 from replicator.cli.terminal.console import bad
+from replicator.cli.terminal.log_lines import logger
 from replicator.model.store.testimony import WITHOUT_WITNESS, Testimony
 
 WithoutWitness = Annotated[
@@ -38,7 +38,5 @@ async def go_without(decided: Decided) -> None:
     """
     said = decided.testimony
     if said is not None and not said.proves:
-        structlog.get_logger("replicator").warning(
-            "restore without a witness", target=said.target, reason=said.text
-        )
+        logger().warning("restore without a witness", target=said.target, reason=said.text)
     await decided.put_on_record()
