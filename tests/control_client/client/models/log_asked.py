@@ -23,13 +23,13 @@ T = TypeVar("T", bound="LogAsked")
 
 @_attrs_define
 class LogAsked:
-    """ Events of the log.
+    """ Events of the log: the newest, or the first ones from `start` on.
 
         Attributes:
             datasource (None | str | Unset):
             end (int | None | Unset):
             limit (int | Unset):  Default: 1000.
-            start (int | Unset):  Default: 0.
+            start (int | None | Unset):
             type_ (None | str | Unset):
             verb (Literal['log'] | Unset):  Default: 'log'.
      """
@@ -37,7 +37,7 @@ class LogAsked:
     datasource: None | str | Unset = UNSET
     end: int | None | Unset = UNSET
     limit: int | Unset = 1000
-    start: int | Unset = 0
+    start: int | None | Unset = UNSET
     type_: None | str | Unset = UNSET
     verb: Literal['log'] | Unset = 'log'
 
@@ -60,7 +60,11 @@ class LogAsked:
 
         limit = self.limit
 
-        start = self.start
+        start: int | None | Unset
+        if isinstance(self.start, Unset):
+            start = UNSET
+        else:
+            start = self.start
 
         type_: None | str | Unset
         if isinstance(self.type_, Unset):
@@ -117,7 +121,15 @@ class LogAsked:
 
         limit = d.pop("limit", UNSET)
 
-        start = d.pop("start", UNSET)
+        def _parse_start(data: object) -> int | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(int | None | Unset, data)
+
+        start = _parse_start(d.pop("start", UNSET))
+
 
         def _parse_type_(data: object) -> None | str | Unset:
             if data is None:
