@@ -23,7 +23,12 @@ def parse_overrides(given: tuple[str, ...]) -> dict[str, object]:
         key, separator, value = text.partition("=")
         if not separator:
             raise ConfigError(f"--set {text}: write it as KEY=VALUE")
-        found[key] = scalar(value)
+        if key in found:
+            raise ConfigError(f"--set {key} is said twice", hint="say it once, with one value")
+        try:
+            found[key] = scalar(value)
+        except ConfigError as exc:
+            raise ConfigError(f"--set {key}: {exc}", hint=exc.hint) from None
     return found
 
 

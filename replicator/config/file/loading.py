@@ -19,6 +19,7 @@ from replicator.config.settings import Settings
 from replicator.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "REPLICATOR__"
+FLAG_HINT = "write it like --set watch.poll_interval_s=5"
 
 Key: TypeAlias = tuple[str, ...]
 
@@ -54,10 +55,11 @@ class _Draft:
     def put(self, key: Key, value: object, origin: Origin, place: str) -> None:
         """Set one value; whatever an earlier origin said at or below the key is forgotten."""
         at: dict[str, Any] = self.values
-        for step in key[:-1]:
+        for length, step in enumerate(key[:-1], start=1):
             below = at.get(step)
             if not isinstance(below, dict):
                 below = at[step] = {}
+                self.places[key[:length]] = (origin, place)
             at = below
         at[key[-1]] = value
         for known in [known for known in self.places if known[: len(key)] == key]:
@@ -85,7 +87,7 @@ def load(
 ) -> Settings:
     """Return the settings of a file, overruled by variables, overruled by flags.
 
-    `overrides` maps dotted keys to values; None stands for a flag that was not given.
+    `overrides` maps dotted keys to values; None is null, as in the file.
 
     Raises:
         ConfigError: the file cannot be read, a key is unknown, a value does not fit, or two
@@ -128,14 +130,33 @@ def _draft(path: Path, environ: Mapping[str, str], overrides: Mapping[str, objec
     draft = _Draft(path, parsed.values)
     for key, line in parsed.lines.items():
         draft.places[key] = (Origin.FILE, f"{path}:{line}")
-    for variable in sorted(environ):
-        if variable.startswith(ENVIRONMENT_PREFIX):
-            key = _key_of(variable, parsed.values)
-            draft.put(key, _value_of(variable, environ[variable]), Origin.ENVIRONMENT, variable)
-    for dotted, value in overrides.items():
-        if value is not None:
-            draft.put(tuple(dotted.split(".")), value, Origin.FLAG, "a flag")
+    for key, variable in _said_once(environ, parsed.values).items():
+        draft.put(key, _value_of(variable, environ[variable]), Origin.ENVIRONMENT, variable)
+    for dotted in sorted(overrides):  # what is above a key before the key
+        if not all(steps := tuple(dotted.split("."))):
+            raise ConfigError(f"--set {dotted} names no setting", hint=FLAG_HINT)
+        draft.put(steps, overrides[dotted], Origin.FLAG, f"--set {dotted}")
     return draft
+
+
+def _said_once(environ: Mapping[str, str], values: Mapping[str, Any]) -> dict[Key, str]:
+    """Return the variables by the keys that they name, what is above a key first.
+
+    Raises:
+        ConfigError: two variables name one key.
+    """
+    found: dict[Key, str] = {}
+    for variable in sorted(environ):
+        if not variable.startswith(ENVIRONMENT_PREFIX):
+            continue
+        key = _key_of(variable, values)
+        if key in found:
+            raise ConfigError(
+                f"the environment variables {found[key]} and {variable} both set {'.'.join(key)}",
+                hint="keep one of them",
+            )
+        found[key] = variable
+    return found
 
 
 def _read(path: Path) -> ParsedYaml:
@@ -162,7 +183,13 @@ def _key_of(variable: str, values: Mapping[str, Any]) -> Key:
     at: Any = values
     for step in steps:
         names = at if isinstance(at, dict) else {}
-        key.append(next((name for name in names if _as_in_variable(name) == step), step))
+        meant = [name for name in names if _as_in_variable(name) == step]
+        if len(meant) > 1:
+            raise ConfigError(
+                f"the environment variable {variable} could mean each of {', '.join(meant)}",
+                hint="set it with `--set`, or in the file",
+            )
+        key.append(meant[0] if meant else step)
         at = names.get(key[-1])
     return tuple(key)
 

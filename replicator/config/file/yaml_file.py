@@ -42,11 +42,26 @@ def scalar(text: str) -> object:
         ConfigError: it is not YAML; the message does not repeat it, it may be a secret.
     """
     try:
-        return cast(object, yaml.safe_load(text))
+        found, twice = _composed(text)
     except (yaml.YAMLError, ValueError, RecursionError):
         raise ConfigError(
             "the value is not YAML", hint="put it in double quotes, inside the quotes of the shell"
         ) from None
+    if twice is not None:
+        raise ConfigError("a key stands twice in the value", hint="keep one of the two")
+    return found
+
+
+def _composed(text: str) -> tuple[object, yaml.ScalarNode | None]:
+    """Return one value, and a key in it that stands twice."""
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None, None
+        return loader.construct_document(node), _said_twice(node)
+    finally:
+        loader.dispose()
 
 
 def _parsed(text: str, name: str) -> ParsedYaml:
@@ -92,8 +107,35 @@ def _mapping(
         if isinstance(value_node, yaml.MappingNode):
             found[key] = _mapping(loader, value_node, place, lines)
         else:
-            found[key] = loader.construct_object(value_node, deep=True)
+            found[key] = _value(loader, value_node)
     return found
+
+
+def _value(loader: yaml.SafeLoader, node: yaml.Node) -> object:
+    if (twice := _said_twice(node)) is not None:
+        raise _refused(twice, f"the key {twice.value!r} stands here for the second time")
+    return cast(object, loader.construct_object(node, deep=True))
+
+
+def _said_twice(node: yaml.Node) -> yaml.ScalarNode | None:
+    """Return a key that stands for the second time in its mapping, anywhere in a value."""
+    open_nodes, seen = [node], set[int]()
+    while open_nodes:
+        one = open_nodes.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, yaml.SequenceNode):
+            open_nodes += one.value
+        elif isinstance(one, yaml.MappingNode):
+            stated = set[str]()
+            for key, value in one.value:
+                if isinstance(key, yaml.ScalarNode):
+                    if key.value in stated:
+                        return key
+                    stated.add(key.value)
+                open_nodes.append(value)
+    return None
 
 
 def _refused(node: yaml.Node, problem: str) -> yaml.MarkedYAMLError:

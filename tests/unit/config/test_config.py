@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from replicator.app.wiring.pipeline import load_rules
 from replicator.app.wiring.storages import require_apart
+from replicator.cli.terminal.typed import parse_overrides
 from replicator.config import (
     Explained,
     KafkaLogSettings,
@@ -146,8 +147,77 @@ def test_an_explanation_says_values_as_a_file_would(file: Path):
     assert explained(found, "source.metadata.schema").value == "public"
 
 
-def test_a_flag_that_was_not_given_says_nothing(file: Path):
-    assert load(file, {}, {"watch.poll_interval_s": None}).watch.poll_interval_s == 10.0
+KILL_BUFFER = "source.kill_buffer"
+
+
+@pytest.mark.parametrize("written", ["null", "~", ""])
+def test_null_means_the_same_in_file_environment_and_flags(file: Path, written: str):
+    """A flag with null once said nothing at all, and the value of the file stayed."""
+    text = SMALLEST.replace("source:\n", "source:\n  kill_buffer: 7d\n") + STANDBY
+    file.write_text(text)
+    assert load(file, {}).watched.kill_buffer == timedelta(days=7)
+    flag = parse_overrides((f"{KILL_BUFFER}={written}",))
+    assert load(file, {}, flag).watched.kill_buffer is None
+    assert load(file, {"REPLICATOR__SOURCE__KILL_BUFFER": written}).watched.kill_buffer is None
+    file.write_text(text.replace("7d", written))
+    assert load(file, {}).watched.kill_buffer is None
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (("watch.poll_interval_s=null",), "--set watch.poll_interval_s: watch.poll_interval_s: "),
+        (("watch.poll_interval_s=",), "--set watch.poll_interval_s: watch.poll_interval_s: "),
+        (("watch.poll_interval_s=often",), "--set watch.poll_interval_s: "),
+        (("watch.poll_interval_s=[5]",), "--set watch.poll_interval_s: "),
+        (("watch.poll_interval=5",), "--set watch.poll_interval: watch.poll_interval: unknown key"),
+        (("watch=5",), "--set watch: watch: keys and values are expected below it"),
+        (("log=",), "log is missing: source and log go together"),
+        (("watch.jitter.x=5",), "--set watch.jitter.x: watch.jitter: "),
+        (("watch.jitter=0.1", "watch.jitter=0.2"), "--set watch.jitter is said twice"),
+        (("watch={jitter: 0.1, jitter: 0.2}",), "--set watch: a key stands twice in the value"),
+        (("watch={jitter: {",), "--set watch: the value is not YAML"),
+        (("=5",), "--set  names no setting"),
+        (("watch..jitter=5",), "--set watch..jitter names no setting"),
+        (("watch.jitter",), "write it as KEY=VALUE"),
+        (
+            ("source.metadata.password_env=null", "source.metadata.password_file=''"),
+            "password_file",
+        ),
+        (("source.metadata.password_env=''",), "password_env"),
+        (("source.metadata.password_env=5",), "password_env"),
+    ],
+)
+def test_a_flag_that_does_not_fit_is_refused_by_its_name(
+    file: Path, said: tuple[str, ...], words: str
+):
+    with pytest.raises(ConfigError) as caught:
+        load(file, {}, parse_overrides(said))
+    assert words in str(caught.value)
+
+
+def test_a_flag_for_a_part_counts_beside_one_for_the_whole_in_any_order(file: Path):
+    found = load(file, {}, parse_overrides(("watch.jitter=0.2", "watch={poll_interval_s: 5}")))
+    assert (found.watch.jitter, found.watch.poll_interval_s) == (0.2, 5.0)
+
+
+def test_two_variables_for_one_key_are_refused(file: Path):
+    both = {"REPLICATOR__WATCH__JITTER": "0.1", "REPLICATOR__watch__jitter": "0.2"}
+    assert "both set watch.jitter" in refusal(file, environ=both)
+
+
+def test_a_variable_that_could_mean_two_targets_is_refused(file: Path):
+    twins = STANDBY.replace("standby", "warm-1") + STANDBY.replace("standby", "warm_1").replace(
+        "targets:\n", ""
+    ).replace("segments2", "segments3")
+    file.write_text(SMALLEST + twins)
+    environ = {"REPLICATOR__TARGETS__WARM_1__RPO": "5m"}
+    assert "could mean each of warm-1, warm_1" in refusal(file, environ=environ)
+
+
+def test_a_key_that_stands_twice_in_a_list_is_refused(file: Path):
+    found = refusal(file, SMALLEST + STANDBY + "x:\n- a: 1\n  a: 2\n")
+    assert "stands here for the second time" in found
 
 
 def test_no_port_is_opened_unless_one_is_named(file: Path):
