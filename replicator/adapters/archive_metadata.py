@@ -68,7 +68,7 @@ def _checkpoint(found: object) -> Checkpoint | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What the file of a state says."""
+    """Contents of a state's file."""
 
     epoch: Annotated[Epoch, NATURAL]
     checkpoint: Annotated[Checkpoint | None, PlainValidator(_checkpoint)]
@@ -104,7 +104,7 @@ class ArchiveMetadata:
         yield _NoRows(self._clock.now())
 
     async def columns(self) -> Mapping[Kind, frozenset[str]]:
-        """Return those of the newest Druid: an archive can be restored into any."""
+        """Return the columns of the newest Druid: an archive can be restored into any."""
         return {
             kind: frozenset(table.columns) - table.local - table.target_owned
             for kind, table in TABLES.items()
@@ -183,7 +183,7 @@ class ArchiveMetadata:
                 await self._area.delete(name)
 
     async def _names(self, source: str) -> list[str]:
-        """Return the files of the state, oldest first; what is called otherwise is none."""
+        """Return the files of the state, oldest first; files with other names are none of them."""
         found = await self._area.names(_folder(source))
         return [name for name in found if _NAME.fullmatch(name.rpartition("/")[2])]
 

@@ -72,7 +72,7 @@ class AzureAddress:
 
     @property
     def identity(self) -> Effective:
-        """Who asks, as far as that can be said without asking."""
+        """The login, as far as it is known without a request."""
         if self.account_key is not None:
             return Effective(name="identity", value="account key", origin=CONFIGURATION)
         if self.sas is not None:
@@ -88,7 +88,7 @@ class AzureAddress:
         return Effective(name="identity", value="managed identity", origin="default")
 
     async def effective(self) -> tuple[Effective, ...]:
-        """Return what counts, and from where each came."""
+        """Return the settings in force, and where each comes from."""
         origin = "default" if self.endpoint_url is None else CONFIGURATION
         return (
             Effective(name="endpoint", value=self.url, origin=origin),

@@ -230,7 +230,7 @@ class HdfsFolder:
         return HdfsWriter(self, key, aside)
 
     async def clear(self, key: str) -> None:
-        """Make that nothing stands at a key."""
+        """Leave no file at a key."""
         await self.delete(key)
 
     async def extend(self, key: str, until: datetime) -> bool:

@@ -34,7 +34,7 @@ class Hearts:
         return heart
 
     def pulse(self, who: str) -> Pulse | None:
-        """Return what this process says of itself; None: it does not do that work."""
+        """Return this process's heartbeat for a kind of work; None: it does not do that work."""
         heart = self._hearts.get(who)
         return None if heart is None else heart.pulse
 

@@ -33,13 +33,13 @@ class Monitoring:
         observer: Observer,
         observers: Callable[[str], Observer] | None = None,
     ) -> None:
-        """Take the parts.
+        """Count nothing yet.
 
         Args:
             settings: What is configured.
             clock: Stamps what is counted.
-            observer: Is told what happens.
-            observers: Gives one that knows the target; None: `observer` is told of all of them.
+            observer: Receives what happens.
+            observers: Returns one for a target, by its name; None: `observer` receives all.
         """
         self._settings = settings
         self._clock = clock
@@ -97,7 +97,7 @@ class Monitoring:
         interval_s: float,
         life: Callable[[LogStatus], Awaitable[LifeSigns]] | None = None,
     ) -> Poller:
-        """Return what looks at these targets at intervals; `life` as for `Poller`."""
+        """Return the poller of these targets; `life` as for `Poller`."""
         web = self._settings.web or WebSettings(listen="localhost:0")
         return Poller(
             status_reader=self.status_reader(
@@ -118,7 +118,7 @@ class Monitoring:
         )
 
     def lookout(self, history: History, targets: Iterable[ConfiguredTarget]) -> "Lookout | None":
-        """Return what looks at these targets, and tells of them; None when it is not configured."""
+        """Return the poller of these targets with its HTTP answers; None without `web`."""
         web = self._settings.web
         if web is None:
             return None
@@ -151,7 +151,7 @@ class Monitoring:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookout:
-    """What looks at log and targets at intervals, and what tells of them over HTTP."""
+    """The poller of log and targets, and the HTTP answers from what it saw last."""
 
     poller: Poller
     registry: "CollectorRegistry"

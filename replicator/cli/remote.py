@@ -70,7 +70,7 @@ class _RemoteCall:
         self._client = ServiceClient(url, _token(call.environ), call.service or "")
 
     def done(self) -> int:
-        """Do it, and return the exit code."""
+        """Have the service do the verb, and return the exit code."""
         asked = self._asked
         columns = paper().width
         with Screen(quiet=self._call.as_json) as screen:
@@ -177,7 +177,7 @@ def _made(asked: type[VerbAsked], values: dict[str, Any], places: list[Any]) -> 
 
 
 def _text(said: str) -> str:
-    """Return what a service says as it can be shown: its words are data like a source's."""
+    """Return a service's text as it can be shown: it is data, like a source's names."""
     return printable(said, lines=True)
 
 
@@ -187,7 +187,7 @@ def _plain(value: Any) -> Any:
 
 
 def _token(environ: Mapping[str, str]) -> str:
-    """Return the token of whoever types.
+    """Return the operator's token.
 
     Raises:
         ConfigError: there is none, or its file cannot be read.

@@ -18,7 +18,7 @@ HOLDS: Final = TypeAdapter(HoldsReport)
 def quick_look(
     command: str, options: Mapping[str, Any]
 ) -> Callable[[ServiceClient], Outcome] | None:
-    """Return what asks a service for what was typed; None: it takes a job."""
+    """Return the call that answers the typed verb; None: the verb takes a job."""
     match command:
         case "points" if options.keys() <= {"--limit", "--all"}:
             limit, every = options.get("--limit", 20), options.get("--all", False)

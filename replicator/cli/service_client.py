@@ -115,7 +115,7 @@ class ServiceClient:
 
 
 class _NoRedirect(HTTPRedirectHandler):
-    """Follows none: the token would go along, wherever that leads."""
+    """Follows no redirect: the token would go along, wherever the redirect leads."""
 
     def redirect_request(self, *_: object) -> None:
         return None

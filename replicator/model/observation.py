@@ -83,7 +83,7 @@ class StreamEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamDropped:
-    """The source kept too much for the change stream, which was dropped therefore."""
+    """The change stream was dropped, because the source kept too much for it."""
 
     bytes: int
     bytes_max: int
@@ -153,7 +153,7 @@ class ObjectCopied:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CutApplied:
-    """A cut is now true of the target."""
+    """The target is at a cut now."""
 
     cut: CutNumber
     offset: Offset
@@ -170,7 +170,7 @@ class Followed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Muted:
-    """A process cannot say where others look that it is running; its work goes on."""
+    """A process could not write its heartbeat; its work goes on."""
 
     who: str
     reason: str
@@ -178,7 +178,7 @@ class Muted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GapOpened:
-    """A row cannot be had any more."""
+    """The target cannot get a row any more."""
 
     gap: Gap
 
@@ -194,7 +194,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a long piece of work is."""
+    """Progress of a long piece of work."""
 
     what: str
     done: int

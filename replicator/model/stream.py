@@ -62,9 +62,9 @@ class StreamPosition:
     at: Lsn
     """Everything that was committed before this place is in the log."""
     identity: str
-    """Of the server and of its tables: with another one the stream does not continue the log."""
+    """Identity of the server and its tables; the stream of another one cannot continue the log."""
     shown: Shown | None = None
-    """What is in the log of the commits after `at` as well, after a cut by a snapshot."""
+    """Commits after `at` that the log has as well: a snapshot showed them to a poll."""
 
     def moved(self, at: Lsn) -> "StreamPosition":
         """Return the position after everything that was committed before a place."""

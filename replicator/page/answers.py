@@ -27,7 +27,7 @@ HAPPENINGS_MAX: Final = 200
 
 
 def overview_json(panorama: Panorama, targets: Collection[str] | None) -> dict[str, Any]:
-    """Return what one look says: the answer, `status` itself, and what there is."""
+    """Return the first answer, the `status` document, and all datasources and targets."""
     report = _limited(panorama.report, targets)
     answer = outlook(report)
     return {
@@ -75,7 +75,7 @@ def moment_json(
     time: datetime | None,
     offset: int | None,
 ) -> dict[str, Any]:
-    """Return the cut that a time or an offset means, its neighbours, and who restores it.
+    """Return the cut that a time or an offset means, its neighbours, and its restoring targets.
 
     Raises:
         NotFoundError: there is none so early.
@@ -114,7 +114,7 @@ def accidents_json(panorama: Panorama, *, datasource: str | None, harm: bool) ->
 
 
 def trend_json(panorama: Panorama, targets: Collection[str] | None) -> dict[str, Any]:
-    """Return how far behind each target was, since this process looks, for a day at most."""
+    """Return the lag of each target since this process started, for a day at most."""
     return {
         "targets": [
             {"target": name, "points": [asdict(one) for one in panorama.trend.points(name)]}
@@ -242,7 +242,7 @@ def _lane_of(panorama: Panorama, name: str, columns_max: int) -> dict[str, Any]:
 def _promised_then(
     panorama: Panorama, promised: PromisedWindow | None, looked_at: datetime
 ) -> Promised | None:
-    """Return what was promised when a store was looked at, of the cuts that there are."""
+    """Return the part of the promised time, at the last look at a store, that has cuts."""
     cuts = panorama.chronicle.cuts
     if promised is None or not len(cuts):
         return None

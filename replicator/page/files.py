@@ -22,7 +22,7 @@ class PageFile:
     content: bytes
     content_type: str
     etag: str
-    """Changes with the content."""
+    """Tag that changes with the content."""
 
 
 def page_files() -> dict[str, PageFile]:

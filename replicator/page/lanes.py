@@ -37,7 +37,7 @@ class GapStretch(Stretch):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promised(Stretch):
-    """The moments that a store should restore, at the time of its notes."""
+    """Time span that a store should be able to restore, at the time of its notes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Lane:
 
     windows: tuple[Stretch, ...]
     missed: tuple[Stretch, ...]
-    """What is promised, and in no window."""
+    """Promised time spans that no window covers."""
     gaps: tuple[GapStretch, ...]
     marks: tuple[PointMark, ...]
     drills: tuple[Evidence, ...]
@@ -89,7 +89,7 @@ def lane(
 
 
 def missed(windows: Sequence[Stretch], promised: Promised) -> list[Stretch]:
-    """Return the parts of what is promised that no window has; windows ascend."""
+    """Return the promised time spans that no window covers; `windows` ascend."""
     found, at = list[Stretch](), promised.begins
     for one in windows:
         if at < min(one.begins, promised.ends):
@@ -103,7 +103,7 @@ def missed(windows: Sequence[Stretch], promised: Promised) -> list[Stretch]:
 def gap_stretches(
     gaps: Sequence[Gap], cuts: CutColumns, *, until: datetime, columns_max: int
 ) -> list[GapStretch]:
-    """Return where rows are missing: gaps that a screen could not tell apart are one."""
+    """Return the gaps; neighbours that a screen could not tell apart are one."""
     if not len(cuts) or not gaps:
         return []
     ends_us = microseconds_of(until)

@@ -9,7 +9,7 @@ from replicator.web.status_report import StatusReport
 
 
 class OutlookLevel(StrEnum):
-    """How good the news is."""
+    """Severity of the answer."""
 
     GOOD = "good"
     """Something can be restored, and all promises are kept."""
@@ -18,7 +18,7 @@ class OutlookLevel(StrEnum):
     BAD = "bad"
     """Nothing can be restored."""
     UNKNOWN = "unknown"
-    """Nobody can say: not looked at yet."""
+    """Unknown: nothing was looked at yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class Outlook:
 
 
 def outlook(report: StatusReport | None) -> Outlook:
-    """Return the answer to the first question, from what was seen last."""
+    """Return the answer to the first question, by the last look."""
     if report is None:
         return Outlook(level=OutlookLevel.UNKNOWN, best=None, wrong=0, keeps_promises=False)
     best = _best(report)
@@ -76,5 +76,5 @@ def _best(report: StatusReport) -> Restorable | None:
 
 
 def _reach(one: Restorable) -> tuple[datetime, int, float, str]:
-    """Return what makes one target the better answer: how far, without holes, since when."""
+    """Return the order of targets for the answer: newest cut, fewest holes, oldest cut."""
     return one.last, -one.holes, -one.first.timestamp(), one.target

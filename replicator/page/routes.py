@@ -41,32 +41,32 @@ class _Query(BaseModel):
 
 
 class TimelineQuery(_Query):
-    """Which part of the timeline, and in how many columns."""
+    """Query: which part of the timeline, and in how many columns."""
 
     begins: datetime | None = None
     ends: datetime | None = None
     columns: Annotated[int, Field(ge=1, le=COLUMNS_MAX)] = 300
     seen: OffsetNumber | None = None
-    """Does nothing: another value asks again."""
+    """Has no effect but to make the URL another one, so that a browser asks again."""
 
 
 class MomentQuery(_Query):
-    """Which cut: by an offset or a time; default: the last one."""
+    """Query: a cut by its offset or a time; default: the last one."""
 
     time: datetime | None = None
     offset: OffsetNumber | None = None
 
 
 class AccidentsQuery(_Query):
-    """Whose accidents."""
+    """Query: accidents of all datasources, or of one."""
 
     datasource: Text | None = None
     all: bool = False
-    """Also the cuts that did no harm."""
+    """Whether cuts that did no harm are listed as well."""
 
 
 class EventsQuery(_Query):
-    """Which events of the log."""
+    """Query: which events of the log."""
 
     datasource: Text | None = None
     type: Text | None = None
@@ -248,7 +248,7 @@ def _after(offset: int | None) -> int | None:
 
 
 def _require_all(principal: Principal) -> None:
-    """Refuse what concerns no target to whoever may see some targets only."""
+    """Refuse data that is about no single target to a principal limited to some targets."""
     if principal.targets is not None:
         raise Problem(
             HTTPStatus.FORBIDDEN,

@@ -55,7 +55,7 @@ class CutTimeline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbours:
-    """A cut and those beside it, for whoever goes from one to the next."""
+    """A cut and its neighbours, for steps from one cut to the next."""
 
     at: CutMark
     before: CutMark | None

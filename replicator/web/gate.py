@@ -1,4 +1,4 @@
-"""Who gets in over HTTP: few connections, each for a short time, for names that are ours.
+"""Guards a port: few connections, each for a short time, and only for names of this server.
 
 Without a login an answer is made of what was seen before and costs little. What could still be used
 up is connections, lines of the log, and the trust of a browser that is led here under another name
@@ -24,7 +24,7 @@ LINE_BYTES_MAX, FIELD_BYTES_MAX, FIELDS_MAX = 4096, 4096, 64
 HANDSHAKE_S_MAX: Final = 10.0
 """Longest handshake of TLS, in seconds."""
 SERVER: Final = "druid-replicator"
-"""Instead of the versions of Python and aiohttp."""
+"""Value of the header `Server`, in place of the versions of Python and aiohttp."""
 PROBLEM_TYPE: Final = "application/problem+json"
 """Media type of a problem document (RFC 9457)."""
 ALWAYS: Final = frozenset({"localhost"})
@@ -106,7 +106,7 @@ def told(status: HTTPStatus, more: str = "", *, allow: str | None = None) -> web
 
 
 def problem(status: HTTPStatus) -> web.Response:
-    """Return what no route could answer, as the control API tells of problems (RFC 9457)."""
+    """Return a problem document (RFC 9457) for a request that reaches no route."""
     detail = (
         "it is no request, or one of its lines is longer than"
         f" {LINE_BYTES_MAX} bytes, or it has more than {FIELDS_MAX} headers"
@@ -131,7 +131,7 @@ class Gate:
     """Makes the protocols of one server's connections, and ends those that last too long."""
 
     def __init__(self, server: web.Server, limits: GateLimits) -> None:
-        """Take the server whose requests they hand on."""
+        """Take the server that gets the requests of the connections."""
         self._server, self._limits = server, limits
         self._open: dict[Connection | Handshake, asyncio.TimerHandle] = {}
 
@@ -140,7 +140,7 @@ class Gate:
         return Connection(self, self._server, loop=asyncio.get_running_loop())
 
     def encrypting(self, tls: ssl.SSLContext) -> Callable[[], "Handshake"]:
-        """Return what makes the protocols of connections that are to be encrypted."""
+        """Return the factory for protocols of connections that are to be encrypted."""
         return lambda: Handshake(self, tls)
 
     def enter(self, connection: "Connection | Handshake") -> None:
@@ -211,7 +211,7 @@ class Handshake(asyncio.Protocol):
 
 
 class Connection(web.RequestHandler):
-    """One connection: what is no request is answered in a line, and logged nowhere."""
+    """One connection; bytes that are no request are answered in one line, and logged nowhere."""
 
     def __init__(self, gate: Gate, server: web.Server, *, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
@@ -266,7 +266,7 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what is no request, or cannot be answered; only the latter is told."""
+        """Answer bytes that are no request, or a request that failed; only the latter is logged."""
         del message
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("a request could not be answered", path=request.path, reason=repr(exc))

@@ -83,7 +83,7 @@ class StatusGauges(Collector):
 
 
 class _Families:
-    """What is told of each target."""
+    """The gauges of each target."""
 
     def __init__(self) -> None:
         self.all: list[GaugeMetricFamily] = []

@@ -49,11 +49,11 @@ from replicator.web.stream_metrics import StreamMetrics
 
 ENDED_RUNS = (RunState.GOOD, RunState.BAD, RunState.SKIPPED)
 CANARY_BUCKETS_S = (5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1800, 3600, 21_600)
-"""From the time of one poll, one step and one load to a standby that is delayed on purpose."""
+"""Buckets from one poll, one step and one load up to a standby that is delayed on purpose."""
 WATCHER = ""
 """The label `target` of what the watcher does."""
 POLL_BUCKETS_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
-"""From a small source to 12 million rows on a slow replica."""
+"""Buckets from a small source up to 12 million rows on a slow replica."""
 
 
 class Metrics:

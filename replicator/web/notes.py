@@ -42,7 +42,7 @@ class StoreNotes:
     faults: Sequence[str]
     """Messages for files that are missing or altered."""
     altered_points: Sequence[str]
-    """Those of them that are about named points."""
+    """Those of the messages that are about named points."""
     altered_holds: Sequence[str]
     other_logs: Sequence[str]
     """Ids of further logs whose histories the store keeps."""
@@ -83,7 +83,7 @@ class NotesReader:
         """Why the notes are old; None: they are not."""
 
     def refresh(self) -> None:
-        """Have the next look read again, whenever the last one was."""
+        """Make the next look read the store again, however recent the last one was."""
         self._due_s = 0.0
 
     async def look(self, log_id: str) -> bool:

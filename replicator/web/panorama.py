@@ -34,7 +34,7 @@ NOTHING_READ: Final = LogStatus(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What else is asked at each look, beside log and targets."""
+    """Further questions of each look, beside log and targets."""
 
     life: Callable[[LogStatus], Awaitable[LifeSigns]]
     source: Callable[[], Awaitable[SourceStatus]]
@@ -53,7 +53,7 @@ class PromisedWindow:
     begins: datetime | None
     """None: the target has no retention, so nothing expires."""
     ends: datetime
-    """Now less the `rpo`."""
+    """The time of the look less the `rpo`."""
 
 
 class Panorama:
@@ -93,7 +93,7 @@ class Panorama:
         self._schedules: Sequence[LineState] = ()
         self._wanted, self._settled = asyncio.Event(), asyncio.Event()
         self.looked_at: datetime | None = None
-        """When it was looked last; None: never."""
+        """Time of the last look; None: there was none."""
 
     def refresh(self, targets: Collection[str] = ()) -> None:
         """Look again at once: this service has changed something of these targets, or of all."""
@@ -163,7 +163,7 @@ class Panorama:
 
     @property
     def targets(self) -> list[str]:
-        """All that are looked at, sorted."""
+        """Names of all targets that are looked at, sorted."""
         return sorted(self._notes)
 
     @property

@@ -1,4 +1,4 @@
-"""A small HTTP server: `/metrics`, `/healthz`, `/readyz`, `/status.json`. It only ever tells."""
+"""A small HTTP server: `/metrics`, `/healthz`, `/readyz`, `/status.json`. It changes nothing."""
 
 from collections.abc import Collection
 from http import HTTPStatus
@@ -31,7 +31,7 @@ class Telling:
         self._registry, self._poller, self._clock = registry, poller, clock
 
     async def metrics(self, request: web.Request) -> web.Response:
-        """Answer what Prometheus scrapes."""
+        """Answer with the metrics that Prometheus scrapes."""
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return web.Response(body=encode(self._registry), headers={"Content-Type": content_type})
 
@@ -48,7 +48,7 @@ class Telling:
         return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, text=f"not ready: {why}\n")
 
     async def status(self, _: web.Request) -> web.Response:
-        """Answer what was seen last."""
+        """Answer with the last look."""
         seen = self._poller.log is not None
         body = document("status", lookout_json(self._poller), self._clock.now())
         status = HTTPStatus.OK if seen else HTTPStatus.SERVICE_UNAVAILABLE

@@ -18,7 +18,7 @@ def status_json(log: LogStatus, targets: Sequence[TargetStatus]) -> dict[str, An
 
 
 def lookout_json(poller: Poller) -> dict[str, Any]:
-    """Return the same of what a lookout has seen last, and what it cannot see at the moment."""
+    """Return the same for the last look of a poller, with what it cannot look at now."""
     if poller.log is None:
         return {"error": _error_json(poller.log_failure)}
     named = {f"target {name}": failure for name, failure in poller.failures.items()}
@@ -48,7 +48,7 @@ def _error_json(failure: Failure | None) -> dict[str, str]:
 
 
 def life_json(life: LifeSigns) -> dict[str, Any]:
-    """Return who is running."""
+    """Return which processes are running."""
     return {
         "last_poll_at": life.last_poll,
         "watcher": _sign_json(life.watcher),
@@ -75,7 +75,7 @@ def _sign_json(sign: LifeSign) -> dict[str, Any]:
 
 
 def stream_json(life: LifeSigns) -> dict[str, Any] | None:
-    """Return what a running watcher says of its change stream."""
+    """Return the state of a running watcher's change stream."""
     if (stream := life.stream) is None:
         return None
     until = stream.told_until
@@ -92,7 +92,7 @@ def stream_json(life: LifeSigns) -> dict[str, Any] | None:
 
 
 def source_json(source: SourceStatus) -> dict[str, Any]:
-    """Return what is said of the source's metadata store."""
+    """Return the state of the source's metadata store."""
     found = source.freshness
     return {
         "replica": found.is_replica if found else None,
@@ -104,7 +104,7 @@ def source_json(source: SourceStatus) -> dict[str, Any]:
 
 
 def log_json(log: LogStatus) -> dict[str, Any]:
-    """Return what is said of the log."""
+    """Return the state of the log."""
     return {
         "log_id": log.log_id,
         "records": log.records,
@@ -116,7 +116,7 @@ def log_json(log: LogStatus) -> dict[str, Any]:
 
 
 def target_json(found: TargetStatus) -> dict[str, Any]:
-    """Return what is said of one target."""
+    """Return the state of one target."""
     checkpoint, pending, promises = found.checkpoint, found.pending, found.promises
     drilled = found.drilled
     return {

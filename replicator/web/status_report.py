@@ -38,7 +38,7 @@ class StatusReport:
         return troubles(self.seen)
 
     def of(self, targets: Collection[str]) -> "StatusReport":
-        """Return what it says of some targets; of source and log it says the same."""
+        """Return the report on some targets only; its parts on source and log stay."""
         seen = self.seen
         life = replace(
             seen.life,

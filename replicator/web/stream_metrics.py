@@ -15,7 +15,7 @@ from replicator.model.observation import (
 
 
 class StreamMetrics:
-    """What is counted of one source's change stream."""
+    """Metrics of one source's change stream."""
 
     def __init__(self, registry: CollectorRegistry, source: str) -> None:
         def gauge(name: str, text: str) -> Gauge:

@@ -16,7 +16,7 @@ SHOWN_MAX: Final = 400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetSample:
-    """How far one target was at one look."""
+    """State of one target at one look."""
 
     lag_s: float | None
     """None: it has no cut yet."""
@@ -40,13 +40,13 @@ class Trend:
         self._samples = deque[tuple[datetime, Mapping[str, TargetSample]]](maxlen=SAMPLES_MAX)
 
     def add(self, at: datetime, samples: Mapping[str, TargetSample]) -> None:
-        """Keep what one look saw, and forget what is older than a day."""
+        """Keep the samples of one look, and forget those older than a day."""
         self._samples.append((at, samples))
         while at - self._samples[0][0] > SPAN:
             self._samples.popleft()
 
     def points(self, target: str) -> Sequence[TrendPoint]:
-        """Return a target's course, of each stretch of looks the worst."""
+        """Return a target's course: the worst look of each stretch of time."""
         found = [(at, one[target]) for at, one in self._samples if target in one]
         width = max(1, -(-len(found) // SHOWN_MAX))
         stretches = [found[start : start + width] for start in range(0, len(found), width)]

@@ -13,7 +13,7 @@ from threading import Lock
 
 PREFIXES = ("AWS_", "AZURE_", "GOOGLE_")
 SUFFIX = "_PROXY"
-"""The proxy is said by an option; reqwest would look for one of its own."""
+"""An option names the proxy; reqwest would look for one of its own."""
 _one_at_a_time = Lock()
 
 

@@ -143,7 +143,7 @@ class Bucket(Protocol):
         ...
 
     async def clear(self, key: str) -> None:
-        """Make that nothing stands at a key: where older versions are kept, they stay."""
+        """Leave no object at a key; where older versions are kept, they stay."""
         ...
 
     async def extend(self, key: str, until: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""Everything that stands in a bucket, place by place, a page of objects in memory at a time."""
+"""Everything in a bucket, location by location, with one page of objects in memory at a time."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -26,10 +26,10 @@ class ObjectLocations:
         self._folder = ""
         self._owner: Location | None = None
         self._open: StoredLocation | None = None
-        """The newest place: more objects of it may follow."""
+        """The newest location: more objects of it may follow."""
 
     async def pages(self) -> AsyncIterator[Sequence[StoredLocation]]:
-        """Yield the places, about as many at once as a request lists."""
+        """Yield the locations, about as many at once as a request lists."""
         async for page in files(self._bucket.pages(self._prefix), self._prefix):
             ended = [stored for one in page if (stored := self._ended_by(one)) is not None]
             if found := await self._looked_at(ended):
@@ -38,7 +38,7 @@ class ObjectLocations:
             yield found
 
     def _ended_by(self, one: Listed) -> StoredLocation | None:
-        """Take the next object; return the place that it does not belong to any more."""
+        """Take the next object; return the former location if the object is not in it."""
         if (stored := self._stored(one)) is None:
             return None
         before, self._open = self._open, stored
@@ -66,7 +66,7 @@ class ObjectLocations:
         )
 
     def _owner_of(self, folder: str) -> Location | None:
-        """Return the place that all below a folder belongs to, None when there is none."""
+        """Return the location that all below a folder belongs to, None when there is none."""
         if folder == self._folder:
             return self._owner
         names, before = folder.split("/") if folder else [], self._folder.split("/")

@@ -68,7 +68,7 @@ ARCHIVED = ("InvalidObjectState", "BlobArchived", "BlobBeingRehydrated")
 REJECTED = "status code: 400"
 """Also of an object that is encrypted by a key of its writer, or by one that is disabled."""
 DENIED = ("status code: 401", "status code: 403")
-"""Texts of a denied listing, which has no exception of its own."""
+"""Texts of the library for a denied listing, which has no exception of its own."""
 UNKNOWN = "status code: 501"
 UNKNOWN_HINT = (
     "this server does not know what it is asked for (like If-None-Match, or checksums): use one"
@@ -126,7 +126,7 @@ ERRORS: ErrorMap = {
     FileNotFoundError: _meanwhile,
     JoinError: _failed_inside,
 }
-"""The library's classes that say by themselves what is wrong; the others only by their words."""
+"""Classes of the library that mean one fault each; the others are told apart by their texts."""
 
 
 class UnsayableKeyError(ConfigError):
@@ -319,7 +319,7 @@ class ObstoreBucket:
         await self.clear(key)
 
     async def clear(self, key: str) -> None:
-        """Make that nothing stands at a key; older versions stay."""
+        """Leave no object at a key; older versions stay."""
         await self._pace.request()
         with self._translated(f"cannot remove {key}"), suppress(FileNotFoundError):
             await obstore.delete_async(self._store, key)

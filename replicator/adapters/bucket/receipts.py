@@ -68,7 +68,7 @@ class Receipts:
         await self._bucket.delete(self.key(location))
 
     async def noted(self) -> "Noted":
-        """List which places have a receipt now: 24 bytes for each."""
+        """List which locations have a receipt now: 24 bytes for each."""
         found = bytearray()
         async for page in self._bucket.pages(self._folder):
             for one in page:
@@ -77,13 +77,13 @@ class Receipts:
         return Noted(np.frombuffer(found, dtype=f"S{NOTED_BYTES}"))
 
     def key(self, location: Location) -> str:
-        """Return where a place's receipt is."""
+        """Return the key of a location's receipt."""
         name = sha256(location.encode()).hexdigest()
         return f"{self._folder}/{name[:2]}/{name}.json"
 
 
 class Noted:
-    """Which places have a receipt in an object of its own."""
+    """The locations that have a receipt in an object of its own."""
 
     def __init__(self, names: NDArray[np.bytes_]) -> None:
         names = np.sort(names)
@@ -122,7 +122,7 @@ def mapped(location: Location, stat: Stat) -> Receipt | None:
 
 
 def carries(location: Location, stat: Stat) -> bool:
-    """Whether an object has a receipt of its own place; one that cannot be read is none."""
+    """Whether an object has a receipt of its own location; one that cannot be read is none."""
     try:
         return mapped(location, stat) is not None
     except CorruptionError:

@@ -1,4 +1,4 @@
-"""Putting other bytes where some stand in a bucket, so that a death in between loses no receipt."""
+"""Replaces bytes in a bucket so that a crash in between loses no receipt."""
 
 from collections.abc import Awaitable, Callable
 
@@ -37,7 +37,7 @@ class Mending:
     async def replace(
         self, key: str, location: Location, copy_source: CopySource, truth: Receipt | None
     ) -> Receipt:
-        """Do it, as `SegmentReplacer.replace` says."""
+        """Replace the bytes, as `SegmentReplacer.replace` promises."""
         if truth is None:
             await self._bucket.clear(self._receipts.key(location))
         else:

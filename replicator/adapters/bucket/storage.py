@@ -157,7 +157,7 @@ class ObjectStorage(ObjectStorageReader):
                 raise CorruptionError(f"{self._bucket.name}: other bytes are read than written")
             if await self._bucket.create(key, b"other", retained=False):
                 raise ConfigError(
-                    f"{self._bucket.name} lets an object be written over that must not be there"
+                    f"{self._bucket.name} lets an object be overwritten, which must be refused"
                     " (If-None-Match has no effect)",
                     hint="use a server that knows conditional writes",
                 )
@@ -274,7 +274,7 @@ class ObjectStorage(ObjectStorageReader):
             raise
 
     async def _is_absent(self, key: str) -> bool:
-        """Return whether nothing is there: the service is trusted to see to it, if it does."""
+        """Return whether nothing is there; a service that sees to that itself is trusted."""
         await self._require_proved()
         looked_at_s = self._absent.pop(key, None)
         if looked_at_s is not None and (
@@ -337,7 +337,7 @@ class ObjectStorage(ObjectStorageReader):
     async def _confirm(
         self, location: Location, receipt: Receipt, there: Sequence[StoredObject]
     ) -> Receipt:
-        """Let equal bytes stay, which a process that died or another writer wrote."""
+        """Adopt equal bytes that a process that died, or another writer, wrote."""
         if tuple([await self._check(location, one) for one in there]) != receipt.objects:
             raise RefusedError(
                 f"{self._bucket.name}/{self.key(location)} holds other bytes already, which are not"

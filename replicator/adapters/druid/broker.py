@@ -1,4 +1,4 @@
-"""A cluster's Broker over HTTP, in Druid SQL of release 25 and later: it is only ever asked."""
+"""A cluster's Broker over HTTP, in Druid SQL of release 25 and later; it is only queried."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from replicator.ports import Availability, Served
 PATH = "/druid/v2/sql"
 WHOSE = "a Broker, or of a Router"
 ANSWER_MARGIN_S = 10.0
-"""The Broker gives a query up first, and says why."""
+"""Margin by which the Broker's own time limit ends a query first, and says why."""
 CONTEXT: Mapping[str, Any] = {
     "sqlTimeZone": "Etc/UTC",
     # a cached answer proves nothing of the bytes

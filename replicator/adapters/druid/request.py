@@ -87,7 +87,7 @@ class DruidServers:
 
     @property
     def first(self) -> str:
-        """The one that answered last."""
+        """The server that answered last."""
         return self._urls[0]
 
     @asynccontextmanager
@@ -123,7 +123,7 @@ class DruidServers:
     async def _led(
         self, stack: AsyncExitStack, url: str, request: "_DruidRequest"
     ) -> tuple[aiohttp.ClientResponse, str]:
-        """Ask one, and whom it redirects to; return the answer and who gave it."""
+        """Ask one server, and the one that it redirects to; return the answer and who gave it."""
         answer = await stack.enter_async_context(request.to(f"{url}{request.path}", self._login))
         if answer.status not in REDIRECTS:
             return answer, url
@@ -155,7 +155,7 @@ class _DruidRequest:
 
 
 class _LeaderUnknownError(ConfigError):
-    """Another server leads than those that may be told the password."""
+    """A server leads that is not configured, so it may not get the password."""
 
 
 async def answered(answer: aiohttp.ClientResponse, url: str, *, whose: str) -> Any:

@@ -161,7 +161,7 @@ class GoogleBucket:
 
     @property
     def service(self) -> str:
-        """What two buckets must have in common for the service to copy between them."""
+        """What two buckets must have in common so that the service can copy between them."""
         return self._url
 
     async def copy_from(
@@ -193,7 +193,7 @@ class GoogleBucket:
             raise CorruptionError(f"{key} of {self.name} was copied with another CRC32C")
 
     async def clear(self, key: str) -> None:
-        """Make that nothing stands at a key."""
+        """Leave no object at a key."""
         await self.delete(key)
 
     async def delete(self, key: str) -> None:
@@ -294,7 +294,7 @@ class GoogleBucket:
         raise error(said, hint=hint)
 
     async def _gone(self, key: str) -> ReplicatorError:
-        """Tell an object that is gone from one of another generation."""
+        """Return the error for an object that is gone, or that has another generation by now."""
         if await self.stat(key) is None:
             return MissingObjectError(f"{key} is not in {self.name}")
         return TransientError(

@@ -74,7 +74,7 @@ def google_storage(
 class GoogleServerCopy:
     """Copies within Google's storage where the credentials allow it.
 
-    It tells no SHA-256, so the copy is read once for it: what is saved is sending the bytes back.
+    Google gives no SHA-256, so the copy is read once to compute it; only the upload is saved.
     """
 
     def __init__(self, bucket: GoogleBucket) -> None:
@@ -110,7 +110,7 @@ class GoogleServerCopy:
     def _within(
         self, reader: DeepStorageReader, location: Location
     ) -> tuple[GoogleBucket, str] | None:
-        """Return the bucket of the same service that a place is in, and its key there."""
+        """Return the bucket of the same service that a location is in, and its key there."""
         while isinstance(reader, LeadsOn):
             reader, location = reader.at(location)
         if not isinstance(reader, ObjectStorageReader) or self._denied:

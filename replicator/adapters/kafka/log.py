@@ -74,7 +74,7 @@ class KafkaLimits:
 
 @dataclass(slots=True)
 class _Producing:
-    """What only the one writer has."""
+    """State of the one writer."""
 
     producer: AIOKafkaProducer
     epoch: Epoch
@@ -83,13 +83,13 @@ class _Producing:
 
     @property
     def shift(self) -> int:
-        """What offsets of the log have more than those of the topic."""
+        """Difference between offsets of the log and of the topic."""
         return 0 if self.place is None else self.place.shift
 
 
 @dataclass(frozen=True, slots=True)
 class _TopicLog:
-    """Which log the topic of one id holds."""
+    """The log that the topic with one id holds."""
 
     topic_id: str
     place: LogPlace | None

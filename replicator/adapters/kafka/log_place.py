@@ -40,7 +40,7 @@ class LogPlace(NamedTuple):
 
     log_id: str
     shift: int
-    """What an offset of the log has more than that of the topic."""
+    """Difference between an offset of the log and the topic's."""
 
     @classmethod
     def of(cls, value: bytes) -> Self:
@@ -57,7 +57,7 @@ class LogPlace(NamedTuple):
 
     @property
     def header(self) -> bytes:
-        """As it stands in a header."""
+        """The header's value."""
         return f"{self.log_id} {self.shift}".encode()
 
 

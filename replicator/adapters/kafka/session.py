@@ -1,4 +1,4 @@
-"""How Kafka is reached, and what its errors mean to us: for every client of `log_kafka`."""
+"""How Kafka is reached, and what its errors mean to us: for every client of this package."""
 
 import asyncio
 import logging
@@ -32,7 +32,7 @@ class _Listener(logging.Handler):
 
 
 def _not_of_kafka(record: logging.LogRecord) -> bool:
-    """Drop asyncio's word on futures that aiokafka 0.14 leaves behind when it is fenced."""
+    """Drop asyncio's warning about futures that aiokafka 0.14 leaves behind when it is fenced."""
     return not (record.exc_info and isinstance(record.exc_info[1], kafka.KafkaError))
 
 
@@ -80,7 +80,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sasl:
-    """Who we say we are."""
+    """The login."""
 
     mechanism: str
     """`SCRAM-SHA-512`, `SCRAM-SHA-256` or `PLAIN`."""

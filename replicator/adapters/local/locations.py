@@ -1,4 +1,4 @@
-"""Everything that stands in a local deep storage, place by place; all of it blocks."""
+"""Everything in a local deep storage, location by location; all calls block."""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from replicator.ports import AREAS, Known, StoredLocation
 
 
 def local_locations(root: Path, area: Workspace, known: Known) -> Iterator[StoredLocation]:
-    """Yield each place that is not known, and nothing below a folder that is."""
+    """Yield each location that is not known, and nothing below a folder that is."""
     return _below(root, "", area, known)
 
 

@@ -1,4 +1,4 @@
-"""Which of our own files other users of the machine can read."""
+"""Finds our own files that other users of the machine can read."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

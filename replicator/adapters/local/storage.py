@@ -162,7 +162,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
         return ()
 
     async def _written(self, work: Path, location: Location, copy_source: CopySource) -> Receipt:
-        """Write what a source has beside its place."""
+        """Write the source's bytes into the workspace, beside their location."""
         checked = [
             await self._write(work, location, wanted, copy_source) for wanted in copy_source.objects
         ]
@@ -208,7 +208,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
             return written_receipt.receipt
 
     def _settle(self) -> None:
-        """Once a process: what a killed one has renamed, but not yet synced, is made durable."""
+        """Once a process: sync what a killed process has renamed and not yet synced."""
         if not self._settled:
             os.sync()
             self._settled = True
@@ -240,7 +240,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
     def _confirm(
         self, location: Location, path: Path, written_receipt: InodeReceipt, receipt: Receipt
     ) -> Receipt:
-        """Let whole bytes stay that are equal to the new ones, and note where they came from."""
+        """Adopt whole bytes that are equal to the new ones, and note where they came from."""
         if written_receipt.receipt.objects != receipt.objects:
             raise RefusedError(
                 f"{path} holds other bytes already, which this tool wrote and will not replace",

@@ -30,7 +30,7 @@ class MemoryDeepStorage:
     def __init__(
         self, clock: Clock | None = None, *, locks: bool = False, swaps: bool = True
     ) -> None:
-        """Take the clock by which things are stored, whether `extend` locks, `replace` swaps."""
+        """Create an empty storage; flags say whether `extend` locks and `replace` replaces."""
         self.locks, self.swaps = locks, swaps
         self.stored: dict[Location, dict[str, bytes]] = {}
         self.receipts: dict[Location, Receipt] = {}

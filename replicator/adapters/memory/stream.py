@@ -150,7 +150,7 @@ class MemoryChangeStream:
         return was
 
     async def close(self) -> None:
-        """There is no connection."""
+        """Do nothing: there is no connection."""
 
     def _change(self, key: RowKey, before: Row | None, after: Row | None) -> RowChange:
         if after is None:

@@ -110,7 +110,7 @@ async def refusal(session: Session) -> str:
 async def written_since(
     session: Session, since: BinlogPosition, until: BinlogPosition, tables: Collection[str]
 ) -> str | None:
-    """Return what says that one of the tables may have been written; None: none was.
+    """Return why one of the tables may have been written; None: none was.
 
     Args:
         session: Session of any state; its transaction goes on.
@@ -157,7 +157,7 @@ class _Event(NamedTuple):
         return self.end or self.position
 
     def writing(self, wanted: Collection[str]) -> str | None:
-        """Return what it says of a table that it writes; None if it writes none of the wanted."""
+        """Return why the event may have written a wanted table; None if it wrote none."""
         if self.type in HARMLESS:
             return None
         if self.type == "Table_map":

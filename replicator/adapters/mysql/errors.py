@@ -146,7 +146,7 @@ BY_NUMBER: Final[Mapping[int, _Translation]] = {
     2055: _ended,
     3159: _wrong("the server wants TLS: add ssl-mode=REQUIRED or VERIFY_IDENTITY to the URL"),
     4031: _ended,  # idle for too long (MySQL 8)
-    # ------------------------------------------------------------------------ what will be better
+    # --------------------------------------------------------------------------- faults that pass
     1021: _full,
     1114: _full,  # the table is full
     1037: _busy,
@@ -171,7 +171,7 @@ BY_NUMBER: Final[Mapping[int, _Translation]] = {
     ),
     3101: _passes("another member of the group changed the same rows: it is tried again"),
     1047: _passes("the node is not part of its cluster now, see its log; or name another one"),
-    # --------------------------------------------------------------------- what must be put right
+    # ------------------------------------------------------------------ faults for the operator
     1102: _wrong("check the database's name in the URL"),
     1142: _wrong(DENIED_HINT),
     1143: _wrong(DENIED_HINT),
@@ -220,7 +220,7 @@ BY_NUMBER: Final[Mapping[int, _Translation]] = {
     1785: _wrong("a table is not of InnoDB: `replicator check` says which"),
     1644: _wrong("a trigger of the database says so: Druid's tables have none"),
     4025: _wrong(UNFIT_HINT),
-    # ---------------------------------------------------------------------------- what is damaged
+    # ------------------------------------------------------------------------------------- damage
     126: _damaged,
     1034: _damaged,
     1035: _damaged,

@@ -37,7 +37,7 @@ async def freshness_of(session: Session, database: Database) -> Freshness:
 
 
 def applied(status: Mapping[str, Any], asked_at: datetime, *, order_kept: bool) -> Freshness:
-    """Return what a replica's status means.
+    """Return the freshness that a replica's status means.
 
     Without a number of seconds it is not known how old its rows are: one of its threads stands.
     """

@@ -43,7 +43,7 @@ FOREIGN: Final = ("VIEW", "SYSTEM VIEW", "SEQUENCE")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """What a URL says."""
+    """Contents of a URL."""
 
     host: str
     port: int
@@ -60,7 +60,7 @@ class Database:
     dsn: str = field(repr=False)
     """`mysql://user@host:port/database`, with the options of `OPTIONS` behind a question mark."""
     password: str | None = field(default=None, repr=False)
-    """Instead of one in the DSN."""
+    """Password, if the DSN has none."""
     table_prefix: str = "druid_"
     """Druid's `druid.metadata.storage.tables.base` and an underscore."""
     connect_timeout_s: float = 10.0
@@ -74,7 +74,7 @@ class Database:
 
     @property
     def name(self) -> str:
-        """The place in words, never with a password."""
+        """Name of the database in messages, never with a password."""
         place = self.dsn.partition("?")[0]
         _, scheme_ends, rest = place.partition("://")
         if not scheme_ends or "@" in self.dsn.partition("?")[2]:
@@ -259,7 +259,7 @@ class Session:
             raise
 
     def mend(self) -> None:
-        """Let it go on after an error outside of any transaction."""
+        """Let the session go on after an error outside of any transaction."""
         self._is_broken = False
 
     def expect_room(self, doing: str, size: int) -> None:
@@ -277,7 +277,7 @@ class Session:
 
 
 ROOM_BYTES: Final = 1 << 16
-"""Left in a packet for what is not a value."""
+"""Bytes of a packet that are left for what is not a value."""
 
 
 @asynccontextmanager

@@ -9,10 +9,9 @@ hexadecimal literals, so that no mode of the server decides what a backslash mea
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
+from replicator.adapters.found_table import FoundTable
 from replicator.model.fingerprint import KEY_HASH_BYTES, text_columns
 from replicator.model.row import Kind, Table
 
@@ -38,48 +37,20 @@ JOIN information_schema.COLUMNS AS columns
 WHERE tables.TABLE_SCHEMA = DATABASE() AND tables.TABLE_NAME IN ({names})
 ORDER BY tables.TABLE_NAME, columns.ORDINAL_POSITION
 """
-"""A role sees the tables only that it has some privilege for."""
+"""A user sees only the tables for which it has some privilege."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shape:
-    """One table as one database has it."""
-
-    table: Table
-    name: str
-    """Name in the database's spelling."""
-    types: Mapping[str, str]
-    """SQL type of each column, by its name in lower case."""
+class Shape(FoundTable):
+    """One table as one database has it; columns are named in lower case, the table as spelled."""
 
     @property
     def relation(self) -> str:
         """Return its name for a statement."""
         return quoted(self.name)
 
-    @cached_property
-    def extras(self) -> tuple[str, ...]:
-        """Columns this release does not know, sorted as the fingerprint wants them."""
-        return tuple(sorted(self.types.keys() - set(self.table.columns) - self.table.local))
-
-    @cached_property
-    def known(self) -> tuple[str, ...]:
-        """Columns that fill a row's fields, in the order of the fields."""
-        return tuple(name for name in self.table.columns if name in self.types)
-
-    @cached_property
-    def compared(self) -> frozenset[str]:
-        """Columns by which a target's rows are compared with carried ones."""
-        return frozenset(self.types) - self.table.local - self.table.target_owned
-
-    @cached_property
-    def written(self) -> tuple[str, ...]:
-        """Columns that an upsert takes from a row, the unknown ones last."""
-        known = tuple(name for name in self.known if name not in self.table.target_owned)
-        return known + self.extras
-
     @property
     def handle(self) -> str:
-        """What leads back to a row: nothing like PostgreSQL's ctid is to be had."""
+        """Columns that lead back to a row: there is nothing like PostgreSQL's ctid."""
         return quoted("id") if self._has_ids else key_sql(self.table)
 
     @property

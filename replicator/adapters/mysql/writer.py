@@ -229,7 +229,7 @@ class OwnTables:
 class MysqlTransaction:
     """A `Transaction`; its memory is bounded by one batch, however many rows it is given.
 
-    What stands in place of a batch is read and locked first, and compared here: then it is plain
+    The rows in place of a batch are read and locked first, and compared here: then it is plain
     which rows are new and which are to be changed, and by what. An INSERT that decides by itself
     would write over a row whose key differs in case only.
     """
@@ -456,7 +456,7 @@ class MysqlTransaction:
 
 
 class _Former:
-    """What stands where a row is to be written."""
+    """The row that is there where one is to be written."""
 
     def __init__(self, stamp: str | bytes | None, mark: bytes | None) -> None:
         self.stamp = stamp.decode() if isinstance(stamp, bytes) else stamp
@@ -472,7 +472,7 @@ async def _begin(session: Session) -> None:
 
 
 def _values_of(shape: Shape) -> Callable[[Row], list[object]]:
-    """Return what says what an upsert writes of a row."""
+    """Return the function that gives the values which an upsert writes of a row."""
     extras = shape.extras
     known = attrgetter(*(name for name in shape.written if name not in extras))
 

@@ -343,7 +343,7 @@ class _Teller:
                 await self._tell(message)
 
     def close(self) -> None:
-        """Require that all was told."""
+        """Require that the read ended where its format says."""
         self._fields.close()
 
     async def _tell(self, message: Message) -> None:

@@ -121,7 +121,7 @@ ERRORS: ErrorMap = {
     ),
     asyncpg.InvalidAuthorizationSpecificationError: _not_let_in,
     asyncpg.InvalidCatalogNameError: _wrong("check the database's name in the DSN"),
-    # ------------------------------------------------------------------------ what will be better
+    # --------------------------------------------------------------------------- faults that pass
     asyncpg.DiskFullError: _passes(
         "free space on the PostgreSQL server's disk, then run the command again",
         words=": the disk of the PostgreSQL server is full",
@@ -143,7 +143,7 @@ ERRORS: ErrorMap = {
     asyncpg.PostgresSystemError: _passes(
         "the PostgreSQL server cannot read or write its files: see its log and its disk"
     ),
-    # --------------------------------------------------------------------- what must be put right
+    # ------------------------------------------------------------------ faults for the operator
     asyncpg.InsufficientPrivilegeError: _wrong(DENIED_HINT),
     asyncpg.InvalidSchemaNameError: _wrong(TABLE_HINT),
     asyncpg.UndefinedTableError: _wrong(TABLE_HINT),
@@ -192,10 +192,10 @@ ERRORS: ErrorMap = {
         "the server does not take the statement: compare the tables with those that Druid makes;"
         " PostgreSQL 11 or later is needed"
     ),
-    # ---------------------------------------------------------------------------- what is damaged
+    # ------------------------------------------------------------------------------------- damage
     asyncpg.DataCorruptedError: _damaged,
     asyncpg.IndexCorruptedError: _damaged,
-    # ------------------------------------------------------------------------- all that is left
+    # --------------------------------------------------------------------------- everything else
     asyncpg.PostgresError: _passes(
         "these are the server's own words, or those of a pooler before it: see its log; what does"
         " not pass is worth a report with the versions of both"

@@ -74,7 +74,7 @@ def replayed(found: asyncpg.Record | dict[str, Any]) -> Freshness:
 
 
 def _on_its_way(found: asyncpg.Record | dict[str, Any]) -> timedelta | None:
-    """Return how old what comes from the primary is; None: it is not heard of."""
+    """Return the age of what comes from the primary; None: nothing comes."""
     if not found["is_receiving"]:
         return None
     if found["status"] is None:

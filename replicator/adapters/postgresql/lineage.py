@@ -61,7 +61,7 @@ Server = Mapping[str, str] | NoVersions
 
 
 async def server_of(session: PostgresqlSession, shapes: Mapping[Kind, Shape]) -> Server:
-    """Return what tells this server from others, outside of any transaction: it may fail."""
+    """Return the identity of this server, asked outside of any transaction: it may fail."""
     try:
         (found,) = await session.fetch("ask who the server is", SERVER)
         await session.fetch("ask for row versions", probe_sql(shapes.values()))

@@ -45,7 +45,7 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """The transaction is told."""
+    """The transaction ends; all of its changes were sent."""
 
     end: Lsn
     """End of its commit record."""
@@ -164,7 +164,7 @@ def _update(body: "_Body") -> Update:
 
 
 class _Body:
-    """A message behind its first byte."""
+    """Reads a message after its first byte."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 1

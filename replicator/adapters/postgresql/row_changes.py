@@ -1,4 +1,4 @@
-"""What the messages of a change stream say of Druid's rows."""
+"""Turns messages of a change stream into changes of Druid's rows."""
 
 from binascii import unhexlify
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -132,7 +132,7 @@ class _FieldColumn(NamedTuple):
     name: str
     read: Callable[[bytes], Any]
     absent: bytes | None
-    """What NULL means."""
+    """Value that stands for NULL."""
 
 
 class _ExtraColumn(NamedTuple):

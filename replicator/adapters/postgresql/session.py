@@ -79,7 +79,7 @@ class Database:
     dsn: str = field(repr=False)
     """`postgresql://user@host:port/database`, with all that libpq understands."""
     password: str | None = field(default=None, repr=False)
-    """Instead of one in the DSN."""
+    """Password, if the DSN has none."""
     schema: str = "public"
     """Druid's `druid.metadata.postgres.dbTableSchema`."""
     table_prefix: str = "druid_"
@@ -97,7 +97,7 @@ class Database:
 
     @property
     def name(self) -> str:
-        """The place in words, never with a password."""
+        """Name of the database in messages, never with a password."""
         base, _, query = self.dsn.partition("?")
         _, scheme_ends, rest = base.partition("://")
         if not scheme_ends or "@" in query:  # perhaps a password that holds a question mark

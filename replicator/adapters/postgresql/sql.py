@@ -7,8 +7,8 @@ hashes (tests/integration/test_postgresql.py compares them over random rows in e
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
 
+from replicator.adapters.found_table import FoundTable
 from replicator.model.fingerprint import KEY_HASH_BYTES, text_columns
 from replicator.model.row import Kind, Table
 
@@ -41,41 +41,11 @@ count: a ctid names a row of a view or of a partitioned table not at all or not 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shape:
-    """One table as one database has it."""
+class Shape(FoundTable):
+    """One table as one database has it; types are without their lengths."""
 
-    table: Table
     relation: str
-    """Qualified and quoted."""
-    name: str
-    """Name as in the database's catalogue."""
-    types: Mapping[str, str]
-    """SQL type of each column, without its length."""
-
-    @cached_property
-    def extras(self) -> tuple[str, ...]:
-        """Columns this release does not know, sorted as the fingerprint wants them."""
-        return tuple(sorted(self.types.keys() - set(self.table.columns) - self.table.local))
-
-    @cached_property
-    def known(self) -> tuple[str, ...]:
-        """Columns that fill a row's fields, in the order of the fields."""
-        return tuple(name for name in self.table.columns if name in self.types)
-
-    @cached_property
-    def compared(self) -> frozenset[str]:
-        """Columns by which a target's rows are compared with carried ones."""
-        return frozenset(self.types) - self.table.local - self.table.target_owned
-
-    @cached_property
-    def written_known(self) -> tuple[str, ...]:
-        """Columns that an upsert takes from a row's fields."""
-        return tuple(name for name in self.known if name not in self.table.target_owned)
-
-    @cached_property
-    def written(self) -> tuple[str, ...]:
-        """Columns that an upsert takes from a row, the unknown ones last."""
-        return self.written_known + self.extras
+    """Name for a statement: qualified and quoted."""
 
     @property
     def stamped(self) -> bool:

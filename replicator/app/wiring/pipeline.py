@@ -244,15 +244,7 @@ class Pipeline:
             bytes_from: Storage that bytes are copied from.
             of: Target that this storage belongs to; None for the source.
         """
-        return Restorer(
-            self.target,
-            reconciler=self.reconciler(),
-            copier=self._copier(bytes_from),
-            executor=self.executor(),
-            archivist=self.archivist(),
-            guard=self.guard(self._configured),
-            leases=self._leases(of or self._configured),
-        )
+        return self._restorer(self._copier(bytes_from), self._leases(of or self._configured))
 
     def restorer_by_reference(
         self, backup: Backup, *, of: ConfiguredTarget, keep: Keep
@@ -281,15 +273,22 @@ class Pipeline:
 
         All bytes are at their locations already; those with a receipt count, and nothing is copied.
         """
+        leases = self._leases(self._configured)
+        return self._restorer(self._copier(backup), leases, by_reference=True)
+
+    def _restorer(
+        self, copier: Copier, leases: RestoreLeases, *, by_reference: bool = False
+    ) -> Restorer:
+        """Return the restorer of a target that keeps its own bytes and history."""
         return Restorer(
             self.target,
             reconciler=self.reconciler(),
-            copier=self._copier(backup),
+            copier=copier,
             executor=self.executor(),
             archivist=self.archivist(),
             guard=self.guard(self._configured),
-            leases=self._leases(self._configured),
-            by_reference=True,
+            leases=leases,
+            by_reference=by_reference,
         )
 
     def estimator(

@@ -365,7 +365,7 @@ def show_done(
     missing: tuple[Uncopied, ...],
     then: Sequence[str],
 ) -> None:
-    """Say what a restore has come to."""
+    """Print the result of a restore."""
     console.print(
         good("done"),
         f": {into} is at cut {plan.cut.closed.cut};"

@@ -172,7 +172,7 @@ def _json(found: Verification, unlooked: Sequence[str]) -> dict[str, Any]:
 
 
 def not_looked_at(found: Verification, extent: Extent, said: Testimony | None = None) -> list[str]:
-    """Say what a good answer says nothing of; `said` is what a store's witness says."""
+    """Name what a good result does not prove; `said` is the word of a store's witness."""
     lines = []
     if said is not None and not said.proves and not said.is_fault:
         lines.append(f"whether cuts are missing at the end of the store: {said.text}")

@@ -15,7 +15,7 @@ _NAMED = re.compile(r"`replicator ([^`]+)`")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What commands are said for."""
+    """The call for which messages print commands."""
 
     config: Path
     environ: Mapping[str, str]

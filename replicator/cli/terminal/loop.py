@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def in_loop(within: Callable[[], Awaitable[T]]) -> T:
-    """Return what comes of it in an event loop; SIGTERM ends it."""
+    """Return the result of a coroutine in a new event loop; SIGTERM ends it."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         outcome = runner.run(_unless_terminated(within))
     if outcome is None:
@@ -24,7 +24,7 @@ def in_loop(within: Callable[[], Awaitable[T]]) -> T:
 
 
 async def _unless_terminated(within: Callable[[], Awaitable[T]]) -> T | None:
-    """Return what came of it; None when SIGTERM ended it, once it has cleaned up after itself."""
+    """Return the coroutine's result; None if SIGTERM ended it, after its own cleaning up."""
     loop, work = asyncio.get_running_loop(), asyncio.current_task()
     assert work is not None  # noqa: S101 - for the type checker
     terminated = asyncio.Event()

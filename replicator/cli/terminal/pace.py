@@ -25,7 +25,7 @@ class Paces:
         self._paces: dict[str, _WorkPace] = {}
 
     def line(self, made: Progress, now_s: float) -> dict[str, object] | None:
-        """Take progress; return what a line says of it, once a minute, and None in between."""
+        """Take progress; return the text of a line about it, at most once a minute, else None."""
         pace = self._paces.get(made.what)
         if pace is None or made.done < pace.done:  # it began, or began anew
             pace = self._paces[made.what] = _WorkPace(now_s, made.done, now_s, made.done)

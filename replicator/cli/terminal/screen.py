@@ -70,7 +70,7 @@ SILENT: Final = (
     CanaryArrived,
     CanarySeen,
 )
-"""What only metrics count."""
+"""Observations that only metrics count."""
 DROPPED = (
     "the source's disk is safe, and no change is lost: polls find them. When what held up the"
     " watcher is mended, `replicator stream create` starts the stream again"
@@ -127,7 +127,7 @@ class Screen:
         self.hold_still()
 
     def of(self, target: str) -> Observer:
-        """Return what shows the observations of one target's services."""
+        """Return the observer of one target's services."""
         lines = self._lines.setdefault(target, CutLines(target, SystemClock()))
         return partial(self._observe, lines)
 

@@ -30,7 +30,7 @@ NOTHING_CHANGED: Final = "nothing was changed"
 
 @dataclass(slots=True)
 class Work:
-    """What this process has changed so far, for whoever ends it."""
+    """What this process has changed so far, for the message when a signal ends it."""
 
     so_far: str | None = None
     """What has been done; None while work is in hand, before the operator agrees: nothing."""

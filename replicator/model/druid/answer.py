@@ -41,7 +41,7 @@ class Measure(NamedTuple):
 
 
 Number: TypeAlias = int | float | str | None
-"""A text is what is no number in JSON, like NaN."""
+"""A text stands for a number that JSON cannot hold, like NaN."""
 Answer: TypeAlias = Mapping[Measure, Number]
 ROWS = Measure(Aggregate.ROWS)
 
@@ -57,7 +57,7 @@ _OF_TYPE: Mapping[str, tuple[Aggregate, ...]] = {
 
 
 class AnswerVerdict(StrEnum):
-    """What a comparison of two answers comes to."""
+    """The result of comparing two answers."""
 
     GOOD = "good"
     DIFFERS = "differs"
@@ -74,17 +74,17 @@ class Difference(NamedTuple):
 
 
 def measures(columns: Mapping[str, str]) -> list[Measure]:
-    """Return what is asked of columns, given with their SQL types."""
+    """Return the measures of columns, which are given with their SQL types."""
     return [Measure(what, name) for name, type_ in columns.items() for what in _of(type_)]
 
 
 def unmeasured(columns: Mapping[str, str]) -> list[str]:
-    """Return the columns that nothing can be asked of: sketches and the like."""
+    """Return the columns that have no measure: sketches and the like."""
     return [name for name, type_ in columns.items() if not _of(type_)]
 
 
 def judge(source: Answer, target: Answer) -> tuple[AnswerVerdict, Sequence[Difference]]:
-    """Return whether two answers are the same, and on what they do not agree.
+    """Return whether two answers are the same, and the numbers on which they differ.
 
     A measure that one of them lacks is that of a column without values.
     """

@@ -140,7 +140,7 @@ def _is_ours(name: str) -> bool:
 def _merged(
     source: bytes, own: bytes | None, name: str, wishes: Wishes
 ) -> tuple[bytes | None, list[Left]]:
-    """Return the entry as it will be, None for as it is, and what was left out."""
+    """Return the entry as it will be (None: unchanged), and what was left out."""
     if is_security(name):
         return _users(source, own, wishes.keep), []
     if name == COORDINATOR:

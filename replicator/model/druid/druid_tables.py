@@ -11,7 +11,7 @@ OLDEST, MIDDLE, NEWEST = "25", "33", "37"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableRelease:
-    """What tables are made for."""
+    """The release and the feature that a database gets its tables for."""
 
     release: str
     centralized: bool

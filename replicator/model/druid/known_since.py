@@ -38,12 +38,12 @@ class Trait(NamedTuple):
 
     @property
     def text(self) -> str:
-        """It in words."""
+        """The trait in words."""
         return f"{self.sort} {self.name}"
 
 
 class Fate(StrEnum):
-    """What becomes, on a target that is too old for it, of what has a trait."""
+    """What happens to a row with a trait on a target that is too old for the trait."""
 
     TRANSLATED = "translated"
     """Written as what the older release knows, with the same data in the answers."""
@@ -59,7 +59,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """Since when Druid knows something."""
+    """The release that brought a trait, and what an older release does with it."""
 
     trait: Trait
     since: Release

@@ -1,8 +1,8 @@
 """Which of a source's load rules a target has, and for which tiers.
 
-A source's rule that drops segments does so by marking them as unused, and that mark is carried with
-their rows. On a target the same rule would act by the target's clock and its own Coordinator: it
-would undo a restore to before the drop within a minute. So such rules stay behind.
+A source's rule that drops segments does so by marking them as unused, and that mark is replicated
+with their rows. On a target the same rule would act by the target's clock and its own Coordinator:
+it would undo a restore to before the drop within a minute. So such rules stay behind.
 """
 
 import json
@@ -22,7 +22,7 @@ class LoadRules:
     """How the rules of one source become those of one target."""
 
     with_drops: bool = False
-    """Whether rules that drop segments are carried: only for a target that is no standby."""
+    """Whether the target gets rules that drop segments: only one that is no standby."""
     tiers: Mapping[str, str] = field(default_factory=dict)
     """The target's name for a tier of the source; others keep theirs."""
 

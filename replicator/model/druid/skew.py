@@ -22,7 +22,7 @@ class Skewed:
 
     @property
     def text(self) -> str:
-        """It in words."""
+        """The trait and the row that has it, in words."""
         known = self.known
         return (
             f"{known.trait.text}, like that of {self.example}, is of {known.since.text}:"

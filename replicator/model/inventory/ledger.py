@@ -216,16 +216,16 @@ class Folding:
         return self._ledger
 
     def words(self) -> tuple[Ledger, Mapping[bytes, Standing | None]]:
-        """Return the same as a ledger and the last word, by key hash, on rows it is wrong of.
+        """Return an older ledger, and by key hash what replaces it for the rows changed since.
 
-        None is a row that is gone. No ledger is copied for that.
+        None stands for a row that is gone. No ledger is copied for that.
         """
         self._look_through()
         return self._ledger, self._recent
 
     @property
     def digest(self) -> Digest:
-        """That of the ledger after all closed changes."""
+        """Digest of the ledger after all closed changes."""
         self._look_through()
         return Digest(self._sum % DIGEST_MODULUS)
 

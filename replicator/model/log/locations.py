@@ -1,7 +1,7 @@
-"""Places of a target's storage as 16 bytes each, and which of them records ask for.
+"""Locations of a target's storage as 16 bytes each, and which of them records reference.
 
-References are counted by place and not by segment: several rows can share one object. Five million
-places are 80 MB, and no name of one is kept.
+References are counted by location and not by segment: several rows can share one object. Five
+million locations are 80 MB, and no name of one is kept.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ HASH = f"S{HASH_BYTES}"
 LocationHashes: TypeAlias = "NDArray[np.bytes_]"
 """Hashes, ascending, each once."""
 MERGE_MIN = 1 << 17
-"""Fewer new places than this wait for more: each merge sorts all of them once."""
+"""Fewer new locations than this wait for more: each merge sorts all of them once."""
 
 
 @cache
@@ -39,12 +39,12 @@ def no_hashes() -> LocationHashes:
 
 
 def location_hash(location: Location) -> bytes:
-    """Return what stands for a place: the head of its SHA-256."""
+    """Return what stands for a location: the head of its SHA-256."""
     return sha256(location.encode()).digest()[:HASH_BYTES]
 
 
 def hashes(locations: Iterable[Location]) -> LocationHashes:
-    """Return the hashes of some places in their order."""
+    """Return the hashes of some locations in their order."""
     return np.frombuffer(b"".join(map(location_hash, locations)), HASH)
 
 
@@ -64,7 +64,7 @@ def among(wanted: LocationHashes, known: LocationHashes) -> Mask:
 
 
 def less(wanted: LocationHashes, others: LocationHashes) -> LocationHashes:
-    """Return the places that are not among the others."""
+    """Return the hashes that are not among the others."""
     return wanted[~among(wanted, others)] if len(wanted) else wanted
 
 
@@ -93,13 +93,13 @@ class HashSet:
 
 
 class RemainingLocations:
-    """Places that are still to be done, each once."""
+    """Locations that are still to be deleted or locked, each once."""
 
     def __init__(self, wanted: LocationHashes) -> None:
         self._hashes, self._open = wanted, np.ones(len(wanted), np.bool_)
 
     def take(self, locations: Sequence[Location]) -> list[Location]:
-        """Return those of some places that were still to be done, and take them off."""
+        """Return those of some locations that remained, and take them off."""
         found = dict.fromkeys(locations)
         wanted = hashes(found)
         known = among(wanted, self._hashes)
@@ -111,23 +111,23 @@ class RemainingLocations:
 
 
 class Located(NamedTuple):
-    """Where some records want bytes to be."""
+    """Locations that some records reference."""
 
     hashes: bytes
     """Hashes of the records' locations, unordered and repeated."""
     unlocated: tuple[Offset, ...]
-    """Records whose load spec leads to no place by the present configuration."""
+    """Records whose load spec leads to no location by the present configuration."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TargetLocator:
-    """The rule by which a record of the source names a place of the target; it can be pickled."""
+    """The rule by which a record references a location on the target; it can be pickled."""
 
     source: Layout
     target: Layout
 
     def location(self, record: Record) -> Location | None:
-        """Return the place that a record's segment needs, None when it needs none.
+        """Return the location of a record's segment, None when it has no bytes.
 
         Raises:
             MalformedRowError: its load spec leads nowhere.
@@ -137,7 +137,7 @@ class TargetLocator:
         return None if location is None else self.target.place(location)
 
     def located_hashes(self, records: Sequence[Record]) -> Located:
-        """Return the places of some records as hashes."""
+        """Return the locations of some records as hashes."""
         found, unlocated = bytearray(), list[Offset]()
         for record in records:
             try:
@@ -149,7 +149,7 @@ class TargetLocator:
         return Located(bytes(found), tuple(unlocated))
 
     def named(self, records: Sequence[Record]) -> list[Location]:
-        """Return the places of some records by their names."""
+        """Return the locations of some records by their names."""
         found: dict[Location, None] = {}
         for record in records:
             try:

@@ -56,7 +56,7 @@ def summary_of(record: Record) -> EventSummary:
 def segment_update(record: Record) -> SegmentUpdate | None:
     """Return what a record says of a segment with bytes, None when it speaks of something else.
 
-    Found by its text, as by `glance`.
+    Found by its text, as in `summary_of`.
 
     Raises:
         CorruptionError: the record is not what its type says.

@@ -1,7 +1,7 @@
 """What a target holds of a source's row: the bytes' new place, supervisors asleep, no more.
 
 A standby that ran the source's supervisors, compaction or host lists would diverge or do harm, so
-control rows are carried by rule: supervisors suspended, load rules without those that drop, config
+control rows are mapped by rule: supervisors suspended, load rules without those that drop, config
 entries by name only.
 """
 
@@ -59,10 +59,10 @@ class RowMapping:
     """The release of the target's Druid, and which rows it can read."""
 
     def mapped(self, row: Row) -> Row | None:
-        """Return the row as the target should hold it, None when it is not carried at all.
+        """Return the row as the target should hold it, None when targets do not get it at all.
 
         Raises:
-            MalformedRowError: it cannot be carried; a gap must be recorded.
+            MalformedRowError: it cannot be mapped; a gap must be recorded.
         """
         match row:
             case Segment():
@@ -81,14 +81,14 @@ class RowMapping:
         assert_never(row)
 
     def carries(self, name: str) -> bool:
-        """Return whether an entry of `druid_config` is carried."""
+        """Return whether targets get an entry of `druid_config`."""
         return any(fnmatchcase(name, pattern) for pattern in self.config_names)
 
     def placed(self, segment: Segment, location: Location) -> Location:
         """Return where the target keeps the bytes that are at a place of the source.
 
         Raises:
-            MalformedRowError: as for `carried`.
+            MalformedRowError: as for `map`.
         """
         self.druid.segment(segment.payload)
         place = self.target.place(location)
@@ -96,10 +96,10 @@ class RowMapping:
         return place
 
     def fingerprint(self, told: RawRow) -> Fingerprint | None:
-        """Return what the target's own scan must say of a source's row, None: it is not carried.
+        """Return what the target's own scan must say of a source's row, None: it gets no such row.
 
         Raises:
-            MalformedRowError: as for `carried`.
+            MalformedRowError: as for `map`.
         """
         kind = told.key.kind
         if kind is Kind.SEGMENT:  # by far the most, and no segment need be made

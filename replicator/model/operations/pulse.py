@@ -16,7 +16,7 @@ ONCE = " --once"
 
 
 def apply_to(target: str) -> str:
-    """Return whose pulse that of a target's applier is."""
+    """Return the name under which the heartbeat of a target's applier is kept."""
     return f"apply.{target}"
 
 
@@ -40,7 +40,7 @@ class StreamPulse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulse:
-    """Who it is, and when it was last well."""
+    """One heartbeat: which process it is, and how its work stands."""
 
     verb: str
     """`run`, `watch`, `watch --once`, `apply` or `apply --once`."""
@@ -63,7 +63,7 @@ class Pulse:
     """When the process ended as it was told to; None if it did not."""
 
     def is_heard(self, now: datetime, *, missed_max: int = 3) -> bool:
-        """Return whether it goes on, as far as one can know: it has missed few of its times."""
+        """Return whether the process seems to run: it has missed few heartbeats."""
         return self.ended_at is None and now - self.seen_at <= missed_max * self.every
 
     @property
@@ -76,7 +76,7 @@ class Pulse:
         return (self.host, self.pid) == (other.host, other.pid)
 
     def stopped(self, at: datetime) -> "Pulse":
-        """Return its last word."""
+        """Return the last heartbeat of a process that ends as it was told to."""
         return replace(self, ended_at=at, seen_at=at)
 
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 
 class Period(StrEnum):
-    """Of which time a tier keeps one point."""
+    """The period of which a tier keeps one point."""
 
     ALL = "all"
     """Each point."""
@@ -51,7 +51,7 @@ class RotationPlan:
     keep: tuple[Rotating, ...]
     remove: tuple[Rotating, ...]
     hold: tuple[Rotating, ...]
-    """Of those that are kept: the retention would let their cuts expire before they are due."""
+    """Kept points whose cuts would expire before the points are due to go."""
 
 
 def rotation(

@@ -13,17 +13,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cronsim import CronSim, CronSimError
 
 FIELDS = 5
-"""Of a cron expression: minute, hour, day of the month, month, day of the week."""
+"""Fields of a cron expression: minute, hour, day of the month, month, day of the week."""
 PAUSES = 60
 """So many pauses are compared; those of years before a leap day are among them."""
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 MISSED_MAX = 1000
-"""So many missed times are counted at most."""
+"""Highest number of missed times that is counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """When something is to be done again and again."""
+    """The times at which something is repeated."""
 
     cron: str
     time_zone: str

@@ -20,7 +20,7 @@ _Part = TypeVar("_Part")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What a restore was asked for, but for the point: that became a cut."""
+    """Options of a restore; its restore point has become a cut."""
 
     target: str
     into: str
@@ -42,14 +42,14 @@ class World:
     cut_offset: Annotated[Offset, NATURAL]
     cut_digest: str
     checkpoint: str | None
-    """The target's: log, offset, digest, whether it stands and of which datasource."""
+    """Checkpoint of the target: log, offset, digest, whether it is paused, and its datasource."""
     rows: str
     """Digest of the target's rows of data, those of the datasource if there is one."""
     storages: Mapping[str, str]
     """A digest of each storage's settings: bytes must be found, and kept, where they were."""
 
     def changes(self, now: "World") -> list[str]:
-        """Return in words what is not as it was."""
+        """Return a message for each thing that has changed."""
         words = {
             "log_id": "the log is another one",
             "cut_offset": "the cut is at another offset",
@@ -85,8 +85,8 @@ _ASKED, _WORLD = Shape(Asked, "", closed=True), Shape(World, "", closed=True)
 def plan_document(plan: PlanFile, shown: Mapping[str, Any]) -> dict[str, Any]:
     """Return a plan as the document that is written; `shown` is for people.
 
-    It ends with a digest over all that it says, what is shown included: who edits a plan carries
-    out another one than was read.
+    It ends with a digest of everything in it, `shown` included, so that a plan that was edited
+    after it was read is not carried out.
     """
     found = {"schema": SCHEMA, **shown, "asked": asdict(plan.asked), "world": asdict(plan.world)}
     return {**found, DIGEST: _digest(orjson.loads(orjson.dumps(found)))}
@@ -118,7 +118,7 @@ def plan_of(data: bytes, path: str) -> PlanFile:
 
 
 def _digest(found: Mapping[str, Any]) -> str:
-    """Return that of a plan as JSON knows it, in whatever order its members stand."""
+    """Return the digest of a plan's JSON, in whatever order its members stand."""
     return sha256(orjson.dumps(found, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

@@ -51,7 +51,7 @@ _EVENT = b'"event":'
 UNPACKED_BYTES_MAX = 64 << 20
 """Limit for one file's unpacked bytes; files are written with `history.file_bytes_max`, 8 MiB."""
 ROOM_FIRST, ROOM_GROWTH = 16, 4
-"""A file unpacks to so many times its size, most of them; then to so many times the room."""
+"""A file is unpacked into so many times its size first, then into so many times the room before."""
 LINE_BYTES_MIN = len(b'{"offset":0,"appended_at":"","event":{}}')
 FULL = "failed to write whole buffer"
 """Message of cramjam when the output does not fit its buffer."""
@@ -117,7 +117,7 @@ class Base:
 
     @property
     def offset(self) -> Offset:
-        """Where the history goes on behind it is one further."""
+        """Offset of the cut; the history after the base continues at the next one."""
         return self.cut.offset
 
 

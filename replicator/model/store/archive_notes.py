@@ -1,4 +1,4 @@
-"""What a store says beside its history: whose it is, and what its target could not get."""
+"""Documents beside a store's history: whose it is, and what its target could not get."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

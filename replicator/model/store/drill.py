@@ -110,7 +110,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drilled:
-    """How a target's drills stand."""
+    """State of a target's drills."""
 
     last: Evidence | None = None
     last_good: Evidence | None = None

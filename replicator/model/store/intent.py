@@ -1,7 +1,7 @@
 """What an expiry says before it deletes anything, so that those beside it can give way.
 
     expiry/<n>.json              up to where, until when, and what was the horizon before
-    expiry/<n>.places            the condemned places, 16 bytes each, ascending; without it: all
+    expiry/<n>.places            what it deletes, 16 bytes a location, ascending; without it: all
     expiry/<n>.lease-<k>.json    a later end, as long as the work takes
     expiry/<n>.done.json         it is over
 
@@ -35,7 +35,7 @@ _NAME = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announced:
-    """What the document of an intent says."""
+    """Contents of an intent's document."""
 
     log_id: Name
     horizon: Annotated[Offset, NATURAL]
@@ -88,12 +88,12 @@ class IntentFiles:
 
     @property
     def has_places(self) -> bool:
-        """Whether what it condemns can still be read."""
+        """Whether the list of the locations that it deletes is still there."""
         return "places" in self.names
 
     @property
     def is_done(self) -> bool:
-        """Whether it is over by its own word."""
+        """Whether the expiry wrote that it is over."""
         return "done.json" in self.names
 
 
