@@ -12,6 +12,7 @@ from replicator.app.verbs.preparing import prepare
 from replicator.app.verbs.restoring import Place
 from replicator.cli.command import PARTLY_DONE, Changes, OpenCall, Outcome, agree
 from replicator.cli.go_back.commands import goes_on
+from replicator.cli.go_back.effects import effect_lines, effects_json
 from replicator.cli.go_back.restore_rename import RenameWish, forget, names, rename
 from replicator.cli.go_back.when import (
     Moment,
@@ -53,7 +54,6 @@ Stand = Annotated[
         "--pause", help="Pause it there, also when its rows are those of the cut already."
     ),
 ]
-DATASOURCES_SHOWN_MAX = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,6 +318,7 @@ def _plan_json(plan: RestorePlan, eta_s: float | None) -> dict[str, Any]:
         "objects": estimate.objects,
         "bytes_at_most": estimate.size_bytes,
         "by_datasource": dict(estimate.by_datasource),
+        "effects": effects_json(estimate),
         "known_missing": [
             {"row": gap.key, "reason": gap.reason, "detail": gap.detail} for gap in estimate.missing
         ],
@@ -349,10 +350,8 @@ def _show_plan(
     )
     console.print(f"  bytes              {at_most if estimate.objects else 'none'}")
     console.print(f"  time               {eta_text(eta_s)}")
-    for name, count in sorted(estimate.by_datasource.items())[:DATASOURCES_SHOWN_MAX]:
-        console.print(f"    {name}: {count}", markup=False)
-    if more := len(estimate.by_datasource) - DATASOURCES_SHOWN_MAX:
-        console.print(f"    and {more} more datasources" if more > 0 else "", end="")
+    for line in effect_lines(estimate):
+        console.print(f"    {line}", markup=False)
     for gap in estimate.missing:
         console.print(f"  MISSING {gap.key}: {gap.reason}, {gap.detail}", markup=False)
 

@@ -15,6 +15,7 @@ from replicator.app import Application
 from replicator.app.verbs.restoring import Decided, Place
 from replicator.cli.command import PARTLY_DONE, Changes, OpenCall, Outcome, agree
 from replicator.cli.go_back import restore
+from replicator.cli.go_back.effects import effect_lines, effects_json
 from replicator.cli.go_back.when import (
     Moment,
 )
@@ -126,6 +127,8 @@ async def run_plan(
             f" {counted(estimate.segments, 'segment')} to write,"
             f" {counted(estimate.removals, 'row')} to remove"
         )
+        for line in effect_lines(estimate):
+            paper().print(f"    {line}", markup=False)
         show_testimony(paper(), decided.testimony)
     agree(asked.into, yes=yes, doing="a restore")
     await go_without(decided)
@@ -208,6 +211,7 @@ def _shown(planned: RestorePlan, found: CostEstimate, prices: Prices | None) -> 
         "bytes_streamed": found.streamed_bytes,
         "requests": found.requests._asdict(),
         "by_datasource": {name: asdict(one) for name, one in sorted(found.by_datasource.items())},
+        "effects": effects_json(estimate),
         "missing_count": found.missing_count,
         "missing": [{"row": row, "detail": why} for row, why in found.missing],
         "known_missing": [
@@ -301,6 +305,8 @@ def _show(
         f"  rows      {counted(estimate.segments, 'segment')}, {estimate.other_rows} others,"
         f" {estimate.removals} to remove"
     )
+    for line in effect_lines(estimate):
+        console.print(f"    {line}", markup=False)
     there = f", {found.there} are there" if found.looked else " at most: the target was not checked"
     console.print(
         f"  bytes     {size_text(found.size_bytes)} in {counted(found.objects, 'place')}{there}"

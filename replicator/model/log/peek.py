@@ -13,7 +13,7 @@ from replicator.model.druid.interval import ETERNITY, Interval, interval
 from replicator.model.event import CutNumber, Epoch, Record
 from replicator.model.log.backlog import SegmentUpdate
 from replicator.model.log.wire import CHANGED_TYPE, REMOVED_TYPE
-from replicator.model.row import Kind
+from replicator.model.row import Kind, RowKey
 
 _CHANGED = {name: kind for kind, name in CHANGED_TYPE.items()}
 _REMOVED = {name: kind for kind, name in REMOVED_TYPE.items()}
@@ -118,6 +118,11 @@ class EventSubject(NamedTuple):
         if self.datasource is not None:
             return self.datasource == datasource
         return self.key.startswith(f"{datasource}_")
+
+    @property
+    def row_key(self) -> RowKey:
+        """Kind and key of the row."""
+        return RowKey(self.kind, self.key)
 
     @property
     def interval(self) -> Interval:

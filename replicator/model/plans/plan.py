@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from replicator.model.checkpoint import Checkpoint, Gap
+from replicator.model.druid.interval import Interval
 from replicator.model.event import Offset
 from replicator.model.inventory.ledger import Keys, Offsets
 from replicator.model.row import Kind
@@ -36,6 +37,20 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """What a plan does to the used segments of one datasource: to what a query finds."""
+
+    datasource: str
+    lost: int = 0
+    """Used segments that are removed, or are unused afterwards."""
+    lost_interval: Interval | None = None
+    """From the first to the last of them; None if none is lost, or an id does not tell."""
+    gained: int = 0
+    """Segments that are used afterwards and were not."""
+    gained_interval: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
     """What a plan means, in the terms of the person who must agree to it."""
 
@@ -47,6 +62,8 @@ class Estimate:
     """Sum of the payloads' `size`: bytes of the segments unpacked, an upper bound of the copies."""
     by_datasource: Mapping[str, int] = field(default_factory=dict)
     missing: tuple[Gap, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    """What each datasource loses and gains, the largest losses first."""
 
 
 def latest_per_key(offsets: Offsets, keys: Keys) -> Offsets:

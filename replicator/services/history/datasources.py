@@ -15,7 +15,7 @@ from replicator.model.log.row_mapping import supervised_datasource
 from replicator.model.observation import Observation
 from replicator.model.operations.words import whole_time
 from replicator.model.plans.restore_point import Latest
-from replicator.model.row import Kind, RowKey, Supervisor
+from replicator.model.row import Kind, Supervisor
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
 from replicator.services.history.search import search_all
@@ -157,7 +157,7 @@ class _UsedCuts:
         self._open = dict[bytes, bool]()
 
     def see(self, found: EventSubject, _: Record) -> None:
-        self._open[key_hash(RowKey(found.kind, found.key))] = bool(found.used)
+        self._open[key_hash(found.row_key)] = bool(found.used)
 
     def close(self, cut: ClosedCut) -> None:
         was_used = bool(self._used)

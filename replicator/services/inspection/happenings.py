@@ -131,7 +131,7 @@ class CutSummaries:
     def note(self, found: EventSubject, record: Record) -> None:
         """Take a row of a base: it is so, and nothing happened."""
         if found.kind is Kind.SEGMENT:
-            key = key_hash(RowKey(found.kind, found.key))
+            key = key_hash(found.row_key)
             size_bytes = summary_of(record).size_bytes or 0
             self.book.put(
                 key, BookedSegment(found.datasource or _UNKNOWN, bool(found.used), size_bytes)

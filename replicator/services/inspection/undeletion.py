@@ -29,7 +29,7 @@ from replicator.model.log.undeletion import (
 )
 from replicator.model.observation import Observer
 from replicator.model.plans.restore_point import Latest, RestorePoint
-from replicator.model.row import DEFAULT_RULES, Kind, RowKey, Rules, Segment
+from replicator.model.row import DEFAULT_RULES, Kind, Rules, Segment
 from replicator.services.history.cuts import fold
 from replicator.services.history.datasources import nearest
 from replicator.services.history.reader import History
@@ -226,7 +226,7 @@ class _UsedVisitor:
         return len(self._keys)
 
     def see(self, found: EventSubject, _: Record) -> None:
-        self._open[key_hash(RowKey(found.kind, found.key))] = bool(found.used)
+        self._open[key_hash(found.row_key)] = bool(found.used)
 
     def close(self, cut: ClosedCut) -> None:
         used_before = len(self._keys)

@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from replicator.model.checkpoint import Checkpoint, TargetState, merged
 from replicator.model.event import ClosedCut
 from replicator.model.observation import CutApplied
 from replicator.model.plans.plan import Estimate
 from replicator.model.plans.restore_point import RestorePoint
+from replicator.services.restore.effect_count import EffectCount
 from replicator.services.store.archivist import Archivist
 from replicator.services.store.expiry_guard import ExpiryGuard
 from replicator.services.store.restore_lease import RestoreLeases
@@ -122,10 +123,16 @@ class Restorer:
         refuse_promoted(state.checkpoint, self._target.name)
         if state.checkpoint is None and not adopt:
             refuse_foreign_rows(await self._reconciler.foreign_rows(), self._target.name)
-        found = await self._reconciler.reconcile(cut, paused=True, datasource=datasource)
+        effects = EffectCount()
+        found = await self._reconciler.reconcile(
+            cut, paused=True, datasource=datasource, differing=effects
+        )
         if datasource is not None and not _is_at(state, found.plan.checkpoint):
             await self._reconciler.require_known(found, cut, datasource)
-        estimate = await self._reconciler.estimate(found)
+        estimate = replace(
+            await self._reconciler.estimate(found),
+            effects=await effects.of(self._history, found.plan.picks),
+        )
         return RestorePlan(
             cut=cut,
             datasource=datasource,

@@ -4,7 +4,7 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,20 @@ from replicator.model.checkpoint import OBJECT_CHANGED, Checkpoint, Gap
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.fingerprint import DIGEST_MODULUS, EMPTY_DIGEST, Digest, key_hash
 from replicator.model.inventory.comparison import Comparison
-from replicator.model.inventory.ledger import KEY, Keys, Ledger, Offsets, total
+from replicator.model.inventory.ledger import KEY, Keys, Ledger, Mask, Offsets, total
 from replicator.model.log.reading import Mapped, Scope
 from replicator.model.log.row_mapping import RowMapping
 from replicator.model.observation import Progress
 from replicator.model.plans.plan import Estimate, Plan
-from replicator.model.row import DEFAULT_RULES, ConfigEntry, Kind, RowKey, Supervisor, key_of
+from replicator.model.row import (
+    DEFAULT_RULES,
+    ConfigEntry,
+    Kind,
+    RowKey,
+    Segment,
+    Supervisor,
+    key_of,
+)
 from replicator.ports import Chunk, Snapshot
 from replicator.services.history.cuts import fold
 from replicator.services.history.datasources import ingests_into, nearest
@@ -28,6 +36,8 @@ from replicator.services.target.target import Target
 
 DEFAULT_RULES_KEY = RowKey(Kind.RULES, DEFAULT_RULES)
 """Druid writes this row itself when a Coordinator starts (SQLMetadataRuleManager)."""
+ROWS_PER_READ = 500
+"""Rows, with their contents, that are read at once."""
 DATA_KINDS = (Kind.SEGMENT, Kind.COMMIT)
 """Kinds whose rows are data; an idle Druid fills the other tables itself."""
 
@@ -45,6 +55,18 @@ class Reconciliation:
     """Digest of the data rows that a scan of the target has shown."""
 
 
+class Differing(Protocol):
+    """Is told of the segments of a target whose rows differ from a cut, as they are now."""
+
+    def surplus(self, row: Segment) -> None:
+        """Take one that the cut does not have."""
+        ...
+
+    def stale(self, row: Segment) -> None:
+        """Take one that has other contents in the cut."""
+        ...
+
+
 class Reconciler:
     """Compares a cut of the log with a scan of the target."""
 
@@ -60,11 +82,13 @@ class Reconciler:
         paused: bool,
         datasource: str | None = None,
         without_gaps: bool = False,
+        differing: Differing | None = None,
     ) -> Reconciliation:
         """Return the plan that makes the target's rows exactly those of the cut.
 
         With `datasource` only its rows are compared. With `without_gaps` rows with a known gap are
-        not wanted; otherwise the plan tries them again.
+        not wanted; otherwise the plan tries them again. `differing` costs a read of each segment
+        that differs, from the target.
         """
         log_id = await self._target.log_id()
         recorded = await self._target.gaps(log_id)
@@ -73,15 +97,18 @@ class Reconciler:
         excluded = frozenset(gap.opened for gap in gaps) if without_gaps else frozenset[Offset]()
         ledger = await self._wanted(cut, scope, excluded)
         comparison = Comparison(ledger)
-        present = [0]
+        seen = _Seen()
         async with self._target.metadata.snapshot() as snapshot:
             apart = await self._apart(snapshot)
             surplus = {
                 kind: without_keys(
-                    await self._scan(snapshot, kind, comparison, scope, present), apart[kind]
+                    await self._scan(snapshot, kind, comparison, scope, seen),
+                    apart[kind],
                 )
                 for kind in sorted(snapshot.kinds, key=lambda kind: kind.value)
             }
+            if differing is not None:
+                await self._tell(snapshot, seen, differing)
         plan = Plan(
             picks=_with_gaps(comparison.lacking(), ledger, gaps),
             surplus={kind: keys for kind, keys in surplus.items() if len(keys)},
@@ -94,7 +121,7 @@ class Reconciler:
             plan=plan,
             wanted=ledger,
             known_gaps=tuple(gaps),
-            present=Digest(present[0] % DIGEST_MODULUS),
+            present=Digest(seen.marks % DIGEST_MODULUS),
         )
 
     async def require_known(self, found: Reconciliation, cut: ClosedCut, datasource: str) -> None:
@@ -199,15 +226,17 @@ class Reconciler:
         kind: Kind,
         comparison: Comparison,
         scope: Scope,
-        present: list[int],
+        seen: "_Seen",
     ) -> Keys:
         surplus: list[Keys] = []
         handles: list[NDArray[Any]] = []
 
         def visit(chunk: Chunk) -> None:
             if kind in DATA_KINDS:
-                present[0] += total(chunk.marks)
-            unknown, _ = comparison.see(chunk.keys, chunk.marks)
+                seen.marks += total(chunk.marks)
+            unknown, stale = comparison.see(chunk.keys, chunk.marks)
+            if kind is Kind.SEGMENT:
+                seen.differ(chunk, unknown, stale)
             if unknown.any():
                 surplus.append(chunk.keys[unknown])
                 if kind is Kind.CONFIG:
@@ -216,6 +245,20 @@ class Reconciler:
         await snapshot.scan(kind, visit, datasources=scope.names(kind))
         keys: Keys = np.concatenate([np.empty(0, KEY), *surplus])
         return await self._removable(snapshot, kind, keys, handles)
+
+    async def _tell(self, snapshot: Snapshot, seen: "_Seen", differing: Differing) -> None:
+        """Read the segments that differ, and tell of them; those of renamed datasources stay."""
+        stay = {one.datasource for one in await self._target.renamed()}
+        for handles, told in (
+            (seen.unknown, differing.surplus),
+            (seen.stale, differing.stale),
+        ):
+            for some in handles:
+                for begin in range(0, len(some), ROWS_PER_READ):
+                    rows = await snapshot.fetch(Kind.SEGMENT, some[begin : begin + ROWS_PER_READ])
+                    for row in rows:
+                        if isinstance(row, Segment) and row.datasource not in stay:
+                            told(row)
 
     async def _removable(
         self, snapshot: Snapshot, kind: Kind, keys: Keys, handles: Sequence[NDArray[Any]]
@@ -242,6 +285,21 @@ class Reconciler:
                 supervisors[row.spec_id] = ingests_into(row)
         ids = frozenset(id_ for id_, name in supervisors.items() if name == datasource)
         return Scope(datasource=datasource, supervisors=ids)
+
+
+class _Seen:
+    """What a scan has seen: the sum of data rows, and where the segments are that differ."""
+
+    def __init__(self) -> None:
+        self.marks = 0
+        self.unknown: list[NDArray[Any]] = []
+        self.stale: list[NDArray[Any]] = []
+
+    def differ(self, chunk: Chunk, unknown: Mask, stale: Mask) -> None:
+        if unknown.any():
+            self.unknown.append(chunk.handles[unknown])
+        if stale.any():
+            self.stale.append(chunk.handles[stale])
 
 
 async def scanned(
