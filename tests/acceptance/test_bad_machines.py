@@ -198,7 +198,7 @@ class BadMachine:
         ended = await restore.ended(within_s=CATCH_UP_S)
         assert ended.code in {0, 3, 4, 7, 8, 11}, ended.err
         await self.run.terminate()
-        resumed = await self.world.types("apply", "standby", "--once", "--resume")
+        resumed = await self.world.types("apply", "standby", "--once", "--resume", "--yes")
         assert resumed.code == 0, resumed.err
         await self.starts()
 

@@ -142,7 +142,12 @@ async def test_a_restored_target_stands_still_until_it_is_told_to_go_on(user: Us
     assert stands.code == 4
     assert "is paused" in stands.err
     assert len(await ids(user.target, "orders")) == 6
-    assert (await user.types("apply", "standby", "--once", "--resume")).code == 0
+    unasked = await user.types("apply", "standby", "--once", "--resume")
+    assert (unasked.code, "needs --yes" in unasked.err) == (4, True), unasked.err
+    assert "orders: " in unasked.out
+    assert "LOSES 6 used segments of 2" in unasked.out
+    assert len(await ids(user.target, "orders")) == 6
+    assert (await user.types("apply", "standby", "--once", "--resume", "--yes")).code == 0
     assert not (await ids(user.target, "orders"))
 
 

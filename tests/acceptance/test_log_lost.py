@@ -137,7 +137,7 @@ async def brings_back_what_was_before(
         said = await restored(user, store, lost, point["offset"])
         assert said.code == 0, said.err
         assert await rows(user.target) == held
-    again = await user.types("apply", "standby", "--once", "--resume", "--new-log")
+    again = await user.types("apply", "standby", "--once", "--resume", "--new-log", "--yes")
     assert again.code == 0, again.err
     assert await rows(user.target) == await rows(user.source)
     shutil.rmtree(user.folder / "source")

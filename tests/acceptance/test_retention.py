@@ -104,7 +104,7 @@ async def test_what_has_expired_is_gone_and_what_is_held_can_be_restored(user: U
     assert (await user.types("hold", "remove", "first", "--on", "standby")).code == 0
     kept = await expire(user, "--retention", "1ms", "--yes")
     assert kept.result["plan"]["places"] == 0, "the target stands there"
-    assert (await user.types("apply", "standby", "--once", "--resume")).code == 0
+    assert (await user.types("apply", "standby", "--once", "--resume", "--yes")).code == 0
     last = await expire(user, "--retention", "1ms", "--yes")
     assert last.result["removed"] > 0
     assert (await user.types("verify", "standby", "--level", "checksum")).code == 0

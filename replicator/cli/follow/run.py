@@ -15,6 +15,7 @@ from replicator.app.verbs.privacy import open_to_others
 from replicator.app.wiring.pipeline import Allowed
 from replicator.cli.command import NAMED_MAX, PARTLY_DONE, OpenCall, Outcome
 from replicator.cli.follow.beside import notified, scheduled
+from replicator.cli.follow.resuming import agree_to_resume
 from replicator.cli.terminal import signals
 from replicator.cli.terminal.log_lines import logger
 from replicator.cli.terminal.screen import Screen
@@ -153,6 +154,9 @@ async def apply(
     new_log: NewLog = False,
     catch_up: CatchUp = False,
     timeout_s: CatchUpTimeout = 3600.0,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="With --resume: do not ask before it takes away segments.")
+    ] = False,
 ) -> Outcome:
     """Keep one target up with the log."""
     application = call.application
@@ -160,6 +164,8 @@ async def apply(
         if once or resume or adopt or new_log:
             raise ConfigError("say --catch-up alone: it takes nothing over")
         return await _caught_up(application, target, timeout_s)
+    if resume:
+        await agree_to_resume(call, target, yes=yes)
     allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log)
     applier = await application.applier(target, allowed)
     heart = application.heart(apply_to(target), "apply --once" if once else "apply")

@@ -41,4 +41,5 @@ async def goes_on(application: Application, target: str, log_id: str) -> str:
     if not is_of_it:
         over = f"`replicator apply {target} --resume --new-log --once`"
         return f"its log is not the configured one: {over} goes over to that"
-    return f"`replicator apply {target} --resume --once` follows the source again"
+    resume = f"`replicator apply {target} --resume --once`"
+    return f"{resume} follows the source again, through all that came since"

@@ -81,7 +81,7 @@ class PauseAsked(VerbAsked):
 class ResumeAsked(VerbAsked):
     """Let a target follow the source again."""
 
-    words, exclusive = ("apply", "--resume", "--once"), True
+    words, exclusive = ("apply", "--resume", "--once", "--yes"), True
     verb: Literal["resume"] = "resume"
     target: OneTarget
 

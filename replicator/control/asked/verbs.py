@@ -87,7 +87,8 @@ EVERY: Final[tuple[type[VerbAsked], ...]] = (
     *get_args(get_args(AnyJob)[0]),
     *get_args(get_args(AnyPlan)[0]),
 )
-AGREEING: Final = frozenset({"--yes", "--dry-run"})
+YES: Final = "--yes"
+AGREEING: Final = frozenset({YES, "--dry-run"})
 """Options that stand for the two calls of what is planned."""
 _LOOKED_UP: Final = ("hold", "list")
 """A verb that a service is asked for without a job."""
@@ -123,12 +124,12 @@ def flags_of(asked: type[VerbAsked]) -> dict[str, str]:
 
 def fixed_of(asked: type[VerbAsked]) -> frozenset[str]:
     """Return the options without which a verb is another one, as `--pause` of `restore`."""
-    return frozenset(word for word in asked.words if word.startswith("-"))
+    return frozenset(word for word in asked.words if word.startswith("-") and word != YES)
 
 
 def known_of(asked: type[VerbAsked]) -> frozenset[str]:
     """Return all options that a service can be asked for with a verb."""
-    agreeing = AGREEING if issubclass(asked, Planned) else frozenset[str]()
+    agreeing = AGREEING if issubclass(asked, Planned) else frozenset({YES} & set(asked.words))
     return frozenset(flags_of(asked)) | fixed_of(asked) | agreeing
 
 
