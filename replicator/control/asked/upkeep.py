@@ -81,7 +81,8 @@ class PauseAsked(VerbAsked):
 class ResumeAsked(VerbAsked):
     """Let a target follow the source again."""
 
-    words, exclusive = ("apply", "--resume", "--once", "--yes"), True
+    words, exclusive = ("apply", "--resume", "--once"), True
+    agreeing = ("--yes",)
     verb: Literal["resume"] = "resume"
     target: OneTarget
 

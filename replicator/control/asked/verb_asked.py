@@ -44,6 +44,8 @@ class VerbAsked(RequestBody):
 
     words: ClassVar[tuple[str, ...]]
     """The verb as it is typed."""
+    agreeing: ClassVar[tuple[str, ...]] = ()
+    """What answers the verb's question: whoever asks a service has agreed by that."""
     role: ClassVar[Role] = Role.OPERATOR
     """What is needed to ask for it."""
     exclusive: ClassVar[bool] = False
@@ -82,7 +84,7 @@ class VerbAsked(RequestBody):
                     options += _option(mark.name, value)
                 elif isinstance(mark, Argument) and value is not None:
                     places.append(str(value))
-        return [*self.words, *options, *(["--", *places] if places else [])]
+        return [*self.words, *self.agreeing, *options, *(["--", *places] if places else [])]
 
 
 def _option(name: str, value: Any) -> list[str]:

@@ -87,8 +87,7 @@ EVERY: Final[tuple[type[VerbAsked], ...]] = (
     *get_args(get_args(AnyJob)[0]),
     *get_args(get_args(AnyPlan)[0]),
 )
-YES: Final = "--yes"
-AGREEING: Final = frozenset({YES, "--dry-run"})
+AGREEING: Final = frozenset({"--yes", "--dry-run"})
 """Options that stand for the two calls of what is planned."""
 _LOOKED_UP: Final = ("hold", "list")
 """A verb that a service is asked for without a job."""
@@ -124,12 +123,12 @@ def flags_of(asked: type[VerbAsked]) -> dict[str, str]:
 
 def fixed_of(asked: type[VerbAsked]) -> frozenset[str]:
     """Return the options without which a verb is another one, as `--pause` of `restore`."""
-    return frozenset(word for word in asked.words if word.startswith("-") and word != YES)
+    return frozenset(word for word in asked.words if word.startswith("-"))
 
 
 def known_of(asked: type[VerbAsked]) -> frozenset[str]:
     """Return all options that a service can be asked for with a verb."""
-    agreeing = AGREEING if issubclass(asked, Planned) else frozenset({YES} & set(asked.words))
+    agreeing = AGREEING if issubclass(asked, Planned) else frozenset(asked.agreeing)
     return frozenset(flags_of(asked)) | fixed_of(asked) | agreeing
 
 
