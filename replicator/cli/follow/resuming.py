@@ -33,7 +33,8 @@ async def _taken_away(application: Application, target: str) -> Estimate | None:
     checkpoint = await application.checkpoint(target)
     if checkpoint is None or not checkpoint.paused or checkpoint.promoted:
         return None
-    restorer = await Place(target=target, into=target).restorer(application)
+    place = Place(target=target, into=target)
+    restorer = (await place.decide(application)).restorer()
     try:
         plan = await restorer.plan(_point(application, target), datasource=None, adopt=True)
     except (GapError, NotFoundError):  # no cut is due, or none is there: the applier says so

@@ -16,7 +16,7 @@ UNNAMED = "?"
 
 
 @dataclass(slots=True)
-class _Share:
+class _Stretch:
     """Segments of one datasource, and the time from the first to the last of them."""
 
     count: int = 0
@@ -38,14 +38,14 @@ class EffectCount:
     """
 
     def __init__(self) -> None:
-        self._lost: dict[str, _Share] = {}
-        self._gained: dict[str, _Share] = {}
+        self._lost: dict[str, _Stretch] = {}
+        self._gained: dict[str, _Stretch] = {}
         self._used = set[bytes]()
 
     def surplus(self, row: Segment) -> None:
         """Take one that goes."""
         if row.used:
-            self._lost.setdefault(row.datasource, _Share()).add(_interval(row))
+            self._lost.setdefault(row.datasource, _Stretch()).add(_interval(row))
 
     def stale(self, row: Segment) -> None:
         """Take one whose row changes."""
@@ -63,12 +63,12 @@ class EffectCount:
                 if bool(found.used) != was_used:
                     shares = self._lost if was_used else self._gained
                     name = found.datasource or UNNAMED
-                    shares.setdefault(name, _Share()).add(found.interval)
+                    shares.setdefault(name, _Stretch()).add(found.interval)
         return tuple(sorted(self._effects(), key=_by_size))
 
     def _effects(self) -> Iterator[Effect]:
         for name in self._lost.keys() | self._gained.keys():
-            lost, gained = self._lost.get(name, _Share()), self._gained.get(name, _Share())
+            lost, gained = self._lost.get(name, _Stretch()), self._gained.get(name, _Stretch())
             yield Effect(
                 datasource=name,
                 lost=lost.count,

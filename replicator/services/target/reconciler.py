@@ -97,7 +97,7 @@ class Reconciler:
         excluded = frozenset(gap.opened for gap in gaps) if without_gaps else frozenset[Offset]()
         ledger = await self._wanted(cut, scope, excluded)
         comparison = Comparison(ledger)
-        seen = _Seen()
+        seen = _Scanned()
         async with self._target.metadata.snapshot() as snapshot:
             apart = await self._apart(snapshot)
             surplus = {
@@ -226,7 +226,7 @@ class Reconciler:
         kind: Kind,
         comparison: Comparison,
         scope: Scope,
-        seen: "_Seen",
+        seen: "_Scanned",
     ) -> Keys:
         surplus: list[Keys] = []
         handles: list[NDArray[Any]] = []
@@ -246,7 +246,7 @@ class Reconciler:
         keys: Keys = np.concatenate([np.empty(0, KEY), *surplus])
         return await self._removable(snapshot, kind, keys, handles)
 
-    async def _tell(self, snapshot: Snapshot, seen: "_Seen", differing: Differing) -> None:
+    async def _tell(self, snapshot: Snapshot, seen: "_Scanned", differing: Differing) -> None:
         """Read the segments that differ, and tell of them; those of renamed datasources stay."""
         stay = {one.datasource for one in await self._target.renamed()}
         for handles, told in (
@@ -287,7 +287,7 @@ class Reconciler:
         return Scope(datasource=datasource, supervisors=ids)
 
 
-class _Seen:
+class _Scanned:
     """What a scan has seen: the sum of data rows, and where the segments are that differ."""
 
     def __init__(self) -> None:
