@@ -63,6 +63,8 @@ REMOTE = frozenset(
         "hold remove",
         "lock",
         "log",
+        "notifications list",
+        "notifications resend",
         "points",
         "points create",
         "points remove",

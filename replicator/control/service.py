@@ -29,6 +29,7 @@ from replicator.control.access.tokens import Doorkeeper, Logins
 from replicator.control.endpoints.article import ArticleRoutes
 from replicator.control.endpoints.jobs import JobRoutes
 from replicator.control.endpoints.looks import LookRoutes
+from replicator.control.endpoints.notifications import NotificationRoutes
 from replicator.control.endpoints.points import PointRoutes
 from replicator.control.endpoints.schedules import ScheduleRoutes
 from replicator.control.endpoints.views import WAIT_S_MAX
@@ -108,6 +109,7 @@ class Control:
                 *looks.routes(),
                 *PointRoutes(panorama).routes(),
                 *scheduled.routes(),
+                *_told(application).routes(),
                 *asked.routes(),
                 *ArticleRoutes(asked).routes(),
                 *routes,
@@ -206,6 +208,13 @@ def _control(settings: Settings) -> ControlSettings:
             hint='say where to listen: web: {control: {listen: "127.0.0.1:9465"}}',
         )
     return settings.web.control
+
+
+def _told(application: Application) -> NotificationRoutes:
+    settings = application.settings.notifications
+    if settings is None:
+        return NotificationRoutes(None, ())
+    return NotificationRoutes(application.notifying().journal(), tuple(settings.webhooks))
 
 
 def _alone_in(folder: Path) -> int:

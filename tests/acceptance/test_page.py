@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(900), pytest.mark.xdist_grou
 CUTS, DATASOURCES = times(gate=1_000, long=100_000), 200
 EVENTS = 100
 """Of one page of the log."""
-VIEWS = ("overview", "datasources", "log", "points", "restore", "promote", "drills")
+VIEWS = ("overview", "datasources", "log", "points", "restore", "promote", "drills", "upkeep")
 
 
 @pytest.fixture

@@ -3,13 +3,14 @@
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import orjson
 
 from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.metadata import MemoryMetadata
 from replicator.adapters.memory.workers import InPlaceWorkers
+from replicator.errors import TransientError
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import Offset
 from replicator.model.fingerprint import Digest
@@ -27,7 +28,7 @@ from replicator.model.store.drill import (
 )
 from replicator.model.store.holds import Hold, NamedPoint
 from replicator.model.store.rates import Rates
-from replicator.ports import Freshness
+from replicator.ports import Delivery, DeliveryState, Freshness, Journal
 from replicator.services.history.reader import History
 from replicator.services.inspection.chronicle import Chronicle
 from replicator.services.inspection.points_report import listed_hold, target_points
@@ -63,6 +64,7 @@ class MadeUp(NamedTuple):
     history: History
     panorama: Panorama
     clock: HandClock
+    journal: Journal
 
 
 async def made_up(*, cuts: int, datasources: int) -> MadeUp:
@@ -95,7 +97,33 @@ async def made_up(*, cuts: int, datasources: int) -> MadeUp:
         one.notes = made_up_notes(log, name)
     for minute in range(24 * 60, 0, -2):
         panorama.trend.add(NOW - timedelta(minutes=minute), _sampled(minute))
-    return MadeUp(log, history, panorama, clock)
+    return MadeUp(log, history, panorama, clock, cast("Journal", Untold()))
+
+
+class Untold:
+    """A journal of which a webhook has not taken two."""
+
+    async def listed(self, _: DeliveryState | None = None) -> list[Delivery]:
+        return [
+            undelivered(1, "promise.broken", "vault breaks rpo: 184 s, 60 s promised"),
+            undelivered(2, "drill.failed", "vault: its newest drill failed"),
+        ]
+
+
+def undelivered(number: int, kind: str, summary: str) -> Delivery:
+    """Return what was given up."""
+    return Delivery(
+        number=number,
+        webhook="pager",
+        id=f"8f0c9a52-9f0b-4a53-a9a4-95a5f7a30a5{number}",
+        type=kind,
+        body=orjson.dumps({"target": "vault", "summary": summary}),
+        made_at=NOW - 5 * HOUR,
+        attempts=12,
+        state=DeliveryState.DEAD,
+        next_at=NOW - 4 * HOUR,
+        error="hooks.example answered 500: Internal Server Error",
+    )
 
 
 def reading(clock: HandClock) -> NotesReader:
@@ -374,3 +402,33 @@ def broken(panorama: Panorama, error: Failure) -> None:
     """Have the vault out of reach."""
     panorama.poller.seen.pop("vault", None)
     panorama.poller.failures["vault"] = error
+
+
+def many_targets(made: MadeUp, number: int) -> None:
+    """Have as many further targets; every tenth is out of reach, every seventh is behind."""
+    poller = made.panorama.poller
+    readers = dict(made.panorama._notes)
+    for place in range(number - len(poller.seen)):
+        name = f"region-{place:03}"
+        like = "vault" if place % 7 == 0 else "standby"
+        seen = poller.seen[like]
+        poller.seen[name] = replace(seen, status=replace(seen.status, target=name))
+        readers[name] = reading(made.clock)
+        readers[name].notes = made_up_notes(made.log, like)
+        if place % 10 == 0:
+            error = TransientError(f"{name}: connection refused", hint="is its database up?")
+            poller.failures[name] = Failure(since=NOW - HOUR, error=error)
+    made.panorama._notes = readers
+
+
+def no_targets(made: MadeUp) -> None:
+    """Have none at all."""
+    made.panorama.poller.seen.clear()
+    made.panorama._notes = {}
+
+
+def without_log(made: MadeUp) -> None:
+    """Have the log out of reach."""
+    error = TransientError("the broker at kafka:9092 does not answer", hint="is it up?")
+    made.panorama.log_failure = error
+    made.panorama.poller.log_failure = Failure(since=NOW - HOUR, error=error)

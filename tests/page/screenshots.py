@@ -57,6 +57,8 @@ async def _made_up(browser: Browser, url: str) -> None:
     await shown("log", "log?datasource=datasource_042", TALL, "light")
     await shown("points", "points", TALL, "light")
     await shown("points-phone", "points", PHONE, "dark")
+    await shown("upkeep", "upkeep?work=repair", TALL, "light")
+    await shown("upkeep-phone", "upkeep?work=expire", PHONE, "dark")
     guest = await visit(browser, url, TOKEN, size=TALL)
     await guest.go("drills")
     await guest.page.locator("summary").first.click()

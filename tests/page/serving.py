@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from replicator.control.access.audit import AuditLog
 from replicator.control.access.door import HEADERS, response
 from replicator.control.endpoints.looks import LookRoutes
+from replicator.control.endpoints.notifications import NotificationRoutes
 from replicator.control.endpoints.points import PointRoutes
 from replicator.control.endpoints.views import JobsQuery
 from replicator.control.problems import Problem, invalid, problem_of
@@ -90,7 +91,9 @@ async def serving(made: MadeUp, principal: Principal = OPERATOR) -> AsyncIterato
         audit=AuditLog(Path("none"), bytes_max=1, kept=timedelta(1), clock=made.clock, areas={}),
         clock=made.clock,
     )
-    routes = [*page, *looks.routes(), *PointRoutes(made.panorama).routes(), NO_JOBS]
+    told = NotificationRoutes(made.journal, ("pager",))
+    points = PointRoutes(made.panorama)
+    routes = [*page, *looks.routes(), *points.routes(), *told.routes(), NO_JOBS]
     runner = web.AppRunner(application(routes, principal), access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

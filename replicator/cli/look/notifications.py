@@ -1,7 +1,7 @@
 """`notifications`: what was told to webhooks, what waits, and what is to be sent again."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,6 +13,7 @@ from replicator.cli.verb import verb
 from replicator.errors import NotFoundError
 from replicator.model.operations.words import counted, moment
 from replicator.ports import Delivery, DeliveryState
+from replicator.web.deliveries import delivery_json
 
 app = typer.Typer(help="See and repeat what webhooks are told.", no_args_is_help=True)
 
@@ -80,20 +81,6 @@ async def test(
         show=show,
         exit_code=0 if is_delivered else PARTLY_DONE,
     )
-
-
-def delivery_json(delivery: Delivery) -> dict[str, Any]:
-    """Return a delivery for `--json`."""
-    return {
-        "id": delivery.id,
-        "webhook": delivery.webhook,
-        "type": delivery.type,
-        "made_at": delivery.made_at,
-        "state": delivery.state.value,
-        "attempts": delivery.attempts,
-        "next_at": delivery.next_at,
-        "error": delivery.error,
-    }
 
 
 def _show(console: Console, found: Sequence[Delivery]) -> None:

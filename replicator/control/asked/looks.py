@@ -18,6 +18,7 @@ from replicator.control.asked.verb_asked import (
     WithinInterval,
 )
 from replicator.model.operations.access import Role
+from replicator.ports import DeliveryState
 
 
 class CheckAsked(VerbAsked):
@@ -75,6 +76,14 @@ class BlameAsked(VerbAsked):
     subject: Annotated[Text, Argument()] = Field(alias="name")
     interval: WithinInterval = None
     limit: Annotated[Limit, Flag("--limit")] = 100
+
+
+class NotificationsAsked(VerbAsked):
+    """What webhooks were told; the API's own `/v1/notifications` costs nothing."""
+
+    words, role = ("notifications", "list"), Role.VIEWER
+    verb: Literal["notifications list"] = "notifications list"
+    state: Annotated[DeliveryState | None, Flag("--state")] = None
 
 
 class DrillsAsked(VerbAsked):

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from replicator.config.values import DruidRelease
 from replicator.control.asked.verb_asked import (
+    Argument,
     AtOffset,
     AtPoint,
     AtTime,
@@ -22,6 +23,8 @@ from replicator.control.asked.verb_asked import (
 )
 from replicator.model.operations.access import Role
 from replicator.model.store.testimony import WITHOUT_WITNESS
+
+NotificationId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{1,64}$")]
 
 
 class VerifyAsked(VerbAsked):
@@ -96,6 +99,14 @@ class ApplyAsked(VerbAsked):
     timeout_s: Annotated[
         float, Field(ge=1, le=604_800, allow_inf_nan=False), Flag("--timeout-s")
     ] = 3600.0
+
+
+class ResendAsked(VerbAsked):
+    """Have dead notifications delivered again: those that are named, or all."""
+
+    words = ("notifications", "resend")
+    verb: Literal["notifications resend"] = "notifications resend"
+    ids: Annotated[tuple[NotificationId, ...], Argument(), Field(max_length=1000)] = ()
 
 
 class WatchAsked(VerbAsked):

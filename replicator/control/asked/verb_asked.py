@@ -83,7 +83,7 @@ class VerbAsked(RequestBody):
                 if isinstance(mark, Flag):
                     options += _option(mark.name, value)
                 elif isinstance(mark, Argument) and value is not None:
-                    places.append(str(value))
+                    places += map(str, value) if isinstance(value, tuple) else [str(value)]
         return [*self.words, *self.agreeing, *options, *(["--", *places] if places else [])]
 
 

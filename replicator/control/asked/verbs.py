@@ -19,6 +19,7 @@ from replicator.control.asked.looks import (
     DiffAsked,
     DrillsAsked,
     LogAsked,
+    NotificationsAsked,
     PointsAsked,
     StatusAsked,
 )
@@ -38,6 +39,7 @@ from replicator.control.asked.upkeep import (
     ApplyAsked,
     DrillAsked,
     PauseAsked,
+    ResendAsked,
     ResumeAsked,
     TargetCreateAsked,
     VerifyAsked,
@@ -66,7 +68,9 @@ AnyJob: TypeAlias = Annotated[
     | PauseAsked
     | ResumeAsked
     | ApplyAsked
-    | WatchAsked,
+    | WatchAsked
+    | NotificationsAsked
+    | ResendAsked,
     Field(discriminator="verb"),
 ]
 """What is done at once."""

@@ -4,7 +4,8 @@ import { h, render } from "./vendor/preact.js";
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
 import { html } from "./html.js";
 import { ask, onSignedOut, signIn, signOut, token, useAnswer } from "./api.js";
-import { printable, setServiceTime } from "./words.js";
+import { Age, Words, useNow } from "./parts.js";
+import { printable, serviceSeconds, setServiceTime } from "./words.js";
 import { Overview } from "./overview.js";
 import { Datasources } from "./datasources.js";
 import { Events } from "./events.js";
@@ -12,9 +13,11 @@ import { PointsView } from "./points.js";
 import { Promote } from "./promote.js";
 import { Restore } from "./restore.js";
 import { Drills } from "./drills.js";
+import { Upkeep } from "./upkeep.js";
 import { Jobs } from "./jobs.js";
 
 const LOOK_MS = 5_000;
+const LATE_S = 8;
 const VIEWS = [
   ["overview", "Overview", Overview],
   ["datasources", "Datasources", Datasources],
@@ -22,6 +25,7 @@ const VIEWS = [
   ["points", "Points", PointsView],
   ["restore", "Restore", Restore],
   ["drills", "Drills", Drills],
+  ["upkeep", "Upkeep", Upkeep],
   ["jobs", "Jobs", Jobs],
 ];
 // Views that another one leads to.
@@ -85,6 +89,18 @@ function Header({ at, me, overview }) {
   </header>`;
 }
 
+// Whether the service answers, and how old what is shown is.
+function Silence({ of }) {
+  const now = useNow();
+  const old = of.data && html` What you see is from <${Age} at=${of.data.now} />.`;
+  if (of.error) return html`<div class="banner bad" role="alert"><strong><${Words} of=${of.error.message} />.</strong>${old}
+    ${of.error.hint && html`<br /><span><${Words} of=${of.error.hint} /></span>`}</div>`;
+  const late = of.waits ? now - serviceSeconds(of.waits) : 0;
+  if (late < LATE_S) return null;
+  return html`<div class="banner warning" aria-live="polite"><strong>The service is slow: its answer is awaited for ${Math.round(late)} s.</strong>${old}
+    <br /><span>It may be reading a large log or be short of processor. Jobs that were begun go on meanwhile.</span></div>`;
+}
+
 function App() {
   const at = useRoute();
   // Over TLS a certificate may open the page without a token.
@@ -110,8 +126,7 @@ function App() {
   const may = (role) => ROLES.indexOf(me.data?.role) >= ROLES.indexOf(role);
   return html`<${Header} at=${at} me=${me.data} overview=${overview.data} />
     <main id="main" tabindex="-1" ref=${main}>
-      ${overview.error && html`<p class="banner bad" role="alert">The service does not answer: ${printable(overview.error.message)}.
-        ${overview.data && " What you see is from its last answer."}</p>`}
+      <${Silence} of=${overview} />
       ${overview.data
         ? html`<${View} at=${at} overview=${overview.data} look=${overview.look} may=${may} me=${me.data} />`
         : !overview.error && html`<p class="quiet loading">Loading …</p>`}

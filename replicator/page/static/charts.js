@@ -9,6 +9,7 @@ import { duration, printable, seconds, size } from "./words.js";
 
 const LINES = ["accent", "second", "third", "fourth"];
 const HEIGHT = 170;
+const NAMED_MAX = 8;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const COLUMNS = 96;
@@ -25,9 +26,13 @@ function joined(targets) {
 }
 
 export function LagChart({ trend, targets }) {
-  const shown = (trend?.targets ?? []).slice(0, LINES.length);
+  // Of many targets the lines of those that are the furthest behind.
+  const late = new Map(targets.map((one) => [one.target, one.lag_seconds ?? 0]));
+  const all = trend?.targets ?? [];
+  const shown = all.length > LINES.length ? all.toSorted((a, b) => (late.get(b.target) ?? 0) - (late.get(a.target) ?? 0)).slice(0, LINES.length) : all;
   const data = useMemo(() => joined(shown), [trend]);
-  const now = targets.map((one) => `${printable(one.target)} ${duration(one.lag_seconds)}`).join(", ");
+  const more = targets.length > NAMED_MAX ? ` and ${targets.length - NAMED_MAX} more` : "";
+  const now = targets.toSorted((a, b) => (b.lag_seconds ?? 0) - (a.lag_seconds ?? 0)).slice(0, NAMED_MAX).map((one) => `${printable(one.target)} ${duration(one.lag_seconds)}`).join(", ") + more;
   const options = () => ({
     padding: [8, 16, 0, 0],
     legend: { show: false },
@@ -63,8 +68,8 @@ export function ThroughputChart({ overview }) {
     return [places.map((one) => from + (one + 0.5) * width), places.map((one) => values.get(one) ?? 0)];
   }, [found.data]);
   const total = columns.reduce((sum, one) => sum + one.new_bytes, 0);
-  const rates = overview.status.targets.filter((one) => one.bytes_per_second !== null)
-    .map((one) => `${printable(one.target)} ${size(one.bytes_per_second)}/s`).join(", ");
+  const measured = overview.status.targets.filter((one) => one.bytes_per_second !== null);
+  const rates = measured.slice(0, NAMED_MAX).map((one) => `${printable(one.target)} ${size(one.bytes_per_second)}/s`).join(", ") + (measured.length > NAMED_MAX ? ` and ${measured.length - NAMED_MAX} more` : "");
   const options = () => ({
     padding: [8, 16, 0, 0],
     legend: { show: false },

@@ -9,6 +9,8 @@ import { again, cancel, isFinal, problemOf, useJob } from "./work.js";
 
 const KINDS = { done: "good", failed: "bad", interrupted: "warning", cancelled: "warning", running: "accent", queued: "unknown" };
 const EVERY_MS = 3_000;
+// Where the plans of verbs are made that carry out nothing without one.
+const PLANNED = { restore: "#/restore", undelete: "#/restore", promote: "#/promote", failover: "#/promote", repair: "#/upkeep?work=repair", expire: "#/upkeep?work=expire" };
 
 // A verb that gave a result may have found something wrong all the same.
 export const State = ({ job }) => job.state === "done" && job.exit_code
@@ -55,6 +57,7 @@ export function One({ id, may }) {
   return html`<section class="card job">
     <p><a href="#/jobs">‹ all jobs</a></p>
     <div class="head"><h1>${printable(job.verb)} ${job.targets.length > 0 && html`<${Name} of=${job.targets.join(", ")} />`}</h1><${State} job=${job} /></div>
+    ${error && html`<${Trouble} error=${error} />`}
     ${!isFinal(job) && html`<${Progress} job=${job} />`}
     ${failure && html`<${Trouble} error=${failure} />`}
     ${isFinal(job) && job.state !== "done" && html`<${Trouble} error=${problemOf(job)} />`}
@@ -64,7 +67,8 @@ export function One({ id, may }) {
       <${Fact} name="id"><code>${job.id}</code><//></dl>
     ${isFinal(job) && html`<${Said} job=${job} />`}
     <p class="actions">${!isFinal(job) && may("operator") && html`<button type="button" onClick=${() => act(cancel)}>Cancel</button>`}
-      ${isFinal(job) && !job.plan && may("operator") && html`<button type="button" onClick=${() => act(again)}>Run again</button>`}</p>
+      ${isFinal(job) && !job.plan && may("operator") && html`<button type="button" onClick=${() => act(again)}>Run again</button>`}
+      ${isFinal(job) && job.state !== "done" && PLANNED[job.verb] && html`<a class="button" href=${PLANNED[job.verb]}>Plan again</a>`}</p>
   </section>`;
 }
 

@@ -3,12 +3,14 @@
 import { useState } from "./vendor/hooks.js";
 import { html } from "./html.js";
 import { useAnswer } from "./api.js";
-import { Age, Chip, Fact, Name, Trouble, When } from "./parts.js";
+import { Age, Chip, Empty, Fact, Name, Trouble, When, Words } from "./parts.js";
 import { LagChart, ThroughputChart } from "./charts.js";
 import { Timeline } from "./timeline.js";
 import { resume } from "./work.js";
 import { count, counted, duration, printable, size, time } from "./words.js";
 
+const WRONG_MAX = 20;
+const CARDS_MAX = 24;
 const MARKS = { good: "✓", warning: "!", bad: "✕", unknown: "?" };
 
 function Headline({ outlook }) {
@@ -21,6 +23,7 @@ function Headline({ outlook }) {
 function Answer({ outlook, status }) {
   const { best } = outlook;
   const wrong = status?.wrong ?? [];
+  const [all, setAll] = useState(false);
   return html`<section class=${`answer card ${outlook.level}`} aria-labelledby="answer">
     <span class="mark" aria-hidden="true">${MARKS[outlook.level]}</span>
     <div>
@@ -30,9 +33,10 @@ function Answer({ outlook, status }) {
         best.holes > 0 && `, with ${counted(best.holes, "hole")}`}.
         ${outlook.keeps_promises && !wrong.length ? " Every promise is kept." : ""}</p>`}
       ${wrong.length > 0 && html`<ul class="wrong" aria-label="What is wrong">
-        ${wrong.map((one, place) => html`<li key=${place}><span>${printable(one.what)}</span>
+        ${wrong.slice(0, all ? wrong.length : WRONG_MAX).map((one, place) => html`<li key=${place}><span>${printable(one.what)}</span>
           ${one.type && html`<code>${printable(one.type)}</code>`}</li>`)}
       </ul>`}
+      ${wrong.length > WRONG_MAX && !all && html`<button type="button" onClick=${() => setAll(true)}>Show all ${count(wrong.length)}</button>`}
     </div>
   </section>`;
 }
@@ -80,12 +84,18 @@ function Resume({ target }) {
     ${error && html`<${Trouble} error=${error} />`}`;
 }
 
-function Target({ target, restorable, store, life, may }) {
+// Since when a target is not reached, and why: the rest of its card is what was seen before.
+const Away = ({ failure, seen }) => html`<p class="said bad">not reached${failure.since && html` since <${When} at=${failure.since} />`}: <${Words} of=${failure.message} /></p>
+  ${failure.hint && html`<p class="quiet"><${Words} of=${failure.hint} /></p>`}
+  ${seen && html`<p class="quiet small">What stands below was seen <${Age} at=${seen} />.</p>`}`;
+
+function Target({ target, failure, restorable, store, life, may }) {
   const [words, kind] = state(target);
   const applier = life.appliers.find((one) => one.target === target.target);
   const proofs = Object.entries(target.last_verified_at);
   return html`<article class="card target">
-    <h3><${Name} of=${target.target} /><${Chip} kind=${kind}>${words}<//></h3>
+    <h3><${Name} of=${target.target} />${failure ? html`<${Chip} kind="bad">away<//>` : html`<${Chip} kind=${kind}>${words}<//>`}</h3>
+    ${failure && html`<${Away} failure=${failure} seen=${target.looked_at} />`}
     <dl class="facts">
       <${Fact} name="Restorable">${restorable
         ? html`<${When} at=${restorable.first} /> to <${When} at=${restorable.last} />${restorable.windows > 1 && html` <span class="quiet">with ${counted(restorable.windows - 1, "hole")}</span>`}`
@@ -109,30 +119,47 @@ function Target({ target, restorable, store, life, may }) {
 
 // How long rows take from their answer at the source to their answer at a standby.
 function Canaries({ canaries }) {
+  const [all, setAll] = useState(false);
+  const many = canaries.length > CARDS_MAX && !all;
+  const trouble = (one) => (one.lost ? 1e9 : 0) + (one.waiting_s || 0) + (one.p99_s ?? 0);
+  const shown = many ? canaries.toSorted((a, b) => trouble(b) - trouble(a)).slice(0, CARDS_MAX) : canaries;
   return html`<section class="card"><div class="head"><h2>Canary</h2><span class="quiet">from a row's answer at the source to its answer at the standby</span></div>
     <div class="scroll" role="region" aria-label="Canary" tabindex="0"><table class="list named canary">
     <thead><tr><th scope="col">Target</th><th scope="col">Datasource</th>${["Median", "95 of 100", "99 of 100", "Rows", "Lost", "Awaited for", "Last arrival"].map((name) => html`<th key=${name} scope="col" class="number">${name}</th>`)}</tr></thead>
-    <tbody>${canaries.map((one) => html`<tr key=${one.target}><th scope="row"><${Name} of=${one.target} /></th><td><${Name} of=${one.datasource} /></td>
+    <tbody>${shown.map((one) => html`<tr key=${one.target}><th scope="row"><${Name} of=${one.target} /></th><td><${Name} of=${one.datasource} /></td>
       <td class="number">${duration(one.p50_s)}</td><td class="number">${duration(one.p95_s)}</td><td class="number">${duration(one.p99_s)}</td>
       <td class="number">${count(one.arrived)}</td><td class=${`number ${one.lost ? "bad" : ""}`}>${count(one.lost)}</td>
-      <td class="number">${one.waiting_s ? duration(one.waiting_s) : "–"}</td><td class="number">${one.last_arrival_at ? html`<${Age} at=${one.last_arrival_at} />` : "none yet"}</td></tr>`)}</tbody></table></div></section>`;
+      <td class="number">${one.waiting_s ? duration(one.waiting_s) : "–"}</td><td class="number">${one.last_arrival_at ? html`<${Age} at=${one.last_arrival_at} />` : "none yet"}</td></tr>`)}</tbody></table></div>
+    ${many && html`<p class="actions"><button type="button" onClick=${() => setAll(true)}>Show all ${count(canaries.length)}</button></p>`}</section>`;
 }
 
 export function Overview({ overview, may }) {
   const { status, outlook } = overview;
   const trend = useAnswer("v1/page/trend", { everyMs: 15_000 });
+  const [all, setAll] = useState(false);
   const named = (list, name) => list.find((one) => one.target === name);
+  const away = new Map((status?.failures ?? []).map((one) => [one.what.replace(/^target /, ""), one]));
+  const known = new Set((status?.targets ?? []).map((one) => one.target));
+  const unseen = [...away].filter(([name]) => !known.has(name));
+  const isWell = (one) => !away.has(one.target) && !one.broken_promises.length && !one.gaps.length;
+  const many = (status?.targets.length ?? 0) > CARDS_MAX && !all;
+  const ordered = status ? (many ? status.targets.toSorted((a, b) => isWell(a) - isWell(b)) : status.targets) : [];
+  const shown = many ? ordered.slice(0, CARDS_MAX) : ordered;
   return html`<${Answer} outlook=${outlook} status=${status} />
     <section class="card" aria-label="What can be restored">
       <${Timeline} overview=${overview} title=${html`<h2 id="timeline-title">What can be restored</h2>`}
         action=${html`<a class="button primary" href="#/restore">Restore …</a>`} />
     </section>
     ${status && html`<section class="targets" aria-label="Targets">
-      ${status.targets.map((one) => html`<${Target} key=${one.target} target=${one} life=${status.running} may=${may}
+      ${shown.map((one) => html`<${Target} key=${one.target} target=${one} life=${status.running} may=${may} failure=${away.get(one.target)}
         restorable=${named(status.restorable, one.target)} store=${named(overview.stores, one.target)} />`)}
-      ${status.failures.map((one) => html`<article class="card target" key=${one.what}><h3><${Name} of=${one.what} /><${Chip} kind="bad">away<//></h3>
-        <p class="said bad">${printable(one.message)}</p><p class="quiet">${printable(one.hint)}</p></article>`)}
+      ${unseen.map(([name, one]) => html`<article class="card target" key=${name}><h3><${Name} of=${name} /><${Chip} kind="bad">away<//></h3>
+        <${Away} failure=${one} /></article>`)}
+      ${shown.length < ordered.length && html`<article class="card target"><p>${count(ordered.length - shown.length)} more targets, of which nothing is wrong with ${count(ordered.slice(shown.length).filter(isWell).length)}.</p>
+        <p class="actions"><button type="button" onClick=${() => setAll(true)}>Show all ${count(ordered.length)}</button></p></article>`}
     </section>
+    ${!overview.stores.length && html`<section class="card"><${Empty}>No target is configured: nothing is copied yet, and nothing could be restored.
+      Add one below <code>targets</code>, type <code>replicator target create NAME</code>, and start the service again.<//></section>`}
     ${status.canaries.length > 0 && html`<${Canaries} canaries=${status.canaries} />`}
     <section class="charts" aria-label="Charts">
       <${LagChart} trend=${trend.data} targets=${status.targets} />

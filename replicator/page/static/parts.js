@@ -25,9 +25,15 @@ export function Age({ at }) {
 export const When = ({ at, millis = false, date = true }) =>
   at ? html`<time datetime=${at}>${time(at, { millis, date })}</time>` : html`<span>–</span>`;
 
+// A message of the program: what stands in backquotes is typed.
+export const Words = ({ of }) => printable(of).split("`").map((one, index) => index % 2 ? html`<code key=${index}>${one}</code>` : one);
+
+// What went wrong, what to do, and the job that stands in the way, if one does.
 export function Trouble({ error }) {
-  return html`<div class="banner bad" role="alert"><strong>${printable(error.message)}</strong>
-    ${error.hint && html`<br /><span>${printable(error.hint)}</span>`}</div>`;
+  const other = error.problem?.job_id;
+  return html`<div class="banner bad" role="alert"><strong><${Words} of=${error.message} /></strong>
+    ${error.hint && html`<br /><span><${Words} of=${error.hint} /></span>`}
+    ${other && html`<br /><a href=${`#/jobs/${other}`}>Look at that job</a>`}</div>`;
 }
 
 export const Empty = ({ children }) => html`<p class="empty quiet">${children}</p>`;

@@ -14,7 +14,7 @@ export const [CHOOSE, READ, CONFIRM] = [0, 1, 2];
 export function useFlow(go) {
   const [step, setStep] = useState(CHOOSE);
   const [plan, setPlan] = useState(null);
-  const [work, setWork] = useState({ busy: "", error: null });
+  const [work, setWork] = useState({ busy: "", error: null, job: null, silence: null });
   const key = useRef(newKey());
   const title = useRef(null);
   useEffect(() => {
@@ -23,9 +23,9 @@ export function useFlow(go) {
   const tried = async (done) => {
     try {
       await done();
-      setWork({ busy: "", error: null });
+      setWork({ busy: "", error: null, job: null, silence: null });
     } catch (error) {
-      setWork({ busy: "", error });
+      setWork({ busy: "", error, job: null, silence: null });
     }
   };
   const to = (wanted) => {
@@ -42,7 +42,7 @@ export function useFlow(go) {
         await pause(stops);
       }
       setWork({ busy: "Planning …", error: null });
-      setPlan(await makePlan(asked, undefined, () => {}));
+      setPlan(await makePlan(asked, undefined, (job, silence) => setWork({ busy: "Planning …", error: null, job, silence })));
       key.current = newKey();
       setStep(READ);
     }),
@@ -51,6 +51,14 @@ export function useFlow(go) {
       go(await runPlan(plan.digest, key.current));
     }),
   };
+}
+
+// A plan that takes a while: how far it is, and a way to end it.
+export function Planning({ flow }) {
+  const { job, silence } = flow;
+  if (!job) return null;
+  return html`${silence && html`<${Trouble} error=${silence} />`}<${Progress} job=${job} />
+    <p class="actions"><button type="button" onClick=${() => cancel(job.id).catch(() => {})}>Cancel the plan</button></p>`;
 }
 
 export function Steps({ names, step, go }) {

@@ -2,8 +2,8 @@
 
 import { useState } from "./vendor/hooks.js";
 import { html } from "./html.js";
-import { Chip, Empty, Fact, Name, When } from "./parts.js";
-import { CHOOSE, CONFIRM, Choice, Confirm, Next, READ, Run, Steps, useFlow } from "./plan.js";
+import { Chip, Empty, Fact, Name, Trouble, When } from "./parts.js";
+import { CHOOSE, CONFIRM, Choice, Confirm, Next, Planning, READ, Run, Steps, useFlow } from "./plan.js";
 import { count, counted, printable } from "./words.js";
 
 const STEPS = ["Way", "Plan", "Confirm"];
@@ -52,7 +52,7 @@ function WayStep({ wish, set, targets, flow, may }) {
       <${Choice} name="Target" value=${wish.target} options=${targets} set=${(target) => set({ target })} />
       <label>Only these supervisors <input placeholder=${wish.way === "promote" ? "all of them" : "those that ran"} spellcheck=${false} value=${wish.supervisors}
         onInput=${(event) => set({ supervisors: event.target.value })} /></label></div>
-    ${flow.error && html`<div class="banner bad" role="alert"><strong>${printable(flow.error.message)}</strong>${flow.error.hint && html`<br />${printable(flow.error.hint)}`}</div>`}
+    ${flow.error && html`<${Trouble} error=${flow.error} />`}<${Planning} flow=${flow} />
     <div class="next"><p>${!may("admin") && html`<span class="quiet">Only an administrator may plan a promotion.</span>`}</p>
       <button class="primary" type="button" disabled=${!wish.target || Boolean(flow.busy) || !may("admin")} onClick=${make}>${flow.busy || "Make the plan"}</button></div>`;
 }

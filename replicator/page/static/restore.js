@@ -5,7 +5,7 @@ import { html } from "./html.js";
 import { useAnswer } from "./api.js";
 import { Chip, Empty, Name, Trouble, When } from "./parts.js";
 import { Archived } from "./archived.js";
-import { CHOOSE, CONFIRM, Choice, Confirm, READ, ReadPlan, Run, Steps, shownOf, useFlow } from "./plan.js";
+import { CHOOSE, CONFIRM, Choice, Confirm, Planning, READ, ReadPlan, Run, Steps, shownOf, useFlow } from "./plan.js";
 import { Timeline, useMoment } from "./timeline.js";
 import { count, counted, printable } from "./words.js";
 
@@ -73,7 +73,7 @@ function MomentStep({ overview, wish, set, flow, may, stores, standbys }) {
     ${wish.way === "accident" && html`<${Accidents} wish=${wish} set=${set} />`}
     ${wish.way === "timeline" && html`<${Timeline} overview=${overview} asked=${wish.asked} onChoose=${(asked) => set({ asked })} />`}
     ${wish.way === "store" && html`<${Archived} key=${wish.target} store=${wish.target} chosen=${wish.archived} choose=${(archived) => set({ archived })} without=${wish.without} leaveOut=${(without) => set({ without })} />`}
-    ${(error ?? flow.error) && html`<${Trouble} error=${error ?? flow.error} />`}
+    ${(error ?? flow.error) && html`<${Trouble} error=${error ?? flow.error} />`}<${Planning} flow=${flow} />
     <div class="next"><p aria-live="polite">${chosen
       ? html`${wish.undelete && html`<strong><${Name} of=${wish.undelete} /></strong> on `}<strong><${Name} of=${wish.into} /></strong> as it was at <strong><${When} at=${chosen.source_time} millis /></strong>
         <span class="quiet"> cut ${count(chosen.cut)}, offset ${chosen.offset}</span>
@@ -117,7 +117,8 @@ function Wizard({ overview, at, may, look }) {
     look();
     location.hash = `#/restore/${job.id}?into=${encodeURIComponent(wish.into)}`;
   });
-  if (!standbys.length) return html`<section class="card"><${Empty}>There is nothing to restore into: no target has a metadata store. <code>replicator drill TARGET</code> proves an archive.<//></section>`;
+  if (!standbys.length) return html`<section class="card"><${Empty}>There is nothing to restore into: no target has a metadata store.
+    Configure one with <code>metadata</code> and start the service again; a store then restores into it. <a href="#/upkeep">A drill</a> proves an archive until then.<//></section>`;
   return html`<section class="card restore"><div class="head"><h1 tabindex="-1" ref=${flow.title}>Restore</h1><${Steps} names=${STEPS} step=${flow.step} go=${flow.to} /></div>
     ${flow.step === CHOOSE && html`<${MomentStep} overview=${overview} wish=${wish} set=${(some) => setWish({ ...wish, ...some })} flow=${flow} may=${may} stores=${stores} standbys=${standbys} />`}
     ${flow.step === READ && html`<${ReadPlan} flow=${flow} />`}

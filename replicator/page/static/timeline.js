@@ -11,6 +11,7 @@ import { count, counted, duration, printable, seconds, size, time } from "./word
 const SPANS = [["1 h", 3600], ["6 h", 21_600], ["24 h", 86_400], ["7 d", 604_800], ["30 d", 2_592_000], ["All", 0]];
 const COLUMNS = innerWidth < 720 ? 100 : 300;
 const GUTTER = 56;
+const LANES_MAX = 12;
 const iso = (at) => new Date(at * 1000).toISOString();
 
 function useRange(known) {
@@ -144,8 +145,16 @@ export function useMoment(asked, told) {
   return state;
 }
 
+// Of many targets those that lack something first.
+function foremost(lanes) {
+  if (lanes.length <= LANES_MAX) return lanes;
+  const lack = (one) => (one.missed?.length ? 2 : 0) + (one.gaps?.length ? 1 : 0);
+  return lanes.toSorted((a, b) => lack(b) - lack(a)).slice(0, LANES_MAX);
+}
+
 export function Timeline({ overview, asked: given, onChoose, title, action }) {
   const [own, setOwn] = useState(null);
+  const [every, setEvery] = useState(false);
   const asked = given === undefined ? own : given;
   const go = onChoose ?? setOwn;
   const cut = overview.status?.log.last_cut_offset ?? 0;
@@ -157,6 +166,7 @@ export function Timeline({ overview, asked: given, onChoose, title, action }) {
   if (whole.error && !whole.data) return html`<${Trouble} error=${whole.error} />`;
   if (!whole.data) return html`<p class="quiet">Loading …</p>`;
   if (!whole.data.cuts) return html`<${Empty}>The log has no cut yet: <code>replicator run</code> watches the source.<//>`;
+  const lanes = every ? whole.data.lanes : foremost(whole.data.lanes);
   const found = zoomed && part.data ? part.data : whole.data;
   const [from, to] = range;
   const at = moment ? seconds(moment.at.source_time) : null;
@@ -174,7 +184,7 @@ export function Timeline({ overview, asked: given, onChoose, title, action }) {
     </div></div>
     <${Bars} found=${found} range=${range} onZoom=${setRange} />
     <div class="lanes">
-      ${whole.data.lanes.map((lane) => html`<${Lane} key=${lane.target} lane=${lane} range=${range} chosen=${go} />`)}
+      ${lanes.map((lane) => html`<${Lane} key=${lane.target} lane=${lane} range=${range} chosen=${go} />`)}
       ${at !== null && at >= from && at <= to && html`<div class="cursor-track"><span class="cursor"
         style=${{ left: `${((at - from) / (to - from)) * 100}%` }}></span></div>`}
     </div>
@@ -183,6 +193,7 @@ export function Timeline({ overview, asked: given, onChoose, title, action }) {
       aria-valuetext=${at === null ? "none chosen" : `${time(moment.at.source_time)} UTC`}
       onInput=${(event) => go({ time: new Date(Number(event.target.value)).toISOString() })} /></div>
     <${Legend} lanes=${whole.data.lanes} />
+    ${lanes.length < whole.data.lanes.length && html`<p class="quiet small">${lanes.length} of ${whole.data.lanes.length} targets. <button type="button" onClick=${() => setEvery(true)}>Show all</button></p>`}
     ${error && html`<p class="said bad" role="alert">${printable(error.message)}</p>`}
     ${moment ? html`<${Chosen} moment=${moment} go=${go} />`
       : html`<p class="quiet small">Move the slider to a moment, or drag over the bars to look closer.</p>`}

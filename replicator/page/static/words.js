@@ -73,6 +73,9 @@ export function setServiceTime(text, receivedMs) {
   skewMs = new Date(text).getTime() - receivedMs;
 }
 
+// A time of this machine as the service's clock has it.
+export const serviceSeconds = (ms) => (ms + skewMs) / 1000;
+
 export const nowMs = () => Date.now() + skewMs;
 
 export const seconds = (text) => new Date(text).getTime() / 1000;

@@ -11,6 +11,7 @@ from .cut_point_gaps import CutPointGaps
 from .deeds_query import DeedsQuery
 from .deeds_view import DeedsView
 from .deeds_view_deeds_item import DeedsViewDeedsItem
+from .delivery_state import DeliveryState
 from .diff_asked import DiffAsked
 from .drill_asked import DrillAsked
 from .drills_asked import DrillsAsked
@@ -41,6 +42,10 @@ from .lock_asked import LockAsked
 from .log_asked import LogAsked
 from .metadata_asked import MetadataAsked
 from .no_parameters import NoParameters
+from .notification_view import NotificationView
+from .notifications_asked import NotificationsAsked
+from .notifications_query import NotificationsQuery
+from .notifications_view import NotificationsView
 from .pause_asked import PauseAsked
 from .plan_view import PlanView
 from .plan_view_document import PlanViewDocument
@@ -59,6 +64,7 @@ from .progress_view import ProgressView
 from .promote_asked import PromoteAsked
 from .proof_level import ProofLevel
 from .repair_asked import RepairAsked
+from .resend_asked import ResendAsked
 from .restore_asked import RestoreAsked
 from .restore_beside_asked import RestoreBesideAsked
 from .resume_asked import ResumeAsked
@@ -102,6 +108,7 @@ __all__ = (
     "DeedsQuery",
     "DeedsView",
     "DeedsViewDeedsItem",
+    "DeliveryState",
     "DiffAsked",
     "DrillAsked",
     "DrillsAsked",
@@ -132,6 +139,10 @@ __all__ = (
     "LogAsked",
     "MetadataAsked",
     "NoParameters",
+    "NotificationsAsked",
+    "NotificationsQuery",
+    "NotificationsView",
+    "NotificationView",
     "PauseAsked",
     "PlanView",
     "PlanViewDocument",
@@ -150,6 +161,7 @@ __all__ = (
     "PromoteAsked",
     "ProofLevel",
     "RepairAsked",
+    "ResendAsked",
     "RestoreAsked",
     "RestoreBesideAsked",
     "ResumeAsked",

@@ -19,12 +19,14 @@ from ...models.hold_remove_asked import HoldRemoveAsked
 from ...models.job_view import JobView
 from ...models.lock_asked import LockAsked
 from ...models.log_asked import LogAsked
+from ...models.notifications_asked import NotificationsAsked
 from ...models.pause_asked import PauseAsked
 from ...models.point_create_asked import PointCreateAsked
 from ...models.point_remove_asked import PointRemoveAsked
 from ...models.points_asked import PointsAsked
 from ...models.points_rotate_asked import PointsRotateAsked
 from ...models.problem_document import ProblemDocument
+from ...models.resend_asked import ResendAsked
 from ...models.resume_asked import ResumeAsked
 from ...models.status_asked import StatusAsked
 from ...models.target_create_asked import TargetCreateAsked
@@ -37,7 +39,7 @@ from typing import cast
 
 def _get_kwargs(
     *,
-    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
+    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | NotificationsAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResendAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     service: None | str | Unset = UNSET,
@@ -113,6 +115,10 @@ def _get_kwargs(
     elif isinstance(body, ResumeAsked):
         _kwargs["json"] = body.to_dict()
     elif isinstance(body, ApplyAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, WatchAsked):
+        _kwargs["json"] = body.to_dict()
+    elif isinstance(body, NotificationsAsked):
         _kwargs["json"] = body.to_dict()
     else:
         _kwargs["json"] = body.to_dict()
@@ -209,7 +215,7 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 def sync_detailed(
     *,
     client: AuthenticatedClient,
-    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
+    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | NotificationsAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResendAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     service: None | str | Unset = UNSET,
@@ -225,9 +231,9 @@ def sync_detailed(
             `--service`; empty: not at all. Default: they are for the service's own machine.
         idempotency_key (str | Unset):
         body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
-            HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked |
-            PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked |
-            TargetCreateAsked | VerifyAsked | WatchAsked):
+            HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | NotificationsAsked | PauseAsked
+            | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResendAsked |
+            ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -256,7 +262,7 @@ idempotency_key=idempotency_key,
 def sync(
     *,
     client: AuthenticatedClient,
-    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
+    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | NotificationsAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResendAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     service: None | str | Unset = UNSET,
@@ -272,9 +278,9 @@ def sync(
             `--service`; empty: not at all. Default: they are for the service's own machine.
         idempotency_key (str | Unset):
         body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
-            HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked |
-            PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked |
-            TargetCreateAsked | VerifyAsked | WatchAsked):
+            HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | NotificationsAsked | PauseAsked
+            | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResendAsked |
+            ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -298,7 +304,7 @@ idempotency_key=idempotency_key,
 async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
-    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
+    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | NotificationsAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResendAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     service: None | str | Unset = UNSET,
@@ -314,9 +320,9 @@ async def asyncio_detailed(
             `--service`; empty: not at all. Default: they are for the service's own machine.
         idempotency_key (str | Unset):
         body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
-            HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked |
-            PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked |
-            TargetCreateAsked | VerifyAsked | WatchAsked):
+            HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | NotificationsAsked | PauseAsked
+            | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResendAsked |
+            ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -345,7 +351,7 @@ idempotency_key=idempotency_key,
 async def asyncio(
     *,
     client: AuthenticatedClient,
-    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
+    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | NotificationsAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResendAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     service: None | str | Unset = UNSET,
@@ -361,9 +367,9 @@ async def asyncio(
             `--service`; empty: not at all. Default: they are for the service's own machine.
         idempotency_key (str | Unset):
         body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
-            HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | PauseAsked | PointCreateAsked |
-            PointRemoveAsked | PointsAsked | PointsRotateAsked | ResumeAsked | StatusAsked |
-            TargetCreateAsked | VerifyAsked | WatchAsked):
+            HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | NotificationsAsked | PauseAsked
+            | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResendAsked |
+            ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -1,0 +1,86 @@
+"""The route of what webhooks were told, wait for, or were never told."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from http import HTTPStatus
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from replicator.control.endpoints.views import View
+from replicator.control.routes import ApiCall, Reply, Route
+from replicator.model.operations.access import Role
+from replicator.ports import DeliveryState, Journal
+from replicator.web.deliveries import delivery_json
+
+
+class NotificationsQuery(BaseModel):
+    """Which notifications are listed."""
+
+    model_config = ConfigDict(extra="forbid")
+    state: DeliveryState | None = None
+    limit: int = Field(default=100, ge=1, le=1000)
+
+
+class NotificationView(View):
+    """One notification on its way to one webhook."""
+
+    id: str
+    webhook: str
+    type: str
+    target: str | None
+    summary: str
+    made_at: datetime
+    state: DeliveryState
+    attempts: int
+    """Attempts that have failed."""
+    next_at: datetime
+    error: str
+    """Why the last attempt failed; empty: none has."""
+
+
+class NotificationsView(View):
+    """The newest notifications, the newest first."""
+
+    webhooks: list[str]
+    """Those that are configured."""
+    total: int
+    """How many there are in this state."""
+    notifications: list[NotificationView]
+
+
+class NotificationRoutes:
+    """Tells of the journal that all processes of this machine share.
+
+    Args:
+        journal: What was told; None: nothing is configured.
+        webhooks: Names of those that are configured.
+    """
+
+    def __init__(self, journal: Journal | None, webhooks: Sequence[str]) -> None:
+        self._journal, self._webhooks = journal, webhooks
+
+    def routes(self) -> Iterator[Route]:
+        """Yield it."""
+        yield Route(
+            method="GET",
+            path="/v1/notifications",
+            operation="list_notifications",
+            summary="What webhooks were told, what waits, and what was given up.",
+            handler=self._list,
+            role=Role.VIEWER,
+            query=NotificationsQuery,
+            answers={HTTPStatus.OK: NotificationsView},
+            tag="status",
+        )
+
+    async def _list(self, call: ApiCall) -> Reply:
+        query = call.queried(NotificationsQuery)
+        found = [] if self._journal is None else await self._journal.listed(query.state)
+        shown = [delivery_json(one) for one in reversed(found)]
+        if (mine := call.by.targets) is not None:
+            shown = [one for one in shown if one["target"] in mine]
+        newest = [NotificationView.model_validate(one) for one in shown[: query.limit]]
+        webhooks = [] if mine is not None else sorted(self._webhooks)
+        return Reply(
+            content=NotificationsView(webhooks=webhooks, total=len(shown), notifications=newest)
+        )
