@@ -4,23 +4,37 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import aiohttp
 import yaml
 
-from tests.acceptance.test_cli import User
-from tests.servers.process import Ended, Running
+from tests.servers.process import Ended, Processes, Running
 
 SERVING = "serving the control API"
 PATIENCE_S = 240
+
+
+class Typist(Protocol):
+    """Somebody at a terminal."""
+
+    @property
+    def config(self) -> Path: ...
+
+    @property
+    def forks(self) -> Processes: ...
+
+    async def types(self, *args: str) -> Ended: ...
+
+    async def starts(self, *args: str) -> Running: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Api:
     """One service, asked by an administrator."""
 
-    user: User
+    user: Typist
     process: Running
     session: aiohttp.ClientSession
     url: str
@@ -83,7 +97,7 @@ class Api:
         )
 
 
-def offered(user: User, **control: object) -> None:
+def offered(user: Typist, **control: object) -> None:
     """Configure the API, on any port."""
     found = yaml.safe_load(user.config.read_text())
     web = found.setdefault("web", {})
@@ -93,7 +107,9 @@ def offered(user: User, **control: object) -> None:
 
 
 @asynccontextmanager
-async def served(user: User, *verb: str, role: str = "admin", code: int = 0) -> AsyncIterator[Api]:
+async def served(
+    user: Typist, *verb: str, role: str = "admin", code: int = 0
+) -> AsyncIterator[Api]:
     """Run `serve`, or another verb that offers the API, and give somebody a token.
 
     It must end with `code`, by itself or when it is told to.

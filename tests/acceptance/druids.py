@@ -108,6 +108,10 @@ class User:
     source: Cluster
     standby: Cluster
 
+    @property
+    def forks(self) -> Processes:
+        return self.processes
+
     async def types(self, *args: str, within_s: float = 120) -> Ended:
         command = (*args, "--config", str(self.config))
         return await self.processes.run(*command, within_s=within_s, env=ENV)

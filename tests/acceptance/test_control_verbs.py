@@ -1,21 +1,30 @@
 """What an operator asks for from afar, done by real processes on a real PostgreSQL and folders."""
 
 import asyncio
+import json
+import re
 import signal
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
+from secrets import token_hex
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
+from replicator.adapters.s3.service import s3_service
+from replicator.adapters.s3.session import s3_client
 from tests.acceptance.api import Api, offered, served
 from tests.acceptance.test_cli import User, ids, user
 from tests.acceptance.test_repair import flip, smooshes
 from tests.acceptance.test_store_alone import archive, edited
+from tests.contract.storages import s3_address
+from tests.page.druid import StandIn, standing_in
 from tests.rings import times
 from tests.servers.postgresql import connected
+from tests.servers.stores import S3, S3_KEY, S3_SECRET
 from tests.unit.control.api_page import typed
 
 __all__ = ["user"]
@@ -185,6 +194,68 @@ async def _what_nobody_needs_expires(api: Api) -> None:
     assert (await api.result(verb="verify", target="standby", level="checksum"))["good"]
 
 
+TYPED = (
+    ("status",),
+    ("log",),
+    ("log", "--type", "cut.closed", "--limit", "2"),
+    ("diff", str(FIRST), "latest"),
+    ("blame", "orders"),
+    ("drill", "list"),
+    ("points", "--from", "vault"),
+    ("verify", "standby", "--level", "checksum"),
+    ("restore", "standby", "--to-offset", str(FIRST), "--dry-run"),
+    ("undelete", "orders", "--on", "standby", "--dry-run"),
+    ("repair", "standby", "--subset", "50%", "--dry-run"),
+    ("expire", "standby", "--retention", "1ms", "--dry-run"),
+    # what goes wrong
+    ("blame", "ordres"),
+    ("restore", "standby", "--to-offset", "999", "--dry-run"),
+    ("restore", "standby", "--to-time", "2026-01-01T00:00:00", "--yes"),
+    ("verify", "standby", "--level", "query"),
+    ("expire", "vault", "--yes"),
+    ("lock", "standby"),
+    ("promote", "vault", "--yes"),
+    ("notifications", "list"),
+)
+PASSES = re.compile(r'"\d{4}-\d\d-\d\dT[^"]*"|\d+\.\d+|\b\d+ (s|min|h|days)\b|"done": (true|false)')
+"""What differs between two looks at the same: times, durations, ages."""
+
+
+@pytest.mark.long
+async def test_what_is_typed_far_away_is_answered_as_on_the_machine_itself(dropped: User):
+    """The same document, the same words, the same exit code; commands name the service."""
+    async with served(dropped) as api:
+        different = dict[str, tuple[object, object]]()
+        for words in TYPED:
+            here, there = await dropped.types(*words, "--json"), await api.types(*words, "--json")
+            said = [
+                PASSES.sub("", json.dumps({**json.loads(one.out), "generated_at": ""}))
+                .replace(f" --config {dropped.config}", "")
+                .replace(f" --service {api.url}", "")
+                for one in (here, there)
+            ]
+            if (here.code, said[0]) != (there.code, said[1]):
+                different[f"{words} --json"] = (here.code, said[0]), (there.code, said[1])
+            here, there = await dropped.types(*words), await api.types(*words)
+            texts = [
+                "".join(PASSES.sub("", one.out + one.err).split())
+                .replace(f"--config{dropped.config}", "")
+                .replace(f"--service{api.url}", "")
+                for one in (here, there)
+            ]
+            if (here.code, texts[0]) != (there.code, texts[1]):
+                different[str(words)] = (here.code, texts[0]), (there.code, texts[1])
+        assert different == {}
+        status = (await api.types("status", "--json")).result
+        _, seen = await api.ask("GET", "/v1/status")
+        assert seen["result"].keys() == status.keys()
+        assert [one.keys() for one in seen["result"]["targets"]] == [
+            one.keys() for one in status["targets"]
+        ]
+        refused = await api.types("apply", "standby", "--new-log")
+        assert (refused.code, "`apply` with --new-log" in refused.err) == (2, True)
+
+
 @pytest.mark.long
 async def test_the_lines_of_the_page_bring_a_real_target_back(dropped: User):
     """Gate: `tests/unit/control/test_api_page.py` types the same lines."""
@@ -218,15 +289,38 @@ KINDS: dict[str, dict[str, Any]] = {
     "drill": {"verb": "drill", "target": "vault"},
     "points create": {"verb": "points create", "name": "kept", "targets": ["vault"]},
     "apply": {"verb": "apply", "target": "standby"},
+    "rollback": {"verb": "rollback", "datasource": "orders", "to": f"{FIRST}", "on": "standby"},
+    "points remove": {"verb": "points remove", "name": "oldNUMBER", "targets": ["vault"]},
+    "points rotate": {"verb": "points rotate", "target": "vault", "tiers": ["all=7d"]},
+    "hold create": {
+        "verb": "hold create", "name": "auditNUMBER", "on": "vault", "reason": "audit",
+        "to_offset": FIRST,
+    },
+    "hold remove": {"verb": "hold remove", "name": "oldNUMBER", "on": "vault"},
+    "pause": {"verb": "pause", "target": "standby"},
+    "resume": {"verb": "resume", "target": "standby"},
+    "target create": {"verb": "target create", "target": "standby"},
+    "lock": {"verb": "lock", "target": "locked"},
+    "failover": {"verb": "failover", "target": "standby"},
 }  # fmt: skip
-PLANNED = frozenset({"restore", "undelete", "restore beside", "repair", "expire"})
+PLANNED = frozenset(
+    {"restore", "undelete", "restore beside", "repair", "expire", "rollback", "failover"}
+)
+DONE_ALREADY = {
+    "points create": "there is a point",
+    "points remove": "there is no point",
+    "hold create": "there is a hold",
+    "hold remove": "there is no hold",
+    "pause": "nothing",
+}
+"""What a verb says that was done before it was killed, and its answer was not."""
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_service_killed_while_a_job_of_any_kind_waits_runs_or_has_ended(
-    dropped: User, scratch: Path, kind: str
+    dropped: User, scratch: Path, kind: str, request: pytest.FixtureRequest
 ):
     """The next start says what became of it; done again it ends well, and the target is whole.
 
@@ -235,9 +329,25 @@ async def test_a_service_killed_while_a_job_of_any_kind_waits_runs_or_has_ended(
     """
     edited(dropped, lambda found: found.update(drill={"folder": str(scratch)}))
     rng = Random(kind)
+    async with AsyncExitStack() as stack:
+        if kind == "lock":
+            environ: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+            environ.setenv("S3_ID", S3_KEY)
+            environ.setenv("S3_KEY", S3_SECRET)
+            await _locked(dropped, request.getfixturevalue("s3"), stack)
+        druid = await _standing_in(dropped, stack) if kind == "failover" else None
+        await _killed_again_and_again(dropped, kind, rng, druid)
+
+
+async def _killed_again_and_again(
+    dropped: User, kind: str, rng: Random, druid: StandIn | None
+) -> None:
     for number in range(times(gate=1, long=KILLS)):
-        if kind == "repair":
-            flip(smooshes(dropped.folder / "target" / "wikipedia")[0])
+        await _prepared(dropped, kind, number)
+        if druid is not None:
+            plan = await dropped.types("failover", "standby", "--dry-run", "--json")
+            offsets = {one["id"]: one["offsets"] for one in plan.result["supervisors"]}
+            druid.offsets |= offsets
         body = {
             name: value.replace("NUMBER", f"{number}") if isinstance(value, str) else value
             for name, value in KINDS[kind].items()
@@ -252,8 +362,68 @@ async def test_a_service_killed_while_a_job_of_any_kind_waits_runs_or_has_ended(
             _, waiting = await api.ask("GET", f"/v1/jobs/{queued}")
             assert waiting["state"] in {"interrupted", "done"}, waiting
             await _done_again(api, kind, body, job)
+    if druid is not None:
+        (status,) = (
+            one
+            for one in (await dropped.types("status", "--json")).result["targets"]
+            if one["target"] == "standby"
+        )
+        assert status["promoted"]
+        assert set(druid.running) == set(druid.offsets)
     proof = await dropped.types("verify", "standby", "--level", "checksum", "--json")
     assert proof.code == 0, proof.out
+
+
+async def _prepared(user: User, kind: str, number: int) -> None:
+    """Make what a job of this kind needs."""
+    offset = ("--to-offset", str(FIRST))
+    needed: tuple[str, ...] = ()
+    if kind == "repair":
+        flip(smooshes(user.folder / "target" / "wikipedia")[0])
+    elif kind == "points remove":
+        needed = ("points", "create", f"old{number}", *offset, "--target", "vault")
+    elif kind == "hold remove":
+        needed = ("hold", "create", f"old{number}", "--on", "vault", *HELD)
+    elif kind == "pause":
+        needed = ("apply", "standby", "--resume", "--once")
+    elif kind == "resume":
+        at = (await user.types("status", "--json")).result["targets"]
+        (place,) = (one["offset"] for one in at if one["target"] == "standby")
+        needed = ("restore", "standby", "--pause", "--yes", "--to-offset", str(place))
+    if needed:
+        done = await user.types(*needed)
+        assert done.code == 0, done.err
+
+
+async def _locked(user: User, s3: S3, stack: AsyncExitStack) -> None:
+    """Have an archive in a bucket with object lock."""
+    bucket = f"locked-{user.folder.name[-20:].replace('_', '-').lower()}-{token_hex(4)}"
+    client = await stack.enter_async_context(s3_client(s3_service(s3_address(s3.url, bucket))))
+    await client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    storage = {
+        "type": "s3", "bucket": bucket, "prefix": "druid/segments", "endpoint_url": s3.url,
+        "path_style": True, "access_key_id_env": "S3_ID", "secret_access_key_env": "S3_KEY",
+        "object_lock": {"mode": "governance"},
+    }  # fmt: skip
+
+    def change(found: dict[str, Any]) -> None:
+        found["targets"]["locked"] = {"deep_storage": storage, "retention": "1d"}
+
+    edited(user, change)
+    applied = await user.types("apply", "locked", "--once")
+    assert applied.code == 0, applied.err
+
+
+async def _standing_in(user: User, stack: AsyncExitStack) -> StandIn:
+    """Have a Druid that takes its time over each supervisor."""
+    druid = await stack.enter_async_context(standing_in())
+    druid.slow_s = 0.5
+
+    def change(found: dict[str, Any]) -> None:
+        found["targets"]["standby"]["druid"] = {"coordinator_url": druid.url}
+
+    edited(user, change)
+    return druid
 
 
 async def _killed_with(
@@ -266,6 +436,10 @@ async def _killed_with(
         if kind in PLANNED:
             path, body = "/v1/runs", {"digest": (await api.plan(**asked))["digest"]}
         status, job = await api.ask("POST", path, body)
+        async with asyncio.timeout(60):
+            while status == 409 and kind == "pause":  # until its cut was seen
+                await asyncio.sleep(0.5)
+                status, job = await api.ask("POST", path, body)
         assert status == 202, job
         _, queued = await api.ask("POST", "/v1/jobs", {"verb": "log"})
         await asyncio.sleep(after_s)
@@ -281,7 +455,7 @@ async def _done_again(api: Api, kind: str, asked: dict[str, Any], job: dict[str,
         status, again = await api.ask("POST", f"/v1/jobs/{job['id']}/again?wait=30")
         assert status in {200, 202}, again
         found = await api.ended(again)
-        taken = kind == "points create" and "there is a point" in found["why"]
+        taken = kind in DONE_ALREADY and DONE_ALREADY[kind] in found["why"]
         assert found["state"] == "done" or taken, found
         return
     status, refused = await api.ask("POST", f"/v1/jobs/{job['id']}/again")

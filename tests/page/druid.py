@@ -1,5 +1,6 @@
 """A stand-in for the Druid of a standby, as far as a promotion asks it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ class StandIn:
 
     url: str = ""
     running: dict[str, Any] = field(default_factory=dict)
+    slow_s: float = 0.0
+    """How long it takes over each supervisor that it is sent."""
     offsets: dict[str, Any] = field(default_factory=dict)
     """Where the tasks of each supervisor begin to read."""
 
@@ -36,6 +39,7 @@ class StandIn:
 
     async def supervise(self, request: web.Request) -> web.Response:
         spec = await request.json()
+        await asyncio.sleep(self.slow_s)
         name = spec["spec"]["dataSchema"]["dataSource"]
         self.running[name] = spec
         return web.json_response({"id": name})

@@ -5,13 +5,14 @@ jobs are those of the demo.
 """
 
 import asyncio
+import json
 import re
 from pathlib import Path
 
-from playwright.async_api import Browser
+from playwright.async_api import Browser, Route
 
 from replicator.model.operations.access import Principal, Role
-from tests.page.browser import PHONE, Scheme, Visit, browsing, visit
+from tests.page.browser import PHONE, WAIT_MS, Scheme, Visit, browsing, visit
 from tests.page.made_up import made_up
 from tests.page.newcomer import Demo, demo
 from tests.page.restoring import restore_by_keyboard
@@ -24,6 +25,23 @@ SETTLED_MS = 1_500
 """Charts are drawn once their columns have come."""
 WIDE, TALL = (1280, 1080), (1280, 720)
 TARGET = "standby"
+EXPIRY = {
+    "digest": "0" * 64,
+    "document": {
+        "done": False,
+        "plan": {
+            "oldest_before": {
+                "cut": 5_000, "offset": 39_999, "source_time": "2026-10-28T12:19:56Z",
+            },
+            "oldest_after": {
+                "cut": 13_600, "offset": 108_799, "source_time": "2026-10-31T12:00:56Z",
+            },
+            "places": 1_204, "kept_places": 66_812, "history_files": 31, "bases": 2,
+            "holds": ["audit-2026"],
+            "storage": {"bytes": 41 << 30, "orphans": [], "orphan_bytes": 0},
+        },
+    },
+}  # fmt: skip
 ADMIN = Principal(name="ada", role=Role.ADMIN)
 
 
@@ -59,6 +77,7 @@ async def _made_up(browser: Browser, url: str) -> None:
     await shown("points-phone", "points", PHONE, "dark")
     await shown("upkeep", "upkeep?work=repair", TALL, "light")
     await shown("upkeep-phone", "upkeep?work=expire", PHONE, "dark")
+    await _expiry(await visit(browser, url, TOKEN, size=(1280, 560)))
     guest = await visit(browser, url, TOKEN, size=TALL)
     await guest.go("drills")
     await guest.page.locator("summary").first.click()
@@ -68,6 +87,19 @@ async def _made_up(browser: Browser, url: str) -> None:
     await guest.page.get_by_role("button", name="On the timeline").click()
     await guest.page.get_by_role("button", name="release-42").first.click()
     await taken(guest, "restore-timeline")
+
+
+async def _expiry(guest: Visit) -> None:
+    """Show a plan that nobody has to wait a month for."""
+
+    async def planned(route: Route) -> None:
+        await route.fulfill(body=json.dumps(EXPIRY), content_type="application/json")
+
+    await guest.page.route("**/v1/plans", planned)
+    await guest.go("upkeep?work=expire")
+    await guest.page.get_by_role("button", name="Make the plan").click()
+    await guest.page.get_by_role("button", name="Continue").wait_for(timeout=WAIT_MS)
+    await taken(guest, "upkeep-plan")
 
 
 async def _restore(browser: Browser, kept: Demo) -> None:
