@@ -228,6 +228,7 @@ async def test_what_is_typed_far_away_is_answered_as_on_the_machine_itself(dropp
         different = dict[str, tuple[object, object]]()
         for words in TYPED:
             here, there = await dropped.types(*words, "--json"), await api.types(*words, "--json")
+            assert "" not in {here.out, there.out}, (words, here.err, there.err)
             said = [
                 PASSES.sub("", json.dumps({**json.loads(one.out), "generated_at": ""}))
                 .replace(f" --config {dropped.config}", "")
@@ -385,7 +386,7 @@ async def _prepared(user: User, kind: str, number: int) -> None:
     elif kind == "hold remove":
         needed = ("hold", "create", f"old{number}", "--on", "vault", *HELD)
     elif kind == "pause":
-        needed = ("apply", "standby", "--resume", "--once")
+        needed = ("apply", "standby", "--resume", "--once", "--yes")
     elif kind == "resume":
         at = (await user.types("status", "--json")).result["targets"]
         (place,) = (one["offset"] for one in at if one["target"] == "standby")
