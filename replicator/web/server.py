@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from http import HTTPStatus
+from typing import Final
 
 import structlog
 from aiohttp import web
@@ -16,6 +17,18 @@ from replicator.web.port import Port
 from replicator.web.status_json import lookout_json
 
 log = structlog.get_logger("replicator")
+
+
+CONTENTS: Final = """\
+druid-replicator tells here how it is:
+
+  /metrics      metrics for Prometheus
+  /healthz      ok, as long as this process works
+  /readyz       ready, if the log could be read
+  /status.json  log and targets, like `replicator status --json`
+
+The page, and the API that can change something, have a port of their own: `web.control.listen`.
+"""
 
 
 class Telling:
@@ -46,6 +59,15 @@ class Telling:
             return web.Response(text="ready\n")
         why = "nothing was looked at yet" if failure is None else "the log cannot be read"
         return web.Response(status=HTTPStatus.SERVICE_UNAVAILABLE, text=f"not ready: {why}\n")
+
+    async def contents(self, _: web.Request) -> web.Response:
+        """Answer with what is here."""
+        return web.Response(text=CONTENTS)
+
+    async def nothing(self, request: web.Request) -> web.Response:
+        """Answer that a path has nothing, and which have something."""
+        said = f"there is nothing at {request.path!r:.200}\n\n{CONTENTS}"
+        return web.Response(status=HTTPStatus.NOT_FOUND, text=said)
 
     async def status(self, _: web.Request) -> web.Response:
         """Answer with the last look."""
@@ -80,6 +102,8 @@ class WebServer:
         application.router.add_get("/healthz", telling.health)
         application.router.add_get("/readyz", telling.ready)
         application.router.add_get("/status.json", telling.status)
+        application.router.add_get("/", telling.contents)
+        application.router.add_get("/{rest:.*}", telling.nothing)
         self._port = Port(application, listen=listen, setting="web.listen", limits=limits)
 
     async def start(self) -> str:

@@ -439,15 +439,15 @@ async def test_blame_says_what_happened_to_a_datasource_and_who_asked_for_it(use
     assert said.code == 0, said.err
     found = said.result
     whats = [event["what"] for event in found["events"]]
-    wanted = {"published", "rules changed", "used → unused", "removed by a kill"}
+    wanted = {"published", "rules changed", "marked unused", "killed"}
     assert set(whats) >= wanted
     offsets = [event["offset"] for event in found["events"]]
     assert offsets == sorted(offsets)
     assert found["count"] == len(whats)
     assert [row["author"] for row in found["audit"]] == ["ann", "ben"]
     assert found["audit_missing"] is None
-    dropped = [event for event in found["events"] if event["what"] == "used → unused"]
-    killed = [event for event in found["events"] if event["what"] == "removed by a kill"]
+    dropped = [event for event in found["events"] if event["what"] == "marked unused"]
+    killed = [event for event in found["events"] if event["what"] == "killed"]
     for event in (*dropped, *killed):
         assert event["after"] < event["time"]
     id_ = killed[0]["subject"]
@@ -456,7 +456,7 @@ async def test_blame_says_what_happened_to_a_datasource_and_who_asked_for_it(use
     assert [event["subject"] for event in one["events"]] == [id_]
     assert one["count"] > 1
     text = await user.types("blame", "orders")
-    assert f"removed by a kill  {id_}" in text.out
+    assert f"killed  {id_}" in text.out
     assert "segment.markUnused orders by ann" in text.out
     start, end = id_.split("_")[1:3]
     within = (await user.types("blame", "orders", "--interval", f"{start}/{end}", "--json")).result

@@ -220,8 +220,9 @@ async def test_apply_tells_of_its_target_what_waits_and_what_a_kill_could_take(
     assert found["kill_margin_seconds"] == margin["seconds"]
     shown = await user.types("status")
     assert shown.code == 10
-    assert "could delete bytes of wikipedia that are not copied in 12.0 h" in " ".join(
-        shown.out.split()
+    assert (
+        "bytes of wikipedia are not copied yet; the source's kill could delete them in 12.0 h"
+        in " ".join(shown.out.split())
     )
     assert (await user.types("status", "--set", "source.kill_buffer=60d")).code == 0
 

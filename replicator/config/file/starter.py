@@ -102,7 +102,9 @@ class Starter:
         yield "    # retention: 30d  # any point within it can be restored; default: for ever"
         yield "    # rpo: 60s  # how far it may lag before `replicator status` exits 10"
         yield ""
-        yield '# web: {listen: "127.0.0.1:9464"}  # a page, /metrics, /healthz and /status.json'
+        yield "# web:"
+        yield '#   listen: "127.0.0.1:9464"  # /metrics, /healthz, /readyz and /status.json'
+        yield '#   control: {listen: "127.0.0.1:9465"}  # the page and the API, by `token create`'
 
     def _druid(self) -> Iterator[str]:
         if self.target_metadata is None:

@@ -27,11 +27,14 @@ class ChangeKind(StrEnum):
     """What kind of change it is."""
 
     PUBLISHED = "published"
-    MARKED_UNUSED = "used → unused"
-    MARKED_USED = "unused → used"
+    MARKED_UNUSED = "marked unused"
+    MARKED_USED = "marked used"
     PAYLOAD_REWRITTEN = "payload rewritten"
     COLUMNS_CHANGED = "columns changed"
-    KILLED = "removed by a kill"
+    KILLED = "killed"
+    """Its row was removed while it was unused, as Druid's kill does."""
+    DELETED = "row deleted"
+    """Its row was removed while it was used, or nobody knows: a kill takes unused segments only."""
     OFFSETS_COMMITTED = "offsets committed"
     OFFSETS_REMOVED = "offsets removed"
     RULES_CHANGED = "rules changed"
@@ -53,7 +56,7 @@ class Change(NamedTuple):
 def change(event: RowEvent, before: Row | None) -> Change:
     """Return what an event did; `before` is the row that it replaced, None when that is unknown."""
     if not isinstance(event, RowChanged):
-        return Change(_REMOVED.get(event.key.kind, ChangeKind.ROW_REMOVED), _last_state(before))
+        return _removed(event.key.kind, before)
     row = event.row
     if event.previous is None:
         return Change(_first(row), _state(row))
@@ -64,11 +67,25 @@ def change(event: RowEvent, before: Row | None) -> Change:
 
 
 _REMOVED = {
-    Kind.SEGMENT: ChangeKind.KILLED,
     Kind.COMMIT: ChangeKind.OFFSETS_REMOVED,
     Kind.RULES: ChangeKind.RULES_REMOVED,
     Kind.SUPERVISOR: ChangeKind.SUPERVISOR_REMOVED,
 }
+
+
+def _removed(kind: Kind, before: Row | None) -> Change:
+    if kind is not Kind.SEGMENT:
+        return Change(_REMOVED.get(kind, ChangeKind.ROW_REMOVED), _last_state(before))
+    if isinstance(before, Segment) and not before.used:
+        return Change(ChangeKind.KILLED, _last_state(before))
+    return Change(ChangeKind.DELETED, (*_last_state(before), *_how(before)))
+
+
+def _how(before: Row | None) -> tuple[str, ...]:
+    """Say how a used row can be gone."""
+    if before is None:
+        return ()
+    return ("by hand; or it was marked unused and killed since the cut before",)
 
 
 def _first(row: Row) -> ChangeKind:

@@ -287,7 +287,8 @@ def kill_words(found: TargetStatus) -> str:
     if not margins:
         return "the source's kill can take nothing that is not copied"
     nearest, margin = min(margins.items(), key=lambda item: item[1])
-    return f"the source's kill could delete bytes of {nearest} that are not copied {within(margin)}"
+    soon = within(margin)
+    return f"bytes of {nearest} are not copied yet; the source's kill could delete them {soon}"
 
 
 def drill_words(found: TargetStatus) -> str:

@@ -16,7 +16,7 @@ UNNAMED = "?"
 
 
 @dataclass(slots=True)
-class _Stretch:
+class _EffectShare:
     """Segments of one datasource, and the time from the first to the last of them."""
 
     count: int = 0
@@ -38,14 +38,14 @@ class EffectCount:
     """
 
     def __init__(self) -> None:
-        self._lost: dict[str, _Stretch] = {}
-        self._gained: dict[str, _Stretch] = {}
+        self._lost: dict[str, _EffectShare] = {}
+        self._gained: dict[str, _EffectShare] = {}
         self._used = set[bytes]()
 
     def surplus(self, row: Segment) -> None:
         """Take one that goes."""
         if row.used:
-            self._lost.setdefault(row.datasource, _Stretch()).add(_interval(row))
+            self._lost.setdefault(row.datasource, _EffectShare()).add(_interval(row))
 
     def stale(self, row: Segment) -> None:
         """Take one whose row changes."""
@@ -63,12 +63,15 @@ class EffectCount:
                 if bool(found.used) != was_used:
                     shares = self._lost if was_used else self._gained
                     name = found.datasource or UNNAMED
-                    shares.setdefault(name, _Stretch()).add(found.interval)
+                    shares.setdefault(name, _EffectShare()).add(found.interval)
         return tuple(sorted(self._effects(), key=_by_size))
 
     def _effects(self) -> Iterator[Effect]:
         for name in self._lost.keys() | self._gained.keys():
-            lost, gained = self._lost.get(name, _Stretch()), self._gained.get(name, _Stretch())
+            lost, gained = (
+                self._lost.get(name, _EffectShare()),
+                self._gained.get(name, _EffectShare()),
+            )
             yield Effect(
                 datasource=name,
                 lost=lost.count,

@@ -405,3 +405,16 @@ async def test_the_documentation_names_every_metric_and_no_other():
     alerts = text.partition("## Alerts")[2]
     for used in re.findall(r"replicator_\w+", alerts):
         assert used in named
+
+
+async def test_a_path_of_nothing_is_answered_with_those_of_something():
+    """Each of them is there; the page is said to be elsewhere."""
+    said = ""
+    async with Monitored().served() as client:
+        for path, status in (("/", 200), ("/page", 404), ("/status", 404)):
+            async with client.session.get(path) as answer:
+                said = await answer.text()
+                assert (answer.status, "web.control.listen" in said) == (status, True)
+        for path in re.findall(r"(?m)^  (/\S+)", said):
+            async with client.session.get(path) as answer:
+                assert answer.status in {200, 503}, path

@@ -86,7 +86,11 @@ def test_a_row_that_is_gone_says_what_it_was():
     gone = RowRemoved(key=RowKey(Kind.SEGMENT, segment().id), previous=mark(1))
     before = segment(used=False, used_status_last_updated=LATER)
     assert change(gone, before) == (ChangeKind.KILLED, (f"it was unused since {LATER}",))
-    assert change(gone, None) == (ChangeKind.KILLED, ())
+    assert change(gone, None) == (ChangeKind.DELETED, ())
+    used = change(gone, segment(used=True, used_status_last_updated=LATER))
+    assert used.what is ChangeKind.DELETED, "a kill takes unused segments only"
+    assert used.details[0] == f"it was used since {LATER}"
+    assert "by hand" in used.details[1]
     offsets = RowRemoved(key=RowKey(Kind.COMMIT, "wiki"), previous=mark(1))
     assert change(offsets, commit())[0] is ChangeKind.OFFSETS_REMOVED
 

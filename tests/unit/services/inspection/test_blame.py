@@ -74,8 +74,8 @@ async def test_the_life_of_a_segment():
     found = await blame(pipeline, WIKI.id)
     assert told(found) == [
         ("published", WIKI.id, 1),
-        ("used → unused", WIKI.id, 3),
-        ("removed by a kill", WIKI.id, 4),
+        ("marked unused", WIKI.id, 3),
+        ("killed", WIKI.id, 4),
     ]
     assert (found.datasource, found.count) == ("wiki", 3)
     assert found.events[2].change.details[0].startswith("it was unused")
@@ -94,9 +94,9 @@ async def test_a_datasource_with_its_offsets_rules_and_supervisor_and_no_other()
             ("rules changed", "_default"),
             ("supervisor changed", "ingest"),
             ("offsets committed", "ingest"),
-            ("used → unused", WIKI.id),
+            ("marked unused", WIKI.id),
             ("rules changed", "wiki"),
-            ("removed by a kill", WIKI.id),
+            ("killed", WIKI.id),
             ("offsets committed", "ingest"),
         ]
     )
@@ -113,7 +113,7 @@ async def test_an_interval_leaves_out_what_does_not_overlap():
 async def test_the_newest_are_kept_and_still_know_what_was_before():
     pipeline = await story()
     found = await blame(pipeline, WIKI.id, limit=1)
-    assert (found.count, told(found)) == (3, [("removed by a kill", WIKI.id, 4)])
+    assert (found.count, told(found)) == (3, [("killed", WIKI.id, 4)])
     assert found.events[0].change.details[0].startswith("it was unused")
 
 
