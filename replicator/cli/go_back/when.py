@@ -15,6 +15,7 @@ from replicator.cli.terminal.typed import OFFSET_MAX, parse_offset, parse_time, 
 from replicator.config.values import duration
 from replicator.errors import ConfigError
 from replicator.model.event import Offset
+from replicator.model.operations.words import enumerated
 from replicator.model.plans.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
 from replicator.model.store.holds import checked_name
 
@@ -38,8 +39,8 @@ BeforeOption = Annotated[
 ]
 ToPointOption = Annotated[str | None, typer.Option("--to-point", help="A named point.")]
 ONE_OF = (
-    "say exactly one of --to-offset, --to-time, --before, --to-point, --latest, --ago and"
-    " --before-drop"
+    "say one of --latest, --before-drop DATASOURCE, --ago 10m, --to-time, --to-offset, --before and"
+    " --to-point; `replicator points` lists the cuts"
 )
 BEFORE_DROP = "before-drop"
 AGO = " ago"
@@ -78,8 +79,11 @@ class Moment:
         """
         said = {one.name: getattr(self, one.name) for one in fields(self)}
         given = [name for name, value in said.items() if value is not None and value is not False]
-        if len(given) != 1:
-            raise ConfigError(ONE_OF)
+        if not given:
+            raise ConfigError("no moment was said: to which is it to be restored?", hint=ONE_OF)
+        if len(given) > 1:
+            options = enumerated(f"--{name.replace('_', '-')}" for name in given)
+            raise ConfigError(f"{options} are {len(given)} moments", hint=ONE_OF)
         return await self._ways(application, place)[given[0]]()
 
     def _ways(

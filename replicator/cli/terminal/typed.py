@@ -44,7 +44,10 @@ def parse_time(text: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
     except ValueError as exc:
-        raise ConfigError(f"{text!r} is not a time like 2026-01-31T12:00:00Z") from exc
+        raise ConfigError(
+            f"{text!r} is not a time like 2026-01-31T12:00:00Z",
+            hint="say '10m ago', or a time of day with its zone like '12:00 local'",
+        ) from exc
     if time.tzinfo is None:
         raise ConfigError(
             f"{text!r} has no zone",

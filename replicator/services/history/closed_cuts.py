@@ -12,6 +12,8 @@ from replicator.model.operations.words import whole_time
 from replicator.model.plans.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
 from replicator.ports import Bases, EventLog, Span
 
+NEWEST = "--latest is the newest cut; `replicator points` lists the others"
+
 
 class ClosedCuts:
     """Finds cuts in a log, and in its bases where the log was trimmed.
@@ -48,11 +50,15 @@ class ClosedCuts:
                 found = await self._last_cut(span, span.end)
             case ToOffset(offset=offset):
                 if offset >= span.end:
-                    raise await self._outside(span, f"offset {offset} is beyond the log's end")
+                    raise await self._outside(
+                        span, f"offset {offset} is beyond the log's end", NEWEST
+                    )
                 found = await self._last_cut(span, Offset(offset + 1))
             case BeforeEvent(offset=offset):
                 if offset >= span.end:
-                    raise await self._outside(span, f"offset {offset} is beyond the log's end")
+                    raise await self._outside(
+                        span, f"offset {offset} is beyond the log's end", NEWEST
+                    )
                 found = await self._last_cut(span, offset)
             case ToTime(time=time):
                 found = await self._last_cut_at(span, time)
@@ -130,18 +136,21 @@ class ClosedCuts:
             raise await self._outside(
                 span,
                 f"{whole_time(time)} is later than the last cut: what came after it is unknown",
+                NEWEST,
             )
         end = await self._log.offset_at(time + LOG_CLOCK_SKEW_MAX)
         return await self._last_cut(span, span.end if end is None else end, until=time)
 
-    async def _outside(self, span: Span, what: str) -> GapError:
+    async def _outside(self, span: Span, what: str, hint: str = "") -> GapError:
         last = await self._last_cut(span, span.end)
         if last is None:
             return GapError(
                 f"{what}: the log holds no closed cut yet", hint="run `replicator watch`"
             )
         first = await self._first_cut(span)
-        return GapError(f"{what}; the log can restore from {_cut_text(first)} to {_cut_text(last)}")
+        return GapError(
+            f"{what}; the log can restore from {_cut_text(first)} to {_cut_text(last)}", hint=hint
+        )
 
     async def _first_cut(self, span: Span) -> ClosedCut:
         start = span.first

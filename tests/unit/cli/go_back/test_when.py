@@ -1,9 +1,12 @@
 """Moments as people write them."""
 
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
 import pytest
 
+from replicator.app import Application
+from replicator.app.verbs.restoring import Place
 from replicator.cli.go_back.when import Moment, moment_of, time_of
 from replicator.errors import ConfigError
 
@@ -82,3 +85,14 @@ def test_a_bare_number_of_how_long_ago_is_asked_for_its_unit():
     with pytest.raises(ConfigError, match="'10' is not how long ago") as refused:
         time_of("10 ago", NOW)
     assert refused.value.hint == "say 10m for minutes"
+
+
+async def test_no_moment_and_two_moments_are_each_said_to_be_so():
+    """Before anything is asked: neither needs a log."""
+    nothing, place = cast(Application, None), Place(target="standby", into="standby")
+    with pytest.raises(ConfigError, match="no moment was said") as none:
+        await Moment().point(nothing, place)
+    with pytest.raises(ConfigError, match="--latest and --before-drop are 2 moments") as two:
+        await Moment(latest=True, before_drop="wiki").point(nothing, place)
+    assert none.value.hint == two.value.hint
+    assert none.value.hint.startswith("say one of --latest")
