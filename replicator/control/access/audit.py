@@ -2,10 +2,11 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import date, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ import structlog
 
 from replicator.adapters.machine.threads import finished
 from replicator.adapters.sqlite.file import translated
+from replicator.control.access.refusal_limit import RefusalLimit
 from replicator.errors import ReplicatorError
 from replicator.ports import Area, Clock
 from replicator.services.records.deed_record import FOLDER, Deed, keep_deed
@@ -25,6 +27,8 @@ KEPT_ASIDE: Final = 2
 WAITING_MAX: Final = 10_000
 """Lines that wait for their target's store; the file has them all the same."""
 RETRY_S: Final = 30.0
+BLOCK_BYTES: Final = 65_536
+"""Read at once, from the file's end on."""
 
 
 class AuditLog:
@@ -49,6 +53,7 @@ class AuditLog:
     ) -> None:
         self._path, self._bytes_max, self._areas = path, bytes_max, areas
         self._kept, self._clock = kept, clock
+        self._limit = RefusalLimit(clock)
         self._cleared: date | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="audit")
         self._waiting: asyncio.Queue[tuple[str, Deed]] = asyncio.Queue(WAITING_MAX)
@@ -66,25 +71,43 @@ class AuditLog:
             if target in self._areas and not self._waiting.full():
                 self._waiting.put_nowait((target, deed))
 
+    async def record_some(self, deed: Deed) -> None:
+        """Write a deed that changed nothing, unless whoever asked had their lines of the hour.
+
+        Raises:
+            TransientError: it cannot be written.
+        """
+        if self._limit.admits(deed):
+            await self.record(deed)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Bring deeds to their targets' stores until `stop` is set, and those that wait then."""
         while not (stop.is_set() and self._waiting.empty()):
             if self._waiting.empty():
+                await self._say_left_out(at_end=False)
                 await self._clear()
                 await pause(stop, 1.0)
                 continue
             target, deed = self._waiting.get_nowait()
             while not await self._is_kept(target, deed) and not stop.is_set():
                 await pause(stop, RETRY_S)
+        await self._say_left_out(at_end=True)
 
     async def newest(self, limit: int) -> list[dict[str, object]]:
-        """Return the newest lines of the file, the newest first."""
+        """Return the newest lines, the newest first, also of the files that were put aside."""
         return await finished(lambda: self._tail(limit), self._thread)
 
     async def close(self) -> None:
         """End its thread."""
         await finished(lambda: None, self._thread)
         self._thread.shutdown(wait=False)
+
+    async def _say_left_out(self, *, at_end: bool) -> None:
+        for deed in self._limit.left_out(at_end=at_end):
+            try:
+                await self.record(deed)
+            except ReplicatorError as exc:
+                log.warning("an audit line was lost", line=deed.why, reason=str(exc))
 
     async def _clear(self) -> None:
         """Once a day, remove what is older than it has to be from the targets' stores."""
@@ -131,14 +154,21 @@ class AuditLog:
         return self._path.with_name(f"{self._path.name}.{number}") if number else self._path
 
     def _tail(self, limit: int) -> list[dict[str, object]]:
-        if not self._path.exists():
-            return []
-        with self._path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - limit * 4096))
-            lines = file.read().splitlines()[-limit:]
-        found = [_read(line) for line in lines]
-        return [one for one in found[::-1] if one is not None]
+        files = map(self._aside, range(KEPT_ASIDE + 1))
+        lines = (line for file in files if file.exists() for line in _from_the_end(file))
+        return list(islice((one for one in map(_read, lines) if one is not None), limit))
+
+
+def _from_the_end(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file, the last one first."""
+    with path.open("rb") as file:
+        at, rest = file.seek(0, os.SEEK_END), b""
+        while at:
+            size = min(at, BLOCK_BYTES)
+            at = file.seek(at - size)
+            rest, *lines = (file.read(size) + rest).split(b"\n")
+            yield from reversed(lines)
+        yield rest
 
 
 def _read(line: bytes) -> dict[str, object] | None:

@@ -1,7 +1,7 @@
 """Every request on its way to its handler: who asks, may they, is it well formed."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from secrets import token_hex
@@ -19,9 +19,9 @@ from replicator.control.asked.verb_asked import VerbAsked
 from replicator.control.problems import Problem, invalid, problem_of, reply_of
 from replicator.control.routes import IDEMPOTENCY_KEY, ApiCall, Reply, RequestBody, Route
 from replicator.errors import ReplicatorError
-from replicator.model.operations.access import Principal
+from replicator.model.operations.access import Principal, Role
 from replicator.ports import Clock
-from replicator.services.records.deed_record import Deed
+from replicator.services.records.deed_record import Deed, short_request
 from replicator.web.gate import SERVER, Connection, host_is_allowed
 
 log = structlog.get_logger("replicator")
@@ -30,6 +30,8 @@ KEPT_S_MAX: Final = 60.0
 BODY_S_MAX: Final = 10.0
 """Longest wait for the whole body of a request, in seconds."""
 KEY_CHARS_MAX: Final = 200
+WHY_CHARS_MAX: Final = 500
+"""Of a refusal as the audit log has it; it may repeat names that were sent."""
 JSON: Final = "application/json"
 HEADERS: Final = {
     "Server": SERVER,
@@ -62,6 +64,8 @@ class _Passage:
     targets: tuple[str, ...] = ()
     job_id: str | None = None
     why: str = ""
+    begun: bool = False
+    """Whether its first line is written, so that the second one has to be."""
     id: str = field(default_factory=lambda: token_hex(8))
 
 
@@ -181,7 +185,8 @@ class Door:
             key=_key(request) if route.idempotent else None,
             request=request,
         )
-        if request.method != "GET":
+        if request.method != "GET" and not _only_looks(body):
+            passage.begun = True
             await self._remember(passage, None)
         reply = await route.handler(call)
         passage.job_id = reply.job_id
@@ -201,7 +206,9 @@ class Door:
         origin = request.headers.get("Origin")
         own = {f"{scheme}://{request.headers.get('Host')}" for scheme in ("http", "https")}
         if (site not in SAME_SITE and not opened) or (origin is not None and origin not in own):
-            raise Problem(HTTPStatus.FORBIDDEN, "a page of another site has made this request")
+            raise self._doorkeeper.failed(request) or Problem(
+                HTTPStatus.FORBIDDEN, "a page of another site has made this request"
+            )
 
     def _admit(self, passage: _Passage, body: Any) -> None:
         """Refuse targets that nobody configured, and those that are not for whoever asks."""
@@ -222,6 +229,9 @@ class Door:
                     f" {', '.join(sorted(principal.targets or ()))}",
                 )
         refuse_unknown(passage.targets, self._targets)
+
+    def _configured(self, named: Sequence[str]) -> tuple[str, ...]:
+        return tuple(name for name in named if name in self._targets)
 
     def _require_role(self, passage: _Passage, asked: VerbAsked) -> None:
         if passage.principal is not None and not passage.principal.role.covers(asked.role):
@@ -252,8 +262,8 @@ class Door:
     async def _remember(self, passage: _Passage, status: int | None) -> None:
         """Write down what changes something, and what was refused to whoever asked.
 
-        After too many requests without a good token no line is written any more: a stranger could
-        fill the disk with them.
+        What changed nothing has a line only up to a limit, and is counted beyond it: nobody may
+        push what others have done out of the log.
         """
         refused = status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
         request, principal, route = passage.request, passage.principal, passage.route
@@ -265,17 +275,23 @@ class Door:
             at=self._clock.now(),
             who=principal.name if principal else "",
             role=principal.role.value if principal else "",
+            token=principal.token if principal else "",
             address=request.remote or "",
             operation=route.operation if route else "",
             method=request.method,
             path=_readable(request.path)[:KEY_CHARS_MAX],
             status=status,
-            targets=() if refused else passage.targets,
+            targets=() if refused else self._configured(passage.targets),
             job_id=passage.job_id,
-            request=passage.asked,
-            why=passage.why,
+            request=short_request(passage.asked),
+            why=passage.why[:WHY_CHARS_MAX],
         )
-        await self._audit.record(deed)
+        await (self._audit.record(deed) if passage.begun else self._audit.record_some(deed))
+
+
+def _only_looks(body: Any) -> bool:
+    """Return whether a request asks for a verb that changes nothing."""
+    return isinstance(body, VerbAsked) and body.role is Role.VIEWER
 
 
 def _readable(text: str) -> str:

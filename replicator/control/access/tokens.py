@@ -94,7 +94,11 @@ class Doorkeeper:
         why = await self._refusal(request)
         if isinstance(why, Principal):
             return why
-        raise self._logins.failed(request.remote or "") or _nobody(why)
+        raise self.failed(request) or _nobody(why)
+
+    def failed(self, request: web.Request) -> Problem | None:
+        """Take note of a request of nobody we know; return what to answer after too many."""
+        return self._logins.failed(request.remote or "")
 
     async def _refusal(self, request: web.Request) -> Principal | str:
         """Return who shows a good token, or why the request has none."""

@@ -35,6 +35,8 @@ class Principal:
 
     name: str
     role: Role
+    token: str = ""
+    """Id of its token; empty: it has shown a certificate."""
     targets: frozenset[str] | None = None
     """The only targets that it may see and change; None: all, and what concerns no target."""
 
@@ -77,7 +79,7 @@ class AccessToken:
     @property
     def principal(self) -> Principal:
         """Who stands behind it."""
-        return Principal(name=self.name, role=self.role, targets=self.targets)
+        return Principal(name=self.name, role=self.role, token=self.id, targets=self.targets)
 
 
 def digest_of(secret: str) -> str:

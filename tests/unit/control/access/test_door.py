@@ -6,10 +6,12 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
+import aiohttp
+import orjson
 import pytest
 
 from replicator.adapters.machine.clock import SystemClock
-from replicator.control.access import door
+from replicator.control.access import door, refusal_limit
 from replicator.control.access.audit import AuditLog
 from replicator.control.endpoints.views import WAIT_S_MAX
 from replicator.control.routes import Route
@@ -159,6 +161,62 @@ async def test_what_is_kept_in_a_store_long_enough_is_removed(tmp_path: Path):
         assert (folder / "9000/01/31/120000.000000-0.json").exists()
 
 
+async def test_a_viewer_pushes_nothing_out_of_the_audit_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Long requests are cut, refusals have lines up to a limit, and what is left out is said."""
+    monkeypatch.setattr(refusal_limit, "LINES_MAX", 5)
+    long = {"verb": "points create", "name": "a", "targets": [f"x{i}" for i in range(4000)]}
+    async with served(tmp_path, more={"web.control.body_bytes_max": "64KiB"}) as stage:
+        for body, status in ((long, 403), ({"verb": "log", "datasource": 7}, 422)):
+            for _ in range(5):
+                found, _ = await stage.ask("POST", "/v1/jobs", body, role=Role.VIEWER)
+                assert found == status
+        lines = stage.audited()
+        assert len(lines) == 5
+        assert {one["token"] for one in lines} == {stage.tokens["viewer"].split("_")[1]}
+        assert max(len(orjson.dumps(one)) for one in lines) < 4096
+        assert set(lines[0]["request"]) == {"begins", "bytes", "sha256"}
+        assert (await stage.ask("POST", "/v1/jobs?wait=5", VERIFY))[0] == 200
+        assert [one["status"] for one in stage.audited()[5:]] == [None, 200]
+    said = stage.audited()[-1]
+    assert (said["who"], said["status"]) == ("viewer", 429)
+    assert said["why"].startswith("5 more requests that changed nothing since ")
+
+
+async def test_strangers_have_few_lines_however_many_addresses_they_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(refusal_limit, "LINES_MAX", 5)
+    async with served(tmp_path) as stage:
+        foreign = {"Origin": "https://evil.example"}
+        asked = [await stage.ask("GET", "/healthz", role=None, headers=foreign) for _ in range(5)]
+        assert [status for status, _ in asked] == [403, 403, 403, 429, 429]
+        assert len(stage.audited()) == 3
+        port = stage.control.url.rpartition(":")[2]
+        for number in range(2, 4):
+            connector = aiohttp.TCPConnector(local_addr=(f"127.0.1.{number}", 0))
+            async with aiohttp.ClientSession(connector=connector) as session:
+                for _ in range(3):
+                    async with session.get(f"http://127.0.0.1:{port}/v1/whoami") as answer:
+                        assert answer.status == 401
+        assert len(stage.audited()) == 5
+    assert stage.audited()[-1]["why"].startswith("4 more requests")
+
+
+async def test_the_newest_deeds_are_found_behind_long_lines_and_in_files_put_aside(tmp_path: Path):
+    file = tmp_path / "audit.jsonl"
+    long = "x" * 100_000
+    for name, numbers in (("audit.jsonl.2", "01"), ("audit.jsonl.1", "23"), ("audit.jsonl", "45")):
+        lines = [orjson.dumps({"id": one, "why": long}) for one in numbers]
+        file.with_name(name).write_bytes(b"\n".join([*lines, b""]))
+    with file.open("ab") as opened:
+        opened.write(b'{"cut sho')
+    audit = AuditLog(file, bytes_max=1, areas={}, kept=timedelta(days=1), clock=SystemClock())
+    assert "".join(str(one["id"]) for one in await audit.newest(5)) == "54321"
+    await audit.close()
+
+
 async def test_nothing_is_done_that_cannot_be_written_down(tmp_path: Path):
     async with served(tmp_path) as stage:
         (tmp_path / "prod.log.control" / "audit.jsonl").mkdir()
@@ -276,7 +334,7 @@ async def test_a_key_that_is_none_and_a_body_that_is_no_json_are_refused(tmp_pat
 
 
 async def test_no_page_of_another_site_can_ask(tmp_path: Path):
-    async with served(tmp_path) as stage:
+    async with served(tmp_path, more={"web.control.failed_logins_max": 100}) as stage:
         for headers, status in (
             ({"Sec-Fetch-Site": "same-origin"}, 200),
             ({"Sec-Fetch-Site": "none"}, 200),

@@ -1,0 +1,78 @@
+"""How many lines the audit log has of requests that changed nothing."""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from http import HTTPStatus
+from secrets import token_hex
+from typing import Final
+
+from replicator.model.operations.words import counted
+from replicator.ports import Clock
+from replicator.services.records.deed_record import Deed
+
+WINDOW: Final = timedelta(hours=1)
+LINES_MAX: Final = 200
+"""Of one principal within the window, and of all strangers together.
+
+At 3 KB a line somebody who never stops fills the log's three files of 64 MiB in two weeks, and each
+hour has a line that says so.
+"""
+
+
+@dataclass(slots=True)
+class _Window:
+    """What came of one principal, or of strangers, since its first request."""
+
+    first: Deed
+    lines: int = 0
+    left_out: int = 0
+
+
+class RefusalLimit:
+    """Counts lines by principal; strangers count as one, as addresses cost nothing.
+
+    Args:
+        clock: Says when a window is over.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._windows: dict[tuple[str, str], _Window] = {}
+
+    def admits(self, deed: Deed) -> bool:
+        """Take note of a deed; return whether it has a line."""
+        window = self._windows.setdefault((deed.who, deed.token), _Window(deed))
+        if window.lines < LINES_MAX:
+            window.lines += 1
+            return True
+        window.left_out += 1
+        return False
+
+    def left_out(self, *, at_end: bool) -> list[Deed]:
+        """Return a line for each window that is over, or for each one, and begin them anew."""
+        now = self._clock.now()
+        over = {
+            who: window
+            for who, window in self._windows.items()
+            if at_end or now - window.first.at >= WINDOW
+        }
+        for who in over:
+            del self._windows[who]
+        return [self._line(window) for window in over.values() if window.left_out]
+
+    def _line(self, window: _Window) -> Deed:
+        count, since = counted(window.left_out, "more request"), window.first.at.isoformat()
+        return replace(
+            window.first,
+            id=token_hex(8),
+            at=self._clock.now(),
+            address="",
+            operation="",
+            method="",
+            path="",
+            status=HTTPStatus.TOO_MANY_REQUESTS.value,
+            targets=(),
+            job_id=None,
+            request=None,
+            why=f"{count} that changed nothing since {since}, without a line of their own",
+        )
