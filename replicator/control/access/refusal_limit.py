@@ -20,8 +20,8 @@ hour has a line that says so.
 
 
 @dataclass(slots=True)
-class _Window:
-    """What came of one principal, or of strangers, since its first request."""
+class _Refusals:
+    """What one principal, or all strangers, asked for in vain since the first request."""
 
     first: Deed
     lines: int = 0
@@ -37,11 +37,11 @@ class RefusalLimit:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._windows: dict[tuple[str, str], _Window] = {}
+        self._windows: dict[tuple[str, str], _Refusals] = {}
 
     def admits(self, deed: Deed) -> bool:
         """Take note of a deed; return whether it has a line."""
-        window = self._windows.setdefault((deed.who, deed.token), _Window(deed))
+        window = self._windows.setdefault((deed.who, deed.token), _Refusals(deed))
         if window.lines < LINES_MAX:
             window.lines += 1
             return True
@@ -60,7 +60,7 @@ class RefusalLimit:
             del self._windows[who]
         return [self._line(window) for window in over.values() if window.left_out]
 
-    def _line(self, window: _Window) -> Deed:
+    def _line(self, window: _Refusals) -> Deed:
         count, since = counted(window.left_out, "more request"), window.first.at.isoformat()
         return replace(
             window.first,
