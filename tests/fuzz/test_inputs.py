@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import cramjam
 import orjson
@@ -21,6 +22,8 @@ from replicator import config
 from replicator.adapters.bucket.bucket import Stat
 from replicator.adapters.bucket.receipts import METADATA, mapped, metadata_of
 from replicator.adapters.postgresql.pgoutput import message_of
+from replicator.adapters.sqlite import jobs, journal, tokens
+from replicator.adapters.sqlite.rows import DamagedRowError, damage
 from replicator.errors import ReplicatorError
 from replicator.model.druid.load_rules import LoadRules
 from replicator.model.druid.older_druid import OlderDruid
@@ -257,6 +260,58 @@ def _rows() -> dict[str, Input]:
     }
 
 
+def _file_rows() -> dict[str, Input]:
+    """Rows of the control file and of the journal, as SQLite gives their columns."""
+    at = TIME.isoformat()
+    request, targets = '{"verb":"status"}', '["standby"]'
+    progress = '{"what":"copy","done":1,"total":null,"unit":"bytes","eta_s":2.5}'
+    job = ["j1", "status", request, targets, 0, "ops", "done", at, at, None, progress, 0, "",
+           None, None]  # fmt: skip
+    kinds: dict[str, tuple[Callable[[tuple[Any, ...]], object], list[object]]] = {
+        "token": (tokens._token, ["t1", "ops", "viewer", targets, at, None, at, "ab" * 32]),
+        "job": (jobs._job, job),
+        "agreed plan": (jobs._plan, ["d1", "restore", request, "{}", targets, "ops", at]),
+        "answer": (lambda row: jobs._answer("j1", row), [request, "out", "err"]),
+        "condition": (journal._condition, ["target standby", 0, at, 1, 7]),
+        "delivery": (
+            journal._delivery,
+            [1, "pager", "n1", "lag.late", "{}", at, 0, "waiting", at, ""],
+        ),
+    }
+
+    def reading(read: Callable[[tuple[Any, ...]], object], width: int) -> Callable[[bytes], object]:
+        def of_file(data: bytes) -> object:
+            try:
+                read(_columns(data, width))
+            except DamagedRowError as exc:
+                raise damage("control.sqlite", exc) from exc
+            return None
+
+        return of_file
+
+    return {
+        f"{kind} of a file": Input(
+            right=[orjson.dumps(row)], read=reading(read, len(row)), names="control.sqlite: row"
+        )
+        for kind, (read, row) in kinds.items()
+    }
+
+
+def _columns(data: bytes, width: int) -> tuple[Any, ...]:
+    """Return a row of values that SQLite can hold."""
+    try:
+        found = orjson.loads(data)
+    except ValueError:
+        found = data
+    values = found if isinstance(found, list) else [found]
+    held = [
+        orjson.dumps(one).decode() if isinstance(one, dict | list) else one
+        for one in values[:width]
+    ]
+    small = [float(one) if isinstance(one, int) and abs(one) > 2**62 else one for one in held]
+    return (*small, *[None] * (width - len(small)))
+
+
 def _configuration(folder: Path) -> Input:
     file = folder / "replicator.yaml"
 
@@ -274,6 +329,7 @@ def _inputs(folder: Path) -> dict[str, Input]:
         **_archive(),
         **_rows(),
         **_operations(),
+        **_file_rows(),
         "event": Input(right=events, read=_read_event, names="offset 7", share=4.0),
         "receipt": _receipts(),
         "plan": _plans(),

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 from uuid import uuid4
 
+from replicator.adapters.sqlite.rows import DamagedRowError, damage
 from replicator.errors import (
     ConfigError,
     CorruptionError,
@@ -270,6 +271,8 @@ def translated(path: Path, doing: str) -> Generator[None]:
     """Raise our error for SQLite's and the operating system's, naming the file."""
     try:
         yield
+    except DamagedRowError as exc:
+        raise damage(path, exc) from exc
     except sqlite3.Error as exc:
         # The primary code is the low byte; errors that Python itself raises carry none.
         code = getattr(exc, "sqlite_errorcode", 0) & 0xFF

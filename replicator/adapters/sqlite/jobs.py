@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 
 from replicator.adapters.sqlite.control_file import ControlFile
-from replicator.model.operations.job import AgreedPlan, Job, JobAnswer, JobProgress, JobState
+from replicator.adapters.sqlite.rows import flag, row_as, shape_of
+from replicator.model.operations.job import AgreedPlan, Job, JobAnswer, JobState
 
 COLUMNS = (
     "id, verb, request, targets, exclusive, by, state, created_at, started_at, ended_at, progress,"
@@ -19,6 +20,9 @@ PLAN_COLUMNS = "digest, verb, request, document, targets, by, made_at"
 SELECT = f"SELECT {COLUMNS} FROM jobs"  # noqa: S608 - names of our own
 SELECT_PLAN = f"SELECT {PLAN_COLUMNS} FROM plans"  # noqa: S608
 UNFINISHED = (JobState.QUEUED.value, JobState.RUNNING.value)
+_PLAN = shape_of(AgreedPlan)
+_JOB = shape_of(Job)
+_ANSWER = shape_of(JobAnswer)
 
 
 class JobStore:
@@ -100,8 +104,7 @@ class JobStore:
             row = connection.execute(query, (id_,)).fetchone()
             if row is None:
                 return None
-            document = None if row[0] is None else orjson.loads(row[0])
-            return JobAnswer(document=document, stdout=row[1], stderr=row[2])
+            return _answer(id_, row)
 
         return await self._file.read("look up a job's answer", look)
 
@@ -144,15 +147,7 @@ class JobStore:
             row = connection.execute(query, (digest,)).fetchone()
             if row is None:
                 return None
-            return AgreedPlan(
-                digest=row[0],
-                verb=row[1],
-                request=orjson.loads(row[2]),
-                document=orjson.loads(row[3]),
-                targets=tuple(orjson.loads(row[4])),
-                by=row[5],
-                made_at=datetime.fromisoformat(row[6]),
-            )
+            return _plan(row)
 
         return await self._file.read("look up a plan", look)
 
@@ -177,23 +172,58 @@ def _row(job: Job) -> tuple[object, ...]:
     )
 
 
+def _plan(row: tuple[Any, ...]) -> AgreedPlan:
+    return row_as(
+        _PLAN,
+        lambda: {
+            "digest": row[0],
+            "verb": row[1],
+            "request": orjson.loads(row[2]),
+            "document": orjson.loads(row[3]),
+            "targets": orjson.loads(row[4]),
+            "by": row[5],
+            "made_at": row[6],
+        },
+        table="plans",
+        id_=row[0],
+    )
+
+
+def _answer(id_: str, row: tuple[Any, ...]) -> JobAnswer:
+    return row_as(
+        _ANSWER,
+        lambda: {
+            "document": None if row[0] is None else orjson.loads(row[0]),
+            "stdout": row[1],
+            "stderr": row[2],
+        },
+        table="answers",
+        id_=id_,
+    )
+
+
 def _job(row: tuple[Any, ...]) -> Job:
-    return Job(
-        id=row[0],
-        verb=row[1],
-        request=orjson.loads(row[2]),
-        targets=tuple(orjson.loads(row[3])),
-        exclusive=bool(row[4]),
-        by=row[5],
-        state=JobState(row[6]),
-        created_at=datetime.fromisoformat(row[7]),
-        started_at=_time(row[8]),
-        ended_at=_time(row[9]),
-        progress=None if row[10] is None else JobProgress(**orjson.loads(row[10])),
-        exit_code=row[11],
-        why=row[12],
-        plan=row[13],
-        again=row[14],
+    return row_as(
+        _JOB,
+        lambda: {
+            "id": row[0],
+            "verb": row[1],
+            "request": orjson.loads(row[2]),
+            "targets": orjson.loads(row[3]),
+            "exclusive": flag(row[4]),
+            "by": row[5],
+            "state": row[6],
+            "created_at": row[7],
+            "started_at": row[8],
+            "ended_at": row[9],
+            "progress": None if row[10] is None else orjson.loads(row[10]),
+            "exit_code": row[11],
+            "why": row[12],
+            "plan": row[13],
+            "again": row[14],
+        },
+        table="jobs",
+        id_=row[0],
     )
 
 
@@ -207,7 +237,3 @@ def _text(value: object) -> str:
 
 def _time_text(time: datetime | None) -> str | None:
     return None if time is None else time.isoformat()
-
-
-def _time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)

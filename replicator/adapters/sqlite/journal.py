@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 from replicator.adapters.machine.threads import finished
 from replicator.adapters.sqlite.file import translated
+from replicator.adapters.sqlite.rows import flag, row_as, shape_of
 from replicator.errors import ConfigError
 from replicator.model.document import time_text
 from replicator.model.operations.notification import Condition, body_of
@@ -48,6 +49,8 @@ CREATE TABLE IF NOT EXISTS deliveries (
 )
 COLUMNS: Final = "number, webhook, id, type, body, made_at, attempts, state, next_at, error"
 _Result = TypeVar("_Result")
+_CONDITION = shape_of(Condition)
+_DELIVERY = shape_of(Delivery)
 
 
 class SqliteJournal:
@@ -242,25 +245,35 @@ def _lengths(connection: sqlite3.Connection) -> dict[str, QueueLength]:
 
 
 def _condition(row: tuple[Any, ...]) -> Condition:
-    return Condition(
-        subject=row[0],
-        is_bad=bool(row[1]),
-        since=datetime.fromisoformat(row[2]),
-        told_bad=bool(row[3]),
-        told_mark=row[4],
+    return row_as(
+        _CONDITION,
+        lambda: {
+            "subject": row[0],
+            "is_bad": flag(row[1]),
+            "since": row[2],
+            "told_bad": flag(row[3]),
+            "told_mark": row[4],
+        },
+        table="conditions",
+        id_=row[0],
     )
 
 
 def _delivery(row: tuple[Any, ...]) -> Delivery:
-    return Delivery(
-        number=row[0],
-        webhook=row[1],
-        id=row[2],
-        type=row[3],
-        body=row[4],
-        made_at=datetime.fromisoformat(row[5]),
-        attempts=row[6],
-        state=DeliveryState(row[7]),
-        next_at=datetime.fromisoformat(row[8]),
-        error=row[9],
+    return row_as(
+        _DELIVERY,
+        lambda: {
+            "number": row[0],
+            "webhook": row[1],
+            "id": row[2],
+            "type": row[3],
+            "body": row[4].decode() if isinstance(row[4], bytes) else row[4],
+            "made_at": row[5],
+            "attempts": row[6],
+            "state": row[7],
+            "next_at": row[8],
+            "error": row[9],
+        },
+        table="deliveries",
+        id_=row[0],
     )

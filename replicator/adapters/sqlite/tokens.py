@@ -7,10 +7,12 @@ from typing import Any
 import orjson
 
 from replicator.adapters.sqlite.control_file import ControlFile
-from replicator.model.operations.access import AccessToken, Role
+from replicator.adapters.sqlite.rows import row_as, shape_of
+from replicator.model.operations.access import AccessToken
 
 COLUMNS = "id, name, role, targets, created_at, expires_at, revoked_at, digest"
 SELECT = f"SELECT {COLUMNS} FROM tokens"  # noqa: S608 - names of our own
+_TOKEN = shape_of(AccessToken)
 
 
 class TokenStore:
@@ -68,17 +70,18 @@ def _row(token: AccessToken) -> tuple[object, ...]:
 
 
 def _token(row: tuple[Any, ...]) -> AccessToken:
-    created, expires, revoked = (
-        None if text is None else datetime.fromisoformat(text) for text in row[4:7]
-    )
-    assert created is not None  # noqa: S101 - the column is NOT NULL
-    return AccessToken(
-        id=row[0],
-        name=row[1],
-        role=Role(row[2]),
-        targets=None if row[3] is None else frozenset(orjson.loads(row[3])),
-        created_at=created,
-        expires_at=expires,
-        revoked_at=revoked,
-        digest=row[7],
+    return row_as(
+        _TOKEN,
+        lambda: {
+            "id": row[0],
+            "name": row[1],
+            "role": row[2],
+            "targets": None if row[3] is None else orjson.loads(row[3]),
+            "created_at": row[4],
+            "expires_at": row[5],
+            "revoked_at": row[6],
+            "digest": row[7],
+        },
+        table="tokens",
+        id_=row[0],
     )
