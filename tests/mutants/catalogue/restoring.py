@@ -10,8 +10,8 @@ RESTORING: Final[Sequence[Mutant]] = (
     Mutant(
         name="restore-leaves-the-target-following",
         function="Restorer.plan",
-        old="found = await self._reconciler.reconcile(cut, paused=True, datasource=datasource)",
-        new="found = await self._reconciler.reconcile(cut, paused=False, datasource=datasource)",
+        old="cut, paused=True, datasource=datasource, differing=effects",
+        new="cut, paused=False, datasource=datasource, differing=effects",
         loses="The applier undoes a restore at its next look.",
         ring="unit",
         tests="test_restorer.py",
