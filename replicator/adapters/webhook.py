@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import aiohttp
 from yarl import URL
@@ -14,9 +14,23 @@ from replicator.errors import ConfigError, TransientError
 from replicator.model.operations.shown import printable
 
 ANSWER_SHOWN_BYTES = 200
-"""Bytes of a failed answer that are shown to the operator; no more is read."""
+"""Bytes of a failed answer that are shown to the operator; hardly more is read."""
+SECRET_CHARACTERS_MIN = 6
+"""Length from which on a part of an address may be what makes it secret."""
 USER_AGENT = "druid-replicator"
 REDIRECTS = range(300, 400)
+
+
+def without_address(text: str, url: str) -> str:
+    """Return an answer without what it repeats of an address: many servers name the path."""
+    parts = urlsplit(url)
+    written = [parts.path, *parts.path.split("/"), parts.query, *parts.query.split("&")]
+    written += [value for _, value in parse_qsl(parts.query)]
+    found = {form for one in written for form in (one, unquote(one))}
+    for part in sorted(found, key=len, reverse=True):
+        if len(part) >= SECRET_CHARACTERS_MIN:
+            text = text.replace(part, "…")
+    return text
 
 
 class HttpCaller:
@@ -69,8 +83,9 @@ class HttpCaller:
                     hint="configure the address that it redirects to",
                 )
             if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-                said = await answer.content.read(ANSWER_SHOWN_BYTES)
-                words = printable(said.decode(errors="replace")).strip()
+                said = await answer.content.read(ANSWER_SHOWN_BYTES + len(url))
+                told = without_address(said.decode(errors="replace"), url)
+                words = printable(told[:ANSWER_SHOWN_BYTES]).strip()
                 raise TransientError(f"{host} answered {answer.status}: {words}".rstrip(": "))
 
     def _tls(self) -> ssl.SSLContext | bool:

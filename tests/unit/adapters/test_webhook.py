@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from replicator.adapters.webhook import ANSWER_SHOWN_BYTES, HttpCaller
+from replicator.adapters.webhook import ANSWER_SHOWN_BYTES, HttpCaller, without_address
 from replicator.errors import ConfigError, ReplicatorError, TransientError
 from tests.servers.certificates import Authority
 from tests.servers.fake_http import Fake, serving
@@ -44,6 +44,20 @@ async def test_any_other_answer_may_be_another_one_later(status: int):
     assert isinstance(error, TransientError)
     assert f"answered {status}: ␛[31mno" in str(error)
     assert len(str(error)) < ANSWER_SHOWN_BYTES + 100
+
+
+@pytest.mark.parametrize("before", [0, ANSWER_SHOWN_BYTES - 30])
+async def test_an_answer_that_repeats_the_address_does_not_show_it(before: int):
+    """Servers say "/path was not found", and the path is often all that is secret."""
+    body = "x" * before + f"The requested URL /{SECRET} was not found, {SECRET}?"
+    async with serving(Fake(status=404, body=body)) as url:
+        assert "The requested URL" in str(await refusal(url))
+
+
+def test_every_part_of_an_address_is_left_out():
+    url = "https://hooks.example/services/T0123456/a%2Fb-secret?key=s3cr3t-key&v=1"
+    said = "/services/T0123456/a/b-secret T0123456 a%2Fb-secret s3cr3t-key v=1 services.example"
+    assert without_address(said, url) == "… … … … v=1 ….example"
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
