@@ -1,9 +1,9 @@
 """Finds what a snapshot of the source holds that the log does not say yet.
 
-By row versions, where they can be trusted: then the contents of only those rows are read whose
-version is not one that was seen before. Where a store has a log of its changes instead, a poll ends
-at once if that names none of the tables. By the fingerprints of all rows otherwise. All ways find
-the same; the last audits the others.
+The scout compares row versions where they can be trusted, and reads the contents of only those rows
+whose version it has not seen. Where a store has a log of its changes instead, a poll ends at once
+if that log names none of the tables. Otherwise the scout compares the fingerprints of all rows. All
+ways find the same; the last audits the others.
 """
 
 import asyncio

@@ -349,7 +349,7 @@ class Copier:
         # with it the location (kill, then publish anew), so whole bytes can be a former row's.
         # - The source can be read: its objects decide.
         # - The source has none (killed, or archived): nothing proves the bytes. They count, unless
-        # the   row is `doubted` or younger than the copy's receipt.
+        # the row is `doubted` or younger than the copy's receipt.
         # - The source is unreachable: an applier retries (NEVER), because its wait costs nothing; a
         #   restore must work without the source and decides as in the second case.
         try:
