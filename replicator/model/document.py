@@ -17,12 +17,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, Valida
 from pydantic_core import ErrorDetails
 
 from replicator.errors import CorruptionError
+from replicator.model.timestamps import FIRST_YEAR, LAST_YEAR
 
 _T = TypeVar("_T")
 INT_MAX = 2**63 - 1
 NAME_CHARACTERS_MAX = 200
-FIRST_YEAR, LAST_YEAR = 1970, 9000
-"""Earliest and latest year of a time in a document; Python cannot represent much later ones."""
 DIGITS = 64
 """Hexadecimal ones, of a digest."""
 
@@ -67,6 +66,11 @@ Natural: TypeAlias = Annotated[int, NATURAL]
 NotNegative: TypeAlias = Annotated[float, Field(ge=0, le=INT_MAX)]
 HEXADECIMAL = BeforeValidator(_number_of)
 """Reads a number that is written as a hexadecimal digest."""
+
+
+def natural(number: float) -> int:
+    """Return a count, or a sum of them, as documents and 64 bits hold it: the largest for more."""
+    return min(int(number), INT_MAX)
 
 
 @dataclass(slots=True)

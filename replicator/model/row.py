@@ -15,6 +15,8 @@ from functools import cached_property
 from operator import attrgetter
 from typing import NamedTuple, TypeAlias
 
+from replicator.model.timestamps import time_of
+
 Extras: TypeAlias = Mapping[str, str]
 """Columns this release does not know, in the database's text form; NULLs are left out."""
 
@@ -175,9 +177,7 @@ class AuditRow:
 
     def is_about(self, datasource: str, since: datetime, until: datetime) -> bool:
         """Return whether its key or its payload names a datasource, and it is of that time."""
-        try:
-            asked = datetime.fromisoformat(self.created_date)
-        except ValueError:
+        if (asked := time_of(self.created_date)) is None:
             return False
         quoted = json.dumps(datasource, ensure_ascii=False)[:-1]
         # a payload within a payload is a text: its quotes are escaped

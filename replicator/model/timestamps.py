@@ -4,6 +4,9 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+FIRST_YEAR: Final = 1970
+LAST_YEAR: Final = 9000
+"""Earliest and latest year of a time that is reckoned with; Python cannot represent much later."""
 ISO_MS: Final = re.compile(
     r"[1-9]\d{3}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z",
     re.ASCII,
@@ -14,6 +17,20 @@ ISO_MS: Final = re.compile(
 def iso_ms(time: datetime) -> str:
     """Return a time as Druid writes it: UTC with milliseconds, what is below cut off."""
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def time_of(text: str | None) -> datetime | None:
+    """Return the time that a row says, UTC; None where it says none that can be reckoned with.
+
+    A row is its source's: it may say a time without a zone, or one at an end of the calendar, from
+    which nothing can be taken and to which nothing can be added.
+    """
+    try:
+        found = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    is_one = found.tzinfo is not None and FIRST_YEAR <= found.year <= LAST_YEAR
+    return found.astimezone(UTC) if is_one else None
 
 
 def later(former: str | None, now: str) -> str:

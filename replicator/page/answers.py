@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from replicator.errors import NotFoundError, ReplicatorError
+from replicator.model.document import natural
 from replicator.model.event import Offset
 from replicator.model.store.drill import evidence_json
 from replicator.page.lanes import Lane, PointMark, Promised, lane, restores
@@ -205,9 +206,9 @@ def _datasources_json(panorama: Panorama) -> list[dict[str, Any]]:
         {
             "datasource": name,
             "segments": one.used,
-            "bytes": one.used_bytes,
+            "bytes": natural(one.used_bytes),
             "unused_segments": one.segments - one.used,
-            "unused_bytes": one.size_bytes - one.used_bytes,
+            "unused_bytes": natural(one.size_bytes - one.used_bytes),
             "kill_margins": margins.get(name, {}),
         }
         for name, one in found[:DATASOURCES_MAX]

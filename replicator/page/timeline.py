@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from replicator.model.document import natural
 from replicator.services.inspection.chronicle import CutColumns, microseconds_of, time_of
 
 COLUMNS_MAX: Final = 1_000
@@ -80,16 +81,16 @@ def timeline(
         return CutTimeline(begins=begins, ends=ends, cuts=0, columns=())
     stops = np.append(starts[1:], last - first)
     sums = [
-        np.add.reduceat(column[first:last], starts)
+        np.add.reduceat(column[first:last], starts, dtype=np.float64)
         for column in (cuts.events, cuts.new_bytes, cuts.lost)
     ]
     columns = tuple(
         TimelineColumn(
             begins=time_of(since + int(places[start]) * width),
             cuts=int(stop - start),
-            events=int(events),
-            new_bytes=int(new_bytes),
-            lost=int(lost),
+            events=natural(events),
+            new_bytes=natural(new_bytes),
+            lost=natural(lost),
             last_offset=int(cuts.offsets[first + stop - 1]),
         )
         for start, stop, events, new_bytes, lost in zip(starts, stops, *sums, strict=True)

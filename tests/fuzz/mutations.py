@@ -12,11 +12,19 @@ ODD: tuple[Any, ...] = (
     -1,
     7,
     2**31,
+    2**53 + 1,
+    2**62 + 5,
+    2**63 - 1,
     2**63,
+    2**64,
+    -(2**63),
     -(2**63) - 1,
     10**30,
+    10**400,
     1.5,
     1e308,
+    float("inf"),
+    float("nan"),
     "",
     "a",
     "..",
@@ -39,7 +47,20 @@ ODD: tuple[Any, ...] = (
     {"type": "local", "path": "/var/../etc"},
 )
 """What may stand where something else should."""
-CUTS = (b"\0", b"\n", b'"', b"}", b"{", b"[" * 2_000, b"9" * 400, b"\xff\xfe", b"\xf0\x9f", b",,")
+CUTS = (
+    b"\0",
+    b"\n",
+    b'"',
+    b"}",
+    b"{",
+    b"[" * 2_000,
+    b"9" * 400,
+    b"9" * 5_000,
+    b"1e400",
+    b"\xff\xfe",
+    b"\xf0\x9f",
+    b",,",
+)
 
 
 def bytes_of(rng: Random, data: bytes, others: list[bytes]) -> bytes:

@@ -6,8 +6,10 @@ seed, and `KIND=… SEED=… pytest tests/fuzz` tries that one alone.
 
 import os
 import resource
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -28,13 +30,16 @@ from replicator.errors import ReplicatorError
 from replicator.model.druid.load_rules import LoadRules
 from replicator.model.druid.older_druid import OlderDruid
 from replicator.model.druid.release import release_of
-from replicator.model.event import Offset, Record
+from replicator.model.event import ClosedCut, Offset, Record
 from replicator.model.load_spec import LocalLayout, Location, S3Layout, SourceLayout
+from replicator.model.log.backlog import Backlog
+from replicator.model.log.peek import segment_update, subject_of
 from replicator.model.log.row_mapping import RowMapping, check_segment
 from replicator.model.log.wire import decode
 from replicator.model.operations.scheduled_run import RunRecord, RunState, run_json, run_of
+from replicator.model.operations.words import eta_text
 from replicator.model.plans.plan_file import Asked, PlanFile, World, plan_document, plan_of
-from replicator.model.row import TABLES, Kind, Segment
+from replicator.model.row import KIND_OF, TABLES, AuditRow, Kind, Row, Segment
 from replicator.model.store.archive import (
     HISTORY,
     Header,
@@ -47,8 +52,10 @@ from replicator.model.store.archive import (
 from replicator.model.store.archive_notes import about_name, about_of, gaps_name, gaps_of
 from replicator.model.store.canary import CanarySummary, canary_json, canary_of
 from replicator.model.store.drill import evidence_of
+from replicator.model.store.rates import Rates
 from replicator.ports import Checked, Receipt, StoredObject
-from tests.builders import ONE_OF_EACH, TIME
+from replicator.services.inspection.happenings import CutSummaries, Happening
+from tests.builders import ONE_OF_EACH, TIME, changed, cut_closed, record
 from tests.fuzz.mutations import bytes_of, document_of
 from tests.rings import times
 from tests.schemas.golden_documents import DOCUMENTS
@@ -220,6 +227,7 @@ def _operations() -> dict[str, Input]:
     }
 
 
+SLOW = Rates(copied_bytes=1, copy_s=1e9, rows=1, rows_s=1)
 MAPPING = RowMapping(
     source=SourceLayout(
         main=LocalLayout(root="/var/druid/segments"),
@@ -236,6 +244,56 @@ TO_OLDER = replace(
 )
 
 
+def _fold(row: Row) -> None:
+    """Take a row's event into all that is counted of a log: nothing of it may end a process."""
+    event, backlog, told = record(changed(row)), Backlog(), list[Happening]()
+    decode(event)
+    if (update := segment_update(event)) is not None:
+        backlog.add([(event.offset, update)])
+        backlog.kill_margins(TIME, timedelta(days=30))
+    _, size_bytes = backlog.pending()
+    seconds = SLOW.seconds(size_bytes=size_bytes, rows=1)
+    eta_text(timedelta(seconds=seconds or 0.0).total_seconds())
+    counted = CutSummaries(lambda _, found: told.append(found) if found else None)
+    if (subject := subject_of(event)) is not None:
+        counted.see(subject, event)
+    counted.close(ClosedCut(offset=Offset(8), closed=cut_closed()))
+    counted.book._merge()
+    array("q", [one.new_bytes for one in told])
+    if isinstance(row, AuditRow):
+        row.is_about(row.audit_key, TIME, TIME)
+
+
+def _row_texts() -> dict[str, Input]:
+    """Return the texts of rows beside their payloads: whatever a column of the source holds."""
+
+    def reading(row: Row) -> Callable[[bytes], object]:
+        def read(data: bytes) -> object:
+            try:
+                found = orjson.loads(data)
+            except ValueError:
+                return None  # a text that no database has
+            members = found if isinstance(found, dict) else {}
+            texts = {name: value for name, value in members.items() if name in _texts(row)}
+            columns = {name: getattr(row, name) for name in TABLES[KIND_OF[type(row)]].columns}
+            _fold(type(row)(**columns | {name: str(value) for name, value in texts.items()}))
+            return None
+
+        return read
+
+    return {
+        f"{kind.value} columns": Input(
+            right=[orjson.dumps(_texts(row))], read=reading(row), names="", share=0.2
+        )
+        for kind, row in ONE_OF_EACH.items()
+    }
+
+
+def _texts(row: Row) -> dict[str, str]:
+    columns = {name: getattr(row, name) for name in TABLES[KIND_OF[type(row)]].columns}
+    return {name: value for name, value in columns.items() if isinstance(value, str)}
+
+
 def _rows() -> dict[str, Input]:
     def reading(kind: Kind) -> Callable[[bytes], object]:
         table = TABLES[kind]
@@ -243,11 +301,12 @@ def _rows() -> dict[str, Input]:
         def read(payload: bytes) -> object:
             row = ONE_OF_EACH[kind]
             columns = {name: getattr(row, name) for name in table.columns}
-            changed = type(row)(**{**columns, table.payload: payload})
-            if isinstance(changed, Segment):
-                check_segment(changed)
+            odd = type(row)(**{**columns, table.payload: payload})
+            _fold(odd)
+            if isinstance(odd, Segment):
+                check_segment(odd)
             for mapping in (MAPPING, TO_OLDER):
-                mapping.mapped(changed)
+                mapping.mapped(odd)
             return None
 
         return read
@@ -328,6 +387,7 @@ def _inputs(folder: Path) -> dict[str, Input]:
         **_documents(),
         **_archive(),
         **_rows(),
+        **_row_texts(),
         **_operations(),
         **_file_rows(),
         "event": Input(right=events, read=_read_event, names="offset 7", share=4.0),

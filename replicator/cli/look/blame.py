@@ -17,6 +17,7 @@ from replicator.model.log.wire import event_type
 from replicator.model.operations.clocks import CLOCK_SKEW_MAX
 from replicator.model.operations.words import counted, whole_time
 from replicator.model.row import AuditRow
+from replicator.model.timestamps import time_of
 from replicator.services.inspection.blame import Blame, Blamed
 
 
@@ -86,9 +87,7 @@ def _event_json(one: Blamed, audit: Sequence[AuditRow]) -> dict[str, Any]:
 
 def _fits(row: AuditRow, one: Blamed) -> bool:
     """Return whether an audit row falls between an event's cut and the one before."""
-    try:
-        asked = datetime.fromisoformat(row.created_date)
-    except ValueError:
+    if (asked := time_of(row.created_date)) is None:
         return False
     if one.after is not None and asked < one.after - CLOCK_SKEW_MAX:
         return False

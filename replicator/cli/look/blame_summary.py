@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from replicator.app import Application
 from replicator.cli.go_back.commands import way_back
@@ -13,6 +12,7 @@ from replicator.model.observation import Observer
 from replicator.model.operations.clocks import CLOCK_SKEW_MAX
 from replicator.model.operations.words import whole_time
 from replicator.model.row import AuditRow
+from replicator.model.timestamps import time_of
 from replicator.services.inspection.happenings import Happening, happenings
 
 SHOWN_MAX = 5
@@ -68,9 +68,7 @@ def _asked(row: AuditRow) -> str:
 
 def _fits(row: AuditRow, one: Happening) -> bool:
     """Return whether the audit row falls between the cut and the one before."""
-    try:
-        asked = datetime.fromisoformat(row.created_date)
-    except ValueError:
+    if (asked := time_of(row.created_date)) is None:
         return False
     since = one.after.closed.source_time if one.after else asked
     return since - CLOCK_SKEW_MAX <= asked <= one.cut.closed.source_time + CLOCK_SKEW_MAX

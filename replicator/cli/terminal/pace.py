@@ -1,10 +1,9 @@
 """How fast a long piece of work goes, and when it will be done."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from replicator.model.observation import Progress
-from replicator.model.operations.words import duration_text
+from replicator.model.operations.words import seconds_text
 
 LINE_EVERY_S = 60.0
 """Seconds between two lines about one piece of work where there is no terminal."""
@@ -42,5 +41,5 @@ class Paces:
         if made.total is not None:
             told["total"] = made.total
             if rate > 0:
-                told["left"] = duration_text(timedelta(seconds=(made.total - made.done) / rate))
+                told["left"] = seconds_text((made.total - made.done) / rate)
         return told

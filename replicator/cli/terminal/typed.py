@@ -7,9 +7,8 @@ from replicator.config.file.yaml_file import scalar
 from replicator.errors import ConfigError
 from replicator.model.druid.interval import Interval, interval
 from replicator.model.event import Offset
+from replicator.model.timestamps import FIRST_YEAR, LAST_YEAR
 
-FIRST_YEAR, LAST_YEAR = 1970, 9000
-"""Range of accepted years: others are typing errors, and some logs cannot look them up."""
 OFFSET_MAX = 10**18 - 1
 """Largest offset; no log reaches it, and it fits into 64 bits."""
 LIST_MAX = 10_000_000
@@ -53,6 +52,7 @@ def parse_time(text: str) -> datetime:
             f"{text!r} has no zone",
             hint=f"say {text}Z for UTC, or {text}+01:00 and the like, or '{text} local'",
         )
+    # Others are typing errors, and some logs cannot look them up.
     if not FIRST_YEAR <= time.year <= LAST_YEAR:
         raise ConfigError(f"{text!r} is not between the years {FIRST_YEAR} and {LAST_YEAR}")
     return time.astimezone(UTC)

@@ -4,6 +4,7 @@ Nothing remembers how far a promotion came. Each step is decided from the checkp
 the target's Overlord says, so one that was interrupted anywhere goes on where it stopped.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -18,6 +19,8 @@ WITHOUT_TASKS = frozenset({"IDLE", "COMPLETED"})
 that it was bounded to: they run no tasks."""
 CLOSED = frozenset({"EOS", "EXPIRED"})
 """Markers that Druid commits for a Kinesis shard that ended or is gone (KinesisSequenceNumber)."""
+_OFFSET = re.compile(r"\d{1,80}", re.ASCII)
+"""Numbers of Kafka have 64 bits, those of Kinesis up to 56 digits; of more they are texts."""
 Offsets: TypeAlias = Mapping[str, str]
 """Sequence numbers of a stream by partition, both as text (Kafka: integers)."""
 
@@ -196,7 +199,7 @@ def has_read_all(spec: bytes, committed: Offsets) -> bool:
 
 
 def _reaches(number: str | None, end: str) -> bool:
-    if number is None or not (number.isdecimal() and end.isdecimal()):
+    if number is None or not (_OFFSET.fullmatch(number) and _OFFSET.fullmatch(end)):
         return number == end
     return int(number) >= int(end)
 

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from replicator.errors import ConfigError
 
-_RELEASE = re.compile(r"(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:[-.].*)?")
+_RELEASE = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?(?:[-.].*)?")
 _YEARS = 1000
 """Vendors number by the year; which Druid that is their numbers do not say."""
 _LET_DRUID: Final = (

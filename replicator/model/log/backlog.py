@@ -16,11 +16,13 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from replicator.model.arrays import np
+from replicator.model.document import natural
 from replicator.model.event import Offset
 from replicator.model.fingerprint import key_hash
 from replicator.model.inventory.ledger import KEY
 from replicator.model.log.kill_margin import UNKNOWN, USED, kill_margins_ms
 from replicator.model.row import Kind, RowKey
+from replicator.model.timestamps import time_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,7 +60,7 @@ class SegmentUpdate(NamedTuple):
     used: bool
     used_status_last_updated: str | None
     size_bytes: int | None
-    """Unpacked size of the segment's bytes; None if the row is gone."""
+    """Unpacked size of the segment's bytes, as `segment_size` says it; None if the row is gone."""
 
 
 class Backlog:
@@ -97,7 +99,8 @@ class Backlog:
         self._merge()
         if self._rows is None:
             return 0, 0
-        return len(self._rows), int(self._rows["size_bytes"].sum())
+        # As floats: more than a thousand hostile sizes would overflow what 64 bits hold.
+        return len(self._rows), natural(self._rows["size_bytes"].sum(dtype=np.float64))
 
     def kill_margins(self, now: datetime, buffer: timedelta) -> Mapping[str, timedelta]:
         """Return for each datasource the time until a kill could delete bytes not copied yet."""
@@ -137,8 +140,5 @@ class Backlog:
 def _since_ms(word: SegmentUpdate) -> int:
     if word.used:
         return USED
-    try:
-        since = datetime.fromisoformat(word.used_status_last_updated or "")
-    except ValueError:
-        return UNKNOWN
-    return UNKNOWN if since.tzinfo is None else (since - _EPOCH_START) // _MILLISECOND
+    since = time_of(word.used_status_last_updated)
+    return UNKNOWN if since is None else (since - _EPOCH_START) // _MILLISECOND

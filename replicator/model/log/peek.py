@@ -10,6 +10,7 @@ import orjson
 
 from replicator.errors import CorruptionError
 from replicator.model.druid.interval import ETERNITY, Interval, interval
+from replicator.model.druid.payload import segment_size
 from replicator.model.event import CutNumber, Epoch, Record
 from replicator.model.log.backlog import SegmentUpdate
 from replicator.model.log.wire import CHANGED_TYPE, REMOVED_TYPE
@@ -21,7 +22,7 @@ _REMOVED = {name: kind for kind, name in REMOVED_TYPE.items()}
 # In a record a payload is a JSON text within a JSON text, so its quotes are escaped.
 _DATASOURCE = re.compile(rb'"datasource":("[^"\\]*(?:\\.[^"\\]*)*")')
 _SIZE_NAME = rb"\"size\""
-_SIZE = re.compile(re.escape(_SIZE_NAME) + rb"\s*:\s*(\d+)")
+_SIZE = re.compile(re.escape(_SIZE_NAME) + rb"\s*:\s*(\d{1,16})(?!\d)")
 _TOMBSTONE = re.compile(rb'\\"type\\"\s*:\s*\\"tombstone\\"')
 _SUBJECT = re.compile(rb'"subject":("[^"\\]*(?:\\.[^"\\]*)*")')
 _USED = re.compile(rb'"used":(true|false)')
@@ -35,7 +36,7 @@ class EventSummary(NamedTuple):
     kind: Kind
     datasource: str | None
     size_bytes: int | None
-    """Unpacked size of a segment's bytes; None if it has none."""
+    """Unpacked size of a segment's bytes, as `segment_size` says it; None if it has none."""
 
 
 def summary_of(record: Record) -> EventSummary:
@@ -48,7 +49,7 @@ def summary_of(record: Record) -> EventSummary:
     size_bytes = None
     if kind is Kind.SEGMENT and not (b"tombstone" in data and _TOMBSTONE.search(data)):
         size = _SIZE.match(data, max(0, data.rfind(_SIZE_NAME)))
-        size_bytes = int(size[1]) if size else None
+        size_bytes = segment_size(int(size[1])) if size else None
     datasource = orjson.loads(named[1]) if named else None
     return EventSummary(kind=kind, datasource=datasource, size_bytes=size_bytes)
 
@@ -92,7 +93,7 @@ def _text(pattern: re.Pattern[bytes], record: Record) -> bytes:
 
 
 # Unescaped quotes are the document's own: those of payloads are within a JSON text.
-_ATTEMPT = re.compile(rb'"cut":(\d+),"epoch":(\d+),"data":')
+_ATTEMPT = re.compile(rb'"cut":(\d{1,19}),"epoch":(\d{1,19}),"data":')
 _INSTANT = r"-?\d{4,}-\d\d-\d\dT[\d:.]+Z"
 _PLACE = re.compile(rf"_(?=({_INSTANT})_({_INSTANT})_(.+))", re.DOTALL | re.ASCII)
 """Looks ahead, so that places that overlap are all found."""

@@ -14,7 +14,13 @@ from typing import Any, assert_never
 from replicator.errors import MalformedRowError
 from replicator.model.druid.load_rules import LoadRules
 from replicator.model.druid.older_druid import OlderDruid
-from replicator.model.druid.payload import member, parse, with_changed_member, with_member
+from replicator.model.druid.payload import (
+    member,
+    parse,
+    segment_size,
+    with_changed_member,
+    with_member,
+)
 from replicator.model.fingerprint import (
     NULL,
     UNIT,
@@ -142,7 +148,7 @@ def check_segment(segment: Segment) -> int:
     """Refuse a row whose columns and payload tell two stories; return the payload's `size`.
 
     That is the number of bytes of the segment unpacked (CompressionUtils.zip returns it), 0 when
-    the payload has none.
+    the payload has none, or none that a segment can have.
 
     Raises:
         MalformedRowError: the payload is not JSON, or id, datasource, interval or version differ.
@@ -165,8 +171,7 @@ def check_segment(segment: Segment) -> int:
             )
     if not _instant(segment.start) < _instant(segment.end):
         raise MalformedRowError(f"its interval {segment.start}/{segment.end} is empty")
-    size = payload.get("size", 0)
-    return size if isinstance(size, int) else 0
+    return segment_size(payload.get("size"))
 
 
 def supervised_datasource(supervisor: Supervisor) -> str | None:

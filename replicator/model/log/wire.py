@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, assert_never, get_args, get_type_hints
 import orjson
 
 from replicator.errors import CorruptionError
-from replicator.model.document import time_text
+from replicator.model.document import INT_MAX, time_text
 from replicator.model.event import (
     CutClosed,
     CutNumber,
@@ -32,6 +32,7 @@ from replicator.model.event import (
 from replicator.model.fingerprint import FINGERPRINT_BYTES, Digest, Fingerprint, hex_digest
 from replicator.model.row import KIND_OF, TABLES, Kind, Row, RowKey, Table, key_of
 from replicator.model.stream import StreamPosition, position_json, position_of
+from replicator.model.timestamps import FIRST_YEAR, LAST_YEAR
 
 SPEC_VERSION = "1.0"
 SCHEMA_BASE = "https://druid-replicator.dev/schemas/"
@@ -223,8 +224,8 @@ def _envelope(source: object, cut: object, epoch: object, time: object) -> Envel
     found = {"source": source, "cut": cut, "epoch": epoch, "time": time}
     return Envelope(
         source=_typed(found, "source", str),
-        cut=CutNumber(_typed(found, "cut", int)),
-        epoch=Epoch(_typed(found, "epoch", int)),
+        cut=CutNumber(_number(found, "cut")),
+        epoch=Epoch(_number(found, "epoch")),
         time=_time(found, "time"),
     )
 
@@ -250,7 +251,7 @@ def _told(
     return CutClosed(
         cut=envelope.cut,
         source_time=_time(data, "source_time"),
-        count=_typed(data, "count", int),
+        count=_number(data, "count"),
         digest=Digest(int.from_bytes(_fingerprint(data, "digest"))),
         epoch=envelope.epoch,
         distrusts_versions="distrusts_row_versions" in data,
@@ -285,6 +286,9 @@ def _columns_from_json(table: Table, found: dict[str, Any]) -> Mapping[str, Any]
         else:
             found[name] = _typed(found, name, str).encode()
     _check_columns(table.kind, tuple(found), tuple(map(type, found.values())))
+    for name in _NUMBERS[table.kind]:
+        if (number := found.get(name)) is not None and not -INT_MAX - 1 <= number <= INT_MAX:
+            raise ValueError(f"field {name!r} has more than 64 bits")
     extras = found.get("extras")
     if extras and not all(isinstance(value, str) for value in extras.values()):
         raise TypeError("field 'extras' has a value that is not a text")
@@ -312,6 +316,10 @@ def _column_types(table: Table) -> Mapping[str, frozenset[type[Any]]]:
 
 
 _COLUMN_TYPES = {kind: _column_types(table) for kind, table in TABLES.items()}
+_NUMBERS = {
+    kind: tuple(name for name, types in known.items() if int in types)
+    for kind, known in _COLUMN_TYPES.items()
+}
 _REQUIRED = {kind: table.required - table.local for kind, table in TABLES.items()}
 
 
@@ -320,6 +328,13 @@ def _typed(found: Mapping[str, Any], name: str, kind: type[Any]) -> Any:
     if not isinstance(value, kind) or isinstance(value, bool):
         raise TypeError(f"field {name!r} is not a {kind.__name__}")
     return value
+
+
+def _number(found: Mapping[str, Any], name: str) -> int:
+    number: int = _typed(found, name, int)
+    if not 0 <= number <= INT_MAX:
+        raise ValueError(f"field {name!r} is not between 0 and {INT_MAX}")
+    return number
 
 
 def _fingerprint(found: Mapping[str, Any], name: str) -> Fingerprint:
@@ -340,6 +355,8 @@ def _time(found: Mapping[str, Any], name: str) -> datetime:
         raise ValueError(f"field {name!r} is not a time: {exc}") from None
     if time.tzinfo is None:
         raise ValueError(f"field {name!r} is a time without a zone")
+    if not FIRST_YEAR <= time.year <= LAST_YEAR:
+        raise ValueError(f"field {name!r} is not between the years {FIRST_YEAR} and {LAST_YEAR}")
     return time
 
 

@@ -2,6 +2,10 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Final
+
+LONGEST_S: Final = 100 * 365.25 * 86_400
+"""A century: an estimate that is longer says no more than that."""
 
 
 def moment(time: datetime) -> str:
@@ -25,7 +29,13 @@ def size_text(size_bytes: float) -> str:
 
 def duration_text(duration: timedelta) -> str:
     """Return a duration for people."""
-    seconds = duration.total_seconds()
+    return seconds_text(duration.total_seconds())
+
+
+def seconds_text(seconds: float) -> str:
+    """Return a duration for people; an estimate may be longer than any `timedelta`."""
+    if seconds >= LONGEST_S:
+        return "more than a century"
     if abs(seconds) < 10:  # noqa: PLR2004 - tenths matter of a few seconds only
         return f"{seconds:.1f} s"
     if abs(seconds) < 120:  # noqa: PLR2004 - from two minutes on, minutes read better
@@ -56,4 +66,4 @@ def eta_text(seconds: float | None) -> str:
     """Return how long something takes, by what was measured until now."""
     if seconds is None:
         return "how long is not known: nothing was measured here yet"
-    return f"about {duration_text(timedelta(seconds=seconds))}"
+    return f"about {seconds_text(seconds)}" if seconds < LONGEST_S else seconds_text(seconds)

@@ -29,7 +29,7 @@ EXPIRY = "expiry"
 DIGITS = 10
 _NAME = re.compile(
     r"expiry/(?P<number>\d{10})\."
-    r"(?:(?P<what>json|places|done\.json)|lease-(?P<lease>\d+)\.json)"
+    r"(?:(?P<what>json|places|done\.json)|lease-(?P<lease>\d{1,10})\.json)"
 )
 
 

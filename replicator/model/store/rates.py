@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 
 from replicator.model.document import NotNegative
+from replicator.model.operations.words import LONGEST_S
 
 FADING = 0.5
 """Weight of older measurements when newer ones are added."""
@@ -29,13 +30,13 @@ class Rates:
         return self.rows / self.rows_s if self.rows_s and self.rows else None
 
     def seconds(self, *, size_bytes: int, rows: int) -> float | None:
-        """Return how long it takes, None: something of it was never measured."""
+        """Return how long it takes, at most `LONGEST_S`; None: something was never measured."""
         found = 0.0
         for work, per_s in ((size_bytes, self.bytes_per_s), (rows, self.rows_per_s)):
             if work and per_s is None:
                 return None
             found += work / per_s if work and per_s else 0.0
-        return found
+        return min(found, LONGEST_S)
 
     def plus(self, other: "Rates") -> "Rates":
         """Return both together, each counting the same."""

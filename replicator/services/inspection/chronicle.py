@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replicator.errors import GapError
+from replicator.model.document import natural
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.log.peek import subject_of
 from replicator.ports import Span
@@ -159,7 +160,7 @@ class Chronicle:
             closed.cut,
             (closed.source_time - _EPOCH_START) // _MICROSECOND,
             closed.count,
-            happening.new_bytes if happening else 0,
+            natural(happening.new_bytes) if happening else 0,
             happening.lost_segments if happening else 0,
         )
         for column, value in zip(self._columns, row, strict=True):

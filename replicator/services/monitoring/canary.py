@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from replicator.errors import ConfigError, CorruptionError, NotFoundError, TransientError
+from replicator.model import timestamps
 from replicator.model.druid.answer import Aggregate, Measure, Number
 from replicator.model.druid.interval import Interval
 from replicator.model.observation import CanaryArrived, CanarySeen, Observer, Waiting
@@ -17,6 +18,7 @@ from replicator.services.running.pause import pause
 NEWEST: Final = Measure(Aggregate.MOST, "__time")
 KEEP_S: Final = 60.0
 """Seconds between two summaries in a target's store."""
+_LAST_MS: Final = int(datetime(timestamps.LAST_YEAR, 1, 1, tzinfo=UTC).timestamp()) * 1000
 AHEAD: Final = timedelta(days=1)
 """So far in the future a row of the canary may be dated."""
 
@@ -121,14 +123,14 @@ class Canary:
 
 
 def time_of(told: Number) -> datetime | None:
-    """Return the time that a Broker tells, in ISO 8601 or in milliseconds; None: no row."""
+    """Return the time that a Broker tells, in ISO 8601 or in milliseconds; None: none, no row."""
     match told:
-        case None | "":
-            return None
         case str():
-            return datetime.fromisoformat(told)
-        case _:
+            return timestamps.time_of(told)
+        case int() | float() if abs(told) <= _LAST_MS:
             return datetime.fromtimestamp(told / 1000, UTC)
+        case _:
+            return None
 
 
 async def kept_canary(area: Area) -> CanarySummary | None:

@@ -10,6 +10,7 @@ from replicator.errors import (
     UnreadableObjectError,
     worst_alone,
 )
+from replicator.model.document import natural
 from replicator.model.event import Entry, RowChanged
 from replicator.model.inventory.ledger import Offsets
 from replicator.model.load_spec import Location
@@ -184,14 +185,14 @@ class Estimator:
     def _count(self, copy: _PricedCopy, size_bytes: int, found: CostEstimate) -> None:
         share = found.by_datasource[copy.row.datasource]
         share.objects += 1
-        share.size_bytes += size_bytes
+        share.size_bytes = natural(share.size_bytes + size_bytes)
         found.objects += 1
-        found.size_bytes += size_bytes
+        found.size_bytes = natural(found.size_bytes + size_bytes)
         found.requests = found.requests.plus(self._route.copy(size_bytes))
         if self._route.is_server_side(size_bytes):
             found.server_side_objects += 1
         else:
-            found.streamed_bytes += size_bytes
+            found.streamed_bytes = natural(found.streamed_bytes + size_bytes)
 
     async def _probed(self, rates: Rates) -> Rates:
         """Measure how fast a few objects can be read from their storage."""

@@ -42,6 +42,7 @@ from replicator.model.observation import ObjectCopied, Progress
 from replicator.model.operations.clocks import CLOCK_SKEW_MAX
 from replicator.model.plans.cost import AHEAD_MAX_BYTES, SERVER_SIDE_MIN_BYTES
 from replicator.model.row import Row, RowKey, Segment, datasource_of, key_of
+from replicator.model.timestamps import time_of
 from replicator.ports import (
     Checked,
     CopySource,
@@ -498,10 +499,7 @@ def _born(segment: Segment) -> datetime | None:
     """Return when a row was created; None if it shares the bytes of an older row."""
     if segment.upgraded_from_segment_id is not None:
         return None
-    try:
-        return datetime.fromisoformat(segment.created_date)
-    except ValueError:
-        return None
+    return time_of(segment.created_date)
 
 
 def _uncopied(entry: Entry, row: Row, reason: str, detail: str) -> Uncopied:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from replicator.errors import CorruptionError, NotFoundError, RefusedError
 from replicator.model.checkpoint import OBJECT_CHANGED, Checkpoint, Gap
+from replicator.model.document import natural
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.fingerprint import DIGEST_MODULUS, EMPTY_DIGEST, Digest, key_hash
 from replicator.model.inventory.comparison import Comparison
@@ -182,7 +183,7 @@ class Reconciler:
             segments=segments,
             other_rows=counts.total() - segments,
             objects=objects,
-            size_bytes=size_bytes,
+            size_bytes=natural(size_bytes),
             by_datasource={name or "(cluster)": count for name, count in counts.items()},
         )
 

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replicator.errors import CorruptionError
+from replicator.model.document import INT_MAX
+from replicator.model.druid.payload import SIZE_BYTES_MAX
 from replicator.model.event import Offset
 from replicator.model.log import backlog as module
 from replicator.model.log.backlog import Backlog, SegmentUpdate
@@ -135,6 +137,12 @@ def test_each_datasource_has_its_smallest_margin():
         "wiki": timedelta(days=10),
         "orders": timedelta(days=30),
     }
+
+
+def test_bytes_that_no_64_bits_hold_are_as_many_as_they_do():
+    """Two thousand rows of a hostile source; a sum of them never ends `status`."""
+    backlog = said(*[word(str(one), size_bytes=SIZE_BYTES_MAX) for one in range(2_048)])
+    assert backlog.pending() == (2_048, INT_MAX)
 
 
 def test_the_last_word_counts():

@@ -46,7 +46,7 @@ texts = st.text(max_size=8)
 marks = st.binary(min_size=32, max_size=32).map(Fingerprint)
 int64 = st.integers(-(2**63), 2**63 - 1)
 # Up to the last year that every time zone knows.
-times = st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC))  # noqa: DTZ001
+times = st.datetimes(datetime(1970, 1, 1), datetime(9000, 12, 30), timezones=st.just(UTC))  # noqa: DTZ001
 by_type: dict[str, st.SearchStrategy[Any]] = {
     "str": texts,
     "int": int64,

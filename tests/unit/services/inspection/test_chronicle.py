@@ -4,17 +4,20 @@ from dataclasses import replace
 
 import pytest
 
+from replicator.model.document import INT_MAX
+from replicator.model.druid.payload import SIZE_BYTES_MAX
 from replicator.model.event import Offset
 from replicator.model.fingerprint import KEY_HASH_BYTES
 from replicator.model.log.wire import encode
 from replicator.model.row import key_of
+from replicator.page.timeline import timeline
 from replicator.ports import Span
 from replicator.services.inspection import chronicle as chronicles
 from replicator.services.inspection import segment_book
 from replicator.services.inspection.chronicle import Chronicle, microseconds_of, time_of
 from replicator.services.inspection.happenings import happenings
 from replicator.services.inspection.segment_book import BookedSegment, SegmentBook
-from tests.builders import changed, commit, envelope, segment
+from tests.builders import changed, commit, envelope, json_bytes, segment, segment_payload
 from tests.unit.pipeline import SIZE_BYTES, Pipeline
 
 WIKI, ORDERS = segment(), segment("orders")
@@ -65,6 +68,34 @@ async def test_what_there_is_now_is_counted_by_datasource():
         "orders": (1, SIZE_BYTES, 1, SIZE_BYTES),
         "visits": (1, SIZE_BYTES, 1, SIZE_BYTES),
     }
+
+
+@pytest.mark.parametrize("size_bytes", [2**62 + 5, 2**63, 10**30, -1, SIZE_BYTES_MAX])
+async def test_sizes_of_a_hostile_source_end_no_look(size_bytes: int):
+    pipeline = Pipeline()
+    for number in range(1, 3):
+        payload = segment_payload(datasource="bad", partition=number, size=size_bytes)
+        pipeline.publish(replace(segment("bad", number), payload=json_bytes(payload)), WIKI)
+    await pipeline.cut()
+    chronicle = Chronicle(pipeline.history())
+    assert await chronicle.read_on(records_max=ALL)
+    believed = size_bytes if size_bytes == SIZE_BYTES_MAX else 0
+    assert chronicle.cuts.new_bytes.tolist() == [2 * believed + SIZE_BYTES]
+    assert chronicle.datasources["bad"].size_bytes == 2 * believed
+
+
+async def test_a_cut_says_no_more_bytes_than_64_bits_hold():
+    pipeline = Pipeline()
+    for number in range(1, 1_026):
+        payload = segment_payload(partition=number, size=SIZE_BYTES_MAX)
+        pipeline.publish(replace(segment(partition=number), payload=json_bytes(payload)))
+    await pipeline.cut()
+    chronicle = Chronicle(pipeline.history())
+    assert await chronicle.read_on(records_max=ALL)
+    assert chronicle.cuts.new_bytes.tolist() == [INT_MAX]
+    time = time_of(int(chronicle.cuts.times_us[0]))
+    (column,) = timeline(chronicle.cuts, begins=time, ends=time, columns_max=1).columns
+    assert column.new_bytes == INT_MAX
 
 
 async def test_cuts_are_columns_and_each_record_is_read_once():
