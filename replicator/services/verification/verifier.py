@@ -13,6 +13,7 @@ from replicator.errors import (
     MissingObjectError,
     NewerReleaseError,
     NotFoundError,
+    TransientError,
     UnreadableObjectError,
 )
 from replicator.model.checkpoint import Checkpoint, Gap
@@ -31,6 +32,8 @@ from replicator.services.target.reconciler import Reconciler, Reconciliation, re
 from replicator.services.target.target import Target
 from replicator.services.target.zip_directory import fault_in_zip
 
+COMPARISONS_MAX = 5
+"""How often rows are compared again because the target has moved on meanwhile."""
 FINDINGS_MAX = 1_000
 DAMAGED_MAX = 100_000
 """Number of damaged locations that one run collects, some 500 bytes each; the next finds more."""
@@ -146,14 +149,9 @@ class Verifier:
             NotFoundError: nothing was applied to the target yet, or only another datasource; or
                 neither the cut nor the target has a row of the datasource.
             CorruptionError: the log itself does not add up, or the target follows another log.
+            TransientError: the target moved on during each comparison.
         """
-        checkpoint = await self._target.checkpoint()
-        if checkpoint is None:
-            raise NotFoundError(
-                f"target {self._target.name!r} has no checkpoint: nothing was applied to it yet"
-            )
-        refuse_other_log(checkpoint, await self._target.log_id(), self._target.name)
-        found = await self.compare(checkpoint, extent.datasource)
+        checkpoint, found = await self._standing(extent.datasource)
         if extent.datasource is not None and extent.datasource != checkpoint.datasource:
             await self._reconciler.require_known(found, cut_of(checkpoint), extent.datasource)
         verification = Verification(
@@ -166,6 +164,27 @@ class Verifier:
             await self._history_files(checkpoint.log_id, verification)
             await self._objects(found, verification, extent)
         return verification
+
+    async def _standing(self, datasource: str | None) -> tuple[Checkpoint, Reconciliation]:
+        """Return a checkpoint, and how the rows differ from it.
+
+        Rows are read after the checkpoint. An applier that commits a cut in between makes rows of
+        that cut look foreign, so such a comparison is made again.
+        """
+        for _ in range(COMPARISONS_MAX):
+            checkpoint = await self._target.checkpoint()
+            if checkpoint is None:
+                raise NotFoundError(
+                    f"target {self._target.name!r} has no checkpoint: nothing was applied to it yet"
+                )
+            refuse_other_log(checkpoint, await self._target.log_id(), self._target.name)
+            found = await self.compare(checkpoint, datasource)
+            if found.plan.is_empty or await self._target.checkpoint() == checkpoint:
+                return checkpoint, found
+        raise TransientError(
+            f"target {self._target.name!r} moved on during each of {COMPARISONS_MAX} comparisons",
+            hint="run it again, or stop the applier meanwhile",
+        )
 
     async def compare(self, checkpoint: Checkpoint, datasource: str | None) -> Reconciliation:
         """Return the difference between the target's rows and its checkpoint, gaps apart.
