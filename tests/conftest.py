@@ -1,9 +1,11 @@
 """What holds for all tests."""
 
-from collections.abc import Iterator
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 import structlog
+import uvloop
 from hypothesis import settings
 
 # A busy machine is no failure; pytest-timeout ends what hangs.
@@ -12,6 +14,11 @@ settings.register_profile("thorough", settings.get_profile("calm"), max_examples
 settings.load_profile("calm")
 
 pytest_plugins = ["tests.leaks", "tests.report", "tests.simulation.marks"]
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], AbstractEventLoop]]:
+    """Run asynchronous tests on the loop that the program runs on: asyncio's own differs."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture(autouse=True)

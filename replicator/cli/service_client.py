@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 import orjson
 
@@ -55,6 +55,7 @@ class ServiceClient:
                 hint="write https://, or open a tunnel and use its end on this machine",
             )
         self._url, self._token, self._named = url.rstrip("/"), token, named
+        self._opener = _ENCRYPTED if asked.scheme == "https" else _UNENCRYPTED
         self.told: Callable[[Mapping[str, Any]], None] = lambda _: None
 
     def job(self, asked: VerbAsked, columns: int) -> dict[str, Any]:
@@ -102,7 +103,7 @@ class ServiceClient:
         data = None if body is None else orjson.dumps(body)
         request = Request(self._url + path, data, headers, method=method)  # noqa: S310 - checked
         try:
-            with _OPENER.open(request, timeout=TIMEOUT_S) as answer:
+            with self._opener.open(request, timeout=TIMEOUT_S) as answer:
                 found: dict[str, Any] = json.load(answer)
                 return found
         except HTTPError as exc:
@@ -121,7 +122,9 @@ class _NoRedirect(HTTPRedirectHandler):
         return None
 
 
-_OPENER: Final = build_opener(_NoRedirect)
+_ENCRYPTED: Final = build_opener(_NoRedirect)
+_UNENCRYPTED: Final = build_opener(_NoRedirect, ProxyHandler({}))
+"""Asks no proxy, which would be sent the token as it is; a proxy of https sees nothing of it."""
 
 
 def _is_of_this_machine(host: str) -> bool:

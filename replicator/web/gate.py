@@ -7,12 +7,15 @@ up is connections, lines of the log, and the trust of a browser that is led here
 
 import asyncio
 import logging
+import os
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import orjson
@@ -165,7 +168,8 @@ class Handshake(asyncio.Protocol):
     """A connection that is to be encrypted; it counts from its first byte on.
 
     A server that is given a TLS context tells nobody of connections before their handshake has
-    ended, so nobody could count those that never send a byte.
+    ended, so nobody could count those that never send a byte. So one without a context accepts
+    them, and hands on the socket before a byte was read: what was read could not be given back.
 
     Args:
         gate: Counts it.
@@ -174,40 +178,33 @@ class Handshake(asyncio.Protocol):
 
     def __init__(self, gate: Gate, tls: ssl.SSLContext) -> None:
         self._gate, self._tls = gate, tls
-        self._transport: asyncio.Transport | None = None
+        self._socket: socket.socket | None = None
         self._shaking: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Enter the gate, and begin."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - of a stream
-        transport.pause_reading()  # the first bytes are the handshake's
-        self._transport = transport
+        number = transport.get_extra_info("socket").fileno()
+        self._socket = socket.socket(fileno=os.dup(number))
+        cast("asyncio.Transport", transport).abort()  # uvloop's are none of asyncio's classes
         self._gate.enter(self)
-        self._shaking = asyncio.get_running_loop().create_task(self._shake(transport))
+        self._shaking = asyncio.get_running_loop().create_task(self._shake(self._socket))
 
     def abort(self) -> None:
         """Close it at once."""
         self._gate.leave(self)
-        if self._transport is not None:
-            self._transport.abort()
+        if self._socket is not None:
+            with suppress(OSError):  # it is closed already
+                self._socket.shutdown(socket.SHUT_RDWR)
 
-    async def _shake(self, transport: asyncio.Transport) -> None:
-        connection = self._gate()
+    async def _shake(self, accepted: socket.socket) -> None:
         try:
-            encrypted = await asyncio.get_running_loop().start_tls(
-                transport,
-                connection,
-                self._tls,
-                server_side=True,
-                ssl_handshake_timeout=HANDSHAKE_S_MAX,
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self._gate, accepted, ssl=self._tls, ssl_handshake_timeout=HANDSHAKE_S_MAX
             )
         except (OSError, EOFError):  # whoever it was did not want to, or was no client of TLS
-            transport.abort()
-            return
+            accepted.close()
         finally:
             self._gate.leave(self)
-        if encrypted is not None:
-            connection.connection_made(encrypted)
 
 
 class Connection(web.RequestHandler):
@@ -227,7 +224,6 @@ class Connection(web.RequestHandler):
         )
         self._gate = gate
         self._began_s = loop.time()
-        self._early = b""
 
     @property
     def age_s(self) -> float:
@@ -238,15 +234,6 @@ class Connection(web.RequestHandler):
         """Enter the gate."""
         super().connection_made(transport)
         self._gate.enter(self)
-        if self._early:
-            super().data_received(self._early)
-
-    def data_received(self, data: bytes) -> None:
-        """Take the next bytes; with the end of a handshake a request can come along."""
-        if self.transport is None:
-            self._early += data
-        else:
-            super().data_received(data)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Leave it."""

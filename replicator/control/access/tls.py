@@ -51,7 +51,10 @@ class Certificates:
     def _load(self) -> None:
         settings = self._settings
         try:
-            self.context.load_cert_chain(settings.certificate_file, settings.key_file)
+            # OpenSSL takes a certificate and drops the key before it compares them, so a context
+            # in use would be left with neither pair; one of its own tells first
+            for context in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self.context):
+                context.load_cert_chain(settings.certificate_file, settings.key_file)
         except (OSError, ssl.SSLError) as exc:
             raise ConfigError(
                 f"web.control.tls: {settings.certificate_file} and {settings.key_file}"

@@ -53,6 +53,15 @@ def test_a_token_follows_no_redirect(status: int):
     assert (tokens, stolen) == (["Bearer drt_a_secret"], [])
 
 
+def test_a_token_is_not_sent_to_a_proxy_in_clear(monkeypatch: pytest.MonkeyPatch):
+    with serving(200) as (proxy, stolen), serving(200) as (url, tokens):
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy)
+        monkeypatch.delenv("no_proxy", raising=False)
+        ServiceClient(url, "drt_a_secret").text("7")
+    assert (tokens, stolen) == (["Bearer drt_a_secret"], [])
+
+
 @pytest.mark.parametrize("host", ["replicator.example:9465", "10.1.2.3", "[2001:db8::1]:9465"])
 def test_a_token_is_not_sent_where_everybody_on_the_way_can_read_it(host: str):
     with pytest.raises(ConfigError, match="would cross the network"):

@@ -80,6 +80,9 @@ async def test_a_renewed_certificate_is_used_and_a_broken_one_is_not(tmp_path: P
         certificates.look()
         assert (await whoami(stage, trusting(old), token))[0] == 200
         renewed = new.certificate("service", host="localhost")
+        shutil.copy(renewed.file, tmp_path / "tls.crt")  # its key comes a moment later
+        certificates.look()
+        assert (await whoami(stage, trusting(old), token))[0] == 200
         shutil.copy(renewed.key_file, tmp_path / "tls.key")
         shutil.copy(renewed.file, tmp_path / "tls.crt")
         certificates.look()
