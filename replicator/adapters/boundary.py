@@ -17,5 +17,12 @@ def translate(errors: ErrorMap, doing: str) -> Generator[None]:
     except tuple(errors) as exc:
         for kind, ours in errors.items():
             if isinstance(exc, kind):
-                raise ours(f"{doing}: {exc}") from exc
+                raise ours(f"{doing}: {reason(exc)}") from exc
         raise
+
+
+def reason(exc: BaseException) -> str:
+    """Return what an exception says, and what it is where it says nothing, as a timeout does."""
+    if said := str(exc).strip():
+        return said
+    return "no answer in time" if isinstance(exc, TimeoutError) else type(exc).__name__

@@ -196,6 +196,43 @@ async def test_a_topic_made_anew_under_the_old_name_is_another_log(kafka_broker:
     assert (await log.span()).log_id != before.log_id
 
 
+async def made_again(server: KafkaSession, wanted: TopicSettings) -> None:
+    """Delete a topic and make it again, as somebody does who thinks that it is in the way."""
+    admin = AIOKafkaAdminClient(**server.options())
+    await admin.start()
+    await admin.delete_topics([wanted.name])
+    async with asyncio.timeout(20):
+        while (await admin.create_topics([NewTopic(wanted.name, 1, 1)])).topic_errors[0][1]:
+            await asyncio.sleep(0.1)  # the brokers delete at their leisure
+    await admin.close()
+
+
+async def test_nothing_is_written_to_a_topic_that_was_made_again_under_a_writer(
+    kafka_broker: Kafka, logs: Logs
+):
+    wanted, server = topic(), session(kafka_broker.bootstrap)
+    log = logs(server, wanted)
+    await log.acquire()
+    last = await log.append(documents("a", "b"))
+    assert await log.read(Offset(last + 2), records_max=5) == []
+    await made_again(server, wanted)
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await log.append(documents("c"))
+            except CorruptionError as exc:
+                assert "was deleted while this process wrote to it" in str(exc)  # noqa: PT017
+                assert "run --new-log" in exc.hint  # noqa: PT017
+                break
+            except (NotFoundError, TransientError, FencedError):
+                await asyncio.sleep(0.2)  # until the client has heard of it
+    with pytest.raises(CorruptionError, match="was deleted while"):
+        await log.acquire()
+    assert await contents(logs(server, wanted)) == []
+    with pytest.raises(CorruptionError, match="was deleted while this process followed it"):
+        await log.read(Offset(last + 2), records_max=5)
+
+
 async def test_a_record_of_somebody_else_is_named(kafka_broker: Kafka, logs: Logs):
     from aiokafka import AIOKafkaProducer  # noqa: PLC0415 - only here
 

@@ -22,7 +22,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata
 
 from replicator.adapters.kafka import topic as kafka_topic
-from replicator.adapters.kafka.describing import find
+from replicator.adapters.kafka.describing import find, survey
 from replicator.adapters.kafka.log_place import (
     ACQUIRED,
     CONTINUES,
@@ -80,6 +80,8 @@ class _Producing:
     epoch: Epoch
     appended_at_ms: int
     place: LogPlace | None = None
+    end: int = 0
+    """The topic's end, as far as this writer knows: what it appends lies behind it."""
 
     @property
     def shift(self) -> int:
@@ -125,6 +127,8 @@ class KafkaEventLog:
         self._known: _TopicLog | None = None
         self._is_moved_away = False
         self._writing: _Producing | None = None
+        self._began_with: str | None = None
+        """Id of the topic that this process writes to, since it first did."""
         self._lock = asyncio.Lock()
         self._appends: set[asyncio.Task[Offset]] = set()
         self._groups: dict[str, AIOKafkaConsumer] = {}
@@ -162,7 +166,24 @@ class KafkaEventLog:
             if records := _records(found, shift):
                 return records
             at = found[-1].offset + 1
+        if at > self._reader.known_end:
+            await self._refuse_shorter(at)
         return []
+
+    async def _refuse_shorter(self, at: int) -> None:
+        """Tell why a topic ends before a place that was read already.
+
+        Raises:
+            CorruptionError: it is another topic of that name.
+            TransientError: it is the same; a leader that was just elected may come after it.
+        """
+        known, found = self._known, await find(self._session, self._topic.name)
+        if known is not None and known.topic_id != found.id:
+            raise _made_again(self._topic.name, "followed")
+        raise TransientError(
+            f"topic {self._topic.name} ends at offset {self._reader.known_end}, and was read up to"
+            f" {at}: if that stays so, its brokers have lost records"
+        )
 
     async def offset_at(self, time: datetime) -> Offset | None:
         shift = await self._shift()
@@ -277,7 +298,9 @@ class KafkaEventLog:
     async def acquire(self) -> Epoch:
         async with self._lock:
             await self._resign()
-            await kafka_topic.make(self._session, self._topic)
+            if self._began_with is not None:
+                await self._require_same(self._began_with)
+            self._began_with = (await kafka_topic.make(self._session, self._topic)).id
             producer = await self._producer()
             self._writing = writing = _Producing(producer, Epoch(0), 0)
             try:
@@ -289,13 +312,23 @@ class KafkaEventLog:
                 raise
             return writing.epoch
 
+    async def _require_same(self, topic_id: str) -> None:
+        """Refuse to go on in another topic than the one that this process has written to.
+
+        What it knows is what that topic held: what it would append says nothing without that.
+        """
+        found = (await survey(self._session, self._topic.name)).topic
+        if found is None or found.id != topic_id:
+            raise _made_again(self._topic.name, "wrote to")
+
     async def _take_over(self, writing: _Producing) -> None:
         """Go on from the last record: the epoch, the clock, and the place in a log moved here."""
         self._known = None
         await self._shift()
         tail = await tail_of(self._reader)
+        writing.end = await self._reader.end()
         if tail is None:  # every epoch took an offset, so none was larger than this
-            writing.epoch = Epoch(await self._reader.end() + 1)
+            writing.epoch = Epoch(writing.end + 1)
             return
         writing.epoch, writing.appended_at_ms = Epoch(tail.epoch + 1), tail.appended_at_ms
         writing.place = tail.place
@@ -332,8 +365,12 @@ class KafkaEventLog:
             async with asyncio.timeout(2 * self._session.request_timeout_s):
                 await writing.producer.begin_transaction()
                 first, last = await self._send(documents, writing)
+                if first < writing.end:  # offsets of a topic only grow
+                    await writing.producer.abort_transaction()
+                    raise _made_again(self._topic.name, "wrote to")
                 await writing.producer.commit_transaction()
                 await self._stable(last + 1)
+                writing.end = last + 1
         return Offset(first + writing.shift)
 
     async def _send(self, documents: Sequence[Document], writing: _Producing) -> tuple[int, int]:
@@ -430,6 +467,15 @@ class _Headers(dict[str, list[tuple[str, bytes]]]):
 def acquired(epoch: Epoch) -> Document:
     """Return the record that a writer begins with."""
     return Document(type=ACQUIRED, subject="", data=orjson.dumps({"epoch": epoch}))
+
+
+def _made_again(topic: str, did: str) -> CorruptionError:
+    return CorruptionError(
+        f"topic {topic} was deleted while this process {did} it: the log that it held is gone, and"
+        " nothing was written to another topic of that name",
+        hint="`replicator run --new-log` begins a new log with all rows, and lets the targets go"
+        " over to it; what they hold stays restorable from their own stores",
+    )
 
 
 def _moved(topic: str, into: str) -> ConfigError:

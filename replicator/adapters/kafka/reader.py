@@ -51,6 +51,11 @@ class PartitionReader:
         self._asking: AIOKafkaConsumer | None = None
         self._known_end = -1
 
+    @property
+    def known_end(self) -> int:
+        """The last stable offset when it was asked for last, -1 before that."""
+        return self._known_end
+
     async def close(self) -> None:
         """Close all consumers."""
         await self._stack.aclose()

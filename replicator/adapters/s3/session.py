@@ -21,6 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError, SSLError
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
+from replicator.adapters.boundary import reason
 from replicator.adapters.bucket.bare_environment import bare_environment
 from replicator.adapters.bucket.bucket import ARCHIVED_HINT, DeniedKeyError
 from replicator.adapters.bucket.obstore import RETRIES_MAX, ObstoreBucket, brief, client_options
@@ -227,7 +228,7 @@ def translated(bucket: str, doing: str, pace: Pace) -> Generator[None]:
     except SSLError as exc:
         raise ConfigError(f"s3://{bucket}: {doing}: {exc}", hint=CERTIFICATE_HINT) from exc
     except (BotoCoreError, HttpError, TimeoutError) as exc:
-        raise TransientError(f"s3://{bucket}: {doing}: {exc}") from exc
+        raise TransientError(f"s3://{bucket}: {doing}: {reason(exc)}") from exc
 
 
 def _meant(code: str, said: str) -> Exception:

@@ -19,6 +19,7 @@ from aiohttp import (
     TCPConnector,
 )
 
+from replicator.adapters.boundary import reason
 from replicator.adapters.transfer.http_proxy import proxy_for
 from replicator.errors import ConfigError, TransientError
 
@@ -139,5 +140,4 @@ def reached(name: str, doing: str) -> Generator[None]:
     except (ClientConnectorCertificateError, ssl.SSLCertVerificationError) as exc:
         raise ConfigError(f"{name}: {doing}: {exc}", hint=CERTIFICATE_HINT) from exc
     except (ClientError, TimeoutError, OSError) as exc:
-        reason = str(exc) or type(exc).__name__
-        raise TransientError(f"{name}: {doing}: {reason}") from exc
+        raise TransientError(f"{name}: {doing}: {reason(exc)}") from exc

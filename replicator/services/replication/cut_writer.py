@@ -33,7 +33,7 @@ from replicator.model.log.wire import CUT_CLOSED, encode
 from replicator.model.observation import EpochAcquired, LogBegun, Observer, Progress
 from replicator.model.row import Row
 from replicator.model.stream import StreamPosition
-from replicator.ports import EventLogWriter
+from replicator.ports import EventLogWriter, Span
 from replicator.services.history.cuts import CutReader
 from replicator.services.history.reader import History
 
@@ -83,6 +83,7 @@ class CutWriter:
         self._append_bytes_max, self._observer = append_bytes_max, observer
         self._reader = CutReader(history)
         self._epoch: Epoch | None = None
+        self._log_id: str | None = None
         self._closed_at_s = -float("inf")
 
     @property
@@ -120,10 +121,11 @@ class CutWriter:
 
         Raises:
             TransientError: the log is away.
-            CorruptionError: its events do not add up.
+            CorruptionError: its events do not add up, or it is not the log that this process led.
         """
         epoch = await self._log.acquire()
         span = await self._log.span()
+        self._require_same(span)
         begin, end = self._reader.at, max(span.end, self._reader.at)
 
         def seen(_: int) -> None:
@@ -138,6 +140,27 @@ class CutWriter:
         self._observer(EpochAcquired(epoch=epoch))
         if span.end == 0:
             self._observer(LogBegun(log_id=span.log_id))
+
+    def _require_same(self, span: Span) -> None:
+        """Refuse a log that lacks what this process knows of it: its changes follow nothing there.
+
+        A next start knows nothing, and records all rows.
+        """
+        if self._log_id not in {None, span.log_id}:
+            raise CorruptionError(
+                f"the log was {self._log_id} and is {span.log_id}: it was replaced while this"
+                " process wrote to it; nothing was written to the other one",
+                hint="put the former log back, or let the targets go over to the new one:"
+                " `replicator run --new-log`",
+            )
+        if span.end < self._reader.at:
+            raise CorruptionError(
+                f"the log ends at offset {span.end}, and this process has read it up to"
+                f" {self._reader.at}: it has lost records",
+                hint="restore the newest copy of the log; if there is none, move it away and"
+                " begin a new one: `replicator run --new-log`",
+            )
+        self._log_id = span.log_id
 
     @asynccontextmanager
     async def cuts(self, *, rows_recur: bool = False) -> "AsyncGenerator[OpenCuts]":

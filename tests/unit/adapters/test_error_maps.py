@@ -42,6 +42,16 @@ UP = "check that the server named above is up"
 Boundary = Callable[[], AbstractContextManager[None]]
 
 
+def test_an_error_that_says_nothing_is_named():
+    for error, said in ((TimeoutError(), "no answer in time"), (OSError(), "OSError")):
+        with (
+            pytest.raises(TransientError) as ours,
+            translate({OSError: TransientError}, "read the log"),
+        ):
+            raise error
+        assert str(ours.value) == f"read the log: {said}"
+
+
 def classes(module: ModuleType, *bases: type[Exception]) -> list[type[Exception]]:
     return [cls for _, cls in inspect.getmembers(module, inspect.isclass) if issubclass(cls, bases)]
 

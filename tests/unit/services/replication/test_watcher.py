@@ -176,6 +176,28 @@ async def test_what_only_a_given_up_attempt_speaks_of_was_never_there(
     assert len(pipeline.target_ids() - {gone.id}) == len(pipeline.target_ids()) == 2
 
 
+@pytest.mark.parametrize("loss", ["replaced", "shortened"])
+async def test_a_log_that_is_not_the_one_it_led_gets_no_change_from_a_watcher(loss: str):
+    """What it knows is what the former log held: its changes would follow nothing there."""
+    pipeline = Pipeline()
+    pipeline.publish(segment(), segment("orders"))
+    await pipeline.cut()
+    stored = pipeline.log._stored
+    await pipeline.new_watcher().poll()  # the next look of the first one begins with a doubt
+    records = list(stored.records)
+    if loss == "replaced":
+        stored.log_id, said = "another", "is another: it was replaced"
+    else:
+        stored.records[1:], stored.end, said = [], Offset(1), "the log ends at offset 1, and"
+    pipeline.publish(segment("clicks"))
+    with pytest.raises(FencedError):
+        await pipeline.watcher.poll()
+    with pytest.raises(CorruptionError, match=said) as refused:
+        await pipeline.watcher.poll()
+    assert "run --new-log" in refused.value.hint
+    assert stored.records == records[: len(stored.records)]
+
+
 async def test_a_log_that_was_altered_is_refused():
     pipeline = Pipeline()
     pipeline.publish(segment())
