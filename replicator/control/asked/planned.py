@@ -159,7 +159,8 @@ class FailoverAsked(Planned):
     """Make a target the primary as it is; its source is gone."""
 
     words, role = ("failover",), Role.ADMIN
-    agreed = ("offset", "supervisors", "left_suspended")
+    # Not the cut: while a watcher still polls, a target moves on from idle cut to idle cut.
+    agreed = ("supervisors", "left_suspended")
     verb: Literal["failover"] = "failover"
     target: OneTarget
     supervisors: Annotated[tuple[Text, ...], Flag("--supervisor")] = ()
