@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from replicator.services.notifications.watch import PromiseWatch
     from replicator.services.replication.applier import Applier
     from replicator.services.replication.base_writer import BaseWriter
+    from replicator.services.replication.history_merger import HistoryMerger
     from replicator.services.replication.log_mover import LogMover
     from replicator.services.replication.watcher import Watcher
     from replicator.services.retention.holds import Holds
@@ -313,6 +314,10 @@ class Application:
     async def base_writer(self, name: str) -> BaseWriter:
         """Return the service that writes a target's bases when they are due."""
         return (await self.pipeline(name)).base_writer()
+
+    async def history_merger(self, name: str) -> HistoryMerger:
+        """Return the service that merges small files of a target's history."""
+        return (await self.pipeline(name)).history_merger()
 
     async def verifier(self, name: str) -> Verifier:
         """Return the verifier of a target."""

@@ -227,6 +227,18 @@ class BaseWritten:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryMerged:
+    """Small files of a target's history became larger ones, or were deleted after that."""
+
+    small: int
+    """Files whose contents are in the new ones, too."""
+    merged: int
+    """New files."""
+    deleted: int
+    """Files that had been merged before, and are gone now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DrillEnded:
     """A drill of a target came to an end, good or bad."""
 
@@ -330,6 +342,7 @@ Observation: TypeAlias = (
     | ArchiveDamaged
     | FileUnsigned
     | BaseWritten
+    | HistoryMerged
     | DrillEnded
     | NotificationSent
     | NotificationsQueued

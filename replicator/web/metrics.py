@@ -20,6 +20,7 @@ from replicator.model.observation import (
     FileUnsigned,
     Followed,
     GapOpened,
+    HistoryMerged,
     LogBegun,
     Muted,
     NotificationSent,
@@ -211,7 +212,8 @@ class Metrics:
                 | Muted()
                 | DrillEnded()
                 | ScanBegun()
-                | (FileUnsigned())
+                | FileUnsigned()
+                | HistoryMerged()
             ):
                 pass
             case _:

@@ -13,6 +13,7 @@ from replicator.config import LocalStorageSettings
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.services.replication.applier import Applier
 from replicator.services.replication.base_writer import BaseWriter
+from replicator.services.replication.history_merger import HistoryMerger
 from tests.simulation.faults import FlakyArea, FlakyTargetStorage
 from tests.wiring import history_settings
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 ARCHIVE_ROOT = "/archive/segments"
+MERGED_STAY_S = 15.0
+"""Longer than a listing takes, however bad the weather."""
 
 
 class ArchiveTarget:
@@ -35,7 +38,7 @@ class ArchiveTarget:
                 "deep_storage": LocalStorageSettings(type="local", root=Path(ARCHIVE_ROOT)),
                 "delay": timedelta(0),
                 "history": history_settings(
-                    file_bytes_max=4_000, base_interval=timedelta(seconds=120)
+                    file_bytes_max=4_000, base_interval=timedelta(seconds=120), merge_files=3
                 ),
             }
         )
@@ -53,6 +56,9 @@ class ArchiveTarget:
 
     def base_writer(self) -> BaseWriter:
         return self._pipeline().base_writer(interval_s=20.0)
+
+    def history_merger(self) -> HistoryMerger:
+        return self._pipeline().history_merger(interval_s=10.0, stay_s=MERGED_STAY_S)
 
     def _pipeline(self) -> Pipeline:
         world = self._world

@@ -46,6 +46,9 @@ from replicator.ports import (
     VisitVersions,
 )
 
+LONG_LISTING = 4
+"""Names that a storage does not list at once."""
+
 
 @dataclass(slots=True)
 class Weather:
@@ -307,7 +310,13 @@ class FlakyArea:
 
     async def names(self, prefix: str) -> Sequence[str]:
         await self._weather.before()
-        return await self._area.names(prefix)
+        found = await self._area.names(prefix)
+        if len(found) < LONG_LISTING:
+            return found
+        page = found[: self._weather.rng.randrange(len(found))]  # the next one is of a later moment
+        await self._weather.before()
+        last = page[-1] if page else ""
+        return [*page, *[name for name in await self._area.names(prefix) if name > last]]
 
     async def get(self, name: str, *, bytes_max: int = DOCUMENT_BYTES_MAX) -> bytes:
         await self._weather.before()

@@ -53,13 +53,14 @@ from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
 from replicator.services.replication.applier import Applier
 from replicator.services.replication.base_writer import BaseWriter
+from replicator.services.replication.history_merger import HistoryMerger
 from replicator.services.replication.watcher import Watcher
 from replicator.services.retention.holds import Holds
 from replicator.services.store.archived_log import ArchivedLog, archived_gaps
 from replicator.services.store.intents import horizon
 from replicator.services.store.spliced_log import SplicedLog
 from replicator.services.store.store import Store
-from tests.simulation.archive_target import ArchiveTarget
+from tests.simulation.archive_target import MERGED_STAY_S, ArchiveTarget
 from tests.simulation.druid import ROOT, Druid
 from tests.simulation.faults import (
     FlakyArea,
@@ -200,7 +201,9 @@ class World:
             kill_wait_s=self.kill_wait_s,
             apply_interval_s=3.0,
             delay=self.delay,
-            history=history_settings(file_bytes_max=4_000, base_interval=timedelta(seconds=60)),
+            history=history_settings(
+                file_bytes_max=4_000, base_interval=timedelta(seconds=60), merge_files=3
+            ),
             expiry=EXPIRY,
             retry=RETRIES,
         )
@@ -320,6 +323,8 @@ class World:
         parts = [Part("watch", self._run(self.watcher(), stop))]
         parts.append(Part("apply", self._run(self.applier(pipeline), stop)))
         parts.append(Part("bases", self._run(pipeline.base_writer(interval_s=20.0), stop)))
+        merger = pipeline.history_merger(interval_s=10.0, stay_s=MERGED_STAY_S)
+        parts.append(Part("merge", self._run(merger, stop)))
         parts.append(Part("expire", asyncio.create_task(self.expire_now_and_then(stop))))
         if doubles and self.rng.random() < 0.2:
             parts.append(Part("expire 2", asyncio.create_task(self.expire_now_and_then(stop))))
@@ -331,10 +336,11 @@ class World:
         if self.archive is not None:
             parts.append(Part("archive", self._run(self.archive.applier(), stop)))
             parts.append(Part("archive bases", self._run(self.archive.base_writer(), stop)))
+            parts.append(Part("archive merge", self._run(self.archive.history_merger(), stop)))
         return parts
 
     def _run(
-        self, service: Watcher | Applier | BaseWriter, stop: asyncio.Event
+        self, service: Watcher | Applier | BaseWriter | HistoryMerger, stop: asyncio.Event
     ) -> asyncio.Task[None]:
         async def run() -> None:
             try:

@@ -10,7 +10,12 @@ from datetime import timedelta
 from replicator.app.wiring.histories import HistorySource, Tools, history_of
 from replicator.app.wiring.storages import layout
 from replicator.app.wiring.target import ConfiguredTarget, store_of, store_points, written_for
-from replicator.config import HistorySettings, TargetSettings, WatchSettings
+from replicator.config import (
+    HistorySettings,
+    S3StorageSettings,
+    TargetSettings,
+    WatchSettings,
+)
 from replicator.errors import ConfigError
 from replicator.model.druid.load_rules import LoadRules
 from replicator.model.druid.older_druid import OlderDruid
@@ -30,6 +35,7 @@ from replicator.services.replication.applier import Applier, ApplyOptions
 from replicator.services.replication.base_writer import BaseWriter
 from replicator.services.replication.commit_follower import CommitFollower, FollowLimits
 from replicator.services.replication.cut_writer import CutWriter
+from replicator.services.replication.history_merger import HistoryMerger
 from replicator.services.replication.scout import VersionOptions
 from replicator.services.replication.watcher import Watcher, WatchLimits
 from replicator.services.restore.estimator import Estimator
@@ -39,6 +45,7 @@ from replicator.services.running.retry import Retry
 from replicator.services.store.archivist import ArchiveLimits, Archivist
 from replicator.services.store.expiry_guard import ExpiryGuard
 from replicator.services.store.intents import Intents
+from replicator.services.store.merger import FILES_MIN, MergeLimits, Merger
 from replicator.services.store.restore_lease import Keep, LeaseLimits, RestoreLeases
 from replicator.services.store.store import Store
 from replicator.services.store.witness import HeadKeeper, Witness
@@ -54,6 +61,10 @@ RENEWALS_PER_LEASE = 5
 """Renewals in the length of a restore's lease, which therefore survives some failed ones."""
 BASE_LOOK_S = 60.0
 """Seconds between two checks whether a target's next base is due."""
+MERGE_LOOK_S = 300.0
+"""Seconds between two looks for small files to merge; each lists the history."""
+MERGED_STAY_S = 600.0
+"""Seconds for which merged files stay beside the one that holds them: no listing takes as long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -375,6 +386,25 @@ class Pipeline:
             rng=self._tools.rng,
         )
 
+    def history_merger(
+        self, *, interval_s: float = MERGE_LOOK_S, stay_s: float = MERGED_STAY_S
+    ) -> HistoryMerger:
+        """Return the service that merges small files of the target's history."""
+        return HistoryMerger(
+            self.target,
+            merger=self._merger(stay_s) if merges(self._configured) else None,
+            interval_s=interval_s,
+            retry=self._settings.retry.policy,
+            rng=self._tools.rng,
+        )
+
+    def _merger(self, stay_s: float) -> Merger:
+        history = self._settings.history
+        limits = MergeLimits(
+            files=history.merge_files, bytes_max=history.file_bytes_max, stay_s=stay_s
+        )
+        return Merger(self._store, limits=limits, observer=self.target.observer)
+
     def reconciler(self) -> Reconciler:
         """Return the service that compares the target with cuts."""
         return Reconciler(self.target, mapping=self._mapping)
@@ -433,6 +463,25 @@ class Pipeline:
         rows_max = self._settings.rows_per_batch_max
         tools = replace(self._tools, records_per_read_max=rows_max)
         return replace(target, history=history_of(self._history_source, tools, target.observer))
+
+
+def merges(target: ConfiguredTarget) -> bool:
+    """Return whether small files of a target's history are merged.
+
+    Where objects are locked the small files stay as long as the window, so merging would add bytes.
+    A machine that reads files nobody signed must not sign their contents, and one without a key
+    would write what others refuse.
+    """
+    settings, storage = target.settings, target.settings.deep_storage
+    if settings.history.merge_files < FILES_MIN:
+        return False
+    if isinstance(storage, S3StorageSettings) and storage.object_lock is not None:
+        return False
+    signing = settings.signing
+    return signing is None or (
+        (signing.key_env is not None or signing.key_file is not None)
+        and signing.unsigned == "refuse"
+    )
 
 
 def load_rules(settings: TargetSettings) -> LoadRules:

@@ -124,6 +124,7 @@ async def run(
         allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log)
         services[f"apply {name}"] = await application.applier(name, allowed)
         services[f"bases {name}"] = await application.base_writer(name)
+        services[f"merging {name}"] = await application.history_merger(name)
     return await supervised(call, services, names)
 
 
@@ -173,6 +174,7 @@ async def apply(
         services: dict[str, Service] = {
             f"apply {target}": applier,
             f"bases {target}": await application.base_writer(target),
+            f"merging {target}": await application.history_merger(target),
             "heart": heart,
         }
         return await supervised(call, services, (target,))

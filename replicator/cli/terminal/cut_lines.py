@@ -6,7 +6,13 @@ A verb that ends says in its answer what it did: of it these lines are for `--lo
 from dataclasses import dataclass, field
 
 from replicator.cli.terminal.log_lines import logger
-from replicator.model.observation import BaseWritten, CutApplied, CutPublished, ObjectCopied
+from replicator.model.observation import (
+    BaseWritten,
+    CutApplied,
+    CutPublished,
+    HistoryMerged,
+    ObjectCopied,
+)
 from replicator.ports import Clock
 
 
@@ -64,6 +70,12 @@ class CutLines:
         """Tell of a base in the target's store."""
         log = logger().debug if quiet else logger().info
         log("base written", target=self.target, cut=base.cut, offset=base.offset, rows=base.rows)
+
+    def merged(self, merged: HistoryMerged, *, quiet: bool) -> None:
+        """Tell of history files that were merged."""
+        log = logger().debug if quiet else logger().info
+        counts = {"small": merged.small, "merged": merged.merged, "deleted": merged.deleted}
+        log("history merged", target=self.target, **counts)
 
     def _tell(self, event: str, *, quiet: bool, is_news: bool, **values: object) -> None:
         log = logger().debug if quiet or not is_news else logger().info

@@ -23,6 +23,7 @@ from replicator.model.observation import (
     FileUnsigned,
     Followed,
     GapOpened,
+    HistoryMerged,
     LogBegun,
     Muted,
     NotificationSent,
@@ -78,7 +79,13 @@ DROPPED = (
 
 
 _Done: TypeAlias = (
-    CutPublished | CutApplied | BaseWritten | DrillEnded | NotificationSent | ScheduledRunEnded
+    CutPublished
+    | CutApplied
+    | BaseWritten
+    | HistoryMerged
+    | DrillEnded
+    | NotificationSent
+    | ScheduledRunEnded
 )
 
 
@@ -155,6 +162,7 @@ class Screen:
                 CutPublished()
                 | CutApplied()
                 | BaseWritten()
+                | HistoryMerged()
                 | DrillEnded()
                 | NotificationSent()
                 | ScheduledRunEnded()
@@ -175,7 +183,7 @@ class Screen:
         if self._follows:
             self.hold_still()
         match observation:
-            case CutPublished() | CutApplied() | BaseWritten():
+            case CutPublished() | CutApplied() | BaseWritten() | HistoryMerged():
                 _tell_cut(lines, observation, quiet=not self._follows)
             case DrillEnded() if not self._follows:
                 pass
@@ -287,7 +295,10 @@ def _announce_stream(observation: StreamBegun | StreamEnded | StreamDropped) -> 
 
 
 def _tell_cut(
-    lines: CutLines, observation: CutPublished | CutApplied | BaseWritten, *, quiet: bool
+    lines: CutLines,
+    observation: CutPublished | CutApplied | BaseWritten | HistoryMerged,
+    *,
+    quiet: bool,
 ) -> None:
     match observation:
         case CutPublished():
@@ -296,6 +307,8 @@ def _tell_cut(
             lines.applied(observation, quiet=quiet)
         case BaseWritten():
             lines.based(observation, quiet=quiet)
+        case HistoryMerged():
+            lines.merged(observation, quiet=quiet)
         case _:
             assert_never(observation)
 

@@ -189,6 +189,11 @@ class HistorySettings(Section):
     """Largest file before it is compressed, about a tenth after; it is in memory while read."""
     base_interval: Duration = timedelta(days=1)
     """Time between two whole inventories. A restore reads one, and the history since."""
+    merge_files: Annotated[int, Field(ge=0, le=10_000)] = 256
+    """Small files that become one a few minutes later, a third as large; 0: they stay as they are.
+
+    With `object_lock` they stay as well: nobody could delete them.
+    """
     cache_bytes_max: Annotated[Size, Field(ge=0, le=1 << 34)] = 32 << 20
     """Memory for files that one command read, so that it need not ask the store for them again."""
 

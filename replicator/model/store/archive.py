@@ -5,6 +5,7 @@ SHA-256 of all bytes before that. `docs/archive.md` describes the format for tho
 without this program; `FORMAT` moves when it changes, and a golden copy of each stays in the tests.
 
     history/<log id>/<start>-<end>.jsonl.zst      a part of the log as it was, `end` not in it
+    history/<log id>/merged/<start>-<end>.jsonl.zst    files that follow one another, whole
     bases/<log id>/<offset>/<start>.jsonl.zst     the records that a cut still consists of
     bases/<log id>/<offset>/manifest.json         written last: without it there is no base
 """
@@ -39,7 +40,10 @@ HINT = (
     " not need it (`replicator points` lists them)"
 )
 FORMAT = 1
+MERGED_FORMAT = 2
+"""Format of a file that holds other files: releases that know only the first one refuse it."""
 HISTORY: Final = "history"
+MERGED: Final = "merged"
 BASES: Final = "bases"
 FileKind: TypeAlias = Literal["history", "bases"]
 OFFSET_DIGITS = 20
@@ -57,6 +61,10 @@ FULL = "failed to write whole buffer"
 """Message of cramjam when the output does not fit its buffer."""
 LEVEL = 3
 """Level of zstd; higher levels take twice the time and save a twentieth of the bytes."""
+MERGED_LEVEL = 9
+"""Level of zstd for merged files, which nobody waits for; it saves a fifth of their bytes."""
+_FOOTER = b'{"end":'
+"""Start of the last line of a file, and of no line before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +95,29 @@ class Footer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveFile:
-    """One file, read and checked."""
+    """One file, read and checked.
+
+    A merged file looks like one that was written at once: its footer has the checksum that the
+    file after it names as `previous`, which is that of the last file in it.
+    """
 
     header: Header
     records: Sequence[Record]
     footer: Footer
+    merged: Sequence["ArchiveFile"] = ()
+    """The files in it, in their order; none in a file that was written at once."""
+
+    @property
+    def parts(self) -> Sequence["ArchiveFile"]:
+        """The files that it stands for: those in it, or itself."""
+        return self.merged or (self,)
+
+    def part(self, start: Offset, end: Offset) -> "ArchiveFile | None":
+        """Return what it holds between two offsets, if files in it begin and end there."""
+        found = [one for one in self.parts if start <= one.header.start and one.footer.end <= end]
+        if not found or (found[0].header.start, found[-1].footer.end) != (start, end):
+            return None
+        return found[0] if len(found) == 1 else joined(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +194,8 @@ class _End:
 
 
 _FORMATS = frozenset({FORMAT})
-_MANIFESTS, _HEADERS = Shape(_Manifest, HINT), Shape(Header, HINT)
+_FILE_FORMATS = frozenset({FORMAT, MERGED_FORMAT})
+_MANIFESTS, _HEADERS = Shape(_Manifest, HINT), Shape(Header, HINT, formats=_FILE_FORMATS)
 _ENDS = Shape(_End, HINT, formats=None)
 
 
@@ -176,6 +203,17 @@ def history_name(log_id: str, start: Offset, end: Offset) -> str:
     """Return the name of the file with the records from one offset up to another, excluded."""
     span = f"{start:0{OFFSET_DIGITS}}-{end:0{OFFSET_DIGITS}}"
     return f"{HISTORY}/{log_id}/{span}.jsonl.zst"
+
+
+def merged_name(log_id: str, start: Offset, end: Offset) -> str:
+    """Return the name of the file that holds the files between two offsets."""
+    span = f"{start:0{OFFSET_DIGITS}}-{end:0{OFFSET_DIGITS}}"
+    return f"{HISTORY}/{log_id}/{MERGED}/{span}.jsonl.zst"
+
+
+def is_merged(name: str) -> bool:
+    """Return whether a name is that of a merged file."""
+    return name.split("/")[-2:-1] == [MERGED]
 
 
 def base_folder(log_id: str, offset: Offset) -> str:
@@ -235,10 +273,60 @@ def unpack(name: str, data: bytes, *, bytes_max: int = UNPACKED_BYTES_MAX) -> Ar
         CorruptionError: it is truncated, altered, of a later format, or not what its name says; or
             it unpacks to more.
     """
+    return unpacked_lines(name, data, bytes_max=bytes_max)[1]
+
+
+def unpacked_lines(
+    name: str, data: bytes, *, bytes_max: int = UNPACKED_BYTES_MAX
+) -> tuple[bytes, ArchiveFile]:
+    """Return a file's lines, header and footer among them, and what it holds.
+
+    Raises:
+        CorruptionError: as for `unpack`.
+    """
     try:
-        return _unpack(name, _decompressed(name, data, bytes_max))
+        body = _decompressed(name, data, bytes_max)
+        return body, _unpack(name, body)
     except (cramjam.DecompressionError, ValueError) as exc:
         raise CorruptionError(f"{name} cannot be read: {exc}", hint=HINT) from exc
+
+
+def merge(bodies: Sequence[bytes]) -> tuple[str, bytes]:
+    """Return name and bytes of the file that holds some files, each as it was.
+
+    Args:
+        bodies: The lines of files that were written at once, in the order of their offsets.
+
+    Raises:
+        ValueError: one does not follow the one before it.
+    """
+    files = [_unpack_plain(body) for body in bodies]
+    whole = joined(files)
+    found = _header_json(whole.header, MERGED_FORMAT)
+    body = b"".join([_line(found), *bodies])
+    lines = sum(one.count(b"\n") for one in bodies)
+    end = _footer_json(whole.footer.end, lines, whole.footer.last)
+    checksum = _checksum(body, end)
+    data = cramjam.zstd.compress(body + _line({**end, "sha256": checksum}), level=MERGED_LEVEL)
+    return merged_name(whole.header.log_id, whole.header.start, whole.footer.end), bytes(data)
+
+
+def joined(files: Sequence[ArchiveFile]) -> ArchiveFile:
+    """Return files that follow one another as one file.
+
+    Raises:
+        ValueError: one does not follow the one before it.
+    """
+    logs = {(one.header.kind, one.header.source, one.header.log_id) for one in files}
+    _require(len(logs) == 1 and files[0].header.kind == HISTORY, "its files are not of one log")
+    for before, file in pairwise(files):
+        follows = file.header.start == before.footer.end
+        _require(follows and file.header.previous == before.footer.sha256, "its chain is broken")
+    end = files[-1].footer
+    last = next((one.footer.last for one in reversed(files) if one.footer.last is not None), None)
+    records = [record for file in files for record in file.records]
+    footer = Footer(end=end.end, records=len(records), last=last, sha256=end.sha256)
+    return ArchiveFile(header=files[0].header, records=records, footer=footer, merged=files)
 
 
 def manifest(base: Base) -> bytes:
@@ -301,6 +389,32 @@ def _is_full(exc: cramjam.DecompressionError) -> bool:
 
 
 def _unpack(name: str, body: bytes) -> ArchiveFile:
+    file = _unpack_merged(body) if _is_merged(body) else _unpack_plain(body)
+    _require(name == _name_of(file), f"it is {_name_of(file)}")
+    return file
+
+
+def _is_merged(body: bytes) -> bool:
+    return body.startswith(b'{"format":%d,' % MERGED_FORMAT)
+
+
+def _unpack_plain(body: bytes) -> ArchiveFile:
+    first, lines, footer = _split(body)
+    header = _HEADERS.checked(parsed(first, _FORMATS))
+    return ArchiveFile(header=header, records=_records(lines, header, footer), footer=footer)
+
+
+def _unpack_merged(body: bytes) -> ArchiveFile:
+    first, lines, footer = _split(body)
+    header = _HEADERS.checked(parsed(first, _FILE_FORMATS))
+    whole = joined([_unpack_plain(one) for one in _bodies(lines)])
+    same = (footer.end, footer.last) == (whole.footer.end, whole.footer.last)
+    _require(header == whole.header and same, "it is not what its files are")
+    return whole
+
+
+def _split(body: bytes) -> tuple[bytes, list[bytes], Footer]:
+    """Return a file's first line, the lines between, and the footer, whose checksum is right."""
     at = body.rfind(b"\n", 0, len(body) - 1) + 1
     _require(body.endswith(b"\n") and at > 0, "it is cut short")
     found = parsed(body[at:], None)
@@ -312,12 +426,24 @@ def _unpack(name: str, body: bytes) -> ArchiveFile:
     _require(count == footer.records, f"it has {count} records")
     _require(count * LINE_BYTES_MIN <= at, "its lines are no records")
     first, *lines = body[: at - 1].split(b"\n")
-    header = _HEADERS.checked(parsed(first, _FORMATS))
-    _require(name == _name_of(header, footer), f"it is {_name_of(header, footer)}")
-    return ArchiveFile(header=header, records=_records(lines, header, footer), footer=footer)
+    return first, lines, footer
 
 
-def _name_of(header: Header, footer: Footer) -> str:
+def _bodies(lines: Sequence[bytes]) -> list[bytes]:
+    """Cut the lines between header and footer of a merged file into those of the files in it."""
+    found, start = list[bytes](), 0
+    for at, line in enumerate(lines, start=1):
+        if line.startswith(_FOOTER):
+            found.append(b"\n".join(lines[start:at]) + b"\n")
+            start = at
+    _require(bool(found) and start == len(lines), "the last file in it has no end")
+    return found
+
+
+def _name_of(file: ArchiveFile) -> str:
+    header, footer = file.header, file.footer
+    if file.merged:
+        return merged_name(header.log_id, header.start, footer.end)
     if header.kind == HISTORY:
         return history_name(header.log_id, header.start, footer.end)
     return part_name(header.log_id, Offset(footer.end - 1), header.start)
@@ -346,9 +472,9 @@ def _record(line: bytes, times: dict[bytes, datetime]) -> Record:
     return Record(Offset(int(offset)), appended_at, type_[1].decode(), data)
 
 
-def _header_json(header: Header) -> dict[str, Any]:
+def _header_json(header: Header, format_: int = FORMAT) -> dict[str, Any]:
     return {
-        "format": FORMAT,
+        "format": format_,
         "kind": header.kind,
         "source": header.source,
         "log_id": header.log_id,

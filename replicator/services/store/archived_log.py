@@ -10,11 +10,17 @@ from itertools import pairwise
 from replicator.errors import CorruptionError, GapError, NotFoundError
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset, Record
-from replicator.model.store.archive import Base, manifest_name, part_name
+from replicator.model.store.archive import (
+    ArchiveFile,
+    Base,
+    history_span,
+    manifest_name,
+    part_name,
+)
 from replicator.model.store.archive_notes import ABOUT, About, about_of, gaps_name, gaps_of
 from replicator.model.store.holds import HOLDS, hold_of
 from replicator.ports import LIST_BYTES_MAX, Area, Span
-from replicator.services.store.files import Files, MissingFileError, spanned, without_doubles
+from replicator.services.store.files import Files, MissingFileError, merged_part, spanned
 from replicator.services.store.intents import horizon
 from replicator.services.store.store import Listing, Store
 
@@ -63,7 +69,7 @@ class ArchivedLog:
         self._listing, self._listed = found, True
 
     def _take_history(self, names: Sequence[str]) -> None:
-        left = without_doubles(spanned(name for name in names if name not in self._passed))
+        left = spanned(name for name in names if name not in self._passed)
         self._history = Files(self.store, left)
 
     async def pass_over_altered_end(self) -> Sequence[str]:
@@ -284,20 +290,7 @@ class ArchivedLog:
         self.store.forget()
         self._known = {}
         await self.refresh()
-        found: list[str] = []
-        ended: dict[Offset, set[str]] = {}
-        for name in self._listing.history:
-            try:
-                file = await self.store.read(name)
-            except (CorruptionError, NotFoundError) as exc:
-                found.append(str(exc))
-                continue
-            before = ended.get(
-                file.header.start, set()
-            )  # two checksums if two archivists wrote at once
-            if ended and file.header.previous not in {None, *before}:
-                found.append(f"the file before {name} is missing, or another one")
-            ended.setdefault(file.footer.end, set()).add(file.footer.sha256)
+        found = await self._damaged_files()
         bar = await horizon(self.store.area, self._log_id)
         for start, until in self._holes():
             if until <= bar:
@@ -310,6 +303,33 @@ class ArchivedLog:
             if offset >= bar or offset in holds:
                 found += await self._damages_of(offset)
         return found
+
+    async def _damaged_files(self) -> list[str]:
+        found: list[str] = []
+        ended: dict[Offset, set[str]] = {}
+        first: Offset | None = None
+        for name in sorted(self._listing.history, key=_span):
+            try:
+                file = await self._read_anew(name)
+            except (CorruptionError, NotFoundError) as exc:
+                found.append(str(exc))
+                continue
+            first = file.header.start if first is None else first  # what was before has expired
+            # Two checksums if two archivists wrote at once.
+            before = ended.get(file.header.start, set())
+            if file.header.start > first and file.header.previous not in {None, *before}:
+                found.append(f"the file before {name} is missing, or another one")
+            for part in file.parts:
+                ended.setdefault(part.footer.end, set()).add(part.footer.sha256)
+        return found
+
+    async def _read_anew(self, name: str) -> ArchiveFile:
+        try:
+            return await self.store.read(name)
+        except NotFoundError:
+            if (found := await merged_part(self.store, name)) is None:
+                raise
+            return found
 
     def _holes(self) -> list[tuple[Offset, Offset]]:
         """Return the ranges that files must be missing from: each window starts with a base."""
@@ -418,6 +438,11 @@ async def archived_gaps(area: Area, log_id: str) -> Sequence[Gap]:
         return gaps_of(name, await area.get(name, bytes_max=LIST_BYTES_MAX))
     except NotFoundError:
         return ()
+
+
+def _span(name: str) -> tuple[Offset, Offset]:
+    """Return what a listing is ordered by: merged files stand in a folder of their own."""
+    return history_span(name) or (Offset(0), Offset(0))
 
 
 def _offset(record: Record) -> Offset:

@@ -1,12 +1,18 @@
-"""Files of an archive by their offsets, fetched ahead and unpacked one after the other."""
+"""Files of an archive by their offsets, fetched ahead and unpacked one after the other.
+
+Small files are merged into a larger one while others read. Until they are deleted both are there,
+with the same records; afterwards a reader with an older listing still asks for the small ones. So a
+file that is gone is looked for in a merged one, and a merged one that is altered is made up of the
+files that it holds, if they are still there.
+"""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
-from replicator.errors import CorruptionError
+from replicator.errors import CorruptionError, NotFoundError
 from replicator.model.event import Offset
-from replicator.model.store.archive import ArchiveFile, history_span
+from replicator.model.store.archive import ArchiveFile, history_span, is_merged, joined
 from replicator.services.store.store import Store
 
 AHEAD_FILES = 4
@@ -16,7 +22,7 @@ Spanned: TypeAlias = tuple[Offset, Offset, str]
 
 
 class MissingFileError(CorruptionError):
-    """A listed file is not there any more: an expiry may have deleted it."""
+    """A listed file is not there any more, nor merged into another: it may have expired."""
 
 
 class Files:
@@ -24,7 +30,8 @@ class Files:
 
     def __init__(self, store: Store, files: Sequence[Spanned] = ()) -> None:
         """Take the files in the order of their starts; does no I/O."""
-        self._store = store
+        self._store, self._all = store, files
+        files = without_doubles(files)
         self.starts = [start for start, _, _ in files]
         self.ends = [end for _, end, _ in files]
         self.names = [name for _, _, name in files]
@@ -58,21 +65,71 @@ class Files:
         """
         name = self.names[index]
         if (found := self._store.known(name, sha256)) is None:
-            if index not in self._packed:
-                in_order = self._last is not None and self._last == index - 1
-                await self._fetch(range(index, index + (AHEAD_FILES if in_order else 1)))
-            if (data := self._packed.pop(index)) is None:
-                raise MissingFileError(f"{name} is missing from the archive")
-            found = self._store.unpacked(name, data)
+            try:
+                found = await self._read(index)
+            except CorruptionError:
+                if (made_up := await self._from_doubles(index)) is None:
+                    raise
+                found = made_up
         self._last = index
+        return found
+
+    async def _read(self, index: int) -> ArchiveFile:
+        name = self.names[index]
+        if index not in self._packed:
+            in_order = self._last is not None and self._last == index - 1
+            await self._fetch(range(index, index + (AHEAD_FILES if in_order else 1)))
+        if (data := self._packed.pop(index)) is not None:
+            return self._store.unpacked(name, data)
+        if (found := await merged_part(self._store, name)) is None:
+            raise MissingFileError(f"{name} is missing from the archive")
         return found
 
     async def _fetch(self, indexes: range) -> None:
         self._packed.clear()
         first, *ahead = [index for index in indexes if index < len(self.names)]
         wanted = [first, *[one for one in ahead if self._store.known(self.names[one]) is None]]
-        found = await self._store.fetch([self.names[index] for index in wanted])
+        try:
+            found = await self._store.fetch([self.names[index] for index in wanted])
+        except CorruptionError:  # maybe of a later file, which is read when its turn comes
+            wanted = [first]
+            found = await self._store.fetch([self.names[first]])
         self._packed = dict(zip(wanted, found, strict=True))
+
+    async def _from_doubles(self, index: int) -> ArchiveFile | None:
+        """Return a merged file by the files that it was made of; None: they are not all there."""
+        if not is_merged(self.names[index]):
+            return None
+        at, end, found = self.starts[index], self.ends[index], list[ArchiveFile]()
+        for one_start, one_end, name in self._all:
+            if name != self.names[index] and one_start == at and one_end <= end:
+                try:
+                    found.append(await self._store.read(name))
+                except (CorruptionError, NotFoundError):
+                    continue
+                at = one_end
+        try:
+            return joined(found) if found and at == end else None
+        except ValueError:
+            return None
+
+
+async def merged_part(store: Store, name: str) -> ArchiveFile | None:
+    """Return a file that is gone from the merged one that holds it; None: there is none.
+
+    Raises:
+        CorruptionError: the merged file is altered.
+    """
+    if (span := history_span(name)) is None:
+        return None  # a part of a base
+    start, end = span
+    there = await store.area.names("/".join(name.split("/")[:2]) + "/")
+    for one_start, one_end, other in spanned(there):
+        if is_merged(other) and other != name and one_start <= start and end <= one_end:
+            file = store.known(other) or await store.read(other)
+            if (found := file.part(start, end)) is not None:
+                return found
+    return None
 
 
 def spanned(names: Iterable[str]) -> list[Spanned]:

@@ -16,6 +16,7 @@ from replicator.model.store.archive import (
     base_of,
     base_offset,
     unpack,
+    unpacked_lines,
 )
 from replicator.ports import Area
 
@@ -66,7 +67,8 @@ class Store:
       whose decisions must agree. What an expiry deletes follows from a look that began after its
       intent could be seen (`services/retention/retained.py`).
     - **Contents are the log's own records.** A file of history and a base are written once and
-      deleted, never changed, and a process that writes one again writes the same offsets. So
+      deleted, never changed, and a process that writes one again writes the same offsets. Merging
+      files (`services/store/merger.py`) writes another file with the same records. So
       what was read stays true after the file has gone; it is never taken for a sign that the file
       is there, because only names that were listed are asked for.
     - **A base may be cut otherwise** when it is written again: a part counts only with the checksum
@@ -161,6 +163,15 @@ class Store:
             CorruptionError: it is altered.
         """
         return self.unpacked(name, await self.area.get(name, bytes_max=self._unpacked_max))
+
+    async def lines(self, name: str) -> tuple[bytes, ArchiveFile]:
+        """Return the lines of a file, read anew and checked, and what it holds; neither is kept.
+
+        Raises:
+            NotFoundError, CorruptionError: as for `read`.
+        """
+        data = await self.area.get(name, bytes_max=self._unpacked_max)
+        return unpacked_lines(name, data, bytes_max=self._unpacked_max)
 
     async def delete(self, name: str) -> None:
         """Remove a file, as `Area.delete` does."""

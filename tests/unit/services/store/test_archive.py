@@ -596,6 +596,11 @@ class KilledArea(MemoryArea):
         await self._die(after=False)
         return await super().get(name, bytes_max=bytes_max)
 
+    async def delete(self, name: str) -> None:
+        await self._die(after=False)
+        await super().delete(name)
+        await self._die(after=True)
+
     async def names(self, prefix: str) -> list[str]:
         await self._die(after=False)
         return [*await super().names(prefix)]
