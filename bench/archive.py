@@ -37,6 +37,7 @@ from replicator.adapters.memory.log import MemoryEventLog
 from replicator.adapters.memory.metadata import MemoryMetadata
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
+from replicator.config import HistorySettings
 from replicator.model.event import ClosedCut, CutClosed, CutNumber, Envelope, Offset
 from replicator.model.load_spec import LocalLayout, SourceLayout
 from replicator.model.log.wire import encode
@@ -46,6 +47,7 @@ from replicator.ports import DOCUMENT_BYTES_MAX, MetadataWriter
 from replicator.services.history.reader import History
 from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.archivist import ArchiveLimits, Archivist
+from replicator.services.store.merger import MergeLimits, Merger
 from replicator.services.store.spliced_log import SplicedLog
 from replicator.services.store.store import Store
 
@@ -54,10 +56,15 @@ PLAN_MAX_S, PLAN_MAX_BYTES = 60.0, 500e6
 ROWS_MAX_S = 600.0
 """To write a million rows."""
 OVERHEAD_MAX = 0.25
-"""Of an event's uncompressed size."""
+"""Of an event's uncompressed size, as it is written."""
+SMALL_OVERHEAD_MAX = 0.15
+"""The same of cuts of up to ten events, once they are merged."""
+SMALL_CUTS, SMALL_EVENTS = 2_000, 10
+"""Number of small cuts that are written apart, and up to how many events there are in one."""
 CUT_SIZES = (10, 100, 2 * CUT_EVENTS_MAX)
 """Up to how many events there are in a cut."""
 LOG_ID = "bench"
+MERGE_FILES = HistorySettings().merge_files
 TASKS = Path("/proc/self/task")
 
 
@@ -68,6 +75,7 @@ class CountingArea(LocalArea):
         super().__init__(root, "_replicator", Workspace(root, lock_timeout_s=60.0))
         self.read_files, self.read_bytes = 0, 0
         self.written_bytes = Counter[str]()
+        self.created_files, self.deleted_files = 0, 0
 
     async def get(self, name: str, *, bytes_max: int = DOCUMENT_BYTES_MAX) -> bytes:
         """Read a file."""
@@ -79,7 +87,13 @@ class CountingArea(LocalArea):
     async def create(self, name: str, data: bytes) -> bool:
         """Write a file of the history, or a manifest."""
         self.written_bytes[name.partition("/")[0]] += len(data)
+        self.created_files += 1
         return await super().create(name, data)
+
+    async def delete(self, name: str) -> None:
+        """Delete a file."""
+        self.deleted_files += 1
+        await super().delete(name)
 
     async def replace(self, name: str, data: bytes) -> None:
         """Write a part of a base."""
@@ -115,6 +129,19 @@ class Archive:
             observer=lambda _: None,
         )
         self._cuts = 0
+        limits = MergeLimits(files=MERGE_FILES, bytes_max=8 << 20, stay_s=0.0)
+        self.merger = Merger(Store(self.area), limits=limits, observer=lambda _: None)
+
+    async def merge(self) -> None:
+        """Merge what can be merged, and delete it at the next look."""
+        while await self.merger.merge(LOG_ID):
+            pass
+        await self.merger.merge(LOG_ID)
+
+    async def history(self) -> tuple[int, int]:
+        """Return the number of files of the history, and their bytes."""
+        names = await self.area.names(f"{HISTORY}/")
+        return len(names), sum([len(await self.area.get(name)) for name in names])
 
     async def write(self, source: ChangingSource, chunks: Iterable[Sequence[Change]]) -> Sizes:
         """Write a cut to the log and cover it; return what it is. The log is empty again."""
@@ -175,7 +202,34 @@ async def fill(folder: Path, args: argparse.Namespace) -> bool:
         if found.cuts:
             tell(f"cuts up to {limit} events", found)
     tell("all", whole)
-    return whole.kept_bytes <= OVERHEAD_MAX * whole.event_bytes
+    merged = await small_cuts(folder / "small", args)
+    return merged and whole.kept_bytes <= OVERHEAD_MAX * whole.event_bytes
+
+
+async def small_cuts(folder: Path, args: argparse.Namespace) -> bool:
+    """Write cuts of up to ten events alone, and merge them; return whether they are small then."""
+    await asyncio.to_thread(folder.mkdir)
+    archive, source = Archive(folder, args.workers), ChangingSource(args.segments, Random(2))
+    await archive.write(source, source.first(CHUNK))
+    whole, area = Sizes(), archive.area
+    while whole.cuts < SMALL_CUTS:
+        add(whole, await archive.write(source, [source.small_cut(SMALL_EVENTS)]))
+    tell("small cuts alone", whole)
+    files, _ = await archive.history()
+    read, written, deleted = area.read_files, area.created_files, area.deleted_files
+    started_s = sum(used_s())
+    await archive.merge()
+    cpu_s = sum(used_s()) - started_s
+    asked = f"{area.read_files - read} read, {area.created_files - written} written,"
+    left, size_bytes = await archive.history()
+    whole.kept_bytes = size_bytes
+    tell("small cuts merged", whole)
+    print(
+        f"  {files} files became {left}: {asked} {area.deleted_files - deleted} deleted", end=", "
+    )
+    print(f"{cpu_s * 1e6 / whole.event_bytes:.2f} s of processor time a MB of events", flush=True)
+    shutil.rmtree(folder)
+    return size_bytes <= SMALL_OVERHEAD_MAX * whole.event_bytes
 
 
 def add(whole: Sizes, part: Sizes) -> None:

@@ -58,7 +58,18 @@ class ChangingSource:
 
     def cut(self) -> list[Change]:
         """Return the events of the next cut, each row once."""
-        size = round(CUT_EVENTS_MAX ** self._rng.random())
+        return self._cut_of(round(CUT_EVENTS_MAX ** self._rng.random()))
+
+    def small_cut(self, events_max: int) -> list[Change]:
+        """Return the events of a cut of a few rows, as a commit of a stream's task has them."""
+        size = self._rng.randint(1, (events_max - 1) // 2)  # a row that is published again has two
+        events: list[Change] = []
+        for slot in sorted({self._rng.randrange(self._segments) for _ in range(size)}):
+            events += self._change(slot)
+        events.append(self._committed(f"datasource_{self._rng.randrange(DATASOURCES)}"))
+        return self._counted(events)
+
+    def _cut_of(self, size: int) -> list[Change]:
         events: list[Change] = []
         for slot in sorted({self._rng.randrange(self._segments) for _ in range(size)}):
             events += self._change(slot)

@@ -88,7 +88,7 @@ class _Small:
 
 
 @dataclass(slots=True)
-class _Done:
+class _Merges:
     """What one call of `merge` did."""
 
     small: int = 0
@@ -127,7 +127,7 @@ class Merger:
         """
         if self.is_stopped:
             return False
-        listing, done = await self._store.listing(log_id), _Done()
+        listing, done = await self._store.listing(log_id), _Merges()
         files = spanned(listing.history_of(log_id))
         await self._delete_doubles(files, done)
         bases = frozenset(listing.offsets(log_id))
@@ -142,7 +142,7 @@ class Merger:
 
     # --------------------------------------------------------------------------- merged files
 
-    async def _merge(self, group: Group, done: _Done) -> None:
+    async def _merge(self, group: Group, done: _Merges) -> None:
         """Write the files of a group into as few as their sizes and chains allow."""
         run, size, before = list[_Small](), 0, done.merged
         limit = min(self._limits.bytes_max, MERGED_BYTES_MAX)
@@ -175,7 +175,7 @@ class Merger:
             return None
         return _Small(name=name, lines=lines, header=file.header, footer=file.footer)
 
-    async def _write(self, run: Sequence[_Small], done: _Done) -> None:
+    async def _write(self, run: Sequence[_Small], done: _Merges) -> None:
         """Write one merged file, and read it back."""
         if self.is_stopped:
             return
@@ -203,11 +203,11 @@ class Merger:
         """Stop merging: what was written cannot be read, as without a key that others trust."""
         self._stop(exc)
         if name is not None:
-            await self._delete([name], _Done())
+            await self._delete([name], _Merges())
 
     # -------------------------------------------------------------------------------- doubles
 
-    async def _delete_doubles(self, files: Sequence[Spanned], done: _Done) -> None:
+    async def _delete_doubles(self, files: Sequence[Spanned], done: _Merges) -> None:
         """Delete the files that a merged one has held for long enough."""
         now_s = asyncio.get_running_loop().time()
         holders = without_doubles(files)
@@ -253,7 +253,7 @@ class Merger:
             self._leave(name, exc)
             return None
 
-    async def _delete(self, names: Sequence[str], done: _Done) -> None:
+    async def _delete(self, names: Sequence[str], done: _Merges) -> None:
         """Delete some files, unless the storage lets nobody delete them."""
         try:
             with worst_alone():

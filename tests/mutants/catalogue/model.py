@@ -412,7 +412,7 @@ MODEL: Final[Sequence[Mutant]] = (
     # ----------------------------------------------------------------------------- files and events
     Mutant(
         name="history-file-without-its-checksum",
-        function="_unpack",
+        function="_split",
         old='_require(checksum == told, "its checksum is another")',
         new="",
         loses="A history that has rotted in the store is restored from.",
@@ -422,7 +422,7 @@ MODEL: Final[Sequence[Mutant]] = (
     Mutant(
         name="history-file-under-another-name",
         function="_unpack",
-        old='_require(name == _name_of(header, footer), f"it is {_name_of(header, footer)}")',
+        old='_require(name == _name_of(file), f"it is {_name_of(file)}")',
         new="",
         loses="A file that was copied over another one is read as that one's offsets.",
         ring="unit",

@@ -162,9 +162,19 @@ def test_a_merged_file_under_another_name_is_noticed():
 
 def test_files_that_do_not_follow_one_another_are_not_merged():
     first, second = lines_of(two_files())
-    for wrong in ([second, first], [first, first], [first, merged_lines()]):
+    other = lines_of([(two_files()[1][0], elsewhere())])
+    for wrong in ([second, first], [first, first], [first, merged_lines()], [first, *other]):
         with pytest.raises(ValueError, match=r"chain is broken|format 2"):
             merge(wrong)
+
+
+def elsewhere() -> bytes:
+    """The second file as an archivist wrote it that knew of another first one."""
+    name, data = two_files()[1]
+    file = unpack(name, data)
+    lines = [record_line(record) for record in file.records]
+    header = replace(file.header, previous="ef" * 32)
+    return pack(header, lines, end=file.footer.end, last=file.footer.last)[0]
 
 
 def merged_lines() -> bytes:
