@@ -15,6 +15,7 @@ from tests.acceptance.test_cli import User, user
 from tests.acceptance.test_clouds import ENV, clouds
 from tests.acceptance.test_signed_archive import Vault, new_key, storage_of
 from tests.acceptance.test_store_alone import edited, rows
+from tests.rings import IS_LONG
 from tests.servers.postgresql import execute
 
 __all__ = ["clouds", "user"]
@@ -25,19 +26,19 @@ pytestmark = [
     pytest.mark.xdist_group("stores"),
 ]
 
-COMMITS = 14
+COMMITS = 8
 TURN = """UPDATE druid_segments SET used = NOT used
     WHERE id = (SELECT id FROM druid_segments ORDER BY id OFFSET {} LIMIT 1)"""
 
 
 class MergedVault(Vault):
-    """A vault whose files are merged six at a time."""
+    """A vault whose files are merged four at a time."""
 
     def signs(self, **settings: Any) -> None:
         super().signs(**settings)
 
         def few(found: dict[str, Any]) -> None:
-            found["targets"]["vault"]["history"] = {"merge_files": 6}
+            found["targets"]["vault"]["history"] = {"merge_files": 4}
 
         edited(self.user, few)
 
@@ -96,11 +97,11 @@ async def test_an_archive_of_small_commits(user: User, request: pytest.FixtureRe
     assert await vault.files() == (COMMITS, 2), "both are there"
     await proves_and_restores(vault, held)
     await vault.drops_what_was_merged()
-    assert await vault.files() == (COMMITS - 9, 2), "three up to the hold's base, and six"
+    assert await vault.files() == (COMMITS - 7, 2), "three up to the hold's base, and four"
     await proves_and_restores(vault, held)
     await vault.commit(COMMITS + 1)
-    drilled = await vault.types("drill", "vault", "--json")
-    assert drilled.code == 0, drilled.out + drilled.err
+    if IS_LONG:
+        await vault.is_fine("drill", "vault", "--json")
     expired = await vault.types("expire", "vault", "--retention", "1s", "--yes", "--json")
     assert expired.code == 0, expired.out + expired.err
     await vault.is_fine("verify", "vault", "--from", "vault", "--level", "checksum")
@@ -109,7 +110,7 @@ async def test_an_archive_of_small_commits(user: User, request: pytest.FixtureRe
 async def proves_and_restores(vault: MergedVault, held: dict[int, list[tuple[Any, ...]]]) -> None:
     """Cuts at the edges of, within and after what was merged: each is what it was."""
     await vault.is_fine("verify", "vault", "--from", "vault", "--level", "checksum")
-    for at in (1, 3, 6, COMMITS):
+    for at in (2, 3, 6, COMMITS):
         offset = [*held][at]
         await vault.is_fine(
             *("restore", "--from", "vault", "--into", "standby", "--yes"),

@@ -17,6 +17,10 @@ import pytest
 from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.workers import InPlaceWorkers
 from replicator.adapters.signing.area import SignedArea
+from replicator.app.wiring.pipeline import merges
+from replicator.app.wiring.target import ConfiguredTarget
+from replicator.config import S3StorageSettings
+from replicator.config.clusters.signing import SigningSettings
 from replicator.errors import ConfigError, CorruptionError, RefusedError, ReplicatorError
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.log.reading import Recorded
@@ -58,6 +62,7 @@ from tests.unit.services.store.test_archive import (
     golden_cut,
     golden_file,
 )
+from tests.wiring import history_settings
 
 GOLDEN = Path(__file__).parents[3] / "schemas" / "golden" / "archive-v2"
 
@@ -567,3 +572,38 @@ async def killed_now_and_then(pipeline: Pipeline, rng: Random) -> None:
     except (PowerGoneError, ExceptionGroup):
         pass
     pipeline.area = plain
+
+
+# ------------------------------------------------------------------------------------ the wiring
+
+
+def target_with(**settings: object) -> ConfiguredTarget:
+    configured = Pipeline().configured()
+    return replace(configured, settings=configured.settings.model_copy(update=settings))
+
+
+def locked_bucket() -> S3StorageSettings:
+    return S3StorageSettings.model_validate(
+        {
+            "type": "s3",
+            "bucket": "b",
+            "region": "eu-central-1",
+            "object_lock": {"mode": "compliance"},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, True),
+        ({"history": history_settings(merge_files=0)}, False),
+        ({"history": history_settings(merge_files=1)}, False),
+        ({"deep_storage": locked_bucket()}, False),
+        ({"signing": SigningSettings(key_env="KEY")}, True),
+        ({"signing": SigningSettings(trusted_keys=("x",))}, False),
+        ({"signing": SigningSettings(key_env="KEY", unsigned="accept")}, False),
+    ],
+)
+def test_nothing_is_merged_where_it_would_help_nobody(settings: dict[str, object], expected: bool):
+    assert merges(target_with(**settings)) is expected
