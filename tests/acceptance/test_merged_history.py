@@ -26,19 +26,19 @@ pytestmark = [
     pytest.mark.xdist_group("stores"),
 ]
 
-COMMITS = 8
+COMMITS = 14
 TURN = """UPDATE druid_segments SET used = NOT used
     WHERE id = (SELECT id FROM druid_segments ORDER BY id OFFSET {} LIMIT 1)"""
 
 
 class MergedVault(Vault):
-    """A vault whose files are merged four at a time."""
+    """A vault whose files are merged six at a time."""
 
     def signs(self, **settings: Any) -> None:
         super().signs(**settings)
 
         def few(found: dict[str, Any]) -> None:
-            found["targets"]["vault"]["history"] = {"merge_files": 4}
+            found["targets"]["vault"]["history"] = {"merge_files": 6}
 
         edited(self.user, few)
 
@@ -97,7 +97,7 @@ async def test_an_archive_of_small_commits(user: User, request: pytest.FixtureRe
     assert await vault.files() == (COMMITS, 2), "both are there"
     await proves_and_restores(vault, held)
     await vault.drops_what_was_merged()
-    assert await vault.files() == (COMMITS - 7, 2), "three up to the hold's base, and four"
+    assert await vault.files() == (COMMITS - 9, 2), "three up to the hold's base, and six"
     await proves_and_restores(vault, held)
     await vault.commit(COMMITS + 1)
     if IS_LONG:
@@ -110,7 +110,7 @@ async def test_an_archive_of_small_commits(user: User, request: pytest.FixtureRe
 async def proves_and_restores(vault: MergedVault, held: dict[int, list[tuple[Any, ...]]]) -> None:
     """Cuts at the edges of, within and after what was merged: each is what it was."""
     await vault.is_fine("verify", "vault", "--from", "vault", "--level", "checksum")
-    for at in (2, 3, 6, COMMITS):
+    for at in (1, 3, 6, COMMITS):
         offset = [*held][at]
         await vault.is_fine(
             *("restore", "--from", "vault", "--into", "standby", "--yes"),
