@@ -39,7 +39,7 @@ from replicator.config import (
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.druid.release import release_of
 from replicator.model.observation import Waiting
-from replicator.services.monitoring.life import life_signs
+from replicator.services.monitoring.life import life_signs, refuse_beside
 from replicator.services.store.spliced_log import SplicedLog
 from replicator.services.store.windows import windows
 
@@ -543,11 +543,19 @@ class Application:
         names = self.target_names if stores else []
         return self.monitoring.status_reader(self._history_with(names, preferred=False))
 
-    async def life(self, log: LogStatus) -> LifeSigns:
+    async def life(self, log: LogStatus | None) -> LifeSigns:
         """Return which processes are running."""
         return await life_signs(
             self._log, self.target_names, log, self.clock, own=self.hearts.pulse
         )
+
+    async def refuse_beside_others(self, doing: str) -> None:
+        """Refuse what must not be done while watcher or appliers run.
+
+        Raises:
+            RefusedError: one of them does.
+        """
+        refuse_beside(await self.life(None), doing)
 
     async def windows(self, name: str, log_id: str) -> Windows:
         """Return what a target's store alone can restore of a log."""

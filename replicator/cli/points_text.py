@@ -7,6 +7,7 @@ from dataclasses import asdict
 from rich.console import Console
 
 from replicator.cli.command import Outcome
+from replicator.cli.each_target import exit_code, show_not_seen
 from replicator.cli.terminal.commands_said import ANY_TARGET
 from replicator.cli.terminal.paragraphs import Paragraph, listing, paragraphs
 from replicator.model.operations.words import counted, moment, whole_time
@@ -25,13 +26,19 @@ def points_outcome(report: PointsReport, *, store: str | None = None) -> Outcome
     whose = ANY_TARGET if store is None else f"--from {shlex.quote(store)} --into {ANY_TARGET}"
     restore = f"replicator restore {whose} --to-offset OFFSET"
     return Outcome(
-        result=asdict(report), show=lambda console: _show_points(console, report, restore)
+        result=asdict(report),
+        show=lambda console: _show_points(console, report, restore),
+        exit_code=exit_code(report.failures),
     )
 
 
 def holds_outcome(report: HoldsReport) -> Outcome:
     """Return what `hold list` prints."""
-    return Outcome(result=asdict(report), show=lambda console: _show_holds(console, report))
+    return Outcome(
+        result=asdict(report),
+        show=lambda console: _show_holds(console, report),
+        exit_code=exit_code(report.failures),
+    )
 
 
 def _cut_lines(cut: ListedCut) -> Iterator[str]:
@@ -43,6 +50,13 @@ def _cut_lines(cut: ListedCut) -> Iterator[str]:
 
 
 def _show_points(console: Console, report: PointsReport, restore: str) -> None:
+    _show_cuts(console, report, restore)
+    for target in report.targets:
+        _show_target(console, target)
+    show_not_seen(console, report.failures)
+
+
+def _show_cuts(console: Console, report: PointsReport, restore: str) -> None:
     if report.first is None or report.last is None:
         console.print("no cut yet")
         return
@@ -59,8 +73,6 @@ def _show_points(console: Console, report: PointsReport, restore: str) -> None:
     if (more := report.cuts - len(report.points)) > 0:
         console.print(f"and {counted(more, 'cut')} without a change (--all) or older (--limit)")
     console.print(f"to bring one back: `{restore}`")
-    for target in report.targets:
-        _show_target(console, target)
 
 
 def _show_target(console: Console, kept: TargetPoints) -> None:
@@ -114,8 +126,9 @@ def _show_named(console: Console, kept: TargetPoints) -> None:
 def _show_holds(console: Console, report: HoldsReport) -> None:
     for fault in report.faults:
         console.print(f"DAMAGED {fault}", markup=False)
+    show_not_seen(console, report.failures)
     if not report.holds:
-        console.print("nothing is held")
+        console.print("nothing is held" if not report.failures else "nothing else is held")
         return
     heads = ("name", "target", "offset", "source time", "until", "reason")
     for line in listing(heads, [_hold_cells(one) for one in report.holds], console.width):

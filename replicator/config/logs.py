@@ -6,13 +6,12 @@ from pydantic import Field, model_validator
 
 from replicator.config.values import (
     AbsolutePath,
-    Address,
+    Addresses,
     Duration,
     Password,
     Positive,
     Section,
     Size,
-    SomeAsTuple,
 )
 
 
@@ -50,7 +49,7 @@ class KafkaLogSettings(Section):
 
     type: Literal["kafka"]
     """The kind of log."""
-    bootstrap_servers: Annotated[tuple[Address, ...], SomeAsTuple]
+    bootstrap_servers: Addresses
     """Some of the brokers, `host:port`; the others are learned from them."""
     topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=120)] = "replicator"
     """The topic is `<topic_prefix>.<source.name>.changes`."""

@@ -122,7 +122,17 @@ def _names(value: object) -> object:
 
 
 def _as_tuple(value: object) -> object:
+    """Take a list; one text alone stands for a list of it."""
+    if isinstance(value, str):
+        return (value,)
     return tuple(value) if isinstance(value, list) else value
+
+
+def _addresses(value: object) -> object:
+    """Take a list, or text with commas, as Kafka's own tools write it."""
+    if isinstance(value, str):
+        return _some([part.strip() for part in value.split(",") if part.strip()])
+    return _some(value)
 
 
 def _one_or_more(value: object) -> object:
@@ -262,6 +272,8 @@ Address = Annotated[str, AfterValidator(_with_port)]
 """`host:port`, or `[IPv6]:port`."""
 AsTuple = BeforeValidator(_as_tuple)
 SomeAsTuple = BeforeValidator(_some)
+Addresses = Annotated[tuple[Address, ...], BeforeValidator(_addresses)]
+"""One at least: a list, or text with commas between them."""
 HttpUrl = Annotated[str, AfterValidator(_http)]
 HttpUrls = Annotated[
     tuple[HttpUrl, ...], BeforeValidator(_one_or_more), PlainSerializer(_one_as_itself)

@@ -151,13 +151,29 @@ async def test_a_restored_target_stands_still_until_it_is_told_to_go_on(user: Us
     assert not (await ids(user.target, "orders"))
 
 
-async def test_status_says_first_whether_anything_runs_and_one_trouble_hides_no_other(user: User):
-    """Two targets, one of which is not there; `watch` runs, is stopped, and no word is cut."""
+def with_one_away(user: User) -> None:
+    """Configure a second target, whose database is not there."""
     found = yaml.safe_load(user.config.read_text())
     away = {"type": "postgresql", "url": "postgresql://druid@127.0.0.1:1/druid"}
     storage = {"type": "local", "root": str(user.folder / "other")}
     found["targets"]["other"] = {"metadata": away, "deep_storage": storage}
     user.config.write_text(yaml.safe_dump(found))
+
+
+async def test_points_and_proofs_of_a_target_are_seen_whatever_else_is_away(user: User):
+    await user.cut("1-history")
+    with_one_away(user)
+    points = await user.types("points", "--json")
+    assert (points.code, {one["target"] for one in points.result["failures"]}) == (8, {"other"})
+    assert "standby" in {one["target"] for one in points.result["targets"]}
+    for verb in (("hold", "list"), ("drill", "list")):
+        listed = await user.types(*verb)
+        assert (listed.code, "NOT SEEN other: " in listed.out) == (8, True), listed.out
+
+
+async def test_status_says_first_whether_anything_runs_and_one_trouble_hides_no_other(user: User):
+    """Two targets, one of which is not there; `watch` runs, is stopped, and no word is cut."""
+    with_one_away(user)
     await user.cut("1-history")
     once = await user.types("status")
     assert once.code == 8, once.out

@@ -21,7 +21,7 @@ from replicator.adapters.local.files import (
     translated,
     write_durably,
 )
-from replicator.adapters.local.workspace import Workspace
+from replicator.adapters.local.workspace import MOUNT, Workspace
 from replicator.adapters.machine.threads import finished
 from replicator.errors import NotFoundError, RefusedError, TransientError
 from replicator.ports import DOCUMENT_BYTES_MAX
@@ -131,7 +131,9 @@ class LocalArea:
     def _require_root(self) -> None:
         """A mount that is gone must never look like an empty history."""
         if not self._root.is_dir():
-            raise TransientError(f"{self._root}: the deep storage is not there; is it mounted?")
+            raise TransientError(
+                f"{self._root}: the deep storage is not there; is it mounted?", hint=MOUNT
+            )
 
 
 def _raise_unless_missing(error: OSError) -> None:

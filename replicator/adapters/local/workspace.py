@@ -39,6 +39,7 @@ from replicator.model.load_spec import Location
 from replicator.ports import Receipt
 
 AREA = ".replicator"
+MOUNT = "mount it there, then run the command again"
 RECEIPT_BYTES_MAX = 64 << 20
 """Limit for a receipt's bytes; a folder with a hundred thousand files takes 20 MB."""
 _LOCK = re.compile(r"[0-9a-f]{32}\.lock")
@@ -95,7 +96,9 @@ class Workspace:
     def require_root(self) -> None:
         """Raise a TransientError when the root, or the area once it was made, is gone."""
         if not self._root.is_dir():
-            raise TransientError(f"{self._root}: the deep storage is not there; is it mounted?")
+            raise TransientError(
+                f"{self._root}: the deep storage is not there; is it mounted?", hint=MOUNT
+            )
         if self._alive is not None and not self._own.is_dir():
             raise TransientError(f"{self._own} is gone; is the deep storage still mounted?")
 

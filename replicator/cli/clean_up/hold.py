@@ -6,12 +6,14 @@ from typing import Annotated
 import typer
 
 from replicator.cli.command import Changes, OpenCall, Outcome
+from replicator.cli.each_target import of_each
 from replicator.cli.go_back.restore import wanted_point
 from replicator.cli.points_text import holds_outcome
 from replicator.cli.terminal.typed import OFFSET_MAX, parse_time
 from replicator.cli.verb import verb
 from replicator.errors import ConfigError
 from replicator.model.operations.words import whole_time
+from replicator.model.plans.restore_point import Latest, RestorePoint
 from replicator.services.inspection.points_report import HoldsReport, listed_hold
 
 app = typer.Typer(help="Keep cuts from expiring.", no_args_is_help=True)
@@ -34,17 +36,23 @@ async def create(
         str | None, typer.Option("--until", help="When it ends by itself, with its zone.")
     ] = None,
 ) -> Outcome:
-    """Keep a cut restorable whatever expires around it; its inventory is written once more."""
+    """Keep a cut, by default the target's newest, restorable whatever expires around it.
+
+    Its inventory is written once more.
+    """
     application = call.application
-    point = await wanted_point(application.points(on), to_point, to_offset, to_time, None)
+    is_newest = (to_point, to_offset, to_time) == (None, None, None)
+    point: RestorePoint = Latest()
+    if not is_newest:
+        point = await wanted_point(application.points(on), to_point, to_offset, to_time, None)
     hold = await (await application.holds(on)).create(
         name, point, reason=_reason(reason), until=parse_time(until) if until else None
     )
     return Outcome(
         result=asdict(listed_hold(hold, on, application.clock.now())),
         show=lambda console: console.print(
-            f"{name} keeps the cut at offset {hold.point.offset},"
-            f" {whole_time(hold.point.source_time)}, on {on}",
+            f"{name} keeps the {'newest ' if is_newest else ''}cut of {on}: offset"
+            f" {hold.point.offset}, {whole_time(hold.point.source_time)}",
             markup=False,
         ),
     )
@@ -59,12 +67,13 @@ async def list_(
     """List the holds, those that have ended as well until the next expiry."""
     application = call.application
     names = [on] if on is not None else application.target_names
-    kept = {name: await application.points(name).readable_holds() for name in names}
+    kept, failures = await of_each(names, lambda name: application.points(name).readable_holds())
     now = application.clock.now()
     return holds_outcome(
         HoldsReport(
             holds=[listed_hold(one, name, now) for name, (held, _) in kept.items() for one in held],
             faults=[f"{name}: {one}" for name, (_, altered) in kept.items() for one in altered],
+            failures=failures,
         )
     )
 

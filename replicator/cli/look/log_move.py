@@ -32,12 +32,13 @@ async def move(
 ) -> Outcome:
     """Move the log to where another configuration says, with its id, offsets and times.
 
-    Stop `run` first; targets then go on from the new log and copy nothing again. The former log
-    stays as it is, and nobody can read or write it any more. Started again, a move that was cut off
-    goes on.
+    It is refused while `run`, `watch` or `apply` runs. Targets then go on from the new log and copy
+    nothing again. The former log stays as it is, and nobody can read or write it any more. Started
+    again, a move that was cut off goes on.
     """
     wanted = config.load(to, call.typed.environ)
     mover = call.application.log_mover(wanted)
+    await call.application.refuse_beside_others("a move of the log")
     agree(call.application.source_name, yes=yes, doing="moving the log", what="source to move")
     moved = await mover.move()
     said = Said(config=to, environ=call.typed.environ)

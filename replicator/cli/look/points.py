@@ -1,6 +1,8 @@
 """`points`: what can be restored, and the gaps in it."""
 
 from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
 from typing import Annotated
 
 import typer
@@ -9,21 +11,24 @@ from replicator.app import Application
 from replicator.app.wiring.stores import OpenStore
 from replicator.app.wiring.target import store_of
 from replicator.cli.command import Changes, OpenCall, Outcome
+from replicator.cli.each_target import of_each
 from replicator.cli.points_text import points_outcome
 from replicator.cli.terminal.screen import Screen
 from replicator.cli.terminal.typed import LIST_MAX
 from replicator.cli.verb import FromStore, LogId, verb
-from replicator.errors import GapError
+from replicator.errors import GapError, ReplicatorError
 from replicator.model.checkpoint import Gap
 from replicator.model.event import Offset
 from replicator.model.store.holds import NamedPoint
 from replicator.services.history.reader import History
 from replicator.services.inspection.happenings import happenings
 from replicator.services.inspection.points_report import (
+    NotSeen,
     PointsReport,
     TargetPoints,
     cut_point,
     listed,
+    not_seen,
     target_points,
 )
 from replicator.services.store.archived_log import other_logs
@@ -52,11 +57,15 @@ async def points(
     application = call.application
     if from_ is None:
         history = application.history
-        kept = [await _kept(application, name) for name in application.target_names]
+        failures: list[NotSeen] = []
+        seen, away = await of_each(
+            application.target_names, partial(_kept, application, failures=failures)
+        )
+        kept, failures = list(seen.values()), sorted([*failures, *away], key=attrgetter("target"))
     else:
         store = await application.store(from_, log_id=log_id)
         named = await application.points(from_).points()
-        history, kept = store.history, [await _kept_alone(store, *named)]
+        history, kept, failures = store.history, [await _kept_alone(store, *named)], []
     span = await history.span()
     cuts = await history.cuts(span.first, span.end)
     shown = [cut for cut in cuts if all_ or cut.closed.count][-limit:]
@@ -69,6 +78,7 @@ async def points(
             last=cut_point(cuts[-1], gaps) if cuts else None,
             points=[listed(cut_point(cut, gaps), happened.get(cut.offset, "")) for cut in shown],
             targets=[one.points for one in kept],
+            failures=failures,
         ),
         store=from_,
     )
@@ -83,16 +93,21 @@ async def _happened(history: History, limit: int, screen: Screen) -> dict[Offset
     return {one.cut.offset: one.words for one in found}
 
 
-async def _kept(application: Application, name: str) -> _Kept:
+async def _kept(application: Application, name: str, *, failures: list[NotSeen]) -> _Kept:
+    """Return what a target's store keeps; a database that is away takes only gaps from it."""
     target, source = application.target(name), application.source_name
-    held = await target.metadata.state(source)
     log_id = (await application.history.span()).log_id
+    until, gaps = None, tuple[Gap, ...]()
+    try:
+        until = (await target.metadata.state(source)).reached_in(log_id)
+        gaps = tuple(await target.metadata.gaps(source, log_id))
+    except ReplicatorError as exc:
+        failures.append(not_seen(name, exc))
     found = await windows(store_of(target), log_id, application.points(name))
     named, faults = await application.points(name).points()
-    gaps = tuple(await target.metadata.gaps(source, log_id))
     known = target_points(
         name,
-        until=held.reached_in(log_id),
+        until=until,
         gaps=gaps,
         found=found if found.windows else None,
         named=named,

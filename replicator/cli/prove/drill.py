@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from typer.core import TyperGroup
 
 from replicator.app.verbs.drills import driller, record
 from replicator.cli.command import Changes, OpenCall, Outcome
+from replicator.cli.each_target import exit_code, of_each, show_not_seen
 from replicator.cli.go_back.restore import wanted_point
 from replicator.cli.go_back.when import ToOffsetOption, ToPointOption, ToTimeOption
 from replicator.cli.terminal import signals
@@ -24,6 +26,7 @@ from replicator.model.operations.words import counted, duration_text, moment, si
 from replicator.model.plans.restore_point import Latest
 from replicator.model.store.drill import AnyCut, Drilled, DrillPoint, Evidence, evidence_json
 from replicator.model.store.testimony import WITHOUT_WITNESS
+from replicator.services.inspection.points_report import NotSeen
 from replicator.services.running.pause import unless
 from replicator.services.running.supervisor import stop_on_signals
 from replicator.services.store.points import StorePoints
@@ -110,15 +113,17 @@ async def list_(
 ) -> Outcome:
     """List the evidence that the targets' stores keep of their drills, newest first."""
     names = call.application.target_names if target is None else [target]
-    kept = [await record(call.application, name).newest(limit) for name in names]
-    found = [evidence for read, _ in kept for evidence in read]
-    faults = [fault for _, altered in kept for fault in altered]
+    kept, failures = await of_each(names, lambda name: record(call.application, name).newest(limit))
+    found = [evidence for read, _ in kept.values() for evidence in read]
+    faults = [fault for _, altered in kept.values() for fault in altered]
     return Outcome(
         result={
             "drills": [evidence_json(evidence) for evidence in found],
             "faults": faults,
+            "failures": list(map(asdict, failures)),
         },
-        show=lambda console: _show_all(console, found, faults),
+        show=lambda console: _show_all(console, found, faults, failures),
+        exit_code=exit_code(failures),
     )
 
 
@@ -194,11 +199,17 @@ def _show(console: Console, found: Evidence) -> None:
         console.print("  ", bad(f"{found.findings_count} differences"), sep="")
 
 
-def _show_all(console: Console, found: Sequence[Evidence], faults: Sequence[str]) -> None:
+def _show_all(
+    console: Console,
+    found: Sequence[Evidence],
+    faults: Sequence[str],
+    failures: Sequence[NotSeen],
+) -> None:
+    show_not_seen(console, failures)
     for fault in faults:
         console.print(f"DAMAGED {fault}", markup=False)
     if not found:
-        console.print("no drill has left evidence yet")
+        console.print("no drill has left evidence yet" if not failures else "no other evidence")
         return
     heads = ("target", "began", "took", "point", "offset", "rows", "recovery", "result")
     for line in listing(heads, list(map(_cells, found)), console.width):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from pydantic import ValidationError
 
@@ -226,13 +226,53 @@ def _problem(draft: _Draft, problem: Mapping[str, Any]) -> str:
             return where + "is required"
         case "value_error":
             return where + str(problem["ctx"]["error"])
-        case "model_type" | "mapping_type" | "dict_type":
+        case "model_type" | "model_attributes_type" | "mapping_type" | "dict_type":
             return where + "keys and values are expected below it"
         case "string_pattern_mismatch" if "[key]" in problem["loc"]:
             return where + "a name has letters, digits, dashes and single underscores only"
         case _:
+            return where + _expected(problem)
+
+
+def _expected(problem: Mapping[str, Any]) -> str:
+    """Say what is expected, in the words of who writes the file and not in those of Python."""
+    kind, context = str(problem["type"]), problem.get("ctx", {})
+    if kind in EXPECTED:
+        return f"{EXPECTED[kind]} is expected"
+    match kind:
+        case "literal_error" | "enum":
+            return f"{context['expected']} is expected"
+        case "union_tag_invalid" | "union_tag_not_found":
+            name = str(context["discriminator"]).strip("'")
+            listed = context.get("expected_tags")
+            return f"its {name} must be one of {listed}" if listed else f"its {name} is to be said"
+        case _:
             said = str(problem["msg"])
-            return where + said[:1].lower() + said[1:]
+            for named in ("Input should ", "String should ", "Value should "):
+                said = said.replace(named, "must ", 1)
+            return said[:1].lower() + said[1:]
+
+
+_LIST, _WHOLE, _NUMBER = "a list, like [a, b],", "a whole number", "a number"
+_TEXT, _FLAG = "text (in quotes, if it looks like a number or a date)", "true or false"
+EXPECTED: Final[Mapping[str, str]] = {
+    "tuple_type": _LIST,
+    "list_type": _LIST,
+    "set_type": _LIST,
+    "frozen_set_type": _LIST,
+    "string_type": _TEXT,
+    "int_type": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_from_float": _WHOLE,
+    "float_type": _NUMBER,
+    "float_parsing": _NUMBER,
+    "finite_number": _NUMBER,
+    "bool_type": _FLAG,
+    "bool_parsing": _FLAG,
+    "path_type": "a path",
+    "none_required": "nothing",
+}
+"""By pydantic's types of errors, what is expected instead."""
 
 
 def _unknown(key: Key, values: Mapping[str, Any]) -> str:
@@ -244,7 +284,10 @@ def _unknown(key: Key, values: Mapping[str, Any]) -> str:
     suggestion = nearest(key, values)
     if suggestion:
         return f"unknown key; the nearest right one is {suggestion}"
-    return f"unknown key; here can stand {', '.join(known_keys(key[:-1], values)) or 'none'}"
+    known = ", ".join(known_keys(key[:-1], values))
+    return (
+        f"unknown key; here can stand {known}" if known else "unknown key; nothing can stand here"
+    )
 
 
 def _without_tags(key: Key, values: Mapping[str, Any]) -> Key:

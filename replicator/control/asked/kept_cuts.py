@@ -55,7 +55,7 @@ class PointsRotateAsked(VerbAsked):
 
 
 class HoldCreateAsked(VerbAsked):
-    """Keep a cut from expiring."""
+    """Keep a cut from expiring; without a point, the newest of the target."""
 
     words = ("hold", "create")
     verb: Literal["hold create"] = "hold create"

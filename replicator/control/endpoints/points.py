@@ -22,11 +22,13 @@ from replicator.services.inspection.points_report import (
     CutPoint,
     HoldsReport,
     ListedCut,
+    NotSeen,
     PointsReport,
     TargetPoints,
     gaps_at,
     listed,
     listed_hold,
+    not_seen,
     target_points,
 )
 from replicator.web.document import SCHEMA
@@ -120,7 +122,9 @@ class PointRoutes:
         query = call.queried(PointsQuery)
         await self._panorama.settled()
         chronicle = self._read_log()
-        notes = self._notes([name for name in self._panorama.targets if call.by.may_touch([name])])
+        notes, failures = self._notes(
+            [name for name in self._panorama.targets if call.by.may_touch([name])]
+        )
         gaps = {name: one.gaps for name, one in notes.items()}
         cuts, first = chronicle.cuts, self._first_place(chronicle)
         before = len(cuts) if query.before is None else _place(cuts, query.before)
@@ -133,6 +137,7 @@ class PointRoutes:
             last=_point(cuts, len(cuts) - 1, gaps) if first < len(cuts) else None,
             points=points,
             targets=[self._target(name, one) for name, one in notes.items()],
+            failures=failures,
         )
         return Reply(
             content=PointsView(
@@ -150,7 +155,9 @@ class PointRoutes:
             refuse_unknown([target], self._panorama.targets)
         await self._panorama.settled()
         names = [name for name in self._panorama.targets if call.by.may_touch([name])]
-        notes = self._notes(names if target is None else [target])
+        notes, failures = self._notes(names if target is None else [target])
+        if target is not None and failures:
+            raise _away(target, self._failure(target))
         now = self._clock.now()
         report = HoldsReport(
             holds=[
@@ -159,6 +166,7 @@ class PointRoutes:
             faults=[
                 f"{name}: {fault}" for name, one in notes.items() for fault in one.altered_holds
             ],
+            failures=failures,
         )
         looked_at = {name: one.looked_at for name, one in notes.items()}
         return Reply(content=HoldsView(generated_at=now, looked_at=looked_at, result=report))
@@ -184,20 +192,29 @@ class PointRoutes:
         log = self._panorama.poller.log
         return 0 if log is None else _place(chronicle.cuts, log.first)
 
-    def _notes(self, targets: Sequence[str]) -> dict[str, StoreNotes]:
-        """Return what the store of each target says.
+    def _notes(self, targets: Sequence[str]) -> tuple[dict[str, StoreNotes], list[NotSeen]]:
+        """Return what the store of each target says, and those that cannot be read.
 
         Raises:
-            Problem: one of them cannot be read (503).
+            Problem: one of them was not read yet (503).
         """
-        found = dict[str, StoreNotes]()
+        found, failures = dict[str, StoreNotes](), list[NotSeen]()
         for name in targets:
-            if (failure := self._panorama.notes_failure(name)) is not None:
-                raise _away(name, failure)
-            if (notes := self._panorama.notes(name)) is None:
-                raise _away(name, self._panorama.log_failure)
-            found[name] = notes
-        return found
+            notes, failure = self._panorama.notes(name), self._failure(name)
+            if failure is not None:
+                failures.append(not_seen(name, failure))
+            elif notes is not None:
+                found[name] = notes
+            else:
+                raise _away(name, None)
+        return found, failures
+
+    def _failure(self, target: str) -> ReplicatorError | None:
+        """Return why the store of a target cannot be read; None: it can, or was not tried yet."""
+        panorama = self._panorama
+        if (failure := panorama.notes_failure(target)) is not None:
+            return failure
+        return panorama.log_failure if panorama.notes(target) is None else None
 
     def _words(self, chronicle: Chronicle) -> Mapping[int, str]:
         return {one.cut.offset: one.words for one in chronicle.happenings}

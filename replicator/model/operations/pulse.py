@@ -11,6 +11,8 @@ WATCH = "watch"
 """Name under which the watcher's heartbeat is kept."""
 
 
+MISSED_MAX = 3
+"""Heartbeats that may be missing of a process that goes on."""
 ONCE = " --once"
 """Behind the verb of a process that ends by itself."""
 
@@ -62,7 +64,7 @@ class Pulse:
     ended_at: datetime | None = None
     """When the process ended as it was told to; None if it did not."""
 
-    def is_heard(self, now: datetime, *, missed_max: int = 3) -> bool:
+    def is_heard(self, now: datetime, *, missed_max: int = MISSED_MAX) -> bool:
         """Return whether the process seems to run: it has missed few heartbeats."""
         return self.ended_at is None and now - self.seen_at <= missed_max * self.every
 

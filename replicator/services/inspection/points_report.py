@@ -4,9 +4,10 @@ The fields are those of `--json`; fields are only added.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from replicator.errors import ReplicatorError
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.store.holds import Hold, NamedPoint
@@ -115,6 +116,22 @@ class TargetPoints:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotSeen:
+    """A target that could not be looked at, or not at all of it."""
+
+    target: str
+    type: str
+    """Class of the error, which decides the exit code."""
+    message: str
+    hint: str | None
+
+
+def not_seen(target: str, error: ReplicatorError) -> NotSeen:
+    """Return why a target could not be looked at."""
+    return NotSeen(target=target, type=type(error).__name__, message=str(error), hint=error.hint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PointsReport:
     """The cuts of a log, and what can be restored to them."""
 
@@ -125,6 +142,8 @@ class PointsReport:
     points: list[ListedCut]
     """Some of them, the newest last."""
     targets: list[TargetPoints]
+    failures: list[NotSeen] = field(default_factory=list)
+    """What could not be seen of the targets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +170,8 @@ class HoldsReport:
     holds: list[ListedHold]
     faults: list[str]
     """Holds that cannot be read."""
+    failures: list[NotSeen] = field(default_factory=list)
+    """Targets whose stores could not be read."""
 
 
 def target_points(

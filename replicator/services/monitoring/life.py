@@ -5,8 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
-from replicator.errors import ReplicatorError
-from replicator.model.operations.pulse import WATCH, Pulse, StreamPulse, apply_to, pulse_of
+from replicator.errors import RefusedError, ReplicatorError
+from replicator.model.operations.pulse import (
+    MISSED_MAX,
+    WATCH,
+    Pulse,
+    StreamPulse,
+    apply_to,
+    pulse_of,
+)
+from replicator.model.operations.words import age_text, duration_text
 from replicator.ports import Clock, Pulses
 from replicator.services.monitoring.status import LogStatus, TargetStatus
 
@@ -96,7 +104,7 @@ def _needs_source(target: TargetStatus) -> bool:
 async def life_signs(
     pulses: Pulses,
     targets: Sequence[str],
-    log: LogStatus,
+    log: LogStatus | None,
     clock: Clock,
     *,
     own: Callable[[str], Pulse | None] = lambda _: None,
@@ -110,7 +118,7 @@ async def life_signs(
     appliers = {name: await _sign(pulses, apply_to(name), clock, own) for name in targets}
     polls = [
         watcher.pulse.done_at if watcher.pulse else None,
-        log.last.closed.source_time if log.last else None,
+        log.last.closed.source_time if log and log.last else None,
     ]
     return LifeSigns(
         looked_at=clock.now(),
@@ -118,6 +126,25 @@ async def life_signs(
         appliers=appliers,
         last_poll=max((time for time in polls if time is not None), default=None),
     )
+
+
+def refuse_beside(life: LifeSigns, doing: str) -> None:
+    """Refuse what must not be done while watcher or appliers run.
+
+    Raises:
+        RefusedError: one of them does, as far as one can know; it names the process to stop.
+    """
+    for sign in (life.watcher, *life.appliers.values()):
+        pulse = sign.pulse
+        if pulse is None or sign.life is not Life.RUNNING:
+            continue
+        seen = age_text(life.looked_at - pulse.seen_at)
+        raise RefusedError(
+            f"nothing was changed: `{pulse.verb}` on {pulse.host}, pid {pulse.pid}, is running, it"
+            f" was seen {seen}; {doing} goes with nothing that writes to it",
+            hint="stop it, then run the command again; one that was killed is believed to be gone"
+            f" {duration_text(MISSED_MAX * pulse.every)} after its last heartbeat",
+        )
 
 
 async def _sign(

@@ -1,10 +1,17 @@
 """A log whose trimmed records are read from the histories that targets keep."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from replicator.errors import CorruptionError, GapError
+from replicator.errors import (
+    ConfigError,
+    CorruptionError,
+    GapError,
+    ReplicatorError,
+    TransientError,
+)
 from replicator.model.event import Offset, Record
 from replicator.model.store.archive import Base
 from replicator.ports import EventLog, Span
@@ -12,6 +19,7 @@ from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.store import Store
 
 _Found = TypeVar("_Found")
+_AWAY = (TransientError, ConfigError)
 FIRST = Offset(0)
 """Offset that only a log that was never trimmed still has."""
 
@@ -20,7 +28,8 @@ class SplicedLog:
     """An `EventLog` with `Bases`: the log as far back as it reaches, and archives before that.
 
     While the log is whole, bases are read from archives only if that is `preferred`, so that a
-    watcher does not depend on the targets' stores without need.
+    watcher does not depend on the targets' stores without need. A store that is away is passed over
+    as long as the log is whole: what it has saves reading, and nothing else.
 
     Args:
         log: The log itself.
@@ -87,8 +96,11 @@ class SplicedLog:
         span = await self._log.span()
         if span.first == FIRST and not self._preferred:
             return []
-        found = [await archive.offsets() for archive in await self._archives_from(span)]
-        return sorted({offset for offsets in found for offset in offsets})
+        found = set[Offset]()
+        for archive in await self._archives_from(span):
+            with suppress(*(_AWAY if span.first == FIRST else ())):
+                found.update(await archive.offsets())
+        return sorted(found)
 
     async def base(self, offset: Offset) -> Base:
         """Return a base from any archive that has it whole."""
@@ -105,6 +117,8 @@ class SplicedLog:
     async def whole_until(self, start: Offset) -> Offset:
         """Return the offset up to which no file is missing after the base or record at `start`."""
         span = await self._log.span()
+        if span.first == FIRST:
+            return span.end
         found = [await archive.whole_until(start) for archive in await self._archives_from(span)]
         until = Offset(max([start + 1, *found]))
         return span.end if until >= span.first else until
@@ -120,13 +134,13 @@ class SplicedLog:
     async def _first(
         self, offset: Offset, ask: Callable[[ArchivedLog], Awaitable[_Found]]
     ) -> _Found:
-        failure = CorruptionError(f"there is no base at offset {offset} any more")
+        failure: ReplicatorError = CorruptionError(f"there is no base at offset {offset} any more")
         for archive in await self._archives_from(await self._log.span()):
-            if await archive.has_base(offset):
-                try:
+            try:
+                if await archive.has_base(offset):
                     return await ask(archive)
-                except CorruptionError as exc:
-                    failure = exc
+            except (CorruptionError, *_AWAY) as exc:
+                failure = exc
         raise failure
 
     async def _archives_from(self, span: Span) -> list[ArchivedLog]:

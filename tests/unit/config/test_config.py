@@ -1,9 +1,10 @@
 """Settings are refused early, name the key and the place, and never tell a secret."""
 
 import ast
+import copy
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from itertools import pairwise
@@ -33,6 +34,7 @@ from replicator.config import (
 )
 from replicator.config.clusters.storages import overlap
 from replicator.config.file.keys import all_keys
+from replicator.config.file.loading import _Draft, _settings
 from replicator.config.file.yaml_file import parse, scalar
 from replicator.config.values import (
     Section,
@@ -1023,3 +1025,55 @@ DEFAULTS = [
 def test_a_section_that_is_left_out_is_as_an_empty_one(default: Section):
     """Defaults are made without validation, so they are held against the validated ones."""
     assert default == type(default).model_validate({})
+
+
+PYTHON_WORDS = re.compile(
+    r"\b(tuple|dict|dictionary|nonetype|literal|frozenset|input|instance|pydantic|validator|str|int"
+    r"|none|valid string|valid boolean|valid integer|valid number)\b",
+    re.IGNORECASE,
+)
+WRONG: tuple[object, ...] = (None, 7, "x y", {"a": 1})
+
+
+def places(values: Any, above: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Yield the place of each value of a configuration, also of those that have some below."""
+    below = values.items() if isinstance(values, dict) else ()
+    for name, value in below:
+        yield (*above, name)
+        yield from places(value, (*above, name))
+
+
+def put(values: dict[str, Any], place: Sequence[str | int], value: object) -> dict[str, Any]:
+    changed = copy.deepcopy(values)
+    at: Any = changed
+    for step in place[:-1]:
+        at = at[step]
+    at[place[-1]] = value
+    return changed
+
+
+@pytest.mark.parametrize("other", [True, pytest.param(False, marks=pytest.mark.long)])
+def test_no_message_speaks_of_python(other: bool):
+    """Whatever stands anywhere: an operator reads it, who knows YAML and this tool."""
+    whole = reference(other=other, defaults=True)
+    seen = set[str]()
+    for place in places(whole):
+        for value in WRONG:
+            try:
+                _settings(_Draft(Path("x.yaml"), put(whole, place, value)))
+            except ConfigError as exc:
+                seen.update(line.rpartition(": ")[2] for line in str(exc).splitlines())
+    bad = {said for said in seen if PYTHON_WORDS.search(said)}
+    assert not bad, sorted(bad)
+
+
+def test_brokers_are_a_list_or_text_with_commas(tmp_path: Path):
+    values = reference(other=True)
+    for written_as in ("a:9092, b:9092", ["a:9092", "b:9092"]):
+        values["log"]["bootstrap_servers"] = written_as
+        found = load(written(tmp_path, values), {})
+        assert isinstance(found.log, KafkaLogSettings)
+        assert found.log.bootstrap_servers == ("a:9092", "b:9092")
+    values["log"]["bootstrap_servers"] = 9092
+    with pytest.raises(ConfigError, match=r"bootstrap_servers: a list, like \[a, b\], is expected"):
+        load(written(tmp_path, values), {})

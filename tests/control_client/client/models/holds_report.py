@@ -8,10 +8,12 @@ from attrs import field as _attrs_field
 
 from ..types import UNSET, Unset
 
+from ..types import UNSET, Unset
 from typing import cast
 
 if TYPE_CHECKING:
   from ..models.listed_hold import ListedHold
+  from ..models.not_seen import NotSeen
 
 
 
@@ -28,10 +30,12 @@ class HoldsReport:
         Attributes:
             faults (list[str]): Holds that cannot be read.
             holds (list[ListedHold]):
+            failures (list[NotSeen] | Unset): Targets whose stores could not be read.
      """
 
     faults: list[str]
     holds: list[ListedHold]
+    failures: list[NotSeen] | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
 
@@ -40,6 +44,7 @@ class HoldsReport:
 
     def to_dict(self) -> dict[str, Any]:
         from ..models.listed_hold import ListedHold # noqa: PLC0415
+        from ..models.not_seen import NotSeen # noqa: PLC0415
         faults = self.faults
 
 
@@ -51,6 +56,15 @@ class HoldsReport:
 
 
 
+        failures: list[dict[str, Any]] | Unset = UNSET
+        if not isinstance(self.failures, Unset):
+            failures = []
+            for failures_item_data in self.failures:
+                failures_item = failures_item_data.to_dict()
+                failures.append(failures_item)
+
+
+
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
@@ -58,6 +72,8 @@ class HoldsReport:
             "faults": faults,
             "holds": holds,
         })
+        if failures is not UNSET:
+            field_dict["failures"] = failures
 
         return field_dict
 
@@ -66,6 +82,7 @@ class HoldsReport:
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         from ..models.listed_hold import ListedHold # noqa: PLC0415
+        from ..models.not_seen import NotSeen # noqa: PLC0415
         d = dict(src_dict)
         faults = cast(list[str], d.pop("faults"))
 
@@ -80,9 +97,22 @@ class HoldsReport:
             holds.append(holds_item)
 
 
+        _failures = d.pop("failures", UNSET)
+        failures: list[NotSeen] | Unset = UNSET
+        if _failures is not UNSET:
+            failures = []
+            for failures_item_data in _failures:
+                failures_item = NotSeen.from_dict(failures_item_data)
+
+
+
+                failures.append(failures_item)
+
+
         holds_report = cls(
             faults=faults,
             holds=holds,
+            failures=failures,
         )
 
 

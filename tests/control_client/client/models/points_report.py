@@ -8,11 +8,13 @@ from attrs import field as _attrs_field
 
 from ..types import UNSET, Unset
 
+from ..types import UNSET, Unset
 from typing import cast
 
 if TYPE_CHECKING:
   from ..models.cut_point import CutPoint
   from ..models.listed_cut import ListedCut
+  from ..models.not_seen import NotSeen
   from ..models.target_points import TargetPoints
 
 
@@ -33,6 +35,7 @@ class PointsReport:
             last (CutPoint | None):
             points (list[ListedCut]): Some of them, the newest last.
             targets (list[TargetPoints]):
+            failures (list[NotSeen] | Unset): What could not be seen of the targets.
      """
 
     cuts: int
@@ -40,6 +43,7 @@ class PointsReport:
     last: CutPoint | None
     points: list[ListedCut]
     targets: list[TargetPoints]
+    failures: list[NotSeen] | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
 
@@ -49,6 +53,7 @@ class PointsReport:
     def to_dict(self) -> dict[str, Any]:
         from ..models.cut_point import CutPoint # noqa: PLC0415
         from ..models.listed_cut import ListedCut # noqa: PLC0415
+        from ..models.not_seen import NotSeen # noqa: PLC0415
         from ..models.target_points import TargetPoints # noqa: PLC0415
         cuts = self.cuts
 
@@ -78,6 +83,15 @@ class PointsReport:
 
 
 
+        failures: list[dict[str, Any]] | Unset = UNSET
+        if not isinstance(self.failures, Unset):
+            failures = []
+            for failures_item_data in self.failures:
+                failures_item = failures_item_data.to_dict()
+                failures.append(failures_item)
+
+
+
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
@@ -88,6 +102,8 @@ class PointsReport:
             "points": points,
             "targets": targets,
         })
+        if failures is not UNSET:
+            field_dict["failures"] = failures
 
         return field_dict
 
@@ -97,6 +113,7 @@ class PointsReport:
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         from ..models.cut_point import CutPoint # noqa: PLC0415
         from ..models.listed_cut import ListedCut # noqa: PLC0415
+        from ..models.not_seen import NotSeen # noqa: PLC0415
         from ..models.target_points import TargetPoints # noqa: PLC0415
         d = dict(src_dict)
         cuts = d.pop("cuts")
@@ -157,12 +174,25 @@ class PointsReport:
             targets.append(targets_item)
 
 
+        _failures = d.pop("failures", UNSET)
+        failures: list[NotSeen] | Unset = UNSET
+        if _failures is not UNSET:
+            failures = []
+            for failures_item_data in _failures:
+                failures_item = NotSeen.from_dict(failures_item_data)
+
+
+
+                failures.append(failures_item)
+
+
         points_report = cls(
             cuts=cuts,
             first=first,
             last=last,
             points=points,
             targets=targets,
+            failures=failures,
         )
 
 

@@ -9,7 +9,7 @@ import pytest
 from replicator.adapters.memory.log import MemoryEventLog
 from replicator.cli.look.status import _source
 from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
-from replicator.errors import ConfigError, NotFoundError, TransientError
+from replicator.errors import ConfigError, NotFoundError, RefusedError, TransientError
 from replicator.model.observation import (
     Followed,
     Muted,
@@ -22,7 +22,7 @@ from replicator.model.observation import (
     Waiting,
 )
 from replicator.model.operations.pulse import WATCH, Pulse, apply_to, pulse_json, pulse_of
-from replicator.services.monitoring.life import Life, life_signs
+from replicator.services.monitoring.life import Life, life_signs, refuse_beside
 from replicator.services.monitoring.trouble import Seen, Trouble, troubles
 from replicator.services.running import heart as module
 from replicator.services.running.heart import BEAT_S, NO_LOG_YET_S, Heart
@@ -173,6 +173,18 @@ async def test_an_applier_that_ends_by_itself_does_not_speak_for_one_that_goes_o
     pipeline.clock.move(60)
     await once.end()
     assert (await looked(pipeline)).life.appliers["standby"].life is Life.STOPPED
+
+
+async def test_what_must_not_be_done_beside_one_that_runs_is_refused_with_its_name():
+    pipeline, beating = await followed()
+    pipeline.clock.move(2)
+    with pytest.raises(RefusedError, match=r"`run` on a, pid 123, is running, it was seen 2\.0 s"):
+        refuse_beside((await looked(pipeline)).life, "a move of the log")
+    pipeline.clock.move(14)
+    refuse_beside((await looked(pipeline)).life, "a move of the log")
+    await beating.beat()
+    await beating.end()
+    refuse_beside((await looked(pipeline)).life, "a move of the log")
 
 
 async def test_one_that_was_stopped_says_so():
