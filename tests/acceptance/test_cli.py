@@ -179,7 +179,7 @@ async def test_status_says_first_whether_anything_runs_and_one_trouble_hides_no_
     assert once.code == 8, once.out
     told = " ".join(once.out.split())
     assert told.startswith("running watcher: none is running; `watch --once` on")
-    assert "promises nothing polls the source now; without a poll broken in" in told
+    assert "promises nothing polls the source now; without a poll they break in" in told
     assert "kept by standby" in told
     assert "wrong other cannot be looked at:" in told
     assert "standby: to 2" in told

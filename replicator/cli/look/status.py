@@ -60,9 +60,10 @@ async def _look(application: Application) -> StatusReport:
     restorable: dict[str, Windows] = {}
     for name in application.target_names:
         try:
-            targets.append(await application.target_status(status_reader, name, log))
-            if log.log_id:
-                restorable[name] = await application.windows(name, log.log_id)
+            found = await application.target_status(status_reader, name, log)
+            targets.append(found)
+            if log_id := log.log_id or (found.checkpoint.log_id if found.checkpoint else ""):
+                restorable[name] = await application.windows(name, log_id)
         except ReplicatorError as exc:
             failures[name] = exc
     seen = Seen(
@@ -184,7 +185,7 @@ def _promises(seen: Seen) -> list[str]:
     if seen.is_overdue:
         lines.insert(0, "BROKEN: no watcher polls the source")
     elif seen.life.watcher.life is not Life.RUNNING and (left := seen.life.left(seen.targets)):
-        lines.insert(0, f"nothing polls the source now; without a poll broken {within(left)}")
+        lines.insert(0, f"nothing polls the source now; without a poll they break {within(left)}")
     looked_at = {one.target for one in seen.targets}
     lines += [f"{name}: not known" for name in sorted(seen.failures.keys() - looked_at)]
     if kept:

@@ -127,9 +127,13 @@ async def test_a_log_that_is_still_read_and_a_store_that_is_away_are_said_to_be_
     panorama.log_failure = None
     panorama._notes["vault"].failure = TransientError("nobody is there", hint="wait")
     for path in ("points", "holds"):
-        status, problem = await asked(made, path)
-        assert (status, problem["type"]) == (503, "TransientError")
-        assert "'vault'" in problem["detail"]
+        status, said = await asked(made, path)
+        assert status == 200, "one target that is away hides none of the others"
+        (away,) = said["result"]["failures"]
+        assert (away["target"], away["type"], away["hint"]) == ("vault", "TransientError", "wait")
+    status, problem = await asked(made, "holds?target=vault")
+    assert (status, problem["type"]) == (503, "TransientError")
+    assert "'vault'" in problem["detail"]
     assert (await asked(made, "holds?target=standby"))[0] == 200
 
 
