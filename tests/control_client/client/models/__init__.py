@@ -42,14 +42,11 @@ from .lock_asked import LockAsked
 from .log_asked import LogAsked
 from .metadata_asked import MetadataAsked
 from .no_parameters import NoParameters
-<<<<<<< HEAD
+from .not_seen import NotSeen
 from .notification_view import NotificationView
 from .notifications_asked import NotificationsAsked
 from .notifications_query import NotificationsQuery
 from .notifications_view import NotificationsView
-=======
-from .not_seen import NotSeen
->>>>>>> 1e5b576 (One target that is away hides none of the others; log move refuses beside a run; no message of the configuration speaks Python)
 from .pause_asked import PauseAsked
 from .plan_view import PlanView
 from .plan_view_document import PlanViewDocument
@@ -143,14 +140,11 @@ __all__ = (
     "LogAsked",
     "MetadataAsked",
     "NoParameters",
-<<<<<<< HEAD
     "NotificationsAsked",
     "NotificationsQuery",
     "NotificationsView",
     "NotificationView",
-=======
     "NotSeen",
->>>>>>> 1e5b576 (One target that is away hides none of the others; log move refuses beside a run; no message of the configuration speaks Python)
     "PauseAsked",
     "PlanView",
     "PlanViewDocument",
