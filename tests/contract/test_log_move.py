@@ -19,7 +19,7 @@ from replicator.adapters.sqlite.heir import SqliteHeir
 from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.errors import ConfigError, CorruptionError, FencedError, NotFoundError, RefusedError
 from replicator.model.event import Document, Offset, Record
-from replicator.ports import EventLog
+from replicator.ports import EventLog, Span
 from replicator.services.replication.log_mover import LogMover, Moved
 from tests.contract.test_event_log import SetClock
 from tests.rings import times
@@ -122,10 +122,12 @@ async def moved(origin: Any, heir: Any) -> Moved:
     return await LogMover(origin, heir, lambda _: None, records_per_read_max=PER_READ).move()
 
 
-async def is_the_same_log(where: Where, before: list[Record], log_id: str) -> None:
+async def is_the_same_log(where: Where, before: list[Record], span: Span) -> None:
     """Also for who writes to it: a larger epoch, and offsets behind all that there were."""
-    log = where.log()
-    assert (await log.span()).log_id == log_id
+    log, log_id = where.log(), span.log_id
+    found = await log.span()
+    assert (found.log_id, found.first) == (log_id, span.first)
+    assert (await log.read(span.first, records_max=1))[0] == before[0], "nothing was trimmed"
     assert await all_of(log) == before
     for record in before:
         first = next(one.offset for one in before if one.appended_at == record.appended_at)
@@ -154,15 +156,15 @@ async def test_id_offsets_and_times_are_kept(bench: Bench, way: str):
     origin, heir = make_origin(bench), make_heir(bench)
     log = origin.log()
     await filled(log, bench.clock)
-    before, log_id = await all_of(log), (await log.span()).log_id
+    before, span = await all_of(log), await log.span()
     done = await moved(origin.log(), heir.heir())
-    assert (done.log_id, done.copied, done.was_done) == (log_id, len(before), False)
+    assert (done.log_id, done.copied, done.was_done) == (span.log_id, len(before), False)
     with pytest.raises(FencedError):
         await log.append([document(0)])
     await is_left(origin)
     again = await moved(origin.log(), heir.heir())
     assert (again.copied, again.was_done) == (0, True)
-    await is_the_same_log(heir, before, log_id)
+    await is_the_same_log(heir, before, span)
 
 
 @pytest.mark.parametrize("way", [pytest.param("kafka-file-kafka", marks=JVM)])
@@ -171,12 +173,12 @@ async def test_there_and_back_again(bench: Bench, way: str):
     places = [bench.topic(), bench.file(), bench.topic(), bench.file()]
     log = places[0].log()
     await filled(log, bench.clock)
-    before, log_id = await all_of(log), (await log.span()).log_id
+    before, span = await all_of(log), await log.span()
     for here, there in pairwise(places):
         await moved(here.log(), there.heir())
         await is_left(here)
         assert await all_of(there.log()) == before
-    await is_the_same_log(places[-1], before, log_id)
+    await is_the_same_log(places[-1], before, span)
 
 
 class Death(BaseException):
@@ -221,7 +223,7 @@ async def test_a_move_that_dies_at_any_moment_goes_on(bench: Bench, way: str):
         make_origin, make_heir = WAYS[way]
         origin, heir = make_origin(bench), make_heir(bench)
         await filled(log := origin.log(), bench.clock)
-        before, log_id = await all_of(log), (await log.span()).log_id
+        before, span = await all_of(log), await log.span()
         calls = count(1)
 
         def dies(calls: Any = calls, last: int = last) -> bool:
@@ -233,7 +235,7 @@ async def test_a_move_that_dies_at_any_moment_goes_on(bench: Bench, way: str):
             await one_is_written_at_most(origin, heir)
             await moved(origin.log(), heir.heir())
             await is_left(origin)
-            await is_the_same_log(heir, before, log_id)
+            await is_the_same_log(heir, before, span)
         else:
             assert last > 20, "it died nowhere"
             return

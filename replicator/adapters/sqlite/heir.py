@@ -11,7 +11,7 @@ from pathlib import Path
 
 from replicator.adapters.machine.threads import finished
 from replicator.adapters.sqlite.file import LogFile, SqliteSession, fsync_folder, translated
-from replicator.adapters.sqlite.log import INSERT, SELECT, from_us, to_us
+from replicator.adapters.sqlite.log import INSERT, MAKE_MOVED_HERE, SELECT, from_us, to_us
 from replicator.errors import RefusedError
 from replicator.model.event import Offset, Record
 from replicator.model.log.wire import document_of
@@ -92,7 +92,10 @@ class SqliteHeir:
 
     def _finish(self, state: LogState) -> None:
         with self._session.transaction("end the move") as connection:
-            (last_us,) = connection.execute("SELECT max(appended_at_us) FROM records").fetchone()
+            query = "SELECT min(offset), max(appended_at_us) FROM records"
+            first, last_us = connection.execute(query).fetchone()
+            connection.execute(MAKE_MOVED_HERE)
+            connection.execute("INSERT INTO moved_here VALUES (?, ?)", (state.span.first, first))
             connection.execute(
                 "UPDATE meta SET epoch = ?, end_offset = ?, last_appended_at_us = ?",
                 (state.epoch, state.span.end, last_us or 0),

@@ -34,6 +34,16 @@ ROWS_PER_FETCH = 128
 
 MAKE_MOVED = "CREATE TABLE moved (into_log TEXT NOT NULL)"
 """Of a log that was moved away: it is read and written by nobody any more."""
+MAKE_MOVED_HERE = """
+CREATE TABLE moved_here (
+    first_offset INTEGER NOT NULL,
+    first_record INTEGER
+)"""
+"""Of a log that was moved here: where it began, and its first record, which may come later.
+
+A topic's first offsets are no records of ours. That none is missing before the first one is known
+as long as that one is there.
+"""
 INSERT = "INSERT INTO records VALUES (?, ?, ?, ?, ?)"
 SELECT = (
     "SELECT offset, appended_at_us, type, data FROM records WHERE offset >= ? ORDER BY offset"
@@ -322,13 +332,21 @@ def _span(connection: sqlite3.Connection) -> Span:
     log_id, end, first = connection.execute(
         "SELECT log_id, end_offset, (SELECT min(offset) FROM records) FROM meta"
     ).fetchone()
+    if first is not None and _has_table(connection, "moved_here"):
+        query = "SELECT first_offset FROM moved_here WHERE first_record = ?"
+        (first,) = connection.execute(query, (first,)).fetchone() or (first,)
     return Span(log_id=log_id, first=Offset(end if first is None else first), end=Offset(end))
+
+
+def _has_table(connection: sqlite3.Connection, name: str) -> bool:
+    query = "SELECT count(*) FROM sqlite_master WHERE name = ?"
+    (count,) = connection.execute(query, (name,)).fetchone()
+    return bool(count)
 
 
 def _moved_into(connection: sqlite3.Connection) -> str | None:
     """Return where the log was moved to; None if it was not."""
-    query = "SELECT count(*) FROM sqlite_master WHERE name = 'moved'"
-    if not connection.execute(query).fetchone()[0]:
+    if not _has_table(connection, "moved"):
         return None
     found: str = connection.execute("SELECT into_log FROM moved").fetchone()[0]
     return found
