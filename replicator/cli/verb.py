@@ -35,6 +35,14 @@ FromStore = Annotated[
         help="Read the history that this target keeps in its store; source and log are not needed.",
     ),
 ]
+Expect = Annotated[
+    str | None,
+    typer.Option(
+        "--expect",
+        metavar="TEXT",
+        help="Refuse to do anything else: `expect` in the document of --dry-run --json.",
+    ),
+]
 LogId = Annotated[
     str | None,
     typer.Option("--log", help="Log id to use if the store holds several (default: newest)."),

@@ -17,6 +17,8 @@ class Extent:
     """Share of the objects, or of the intervals that are queried."""
     window: int | None = None
     """Index of the share of the objects, from 0, chosen by name; None: a random sample."""
+    seed: str = ""
+    """Chooses a random sample by name, so that it can be drawn again; empty: another each time."""
     bytes_max: int | None = None
     """No more than so many bytes are read: objects that do not fit are left."""
     structure: bool = False
@@ -42,9 +44,11 @@ class Extent:
         """Return whether what has this name belongs to it."""
         if self.share >= 1:
             return True
-        if self.window is None:
+        if self.window is None and not self.seed:
             return rng.random() < self.share
-        position = int.from_bytes(sha256(name.encode()).digest()[:8]) / 2**64
+        position = int.from_bytes(sha256(f"{self.seed}{name}".encode()).digest()[:8]) / 2**64
+        if self.window is None:
+            return position < self.share
         return self.window % windows(self.share) == int(position / self.share)
 
 

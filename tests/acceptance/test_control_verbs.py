@@ -217,8 +217,11 @@ TYPED = (
     ("promote", "vault", "--yes"),
     ("notifications", "list"),
 )
-PASSES = re.compile(r'"\d{4}-\d\d-\d\dT[^"]*"|\d+\.\d+|\b\d+ (s|min|h|days)\b|"done": (true|false)')
-"""What differs between two looks at the same: times, durations, ages."""
+PASSES = re.compile(
+    r'"\d{4}-\d\d-\d\dT[^"]*"|\d+\.\d+|\b\d+ (s|min|h|days)\b|"done": (true|false)'
+    r"|sample=[0-9a-f]+"
+)
+"""What differs between two looks at the same: times, durations, ages, samples."""
 
 
 @pytest.mark.long

@@ -62,6 +62,38 @@ async def test_a_world_that_has_changed_is_refused_in_words(user: User):
     assert (await user.types("restore", "run", str(user.folder / "none"), "--yes")).code == 2
 
 
+STRAY = """
+CREATE TEMP TABLE stray AS SELECT * FROM druid_segments WHERE datasource = 'orders' LIMIT 1;
+UPDATE stray SET id = replace(id, 'orders', 'strays'), datasource = 'strays';
+INSERT INTO druid_segments SELECT * FROM stray;
+DROP TABLE stray
+"""
+
+
+async def test_what_a_dry_run_did_not_show_is_not_done(user: User):
+    """The same number of other rows is something else, too: counts alone would not tell."""
+    await user.cut("1-history", "3-overwrite")
+    repair: tuple[str, ...] = ("repair", "standby")
+    back: tuple[str, ...] = ("restore", "standby", "--to-offset", "19")
+    await execute(user.target, STRAY)
+    shown = dict[tuple[str, ...], str]()
+    for words in (repair, back):
+        looked = await user.types(*words, "--dry-run", "--json")
+        assert "expect" in looked.result, looked.err
+        shown[words] = looked.result["expect"]
+    await execute(
+        user.target, "UPDATE druid_segments SET id = id || '_1' WHERE datasource = 'strays'"
+    )
+    for words, expect in shown.items():
+        refused = await user.types(*words, "--yes", "--expect", expect)
+        assert (refused.code, "something else now: rows to remove" in refused.err) == (4, True)
+        assert len(await ids(user.target, "strays")) == 1
+    assert (await user.types(*repair, "--yes", "--expect", "nonsense")).code == 2
+    now = (await user.types(*repair, "--dry-run", "--json")).result["expect"]
+    done = await user.types(*repair, "--yes", "--expect", now)
+    assert (done.code, len(await ids(user.target, "strays"))) == (0, 0), done.err
+
+
 async def test_what_is_nowhere_any_more_is_named_unless_nobody_looks(user: User):
     await user.cut("1-history")
     for root in ("source", "target"):

@@ -4,17 +4,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.console import Console
 
 from replicator.app import Application
 from replicator.cli.command import Changes, OpenCall, Outcome, agree
 from replicator.cli.terminal.console import good, paper
-from replicator.cli.verb import verb
+from replicator.cli.verb import Expect, verb
 from replicator.config.values import duration
 from replicator.errors import ConfigError, RefusedError
 from replicator.model.event import ClosedCut
 from replicator.model.operations.words import counted, duration_text, size_text, whole_time
+from replicator.model.plans.expectation import expectation, refuse_unexpected
 from replicator.services.retention.expirer import Expired
 from replicator.services.retention.planner import ExpiryPlan
 
@@ -31,6 +33,7 @@ class _Request:
     storage: bool
     dry_run: bool
     yes: bool
+    expect: str | None
 
 
 @verb("expire", changes=Changes.ONCE_AGREED)
@@ -52,6 +55,7 @@ async def expire(
     ] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    expect: Expect = None,
 ) -> Outcome:
     """Delete bytes and history that no point in the retention, no hold and no restore needs."""
     request = _Request(
@@ -61,6 +65,7 @@ async def expire(
         storage=listing,
         dry_run=dry_run,
         yes=yes,
+        expect=expect,
     )
     return await _carry_out(call, request)
 
@@ -72,11 +77,14 @@ async def _carry_out(call: OpenCall, request: _Request) -> Outcome:
     plan = await retention.planner().plan(
         request.retention, storage=request.storage, orphans=request.orphans
     )
+    now = _expectation(plan, orphans=request.orphans)
+    refuse_unexpected(request.expect, now)
     if not call.as_json:
         _show_plan(paper(), plan, request)
     strays = request.orphans and plan.storage is not None and plan.storage.orphans
     if request.dry_run or (plan.is_empty and not strays):
-        return Outcome(result={"plan": _plan_json(plan), "done": False}, show=lambda _: None)
+        planned = {"plan": _plan_json(plan), "expect": now, "done": False}
+        return Outcome(result=planned, show=lambda _: None)
     agree(
         request.target,
         yes=request.yes,
@@ -112,6 +120,18 @@ def retention_of(application: Application, target: str, given: str | None) -> ti
             hint="set it, or say --retention 30d",
         )
     return found
+
+
+def _expectation(plan: ExpiryPlan, *, orphans: bool) -> str:
+    files, found = plan.expired_files, plan.storage
+    strays = sorted(one.location for one in found.orphans) if orphans and found else []
+    return expectation(
+        horizon=[plan.log_id, plan.horizon],
+        segments=np.sort(plan.unreferenced).tobytes(),
+        files=sorted((*files.history, *files.base_files)),
+        holds=sorted(hold.point.name for hold in plan.holds),
+        orphans=strays,
+    )
 
 
 def _plan_json(plan: ExpiryPlan) -> dict[str, Any]:

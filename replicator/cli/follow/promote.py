@@ -9,9 +9,10 @@ from rich.console import Console
 from replicator.cli.command import Changes, OpenCall, Outcome, agree
 from replicator.cli.terminal import signals
 from replicator.cli.terminal.console import good, paper
-from replicator.cli.verb import verb
+from replicator.cli.verb import Expect, verb
 from replicator.model.druid.cluster_config import Configuration
 from replicator.model.operations.words import counted, whole_time
+from replicator.model.plans.expectation import expectation, refuse_unexpected
 from replicator.services.standby.promoter import PromotionPlan, refuse_moving_source
 
 Target = Annotated[str, typer.Argument(help="The target that becomes a primary.")]
@@ -46,14 +47,18 @@ async def promote(
     ] = 600.0,
     dry_run: DryRun = False,
     yes: Yes = False,
+    expect: Expect = None,
 ) -> Outcome:
     """Make a target the primary, with nothing lost: its source was brought to rest before."""
     application = call.application
     promoter = await application.promoter(target)
-    checkpoint = await application.checkpoint(target)
+    checkpoint, chosen = await application.checkpoint(target), frozenset(supervisor or ("all",))
     if not (checkpoint and checkpoint.promoted):
         await refuse_moving_source(application.source_metadata())
         if not dry_run:
+            if expect is not None:
+                before = await promoter.plan(chosen=chosen)
+                refuse_unexpected(expect, _expectation(before))
             if not (call.as_json or yes):
                 at = "nothing yet" if checkpoint is None else f"cut {checkpoint.cut}"
                 paper().print(
@@ -63,11 +68,12 @@ async def promote(
             agree(target, yes=yes, doing="a promotion")
             await (await application.drain(target)).run(timeout_s=drain_timeout_s)
             await refuse_moving_source(application.source_metadata())
-    plan = await promoter.plan(chosen=frozenset(supervisor or ("all",)))
+    plan = await promoter.plan(chosen=chosen)
+    now = _expectation(plan)
     if not dry_run:
         signals.WORK.so_far = None  # also of one that was agreed to before, and goes on
         plan = await promoter.execute(plan)
-    return _outcome(target, plan, done=not dry_run)
+    return _outcome(target, plan, now, done=not dry_run)
 
 
 @verb("failover", changes=Changes.ONCE_AGREED)
@@ -77,29 +83,48 @@ async def failover(
     supervisor: Chosen = None,
     dry_run: DryRun = False,
     yes: Yes = False,
+    expect: Expect = None,
 ) -> Outcome:
     """Make a target the primary as it is: its source is gone, and must not come back by itself."""
     promoter = await call.application.promoter(target)
     plan = await promoter.plan(chosen=frozenset(supervisor) if supervisor else None)
+    now = _expectation(plan)
+    refuse_unexpected(expect, now)
     if not call.as_json and not dry_run and not yes:
         _show(paper(), target, plan, done=False)
     if not dry_run:
         agree(target, yes=yes, doing="a promotion")
         plan = await promoter.execute(plan)
-    return _outcome(target, plan, done=not dry_run)
+    return _outcome(target, plan, now, done=not dry_run)
 
 
-def _outcome(target: str, plan: PromotionPlan, *, done: bool) -> Outcome:
+def _outcome(target: str, plan: PromotionPlan, expect: str, *, done: bool) -> Outcome:
     return Outcome(
-        result=_json(plan, done=done),
+        result=_json(plan, expect, done=done),
         show=lambda console: _show(console, target, plan, done=done),
     )
 
 
-def _json(plan: PromotionPlan, *, done: bool) -> dict[str, Any]:
+def _expectation(plan: PromotionPlan) -> str:
+    """Return what would be done.
+
+    Not the cut: a promotion catches up first, and while a watcher still polls, a target moves on
+    from idle cut to idle cut.
+    """
+    configured, rules = plan.configuration or Configuration(), plan.rules
+    return expectation(
+        supervisors=sorted([one.id, sorted(one.offsets.items())] for one in plan.resumptions),
+        left_suspended=sorted(plan.asleep),
+        load_rules=None if rules is None else sorted(map(repr, rules)),
+        configured=sorted(map(repr, configured.rows)),
+    )
+
+
+def _json(plan: PromotionPlan, expect: str, *, done: bool) -> dict[str, Any]:
     checkpoint, behind = plan.checkpoint, plan.behind
     configured = plan.configuration or Configuration()
     return {
+        "expect": expect,
         "done": done,
         "cut": checkpoint.cut,
         "offset": checkpoint.offset,

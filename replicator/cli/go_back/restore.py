@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.console import Console
 
@@ -22,7 +23,7 @@ from replicator.cli.terminal.console import good, paper
 from replicator.cli.terminal.screen import Screen
 from replicator.cli.terminal.signals import NOTHING_CHANGED
 from replicator.cli.terminal.typed import parse_time
-from replicator.cli.verb import FromStore, LogId, verb
+from replicator.cli.verb import Expect, FromStore, LogId, verb
 from replicator.errors import ConfigError, RefusedError
 from replicator.model.event import Offset
 from replicator.model.operations.words import (
@@ -32,6 +33,7 @@ from replicator.model.operations.words import (
     size_text,
     whole_time,
 )
+from replicator.model.plans.expectation import expectation, refuse_unexpected, sorted_keys
 from replicator.model.plans.restore_point import BeforeEvent, RestorePoint, ToOffset, ToTime
 from replicator.model.store.holds import checked_name
 from replicator.model.store.rates import Rates
@@ -112,6 +114,8 @@ class RestoreRequest:
     adopt: bool = False
     pause: bool = False
     accept_gaps: bool
+    expect: str | None = None
+    """What the operator has agreed to, as `expectation` says it; None: the plan is shown here."""
 
     @property
     def changed(self) -> str:
@@ -138,6 +142,7 @@ async def restore(
     adopt: Adopt = False,
     pause: Stand = False,
     accept_gaps: AcceptGaps = False,
+    expect: Expect = None,
 ) -> Outcome:
     """Make a target's rows exactly those of an earlier cut; it is then paused there.
 
@@ -147,7 +152,9 @@ async def restore(
     application = call.application
     place = whose.place()
     if forget_renamed is not None:
-        return await forget(application, place.into, forget_renamed, dry_run=dry_run, yes=yes)
+        return await forget(
+            application, place.into, forget_renamed, dry_run=dry_run, yes=yes, expect=expect
+        )
     point = await moment.point(application, place)
     if rename_ is not None:
         beside = RenameWish(
@@ -157,6 +164,7 @@ async def restore(
             dry_run=dry_run,
             yes=yes,
             accept_gaps=accept_gaps,
+            expect=expect,
         )
         return await rename(call, await place.decide(application), beside)
     request = RestoreRequest(
@@ -168,6 +176,7 @@ async def restore(
         adopt=adopt,
         pause=pause,
         accept_gaps=accept_gaps,
+        expect=expect,
     )
     return await carry_out(call, request)
 
@@ -184,13 +193,15 @@ async def carry_out(call: OpenCall, request: RestoreRequest) -> Outcome:
         adopt=request.adopt,
         pause=request.pause,
     )
+    expect = _expectation(plan)
+    refuse_unexpected(request.expect, expect)
     eta_s = _eta_s(plan, await application.rates(request.changed))
     if not call.as_json:
         _show_plan(paper(), plan, request, eta_s)
         show_testimony(paper(), said)
     shown = {**_plan_json(plan, eta_s), "witness": testimony_json(said)}
     if request.dry_run:
-        planned = {"plan": shown, "done": False}
+        planned = {"plan": shown, "expect": expect, "done": False}
         return Outcome(result=planned, show=lambda _: None)
     if plan.changes_nothing:
         return _nothing_to_do(shown)
@@ -302,6 +313,17 @@ def _eta_s(plan: RestorePlan, rates: Rates) -> float | None:
     estimate = plan.estimate
     rows = estimate.segments + estimate.other_rows + estimate.removals
     return rates.seconds(size_bytes=estimate.size_bytes, rows=rows)
+
+
+def _expectation(plan: RestorePlan) -> str:
+    found, estimate = plan.reconciliation.plan, plan.estimate
+    return expectation(
+        cut=[found.checkpoint.log_id, plan.cut.offset, plan.cut.closed.digest],
+        rows_to_write=np.sort(found.picks).tobytes(),
+        rows_to_remove=sorted_keys(found.surplus),
+        missing=sorted(gap.key for gap in estimate.missing),
+        nothing_to_do=plan.changes_nothing,
+    )
 
 
 def _plan_json(plan: RestorePlan, eta_s: float | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from replicator.cli.terminal.console import good, paper
 from replicator.cli.terminal.screen import Screen
 from replicator.errors import ConfigError
 from replicator.model.operations.words import counted, size_text
+from replicator.model.plans.expectation import expectation, refuse_unexpected, sorted_keys
 from replicator.model.plans.restore_point import RestorePoint
 from replicator.model.store.testimony import testimony_json
 from replicator.services.restore.renamer import ForgetPlan, RenamePlan
@@ -39,6 +40,7 @@ class RenameWish:
     dry_run: bool
     yes: bool
     accept_gaps: bool
+    expect: str | None
 
 
 def names(text: str, datasource: str | None) -> Names:
@@ -61,12 +63,18 @@ async def rename(call: OpenCall, decided: Decided, request: RenameWish) -> Outco
     """Show what would be written, ask, and do it."""
     renamer, said = decided.renamer(), decided.testimony
     plan = await renamer.plan(request.point, datasource=request.names.old, to=request.names.new)
+    expect = expectation(
+        cut=[plan.cut.offset, plan.cut.closed.digest],
+        rows_to_write=plan.picks.tobytes(),
+        missing=sorted(gap.key for gap in plan.estimate.missing),
+    )
+    refuse_unexpected(request.expect, expect)
     if not call.as_json:
         _show_plan(paper(), plan, request)
         show_testimony(paper(), said)
     shown = {**_plan_json(plan), "witness": testimony_json(said)}
     if request.dry_run:
-        return Outcome(result={"plan": shown, "done": False}, show=lambda _: None)
+        return Outcome(result={"plan": shown, "expect": expect, "done": False}, show=lambda _: None)
     agree(request.into, yes=request.yes, doing="a restore")
     await go_without(decided)
     missing = await renamer.execute(plan, accept_gaps=request.accept_gaps)
@@ -83,11 +91,21 @@ async def rename(call: OpenCall, decided: Decided, request: RenameWish) -> Outco
 
 
 async def forget(
-    application: Application, target: str, datasource: str, *, dry_run: bool, yes: bool
+    application: Application,
+    target: str,
+    datasource: str,
+    *,
+    dry_run: bool,
+    yes: bool,
+    expect: str | None,
 ) -> Outcome:
     """Show what would be removed, ask, and do it."""
     renamer = (await Place(target=target, into=target).decide(application)).renamer()
     plan = await renamer.plan_forget(datasource)
+    now = expectation(
+        renamed=[plan.renamed.original, plan.renamed.offset], rows_to_remove=sorted_keys(plan.keys)
+    )
+    refuse_unexpected(expect, now)
     text = (
         f"forget {datasource} of {target}, restored from {plan.renamed.original} at cut"
         f" {plan.renamed.cut}: {counted(plan.rows, 'row')} to remove, the bytes stay"
@@ -96,7 +114,7 @@ async def forget(
         agree(target, yes=yes, doing="a removal")
         await renamer.forget(plan)
     return Outcome(
-        result={"plan": _forget_json(plan), "done": not dry_run},
+        result={"plan": _forget_json(plan), "expect": now, "done": not dry_run},
         show=lambda console: console.print(text, markup=False),
     )
 

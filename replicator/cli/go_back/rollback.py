@@ -9,7 +9,7 @@ from replicator.app.verbs.restoring import Place
 from replicator.cli.command import Changes, OpenCall, Outcome
 from replicator.cli.go_back.restore import AcceptGaps, RestoreRequest, Yes, carry_out
 from replicator.cli.go_back.when import moment_of
-from replicator.cli.verb import verb
+from replicator.cli.verb import Expect, verb
 from replicator.errors import ConfigError
 
 
@@ -31,6 +31,7 @@ async def rollback(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")] = False,
     yes: Yes = False,
     accept_gaps: AcceptGaps = False,
+    expect: Expect = None,
 ) -> Outcome:
     """Bring one datasource of a target back to what it was; the target is then paused."""
     moment = moment_of(to, datasource)
@@ -44,6 +45,7 @@ async def rollback(
         dry_run=dry_run,
         yes=yes,
         accept_gaps=accept_gaps,
+        expect=expect,
     )
     return await carry_out(call, request)
 

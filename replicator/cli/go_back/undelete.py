@@ -16,7 +16,7 @@ from replicator.cli.go_back.restore import RestoreRequest, carry_out, restore_po
 from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.console import paper
 from replicator.cli.terminal.typed import OFFSET_MAX
-from replicator.cli.verb import verb
+from replicator.cli.verb import Expect, verb
 from replicator.errors import ConfigError
 from replicator.model.log.undeletion import DruidCall
 from replicator.model.operations.shown import escaped_json
@@ -50,6 +50,7 @@ async def undelete(
     accept_gaps: Annotated[
         bool, typer.Option("--accept-gaps", help="Bring back the rest when bytes are missing.")
     ] = False,
+    expect: Expect = None,
 ) -> Outcome:
     """Bring a datasource back as it was in the last cut in which it had used segments."""
     application = call.application
@@ -73,6 +74,7 @@ async def undelete(
         dry_run=dry_run,
         yes=yes,
         accept_gaps=accept_gaps,
+        expect=expect,
     )
     done = await carry_out(call, request)
     return replace(done, result={**done.result, "drop": _drop_json(drop)})

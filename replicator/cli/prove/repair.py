@@ -1,7 +1,9 @@
 """`repair`: what `verify` found is copied again, from an origin that is read first."""
 
+from secrets import token_hex
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.console import Console
 
@@ -9,16 +11,24 @@ from replicator.cli.command import Changes, OpenCall, Outcome, agree
 from replicator.cli.prove.verify import FAILED, OneDatasource, OneInterval, bytes_of, share_of
 from replicator.cli.terminal.console import good, paper
 from replicator.cli.terminal.typed import parse_interval
-from replicator.cli.verb import verb
+from replicator.cli.verb import Expect, verb
 from replicator.errors import ConfigError
 from replicator.model.extent import Extent
 from replicator.model.operations.words import counted, size_text
+from replicator.model.plans.expectation import (
+    expectation,
+    parts_of,
+    refuse_unexpected,
+    sorted_keys,
+)
 from replicator.model.store.proof import Level
 from replicator.services.verification.repairer import Repair
 from replicator.services.verification.verifier import Damaged, Verification
 
 PARTLY_DONE = 3
 SHOWN_MAX = 20
+SAMPLE = "sample"
+"""Names the part of `--expect` that draws the same objects again."""
 
 
 @verb("repair", changes=Changes.ONCE_AGREED)
@@ -41,11 +51,14 @@ async def repair(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what is wrong.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    expect: Expect = None,
 ) -> Outcome:
     """Find what is wrong with a target and copy it again, one interval after the other."""
     if not level.is_about_objects:
         raise ConfigError(f"--level {level.value}: say exists or checksum")
+    seed = token_hex(8) if expect is None else parts_of(expect).get(SAMPLE, "")
     extent = Extent(
+        seed=seed,
         share=share_of(subset),
         bytes_max=None if bytes_max is None else bytes_of(bytes_max),
         datasource=datasource,
@@ -53,11 +66,13 @@ async def repair(
     )
     repairer = await call.application.repairer(target, from_target=from_)
     plan = await repairer.plan(level, extent=extent)
+    now = f"{_expectation(plan)},{SAMPLE}={seed}"
+    refuse_unexpected(expect, now)
     if not call.as_json:
         _show_plan(paper(), target, plan, from_ or "the source")
     if dry_run or plan.is_good:
         return Outcome(
-            result={"plan": _plan_json(plan), "done": False},
+            result={"plan": _plan_json(plan), "expect": now, "done": False},
             show=lambda _: None,
             exit_code=0 if plan.is_good else FAILED,
         )
@@ -67,6 +82,15 @@ async def repair(
         result={"plan": _plan_json(plan), "done": True, **_done_json(done)},
         show=lambda console: _show_done(console, target, plan, done),
         exit_code=_exit_code(plan, done),
+    )
+
+
+def _expectation(plan: Verification) -> str:
+    rows = plan.row_plan
+    return expectation(
+        places=sorted([one.location, one.source_location] for one in plan.damaged),
+        rows_to_write=None if rows is None else np.sort(rows.picks).tobytes(),
+        rows_to_remove=None if rows is None else sorted_keys(rows.surplus),
     )
 
 

@@ -34,8 +34,6 @@ class Planned(VerbAsked):
     exclusive = True
     looks: ClassVar[tuple[str, ...]] = ("--dry-run",)
     """What makes the verb print its plan and do nothing."""
-    agreed: ClassVar[tuple[str, ...]]
-    """Members of the plan that must be the same when it is carried out, dotted."""
 
 
 class MomentAsked(Planned):
@@ -55,7 +53,6 @@ class RestoreAsked(MomentAsked):
     """Bring a target, or one datasource of it, to an earlier cut."""
 
     words = ("restore",)
-    agreed = ("plan.offset", "plan.segments", "plan.other_rows", "plan.rows_removed")
     verb: Literal["restore"] = "restore"
     target: Annotated[TargetName | None, Argument()] = None
     """The target whose bytes are used; or `from_store`."""
@@ -74,7 +71,7 @@ class RestoreAsked(MomentAsked):
 class RestoreBesideAsked(MomentAsked):
     """Restore a datasource beside the live one, by another name."""
 
-    words, agreed = ("restore",), ("plan.offset", "plan.segments", "plan.other_rows")
+    words = ("restore",)
     verb: Literal["restore beside"] = "restore beside"
     target: OneTarget
     rename: Annotated[Text, Flag("--rename")]
@@ -84,7 +81,7 @@ class RestoreBesideAsked(MomentAsked):
 class ForgetRenamedAsked(Planned):
     """Remove a datasource that was restored beside the live one."""
 
-    words, agreed = ("restore",), ("plan.rows_removed", "plan.original")
+    words = ("restore",)
     verb: Literal["forget renamed"] = "forget renamed"
     target: OneTarget
     datasource: Annotated[Text, Flag("--forget-renamed")]
@@ -94,7 +91,6 @@ class RollbackAsked(Planned):
     """Bring one datasource of a target back to what it was."""
 
     words = ("rollback",)
-    agreed = ("plan.offset", "plan.segments", "plan.other_rows", "plan.rows_removed")
     verb: Literal["rollback"] = "rollback"
     datasource: Annotated[Text, Argument()]
     to: Annotated[Text, Flag("--to")]
@@ -107,7 +103,6 @@ class UndeleteAsked(Planned):
     """Bring a datasource back on a target as it was when it last had used segments."""
 
     words = ("undelete",)
-    agreed = ("plan.offset", "plan.segments", "plan.other_rows", "plan.rows_removed")
     verb: Literal["undelete"] = "undelete"
     datasource: Annotated[Text, Argument()]
     on: OnTarget
@@ -121,7 +116,6 @@ class RepairAsked(Planned):
     """Find what is wrong with a target and copy it again."""
 
     words = ("repair",)
-    agreed = ()
     verb: Literal["repair"] = "repair"
     target: OneTarget
     level: Annotated[ProofLevel, Flag("--level")] = ProofLevel.CHECKSUM
@@ -136,7 +130,6 @@ class ExpireAsked(Planned):
     """Delete bytes and history that nothing retained needs."""
 
     words, role = ("expire",), Role.ADMIN
-    agreed = ("plan.horizon", "plan.places", "plan.history_files", "plan.bases", "plan.holds")
     verb: Literal["expire"] = "expire"
     target: OneTarget
     retention: Annotated[Text | None, Flag("--retention")] = None
@@ -146,7 +139,7 @@ class ExpireAsked(Planned):
 class PromoteAsked(Planned):
     """Make a target the primary, with nothing lost."""
 
-    words, role, agreed = ("promote",), Role.ADMIN, ("supervisors", "left_suspended")
+    words, role = ("promote",), Role.ADMIN
     verb: Literal["promote"] = "promote"
     target: OneTarget
     supervisors: Annotated[tuple[Text, ...], Flag("--supervisor")] = ()
@@ -159,8 +152,6 @@ class FailoverAsked(Planned):
     """Make a target the primary as it is; its source is gone."""
 
     words, role = ("failover",), Role.ADMIN
-    # Not the cut: while a watcher still polls, a target moves on from idle cut to idle cut.
-    agreed = ("supervisors", "left_suspended")
     verb: Literal["failover"] = "failover"
     target: OneTarget
     supervisors: Annotated[tuple[Text, ...], Flag("--supervisor")] = ()

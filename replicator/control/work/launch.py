@@ -1,10 +1,9 @@
-"""How an order becomes processes: its command lines, one after the other, and what they say."""
+"""How an order becomes a process: its command line, and what it says."""
 
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import reduce
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -117,7 +116,7 @@ class Program:
 
 
 class Launch:
-    """One order on its way: which processes it takes, and whether the next one may follow.
+    """One order on its way: which process it takes, and the file that this one needs.
 
     Args:
         order: What is to be done.
@@ -129,16 +128,16 @@ class Launch:
         self._order = order
         self._file = folder / PLANS / f"{job_id}.json"
 
-    async def first(self) -> list[str]:
-        """Return the arguments of the first process.
+    async def arguments(self) -> list[str]:
+        """Return the arguments of its process.
 
         Raises:
             TransientError: the file that it needs cannot be written.
         """
         with translated(self._file, "write the plan of a job"):
-            return await self._first()
+            return await self._arguments()
 
-    async def _first(self) -> list[str]:
+    async def _arguments(self) -> list[str]:
         order, asked = self._order, self._order.asked
         if not isinstance(asked, Planned):
             return asked.arguments()
@@ -150,24 +149,10 @@ class Launch:
             document = order.plan.document
             await finished(lambda: self._write(document))
             return ["restore", "run", "--yes", "--", str(self._file)]
-        if order.planning or order.plan is not None:
+        if order.planning:
             return _with_options(asked.arguments(), *asked.looks)
-        return _with_options(asked.arguments(), "--yes")
-
-    def second(self, looked: VerbEnded) -> list[str] | JobAnswer | None:
-        """Return the arguments of the next process, None after the last one.
-
-        A `JobAnswer` refuses: the plan that was agreed to is not what would be done now.
-        """
-        asked, plan = self._order.asked, self._order.plan
-        if plan is None or not isinstance(asked, Planned) or _has_file(asked):
-            return None
-        now = _result(looked)
-        if now is None:
-            return None
-        if changed := [name for name in asked.agreed if _at(plan.document, name) != _at(now, name)]:
-            return _refusal(self._order.verb, changed, looked)
-        return _with_options(asked.arguments(), "--yes")
+        expect = [] if order.plan is None else [f"--expect={_expect(order.plan)}"]
+        return _with_options(asked.arguments(), "--yes", *expect)
 
     async def end(self) -> None:
         """Remove the files that it needed; one that stays is written over, or never read."""
@@ -222,14 +207,10 @@ def _has_file(asked: VerbAsked) -> bool:
     return isinstance(asked, RestoreAsked) and not asked.quick
 
 
-def _refusal(verb: str, changed: list[str], looked: VerbEnded) -> JobAnswer:
-    return error_answer(
-        verb,
-        "RefusedError",
-        f"nothing was changed: the plan would do something else now: {', '.join(changed)}",
-        "make the plan again, read it, and run it by its new digest",
-        looked,
-    )
+def _expect(plan: AgreedPlan) -> str:
+    """Return what the process that carries out a plan is held to."""
+    # A plan of a release without `expect` is refused by its process, which says to make it again.
+    return str(plan.document.get("expect", "plan=of-another-release"))
 
 
 def _with_options(arguments: Sequence[str], *options: str) -> list[str]:
@@ -242,10 +223,3 @@ def _result(ended: VerbEnded) -> Mapping[str, Any] | None:
     document = ended.document or {}
     found = document.get("result")
     return found if isinstance(found, dict) else None
-
-
-def _at(document: Mapping[str, Any], dotted: str) -> Any:
-    found: Any = document
-    return reduce(
-        lambda at, name: at.get(name) if isinstance(at, dict) else None, dotted.split("."), found
-    )

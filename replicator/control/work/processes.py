@@ -13,7 +13,6 @@ from replicator.control.work.launch import (
     error_answer,
 )
 from replicator.control.work.live_job import LiveJob
-from replicator.errors import RefusedError
 from replicator.model.operations.job import Job, JobAnswer, JobState
 
 STOPPED: Final = "the service was stopped"
@@ -32,25 +31,15 @@ class JobProcesses:
         self._program, self._locks, self._drain_s = program, locks, drain_s
 
     async def run(self, live: LiveJob) -> tuple[VerbEnded, JobAnswer]:
-        """Run all processes of a job; return how the last one ended, and what was said."""
+        """Run the process of a job; return how it ended, and what was said."""
         launch = Launch(live.order, live.job.id, self._program.folder)
         held = await self._locks.take(live.job.id)
         try:
-            return await self._one_after_the_other(live, launch, held)
+            ended = await self._one(live, await launch.arguments(), held)
+            return ended, _said(live, ended)
         finally:
             await launch.end()
             await self._locks.give_back(live.job.id, held)
-
-    async def _one_after_the_other(
-        self, live: LiveJob, launch: Launch, held: int
-    ) -> tuple[VerbEnded, JobAnswer]:
-        ended = await self._one(live, await launch.first(), held)
-        following = None if live.ending else launch.second(ended)
-        if isinstance(following, JobAnswer):
-            return replace(ended, code=RefusedError.exit_code), following
-        if following is not None:
-            ended = await self._one(live, following, held)
-        return ended, _said(live, ended)
 
     async def _one(self, live: LiveJob, arguments: list[str], held: int) -> VerbEnded:
         process = self._program.process(arguments, terminal=live.order.terminal, held=held)

@@ -79,7 +79,7 @@ class ScheduleRuns:
     async def _run(self, order: Order) -> RunEnd:
         if self._jobs is not None:
             return await self._as_job(order, self._jobs)
-        arguments = await Launch(order, "schedule", self._program.folder).first()
+        arguments = await Launch(order, "schedule", self._program.folder).arguments()
         process = self._program.process(arguments, terminal=HERE, held=None)
         ended = await process.run(lambda _: None)
         return RunEnd(exit_code=ended.code, message=_message(ended))

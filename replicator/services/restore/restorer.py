@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from replicator.model.checkpoint import Checkpoint, TargetState, merged
 from replicator.model.event import ClosedCut
 from replicator.model.observation import CutApplied
+from replicator.model.plans.expectation import refuse_more_removals
 from replicator.model.plans.plan import Estimate
 from replicator.model.plans.restore_point import RestorePoint
 from replicator.services.restore.effect_count import EffectCount
@@ -178,6 +179,7 @@ class Restorer:
             found = await self._reconciler.reconcile(
                 plan.cut, paused=True, datasource=plan.datasource
             )
+            refuse_more_removals(plan.reconciliation.plan, found.plan)
         log_id = found.plan.checkpoint.log_id
         uncopied = await recover(
             self._copier,

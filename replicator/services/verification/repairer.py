@@ -20,6 +20,8 @@ from replicator.model.checkpoint import Checkpoint, TargetState
 from replicator.model.extent import Extent
 from replicator.model.load_spec import Location, is_lz4
 from replicator.model.observation import ObjectCopied, Progress
+from replicator.model.plans.expectation import refuse_more_removals
+from replicator.model.plans.plan import Plan
 from replicator.model.store.proof import Level
 from replicator.ports import Checked, CopySource, DeepStorageReader, Receipt, SegmentReplacer
 from replicator.services.running.retry import Retry
@@ -183,6 +185,7 @@ class Repairer:
         Raises:
             TransientError: a storage was unreachable for longer than the retry policy allows.
             FencedError: another process took over while rows were compared; none was changed.
+            RefusedError: rows that would be removed are not in the plan; none was changed.
         """
         repair, done = Repair(), 0
         ordered = sorted(plan.damaged, key=lambda one: (one.datasource, one.start, one.end))
@@ -194,7 +197,7 @@ class Repairer:
                 Progress(what="repair objects", done=done, total=len(ordered), unit="objects")
             )
         if plan.rows_differ:
-            await self._rows(repair, extent.datasource)
+            await self._rows(repair, extent.datasource, plan.row_plan)
         return repair
 
     async def _mend_all(self, damaged: Sequence[Damaged], repair: Repair) -> None:
@@ -266,13 +269,13 @@ class Repairer:
         except GapError:
             return ()
 
-    async def _rows(self, repair: Repair, datasource: str | None) -> None:
+    async def _rows(self, repair: Repair, datasource: str | None, agreed: Plan | None) -> None:
         """Make the rows those of the checkpoint, by the plan of a restore to that cut."""
         checkpoint = _required(await self._target.checkpoint(), self._target.name)
         async with self._leases.taken(checkpoint.log_id, checkpoint.offset, is_here=True):
-            await self._put_right(repair, datasource)
+            await self._put_right(repair, datasource, agreed)
 
-    async def _put_right(self, repair: Repair, datasource: str | None) -> None:
+    async def _put_right(self, repair: Repair, datasource: str | None, agreed: Plan | None) -> None:
         state = await self._target.state()
         checkpoint, found = await self._compared(state, datasource)
         if found.plan.is_empty:
@@ -280,6 +283,8 @@ class Repairer:
         before, state = state, await self._target.acquire()
         if state.checkpoint != before.checkpoint or state.epoch != before.epoch + 1:
             checkpoint, found = await self._compared(state, datasource)
+        if agreed is not None:
+            refuse_more_removals(agreed, found.plan)
         repair.uncopied = await recover(
             self._copier, found.plan.picks, gaps=found.known_gaps, reached=checkpoint.offset
         )

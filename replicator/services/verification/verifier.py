@@ -23,6 +23,7 @@ from replicator.model.inventory.ledger import Keys
 from replicator.model.load_spec import Location
 from replicator.model.log.row_mapping import RowMapping, locate
 from replicator.model.observation import Progress
+from replicator.model.plans.plan import Plan
 from replicator.model.row import Kind, RowKey, Segment, key_of
 from replicator.model.store.proof import Level
 from replicator.ports import Chunk, Receipt
@@ -76,6 +77,8 @@ class Verification:
     """Damaged locations, each once; at most `DAMAGED_MAX`."""
     damaged_count: int = 0
     rows_differ: bool = False
+    row_plan: Plan | None = None
+    """What would make the rows those of the cut; None: they were not compared."""
 
     @property
     def is_good(self) -> bool:
@@ -217,6 +220,7 @@ class Verifier:
             )
 
     async def _rows(self, found: Reconciliation, verification: Verification) -> None:
+        verification.row_plan = found.plan
         async for entries in self._history.pick(found.plan.picks):
             for entry in entries:
                 verification.add(f"row {_name(entry)} is missing or differs")

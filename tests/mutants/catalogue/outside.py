@@ -447,11 +447,11 @@ OUTSIDE: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="another-plan-than-agreed-is-carried-out",
-        function="Launch.second",
-        old="return _refusal(self._order.verb, changed, looked)",
-        new="pass",
+        function="refuse_unexpected",
+        old="if changed:",
+        new="if False:",
         loses="More is deleted than somebody has read and agreed to.",
         ring="unit",
-        tests="test_jobs.py",
+        tests="test_expectation.py",
     ),
 )

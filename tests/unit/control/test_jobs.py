@@ -17,7 +17,7 @@ VERIFY = {"verb": "verify", "target": "standby"}
 RESTORE = {"verb": "restore", "target": "standby", "to_offset": 7}
 UNDELETE = {"verb": "undelete", "datasource": "orders", "on": "standby"}
 PLAN = {"offset": 7, "segments": 2, "other_rows": 0, "rows_removed": 1}
-PLANNED = {"plan": PLAN, "done": False}
+PLANNED = {"plan": PLAN, "expect": "rows=1a", "done": False}
 
 
 async def soon_running(stage: Served, count: int) -> None:
@@ -150,20 +150,16 @@ async def test_what_changes_much_takes_a_plan_and_its_digest(tmp_path: Path):
         status, job = await stage.ask("POST", "/v1/runs?wait=5", {"digest": digest})
         assert (status, job["state"], job["plan"]) == (200, "done", digest)
         assert job["document"]["result"] == {"done": True}
-        looked, did = stage.program.runs[-2:]
-        assert ("--dry-run" in looked.arguments, "--yes" in did.arguments) == (True, True)
+        assert len(stage.program.runs) == 2
+        assert {"--yes", "--expect=rows=1a"} <= set(stage.program.runs[-1].arguments)
 
 
-async def test_a_plan_that_would_do_something_else_now_is_not_carried_out(tmp_path: Path):
+async def test_a_plan_of_a_release_without_expect_is_left_to_its_process_to_refuse(tmp_path: Path):
     async with served(tmp_path) as stage:
-        stage.program.says.append(lambda _: ended(PLANNED))
+        stage.program.says.append(lambda _: ended({"plan": PLAN, "done": False}))
         digest = await planned(stage, UNDELETE)
-        other = {"plan": {**PLAN, "segments": 3}, "done": False}
-        stage.program.says.append(lambda _: ended(other))
-        _, job = await stage.ask("POST", "/v1/runs?wait=5", {"digest": digest})
-        assert job["state"] == "failed"
-        assert "the plan would do something else now: plan.segments" in job["why"]
-        assert not any("--yes" in one.arguments for one in stage.program.runs)
+        await stage.ask("POST", "/v1/runs?wait=5", {"digest": digest})
+        assert "--expect=plan=of-another-release" in stage.program.runs[-1].arguments
 
 
 async def test_a_restore_is_carried_out_by_the_file_of_its_plan(tmp_path: Path):
