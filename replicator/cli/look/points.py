@@ -16,7 +16,7 @@ from replicator.cli.points_text import points_outcome
 from replicator.cli.terminal.screen import Screen
 from replicator.cli.terminal.typed import LIST_MAX
 from replicator.cli.verb import FromStore, LogId, verb
-from replicator.errors import GapError, ReplicatorError
+from replicator.errors import GapError, ReplicatorError, TransientError
 from replicator.model.checkpoint import Gap
 from replicator.model.event import Offset
 from replicator.model.store.holds import NamedPoint
@@ -57,6 +57,7 @@ async def points(
     application = call.application
     if from_ is None:
         history = application.history
+        await _require_log(application)
         failures: list[NotSeen] = []
         seen, away = await of_each(
             application.target_names, partial(_kept, application, failures=failures)
@@ -82,6 +83,17 @@ async def points(
         ),
         store=from_,
     )
+
+
+async def _require_log(application: Application) -> None:
+    """Name the way without the log where that is away: a target's store has the history, too."""
+    try:
+        await application.history.span()
+    except TransientError as exc:
+        stores = ", ".join(f"`replicator points --from {one}`" for one in application.target_names)
+        raise TransientError(
+            f"the log cannot be read: {exc}", hint=f"without the log, ask a store: {stores}"
+        ) from exc
 
 
 async def _happened(history: History, limit: int, screen: Screen) -> dict[Offset, str]:

@@ -108,7 +108,7 @@ def _show(console: Console, found: StatusReport, said: Said) -> None:
     shown = [
         Paragraph("running", _running(found.seen.life)),
         Paragraph("promises", _promises(found.seen)),
-        Paragraph("restore", _restorable(found)),
+        Paragraph("restore", _restorable(found, said)),
         Paragraph("waits", _waits(found.seen)),
         Paragraph("wrong", wrong or ["nothing"]),
         *([Paragraph("schedules", scheduled)] if (scheduled := _schedules(found)) else []),
@@ -182,7 +182,9 @@ def _promises(seen: Seen) -> list[str]:
     lines = [
         f"BROKEN by {one.target}: {', '.join(one.broken)}" for one in seen.targets if one.broken
     ]
-    if seen.is_overdue:
+    if seen.is_overdue and seen.is_poll_unknown:
+        lines.insert(0, "NOT KNOWN whether a watcher polls the source: the log cannot be read")
+    elif seen.is_overdue:
         lines.insert(0, "BROKEN: no watcher polls the source")
     elif seen.life.watcher.life is not Life.RUNNING and (left := seen.life.left(seen.targets)):
         lines.insert(0, f"nothing polls the source now; without a poll they break {within(left)}")
@@ -193,7 +195,7 @@ def _promises(seen: Seen) -> list[str]:
     return lines or ["there is no target"]
 
 
-def _restorable(found: StatusReport) -> list[str]:
+def _restorable(found: StatusReport, said: Said) -> list[str]:
     """Say from when to when each target's own store brings everything back."""
     lines = []
     for one in found.seen.targets:
@@ -201,7 +203,7 @@ def _restorable(found: StatusReport) -> list[str]:
             continue
         kept = found.restorable.get(one.target)
         if kept is None or not kept.windows:
-            lines.append(f"{one.target}: nothing yet")
+            lines += _unrestorable(one.target, found, said)
             continue
         last = kept.windows[-1].last.closed.source_time
         first = kept.windows[0].first.closed.source_time
@@ -212,6 +214,16 @@ def _restorable(found: StatusReport) -> list[str]:
         )
         lines += [f"{one.target}: DAMAGED: {fault}" for fault in kept.faults]
     return [*lines, *(f"{name}: not known" for name in sorted(found.seen.failures))]
+
+
+def _unrestorable(target: str, found: StatusReport, said: Said) -> list[str]:
+    """Say that a store restores nothing; without the log it is not known whose history it has."""
+    if not found.seen.log.unknown:
+        return [f"{target}: nothing yet"]
+    return [
+        f"{target}: not known without the log; its store alone tells:",
+        f"  {said.command(f'points --from {target}')}",
+    ]
 
 
 def _waits(seen: Seen) -> list[str]:
@@ -228,7 +240,7 @@ def _waits(seen: Seen) -> list[str]:
             lines.append(f"{found.target}: {kill_words(found)}")
         if found.log_margin is not None:
             lines.append(f"{found.target}: the log keeps it for {duration_text(found.log_margin)}")
-    return lines or ["nothing"]
+    return lines or ["not known: the log cannot be read" if seen.log.unknown else "nothing"]
 
 
 def _bytes(pending: Pending) -> str:

@@ -58,6 +58,11 @@ class Seen:
         return self.life.is_overdue(self.targets)
 
     @property
+    def is_poll_unknown(self) -> bool:
+        """Whether nobody can say when the source was polled: that stands in a log that is away."""
+        return bool(self.log.unknown) and self.life.last_poll is None
+
+    @property
     def may_start(self) -> bool:
         """Whether a start of the watcher can go well: a log that was moved away refuses it."""
         return not isinstance(self.log.failure, ConfigError)
@@ -76,7 +81,12 @@ def troubles(seen: Seen) -> list[Trouble]:
 def _of_all(seen: Seen) -> Iterator[Trouble]:
     if seen.log.unknown:
         yield Trouble(f"the log cannot be read: {seen.log.unknown}", "check")
-    if seen.is_overdue:
+    if seen.is_overdue and seen.is_poll_unknown:  # a `run` that was typed could fence a good one
+        yield Trouble(
+            "the log cannot be read, so it is not known whether a watcher runs and when it"
+            " polled the source"
+        )
+    elif seen.is_overdue:
         yield _silence(seen)
     elif seen.may_start and (left := seen.life.left(seen.targets)) and seen.life.watcher.is_away:
         yield _away("no watcher is running", seen.life.watcher, seen.life, left)
@@ -242,6 +252,8 @@ def _lag(found: TargetStatus, seen: Seen) -> Trouble:
     name, promised = found.target, duration_text(found.promises.rpo)
     behind = "has no cut yet" if found.lag is None else f"is {duration_text(found.lag)} behind"
     what = f"{name} {behind}, and at most {promised} is promised"
+    if seen.log.unknown:
+        return Trouble(f"{what}: the log cannot be read, so it is not known what it lacks")
     if seen.is_overdue and not found.lag_records:
         return Trouble(f"{what}: it has all that the log has")
     if found.lag is None and seen.life.is_starting:

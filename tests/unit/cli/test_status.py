@@ -89,11 +89,11 @@ def alive(life: Life = Life.RUNNING, pulse: Pulse | None = PULSE) -> LifeSign:
 def report(
     *, targets: dict[str, TargetStatus], watcher: LifeSign | None = None, log: LogStatus = LOG,
     failures: Mapping[str, ReplicatorError] | None = None,
+    last_poll: datetime | None = NOW - 2 * SECOND,
 ) -> StatusReport:  # fmt: skip
     sign = watcher or alive()
     appliers = dict.fromkeys([*targets, *(failures or {})], sign)
-    last = NOW - 2 * SECOND
-    life = LifeSigns(looked_at=NOW, watcher=sign, appliers=appliers, last_poll=last)
+    life = LifeSigns(looked_at=NOW, watcher=sign, appliers=appliers, last_poll=last_poll)
     freshness = Freshness(asked_at=NOW, shows=NOW, is_replica=False)
     seen = Seen(
         life=life,
@@ -164,6 +164,22 @@ def test_a_log_that_cannot_be_read_is_no_success():
     assert "the log cannot be read: the log was moved" in text(found)
     assert "replicator run" not in text(found), "it would be refused"
     assert _exit_code(found.seen) == ConfigError.exit_code
+
+
+def test_without_the_log_nothing_is_said_that_only_the_log_tells():
+    """The watcher may well run: a `run` that is typed now would fence it."""
+    away = replace(LOG, log_id="", failure=TransientError("no broker answers"))
+    late = replace(TARGET, lag=DAY, lag_records=None)
+    silent = LifeSign(pulse=None, life=Life.UNKNOWN, unknown="no broker answers")
+    found = report(targets={"standby": late}, log=away, watcher=silent, last_poll=None)
+    said = text(found)
+    assert "so it is not known whether a watcher runs and when it polled the source" in said
+    assert "NOT KNOWN whether a watcher polls the source" in said
+    assert "at most 60 s is promised: the log cannot be read, so it is not known" in said
+    assert f"replicator points --from standby --config {SAID.config}" in said
+    assert "waits not known" in said
+    for wrong in ("has ever polled", "replicator run", "nothing yet", "all that the log has"):
+        assert wrong not in said
 
 
 def test_what_is_typed_next_names_the_configuration():
