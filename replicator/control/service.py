@@ -17,9 +17,9 @@ from replicator.adapters.sqlite.control_file import ControlFile, make_folder
 from replicator.adapters.sqlite.jobs import JobStore
 from replicator.adapters.sqlite.tokens import TokenStore
 from replicator.app import Application
+from replicator.app.control_folder import DATABASE, control_settings
 from replicator.app.monitoring import Lookout
 from replicator.app.verbs.schedules import scheduled_lines
-from replicator.config import Settings
 from replicator.config.operations.control import ControlSettings
 from replicator.control.access.audit import FILE as AUDIT_FILE
 from replicator.control.access.audit import AuditLog
@@ -45,7 +45,6 @@ from replicator.web.panorama import Panorama
 from replicator.web.port import Port
 
 log = structlog.get_logger("replicator")
-DATABASE: Final = "control.db"
 LOCK: Final = "service.lock"
 CONNECTION_S_MAX: Final = KEPT_S_MAX + IDLE_S_MAX + 2 * WAIT_S_MAX
 """Longest life of a connection, in seconds: no request is cut off by it.
@@ -74,7 +73,7 @@ class Control:
         *,
         routes: Iterable[Route] = (),
     ) -> None:
-        settings, control = application.settings, _control(application.settings)
+        settings, control = application.settings, control_settings(application.settings)
         self._folder = program.folder
         self._file = ControlFile(self._folder / DATABASE)
         self.tokens = TokenStore(self._file)
@@ -181,33 +180,6 @@ class Control:
         for route in self.table.routes:
             made.router.add_route(route.method, route.path, door.handler(route))
         return made
-
-
-def control_folder(settings: Settings) -> Path:
-    """Return the folder of jobs, tokens and the audit log.
-
-    Raises:
-        ConfigError: none is configured, and there is no log's file beside which it could be.
-    """
-    control = _control(settings)
-    if control.folder is not None:
-        return control.folder
-    path = getattr(settings.recorded, "path", None)
-    if path is None:
-        raise ConfigError(
-            "web.control.folder is not set, and the log is no file that it could be beside",
-            hint="name a folder on a local disk, like /var/lib/druid-replicator/control",
-        )
-    return Path(f"{path}.control")
-
-
-def _control(settings: Settings) -> ControlSettings:
-    if settings.web is None or settings.web.control is None:
-        raise ConfigError(
-            "web.control is not configured",
-            hint='say where to listen: web: {control: {listen: "127.0.0.1:9465"}}',
-        )
-    return settings.web.control
 
 
 def _told(application: Application) -> NotificationRoutes:

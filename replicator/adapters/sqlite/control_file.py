@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
+from replicator.adapters.machine.privacy import refuse_foreign
 from replicator.adapters.machine.threads import finished
 from replicator.adapters.sqlite.file import transaction, translated
 from replicator.errors import ConfigError
@@ -17,6 +18,7 @@ _Result = TypeVar("_Result")
 APPLICATION_ID = 0x44524354
 """Mark in the file's header ("DRCT") that tells it from other SQLite files."""
 FORMAT_VERSION = 1
+HOLDS = "who may use the control API"
 BUSY_TIMEOUT_S = 10.0
 """Longest wait for another process that writes to the file, like `replicator token create`."""
 MAKE = (
@@ -114,6 +116,7 @@ class ControlFile:
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
             make_folder(self._path.parent)
+            refuse_foreign(self._files(), HOLDS)
             with suppress(FileExistsError):
                 os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             connection = sqlite3.connect(
@@ -130,6 +133,9 @@ class ControlFile:
                 raise
             self._connection = connection
         return self._connection
+
+    def _files(self) -> list[Path]:
+        return [self._path.with_name(self._path.name + end) for end in ("", "-wal", "-shm")]
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -152,10 +158,10 @@ class ControlFile:
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder for this user alone, when its parent is there.
+    """Make the folder for this user alone, when its parent is there; it is nobody else's.
 
     Raises:
-        ConfigError: the parent is not there.
+        ConfigError: the parent is not there, or the folder is another user's, or open to others.
     """
     if not folder.parent.is_dir():
         raise ConfigError(
@@ -163,3 +169,4 @@ def make_folder(folder: Path) -> None:
             hint="mount the disk that it is on, or make it, as the user that runs the service",
         )
     folder.mkdir(mode=0o700, exist_ok=True)
+    refuse_foreign([folder], HOLDS)

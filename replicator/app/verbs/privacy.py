@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from replicator.adapters.local.privacy import exposed
+from replicator.adapters.machine.privacy import exposed
+from replicator.app.control_folder import control_folder
 from replicator.config import LocalStorageSettings, Settings, SqliteLogSettings
+from replicator.errors import ConfigError
 from replicator.ports import AREAS
 
 COMPANIONS = ("", "-wal", "-shm")
@@ -12,12 +14,22 @@ COMPANIONS = ("", "-wal", "-shm")
 
 
 def open_to_others(settings: Settings, targets: Iterable[str]) -> Sequence[Path]:
-    """Return which of these are open to other users: the log, our folders in stores, signing keys.
+    """Return which of these are open to other users.
+
+    They are the log, our folders in stores, signing keys, and what the control API keeps: tokens,
+    jobs, plans, the audit log and the key of its TLS.
 
     This release makes them closed; an earlier one, a copy or a restored backup may have not.
     """
     names = list(targets)
-    return exposed([*_log_files(settings), *_folders(settings, names), *_keys(settings, names)])
+    return exposed(
+        [
+            *_log_files(settings),
+            *_folders(settings, names),
+            *_keys(settings, names),
+            *_control(settings),
+        ]
+    )
 
 
 def _log_files(settings: Settings) -> list[Path]:
@@ -37,3 +49,15 @@ def _folders(settings: Settings, targets: Iterable[str]) -> list[Path]:
 def _keys(settings: Settings, targets: Iterable[str]) -> list[Path]:
     signing = [settings.targets[name].signing for name in targets]
     return [one.key_file for one in signing if one is not None and one.key_file is not None]
+
+
+def _control(settings: Settings) -> list[Path]:
+    if settings.web is None or settings.web.control is None:
+        return []
+    tls = settings.web.control.tls
+    key = [] if tls is None else [tls.key_file]
+    try:
+        folder = control_folder(settings)
+        return [*key, folder, *sorted(folder.iterdir())]
+    except (ConfigError, OSError):  # none is configured, or there is none yet
+        return key

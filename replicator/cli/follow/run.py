@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from replicator.app import Application
+from replicator.app.control_folder import control_folder
 from replicator.app.monitoring import Lookout
 from replicator.app.verbs.privacy import open_to_others
 from replicator.app.wiring.pipeline import Allowed
@@ -282,7 +283,7 @@ def controlled(call: OpenCall, lookout: Lookout | None) -> "tuple[Control, Panor
     if typed.command == RUN and (web is None or web.control is None):
         return None
     from replicator.app.panorama import panorama  # noqa: PLC0415 - most runs do without
-    from replicator.control.service import Control, control_folder  # noqa: PLC0415
+    from replicator.control.service import Control  # noqa: PLC0415
     from replicator.control.work.launch import Program  # noqa: PLC0415
     from replicator.page.routes import PageRoutes  # noqa: PLC0415
 

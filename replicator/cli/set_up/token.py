@@ -10,6 +10,7 @@ from rich.console import Console
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.sqlite.control_file import ControlFile
 from replicator.adapters.sqlite.tokens import TokenStore
+from replicator.app.control_folder import DATABASE, control_folder
 from replicator.cli.command import Call, Changes, Outcome
 from replicator.cli.terminal.loop import in_loop
 from replicator.cli.terminal.paragraphs import listing
@@ -19,7 +20,6 @@ from replicator.config import Settings
 from replicator.config.values import duration
 from replicator.control.access.naming import refuse_unknown
 from replicator.control.access.tokens import new_token
-from replicator.control.service import DATABASE, control_folder
 from replicator.errors import ConfigError, NotFoundError
 from replicator.model.operations.access import AccessToken, Role
 from replicator.model.operations.words import moment

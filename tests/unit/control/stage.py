@@ -15,9 +15,10 @@ from replicator import config
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.machine.verb_process import VerbEnded
 from replicator.app import Application
+from replicator.app.control_folder import control_folder
 from replicator.app.panorama import panorama
 from replicator.control.access.tokens import new_token
-from replicator.control.service import Control, control_folder
+from replicator.control.service import Control
 from replicator.control.work.launch import Program, Terminal
 from replicator.model.operations.access import Role
 from replicator.page.routes import PageRoutes

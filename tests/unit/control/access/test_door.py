@@ -11,12 +11,15 @@ import orjson
 import pytest
 
 from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.sqlite.control_file import ControlFile
+from replicator.adapters.sqlite.tokens import TokenStore
+from replicator.app.verbs.privacy import open_to_others
 from replicator.control.access import door, refusal_limit
 from replicator.control.access.audit import AuditLog
 from replicator.control.endpoints.views import WAIT_S_MAX
 from replicator.control.routes import Route
 from replicator.control.service import CONNECTION_S_MAX
-from replicator.errors import TransientError
+from replicator.errors import ConfigError, TransientError
 from replicator.model.operations.access import Role, read_token
 from replicator.services.records.deed_record import Deed
 from replicator.web.gate import IDLE_S_MAX
@@ -60,6 +63,47 @@ async def test_nobody_gets_in_without_a_good_token(tmp_path: Path):
         kept = (tmp_path / "prod.log.control" / "control.db-wal").read_bytes()
         assert good[13:].encode() not in kept
         assert (tmp_path / "prod.log.control").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("what", "mode", "owner", "why"),
+    [
+        ("", 0o700, 4242, "belongs to user 4242"),
+        ("", 0o777, None, "other users of this machine can write it"),
+        ("control.db", 0o644, 4242, "belongs to user 4242"),
+        ("control.db", 0o666, None, "other users of this machine can write it"),
+        ("control.db-wal", 0o600, 4242, "belongs to user 4242"),
+    ],
+)
+async def test_tokens_that_somebody_else_may_have_written_are_not_believed(
+    tmp_path: Path, what: str, mode: int, owner: int | None, why: str
+):
+    folder = tmp_path / "control"
+    folder.mkdir(mode=0o700)
+    path = folder / what
+    if what:
+        path.touch()
+    path.chmod(mode)
+    if owner is not None:
+        if os.geteuid():
+            pytest.skip("only root gives files away")
+        os.chown(path, owner, owner)
+    file = ControlFile(folder / "control.db")
+    with pytest.raises(ConfigError, match=why) as caught:
+        await TokenStore(file).tokens()
+    assert str(path) in str(caught.value)
+    await file.close()
+
+
+async def test_what_the_service_keeps_and_others_can_read_is_named(tmp_path: Path):
+    async with served(tmp_path) as stage:
+        await stage.ask("POST", "/v1/jobs/none/cancel")
+        folder, settings = tmp_path / "prod.log.control", stage.application.settings
+        assert not [one for one in open_to_others(settings, []) if folder in (one, one.parent)]
+        for name in ("", "audit.jsonl", "control.db"):
+            (folder / name).chmod(0o755)
+        found = set(open_to_others(settings, []))
+        assert {folder, folder / "audit.jsonl", folder / "control.db"} <= found
 
 
 async def test_each_role_may_what_it_may(tmp_path: Path):
