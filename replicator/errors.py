@@ -46,6 +46,10 @@ class RefusedError(ReplicatorError):
     exit_code = 4
 
 
+class LockedError(RefusedError):
+    """The storage locks it until a time: the same call may succeed after that."""
+
+
 class NotFoundError(ReplicatorError):
     """The thing that was named does not exist."""
 

@@ -104,7 +104,7 @@ class LocalLayout:
             place = Location(place.removesuffix(LZ4) + "index/")
         if (packed := _PACKED.search(place)) is not None and packed[1] not in {"zip", "gz"}:
             raise _unreadable(place, "local")
-        return _short_names(place)
+        return _short_names(_readable(place, "local"))
 
     def load_spec(self, location: Location) -> Mapping[str, Any]:
         """Return the load spec of a place, as Druid's LocalDataSegmentPusher writes it."""
@@ -257,8 +257,10 @@ class HdfsLayout:
 
     def place(self, location: Location) -> Location:
         """Return the same path without colons, packed, in a directory of its own."""
-        place = _pack(location)
-        return _short_names(_without_colons(_placed(place if self.lz4 else _zipped(place))))
+        place = _placed(_pack(location))
+        if _PACKED.search(place) is None:  # else its name says how it is packed
+            _readable(place, "hdfs")
+        return _short_names(_without_colons(place if self.lz4 else _zipped(place)))
 
     def load_spec(self, location: Location) -> Mapping[str, Any]:
         """Return the load spec of a place, as Druid's HdfsDataSegmentPusher writes it."""

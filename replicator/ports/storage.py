@@ -282,8 +282,9 @@ class SegmentRemover(Protocol):
         or what is whole, and a repeated call finishes. Empty folders above may be deleted too.
 
         Raises:
-            RefusedError: the location is our own area, outside the root, an object's name that is a
-                folder, or locked (see `extend`); nothing was deleted.
+            LockedError: it is locked (see `extend`); nothing was deleted.
+            RefusedError: nothing of ours can be there: the location is our own area, outside the
+                root, or an object's name that is a folder; nothing was deleted.
             ConfigError, TransientError: as for `put`.
         """
         ...

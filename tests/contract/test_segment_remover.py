@@ -285,9 +285,7 @@ async def test_a_link_is_removed_and_not_followed(tmp_path: Path, request: pytes
         (root / "link").symlink_to(root / "wiki")
         (root / "out").symlink_to(tmp_path)
         assert [p.location for p in await listed(made, known=["wiki/"])] == ["link", "out"]
-        with pytest.raises(ReplicatorError):
-            await made.storage.remove(Location("out/storage/"))
-        for name in ("link", "link/"):
+        for name in ("out/storage/", "link", "link/"):
             with suppress(RefusedError):
                 await made.storage.remove(Location(name))
         assert not (root / "link").is_symlink()

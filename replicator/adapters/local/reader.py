@@ -99,6 +99,11 @@ class LocalDeepStorageReader:
                     f"{path} is a file, its load spec names a folder",
                     hint="put the segment's folder there",
                 )
+            if not location.endswith("/") and path.is_dir():
+                raise UnreadableObjectError(
+                    f"{path} is a folder, its load spec names a file",
+                    hint="write a slash at the end of the load spec's path if it is a segment's",
+                )
             found = files_at(path)
             if not found:
                 raise FileNotFoundError(f"{location} holds no file")

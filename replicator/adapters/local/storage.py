@@ -259,8 +259,12 @@ class LocalDeepStorage(LocalDeepStorageReader):
             work = self._area.new_folder()
             try:
                 with self._area.placing(location):
-                    _require_kind(path, location)
-                    if os.path.lexists(path):
+                    # A folder of ours has a receipt for as long as it is there. One without may
+                    # have other places in it: a row of the source can name any folder.
+                    is_folder = path.is_dir() and not path.is_symlink()
+                    if is_folder and not self._area.has(location):
+                        return
+                    if _is_of_kind(path, location):
                         work.mkdir()
                         path.rename(work / "old")
                         sync(path.parent)
@@ -368,8 +372,13 @@ def _require_ours(path: Path, written_receipt: InodeReceipt | None) -> None:
 
 def _require_kind(path: Path, location: Location) -> None:
     """A file's name must not lead to a folder, in which there may be other places."""
-    if os.path.lexists(path) and location.endswith("/") != path.is_dir():
+    if os.path.lexists(path) and not _is_of_kind(path, location):
         raise RefusedError(f"{path} is not what {location!r} names: one is a folder, one a file")
+
+
+def _is_of_kind(path: Path, location: Location) -> bool:
+    """Return whether a folder is where a folder's place is, or a file where a file's is."""
+    return os.path.lexists(path) and location.endswith("/") == path.is_dir()
 
 
 def _set_aside(path: Path, work: Path, written_receipt: InodeReceipt | None) -> None:

@@ -7,7 +7,13 @@ from datetime import UTC, datetime
 from hashlib import sha256
 
 from replicator.adapters.memory.area import MemoryArea
-from replicator.errors import CorruptionError, MissingObjectError, RefusedError, TransientError
+from replicator.errors import (
+    CorruptionError,
+    LockedError,
+    MissingObjectError,
+    RefusedError,
+    TransientError,
+)
 from replicator.model.load_spec import Location
 from replicator.ports import (
     AREAS,
@@ -106,7 +112,7 @@ class MemoryDeepStorage:
             raise RefusedError(f"{location} is our own area")
         locked = self.locked_until.get(location)
         if locked is not None and self._clock is not None and locked > self._clock.now():
-            raise RefusedError(f"{location} is locked until {locked.isoformat()}")
+            raise LockedError(f"{location} is locked until {locked.isoformat()}")
         self.receipts.pop(location, None)
         below = [one for one in self.stored if location[-1] == "/" and one.startswith(location)]
         for one in [location, *below]:

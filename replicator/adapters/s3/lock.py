@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from replicator.adapters.s3.bucket import Asking, S3Bucket
 from replicator.adapters.s3.session import crc_text, error_code
 from replicator.adapters.transfer.pacing import Pace
-from replicator.errors import ConfigError, MissingObjectError, RefusedError
+from replicator.errors import ConfigError, LockedError, MissingObjectError
 from replicator.ports import Clock, Piece
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class LockedBucket(S3Bucket):
         """Remove an object with all its versions, the newest first: it is locked the longest.
 
         Raises:
-            RefusedError: it is locked; nothing was removed that was not a marker.
+            LockedError: it is locked; nothing was removed that was not a marker.
         """
         client, doing = await self._asking.client(), f"cannot remove {key}"
         found: list[tuple[datetime, str]] = []
@@ -107,7 +107,7 @@ class LockedBucket(S3Bucket):
         except ConfigError as exc:
             if (until := await self.locked_until(key, version)) is None:
                 raise
-            raise RefusedError(
+            raise LockedError(
                 f"{self.name}/{key} is locked until {until.isoformat()}",
                 hint="it cannot be removed before then; run it again after that time",
             ) from exc

@@ -12,6 +12,7 @@ from replicator.errors import (
     CorruptionError,
     FencedError,
     GapError,
+    LockedError,
     RefusedError,
     ReplicatorError,
     TransientError,
@@ -259,8 +260,12 @@ class Expirer:
         async with self._retry.slots:
             try:
                 await self._tried(lambda: self._remover.remove(location), lease, str(location))
-            except RefusedError as exc:
+            except LockedError as exc:
                 expired.locked.append(str(exc))
+            except RefusedError:
+                # Nothing of ours can be at such a place: a row of the source named it, and its
+                # bytes were a gap. History that waited for it would never be deleted again.
+                return
 
     async def _remove_files(
         self, plan: ExpiryPlan, expired_files: ExpiredFiles, lease: _Lease, expired: Expired

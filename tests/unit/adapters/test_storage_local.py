@@ -10,7 +10,7 @@ import pytest
 
 from replicator.adapters.local.files import translated
 from replicator.adapters.local.storage import LocalDeepStorage
-from replicator.errors import MissingObjectError, TransientError
+from replicator.errors import MissingObjectError, TransientError, UnreadableObjectError
 from replicator.model.load_spec import Location
 from tests.contract.storages import Origin
 from tests.servers.tied import tied
@@ -72,6 +72,30 @@ async def test_a_full_disk_leaves_nothing_visible_and_is_a_matter_of_trying_late
     assert ended.returncode == 8, ended.stderr
     assert "File too large" in ended.stdout
     await nothing_is_visible_and_the_next_put_works(root)
+
+
+async def test_a_file_s_name_never_reads_a_folder_with_other_places_in_it(root: Path):
+    (root / "wiki/0.zip/index").mkdir(parents=True)
+    (root / "wiki/0.zip/index/00000.smoosh").write_bytes(b"another segment's")
+    with pytest.raises(UnreadableObjectError, match="is a folder, its load spec names a file"):
+        await LocalDeepStorage(root).objects(Location("wiki/0.zip"))
+
+
+async def test_what_is_no_folder_of_ours_or_of_the_other_kind_is_gone_already(root: Path):
+    """A row of the source may name any place: what it removes is what was stored for it."""
+    storage = LocalDeepStorage(root)
+    origin = Origin({"00000.smoosh": b"y"})
+    await storage.put(PLACE, await origin.copy_source(PLACE))
+    for name in ("wiki", "wiki/", "wiki/2024/v1/0/index", "wiki/2024/v1/0/"):
+        await storage.remove(Location(name))
+    assert await storage.receipt(PLACE) is not None
+    odd = await Origin({"": b"z"}).copy_source(Location("odd.zip"))
+    await storage.put(Location("odd.zip"), odd)
+    (root / "odd.zip").unlink()
+    (root / "odd.zip").mkdir()
+    await storage.remove(Location("odd.zip"))
+    assert (root / "odd.zip").is_dir()
+    assert await storage.written_receipt(Location("odd.zip")) is None
 
 
 @pytest.mark.parametrize("pieces", [1, 10, 29])

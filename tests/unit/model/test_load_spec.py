@@ -289,8 +289,16 @@ def test_a_local_druid_reads_folders_zips_and_gz_only():
     with pytest.raises(MalformedRowError, match="cannot read it from a deep storage of type 'loc"):
         LAYOUT.place(Location(place))
     assert CLOUDS["hdfs"].place(Location(place)).startswith(f"{BASIC}/0/index.")
-    for fine in ("0_index.zip", "0/index.gz", "0/index/", "0/index"):
+    for fine in ("0_index.zip", "0/index.gz", "0/index/"):
         LAYOUT.place(Location(f"{BASIC}/{fine}"))
+
+
+@pytest.mark.parametrize("layout", [LAYOUT, *CLOUDS.values()])
+@pytest.mark.parametrize("place", ["wiki", "wiki/2024", "0/index", "wiki.d"])
+def test_a_place_without_a_slash_is_that_of_a_file(layout: Layout, place: str):
+    """A folder's name would be kept where other segments have theirs."""
+    with pytest.raises(MalformedRowError, match="cannot read it from"):
+        layout.place(Location(place))
 
 
 def test_what_druid_cannot_read_there_is_refused():

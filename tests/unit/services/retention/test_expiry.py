@@ -531,6 +531,19 @@ async def test_what_is_locked_stays_and_so_does_its_history():
     await restorable(pipeline, days[2])
 
 
+async def test_a_place_that_cannot_be_ours_holds_no_history_back(monkeypatch: pytest.MonkeyPatch):
+    """A row named a folder, or a place that leads elsewhere: it was a gap, and stays no file."""
+    pipeline, days = await story()
+
+    async def refused(location: Location) -> None:
+        raise RefusedError(f"{location} is a folder")
+
+    monkeypatch.setattr(pipeline.target_storage, "remove", refused)
+    _, expired = await expire(pipeline)
+    assert (expired.locked, expired.files > 0) == ([], True)
+    await restorable(pipeline, days[2])
+
+
 # ------------------------------------------------------------------------------ beside each other
 
 
