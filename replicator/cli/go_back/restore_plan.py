@@ -12,7 +12,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from replicator.app import Application
-from replicator.app.verbs.restoring import Decided, Place
+from replicator.app.verbs.restoring import Place
 from replicator.cli.command import PARTLY_DONE, Changes, OpenCall, Outcome, agree
 from replicator.cli.go_back import restore
 from replicator.cli.go_back.effects import effect_lines, effects_json
@@ -38,7 +38,7 @@ from replicator.model.plans.plan_file import (
     plan_of,
 )
 from replicator.model.plans.restore_point import ToOffset
-from replicator.model.store.testimony import WITHOUT_WITNESS, testimony_json
+from replicator.model.store.testimony import WITHOUT_WITNESS, Testimony, testimony_json
 from replicator.services.restore.estimator import CostEstimate
 from replicator.services.restore.restorer import RestorePlan
 from replicator.services.target.copier import Uncopied
@@ -82,7 +82,9 @@ async def plan(
     _write(output, document)
     return Outcome(
         result={"file": str(output), **document},
-        show=lambda console: _show(console, output, planned, cost_estimate, shown, decided),
+        show=lambda console: _show(
+            console, output, place.into, planned, cost_estimate, shown, decided.testimony
+        ),
     )
 
 
@@ -289,18 +291,19 @@ async def _outcome(
 def _show(
     console: Console,
     path: Path,
+    into: str,
     planned: RestorePlan,
     found: CostEstimate,
     shown: dict[str, Any],
-    decided: Decided,
+    testimony: Testimony | None,
 ) -> None:
     estimate = planned.estimate
     console.print(f"{path}: to cut {planned.cut.closed.cut}, offset {planned.cut.offset}")
     if planned.changes_nothing:
-        for line in restore.why_nothing(planned, decided.place.into):
+        for line in restore.why_nothing(planned, into):
             console.print(f"  {line}", markup=False)
         return
-    show_testimony(console, decided.testimony)
+    show_testimony(console, testimony)
     console.print(
         f"  rows      {counted(estimate.segments, 'segment')}, {estimate.other_rows} others,"
         f" {estimate.removals} to remove"

@@ -218,7 +218,9 @@ def _problem(draft: _Draft, problem: Mapping[str, Any]) -> str:
     """Say where, which key, and what is wrong; never the value, which may be a secret."""
     steps = tuple(str(step) for step in problem["loc"] if step != "[key]")
     key = _without_tags(steps, draft.values)
-    where = f"{draft.nearest_place(key)}: " + (".".join(key) + ": " if key else "")
+    place, name = draft.nearest_place(key), ".".join(key)
+    is_named = not name or place.split()[-1] == name  # a flag is
+    where = f"{place}: " if is_named else f"{place}: {name}: "
     match problem["type"]:
         case "extra_forbidden":
             return where + _unknown(key, draft.values)
@@ -266,7 +268,7 @@ EXPECTED: Final[Mapping[str, str]] = {
     "int_from_float": _WHOLE,
     "float_type": _NUMBER,
     "float_parsing": _NUMBER,
-    "finite_number": _NUMBER,
+    "finite_number": "a finite number",
     "bool_type": _FLAG,
     "bool_parsing": _FLAG,
     "path_type": "a path",
