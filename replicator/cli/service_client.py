@@ -3,7 +3,10 @@
 import json
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from http.client import HTTPException
 from ipaddress import ip_address
+from secrets import token_hex
+from time import sleep
 from typing import Any, Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
@@ -24,6 +27,8 @@ from replicator.errors import (
 WAIT_S: Final = 2.0
 """Longest wait of one request for the end of a job, in seconds: progress is shown between them."""
 TIMEOUT_S: Final = 60.0
+PAUSES_S: Final = (0.5, 2.0, 5.0)
+"""Before a request whose connection was cut is sent again, in seconds."""
 FINAL: Final = frozenset({"done", "failed", "cancelled", "interrupted"})
 BY_STATUS: Final[Mapping[int, type[ReplicatorError]]] = {
     HTTPStatus.NOT_FOUND: NotFoundError,
@@ -81,7 +86,8 @@ class ServiceClient:
 
     def _post(self, what: str, body: Mapping[str, Any], columns: int) -> dict[str, Any]:
         shown = {"columns": min(max(columns, 40), 1000), "service": self._named}
-        return self._asked("POST", f"/v1/{what}?{urlencode(shown)}", body)
+        # The same key in each attempt: what was cut off, and counted all the same, is the same job.
+        return self._asked("POST", f"/v1/{what}?{urlencode(shown)}", body, key=token_hex(16))
 
     def _ended(self, job: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -97,22 +103,39 @@ class ServiceClient:
         return job
 
     def _asked(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
     ) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        headers |= {} if key is None else {"Idempotency-Key": key}
         data = None if body is None else orjson.dumps(body)
         request = Request(self._url + path, data, headers, method=method)  # noqa: S310 - checked
         try:
-            with self._opener.open(request, timeout=TIMEOUT_S) as answer:
-                found: dict[str, Any] = json.load(answer)
-                return found
+            return self._answered(request)
         except HTTPError as exc:
             raise _error(exc) from exc
-        except (URLError, OSError, ValueError) as exc:
+        except (URLError, OSError, ValueError, HTTPException) as exc:
             raise TransientError(
                 f"the service at {self._url} cannot be asked: {getattr(exc, 'reason', exc)}",
                 hint="check that it runs there, and that this machine trusts its certificate",
             ) from exc
+
+    def _answered(self, request: Request) -> dict[str, Any]:
+        """Send a request, again if its connection is cut, and return the answer."""
+        for pause_s in (*PAUSES_S, None):
+            try:
+                with self._opener.open(request, timeout=TIMEOUT_S) as answer:
+                    found: dict[str, Any] = json.load(answer)
+                    return found
+            except (OSError, HTTPException) as exc:
+                if pause_s is None or not _was_cut(exc):
+                    raise
+                sleep(pause_s)
+        raise AssertionError("the last attempt returns or raises")
 
 
 class _NoRedirect(HTTPRedirectHandler):
@@ -125,6 +148,12 @@ class _NoRedirect(HTTPRedirectHandler):
 _ENCRYPTED: Final = build_opener(_NoRedirect)
 _UNENCRYPTED: Final = build_opener(_NoRedirect, ProxyHandler({}))
 """Asks no proxy, which would be sent the token as it is; a proxy of https sees nothing of it."""
+
+
+def _was_cut(exc: Exception) -> bool:
+    """Return whether a connection ended that was there: the request may have counted."""
+    kinds = (ConnectionResetError, BrokenPipeError, TimeoutError, HTTPException)
+    return isinstance(getattr(exc, "reason", exc), kinds)
 
 
 def _is_of_this_machine(host: str) -> bool:

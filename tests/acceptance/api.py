@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Protocol
 
 import aiohttp
@@ -114,7 +115,7 @@ async def served(
 
     It must end with `code`, by itself or when it is told to.
     """
-    made = await user.types("token", "create", "tester", "--role", role)
+    made = await user.types("token", "create", f"tester {token_hex(4)}", "--role", role)
     assert made.code == 0, made.err
     token = made.out.strip().splitlines()[-1]
     process = await user.starts(*(verb or ("serve",)))

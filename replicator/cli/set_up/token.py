@@ -25,6 +25,8 @@ from replicator.model.operations.access import AccessToken, Role
 from replicator.model.operations.words import moment
 
 app = typer.Typer(help="Say who may use the control API.", no_args_is_help=True)
+RESERVED = frozenset({"certificate", "schedule"})
+"""First words of principals that have no token."""
 Body = Callable[[Settings, TokenStore], Awaitable[Outcome]]
 
 
@@ -47,8 +49,9 @@ def create(
     async def body(settings: Settings, tokens: TokenStore) -> Outcome:
         refuse_unknown(target or (), settings.targets)
         now = SystemClock().now()
+        _refuse_taken(_checked(name), await tokens.tokens(), now)
         kept, text = new_token(
-            name=_checked(name),
+            name=name,
             role=role,
             targets=frozenset(target) if target else None,
             now=now,
@@ -112,7 +115,26 @@ def _with_tokens(call: Call, body: Body) -> Outcome:
 def _checked(name: str) -> str:
     if not name.strip() or not name.isprintable():
         raise ConfigError("say who gets the token, in printable letters")
+    if name.split(maxsplit=1)[0].lower() in RESERVED:
+        raise ConfigError(
+            f"{name!r}: the audit log calls holders of certificates and schedules so",
+            hint="choose a name that begins with another word",
+        )
     return name
+
+
+def _refuse_taken(name: str, known: list[AccessToken], now: datetime) -> None:
+    """Refuse a name that a token has which still opens something.
+
+    Raises:
+        ConfigError: one has it; names stand in the audit log, and would tell nobody apart.
+    """
+    for one in known:
+        if one.name == name and one.is_good(now):
+            raise ConfigError(
+                f"there is a token {name!r} already: {one.id}",
+                hint=f"choose another name, or end it first: `replicator token revoke {one.id}`",
+            )
 
 
 def _expiry(text: str, now: datetime) -> datetime:

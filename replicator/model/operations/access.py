@@ -72,9 +72,11 @@ class AccessToken:
             return "the token is wrong"
         if self.revoked_at is not None:
             return "the token was revoked"
-        if self.expires_at is not None and self.expires_at <= now:
-            return "the token has expired"
-        return None
+        return None if self.is_good(now) else "the token has expired"
+
+    def is_good(self, now: datetime) -> bool:
+        """Return whether it opens something: it was not revoked, and has not expired."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
 
     @property
     def principal(self) -> Principal:

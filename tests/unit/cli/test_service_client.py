@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from replicator.cli import service_client
 from replicator.cli.remote import _RemoteCall
 from replicator.cli.service_client import ServiceClient
 from replicator.errors import ConfigError, ReplicatorError
@@ -72,6 +73,38 @@ def test_a_token_is_not_sent_where_everybody_on_the_way_can_read_it(host: str):
 @pytest.mark.parametrize("host", ["localhost:9465", "127.0.0.1:9465", "[::1]:9465"])
 def test_on_one_machine_it_may(host: str):
     ServiceClient(f"http://{host}", "drt_a_secret")
+
+
+def test_a_request_that_was_cut_off_is_sent_again_as_the_same_one(monkeypatch: pytest.MonkeyPatch):
+    """The service may have taken it on: whoever typed it gets that job, and no second one."""
+    keys: list[str] = []
+
+    class Cutting(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            keys.append(self.headers["Idempotency-Key"])
+            if len(keys) == 1:
+                return  # no answer: the connection ends
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"id": "7", "state": "done", "document": {}, "progress": null}')
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    monkeypatch.setattr(service_client, "PAUSES_S", (0.0,))
+    server = HTTPServer(("127.0.0.1", 0), Cutting)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        client = ServiceClient(f"http://127.0.0.1:{server.server_port}", "drt_a_secret")
+        assert client.run("a" * 64, 80)["id"] == "7"
+        client.run("a" * 64, 80)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    first, again, other = keys
+    assert first == again != other
 
 
 def test_a_login_in_the_address_is_refused_and_not_repeated():
