@@ -468,6 +468,16 @@ class Application:
             await remember(target.area(), said)
         return await written_for(target)
 
+    async def druid_away(self, name: str) -> TransientError | ConfigError | None:
+        """Return why a target's Druid does not answer; None: it does, or no address is known."""
+        if (druid := self.druid(name)) is None:
+            return None
+        try:
+            await druid.release()
+        except (TransientError, ConfigError) as exc:
+            return exc
+        return None
+
     async def skew(self, name: str) -> Skew:
         """Hold the source against the release of a target's Druid."""
         from replicator.services.standby.skew import skew_of

@@ -1,11 +1,12 @@
 """Notifications of one configured application: who is told of what, and by which service."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 
 from replicator.adapters.sqlite.journal import SqliteJournal
-from replicator.config import AddressSettings, NotificationsSettings
+from replicator.config import AddressSettings, DeadMansSwitchSettings, NotificationsSettings
 from replicator.errors import ConfigError
 from replicator.model.observation import Observer
 from replicator.model.operations.notification import key_of
@@ -66,12 +67,20 @@ class Notifying:
             found[f"webhook {name}"] = self.sender(name)
         if (switch := self.settings.dead_mans_switch) is not None:
             found["dead man's switch"] = DeadMansSwitch(
-                self._caller("dead_mans_switch", switch),
+                self.switch_caller(switch),
                 is_well=lambda: watch.is_well,
                 every_s=switch.every.total_seconds(),
                 observer=self.observer,
             )
         return found
+
+    def switch_caller(self, settings: DeadMansSwitchSettings) -> Caller:
+        """Return what calls the dead man's switch.
+
+        Raises:
+            ConfigError: its address cannot be read, or is none.
+        """
+        return self._caller("dead_mans_switch", settings)
 
     def sender(self, name: str) -> Sender:
         """Return the service that delivers to one webhook.
@@ -83,7 +92,8 @@ class Notifying:
         if settings is None:
             known = ", ".join(sorted(self.settings.webhooks)) or "none"
             raise ConfigError(f"there is no webhook {name!r} in the configuration; it has {known}")
-        key_of(settings.secret(self.environ))
+        with _named(f"webhooks.{name}"):
+            key_of(settings.secret(self.environ))
         webhook = Webhook(
             name=name,
             caller=self._caller(f"webhooks.{name}", settings),
@@ -102,12 +112,19 @@ class Notifying:
     def _caller(self, where: str, settings: AddressSettings) -> Caller:
         from replicator.adapters.webhook import HttpCaller  # noqa: PLC0415 - see above
 
-        try:
+        with _named(where):
             settings.address(self.environ)
-        except ConfigError as exc:
-            raise ConfigError(f"notifications.{where}: {exc}", hint=exc.hint) from exc
         return HttpCaller(
             lambda: settings.address(self.environ),
             ca_file=settings.ca_file,
             timeout_s=settings.request_timeout_s,
         )
+
+
+@contextmanager
+def _named(where: str) -> Generator[None]:
+    """Name the setting of which a failure is."""
+    try:
+        yield
+    except ConfigError as exc:
+        raise ConfigError(f"notifications.{where}: {exc}", hint=exc.hint) from exc

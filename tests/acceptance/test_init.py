@@ -144,6 +144,10 @@ async def test_at_a_terminal_a_wrong_answer_is_asked_again(newcomer: Newcomer, c
         await terminal.shows("is no metadata store")
         terminal.types(f"{bare}\r")
         await terminal.shows("its password (not written down; Enter: it has none):")
+        terminal.types("a wrong one\r")
+        await terminal.shows("1/5 Metadata store of the source", times=3)
+        terminal.types(f"{bare}\r")
+        await terminal.shows("its password (not written down; Enter: it has none):", times=2)
         terminal.types(f"{secret}\r")
         for flag, place in (
             ("--source-storage", "2/5"),

@@ -106,6 +106,12 @@ async def world(postgresql: Postgresql, tmp_path: Path, forks: Processes) -> Asy
 
 
 async def test_check_names_each_thing_that_a_druid_33_does_not_read(world: World):
+    world.druid.status = 503
+    checked = await world.types("check", "--json")
+    (away,) = [one for one in checked.result["findings"] if one["what"] == "target standby Druid"]
+    assert (checked.code, away["good"]) == (1, False)
+    assert away["detail"].startswith("its Coordinator cannot be reached: ")
+    world.druid.status = 200
     checked = await world.types("check", "--json")
     named = [one for one in checked.result["findings"] if one["what"] == "target standby Druid"]
     assert checked.code == 1

@@ -38,10 +38,10 @@ class Terminal:
         """All that is on the screen, as if no line had ended."""
         return " ".join(" ".join(self.lines).split())
 
-    async def shows(self, text: str) -> None:
-        """Read until the text stands on the screen."""
+    async def shows(self, text: str, *, times: int = 1) -> None:
+        """Read until the text stands on the screen, so many times."""
         async with asyncio.timeout(PATIENCE_S):
-            while text not in self.text:
+            while self.text.count(text) < times:
                 assert await self._read(), f"it ended without {text!r}: {self.lines}"
 
     async def ended(self) -> int:

@@ -1,6 +1,7 @@
 """`check`: a real round trip through everything, before anything depends on it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from rich.console import Console
 
@@ -10,9 +11,9 @@ from replicator.cli.command import OpenCall, Outcome
 from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.findings import show_findings
 from replicator.cli.verb import verb
-from replicator.errors import ReplicatorError
+from replicator.errors import ConfigError, ReplicatorError, TransientError
 from replicator.services.checkup.checkup import Checkup, try_target
-from replicator.services.checkup.finding import Finding
+from replicator.services.checkup.finding import Finding, failed
 from replicator.services.checkup.trials import try_witness
 from replicator.services.standby.skew import Skew
 
@@ -27,7 +28,7 @@ async def check(call: OpenCall) -> Outcome:
         findings += [*await checkup.source(), *await checkup.log()]
     for name in application.target_names:
         findings += await _target(application, checkup, name)
-    findings += _exposed(application)
+    findings += [*_services(application), *_exposed(application)]
     said = call.typed.said
     return Outcome(
         result={
@@ -45,6 +46,33 @@ async def check(call: OpenCall) -> Outcome:
         show=lambda console: _show(console, findings, said, runs=checkup is not None),
         exit_code=0 if all(found.good for found in findings) else 1,
     )
+
+
+def _services(application: Application) -> Iterator[Finding]:
+    """Make what a start makes beside the pipeline: each secret and file that it names is read."""
+    settings = application.settings
+    if (told := settings.notifications) is not None:
+        notifying = application.notifying()
+        for name in told.webhooks:
+            yield from _made(f"webhook {name}", partial(notifying.sender, name))
+        if (switch := told.dead_mans_switch) is not None:
+            yield from _made("dead man's switch", partial(notifying.switch_caller, switch))
+    if settings.canary is not None:
+        yield from _made("canary", partial(application.canary, application.target_names))
+    if settings.web is not None and (control := settings.web.control) is not None:
+        from replicator.control.access.tls import Certificates  # noqa: PLC0415 - few have it
+        from replicator.control.service import control_folder  # noqa: PLC0415
+
+        yield from _made("control API", partial(control_folder, settings))
+        if control.tls is not None:
+            yield from _made("control API", partial(Certificates, control.tls))
+
+
+def _made(what: str, make: Callable[[], object]) -> Iterator[Finding]:
+    try:
+        make()
+    except ConfigError as exc:
+        yield failed(what, exc)
 
 
 def _exposed(application: Application) -> list[Finding]:
@@ -89,11 +117,12 @@ async def _releases(application: Application, name: str) -> list[Finding]:
     """Say which releases the two Druids run, and what the target is too old for."""
     what = f"target {name} Druid"
     try:
+        away = await application.druid_away(name)
         skew = await application.skew(name)
     except ReplicatorError as exc:
         return [Finding(what=what, good=False, detail=str(exc), hint=exc.hint)]
     return [
-        *_which(what, skew, name),
+        *_which(what, skew, name, away),
         *(Finding(what=what, good=not one.loses, note=True, detail=one.text) for one in skew.found),
         *(
             Finding(what=what, good=one.good, note=True, detail=one.text, hint=one.hint)
@@ -102,7 +131,11 @@ async def _releases(application: Application, name: str) -> list[Finding]:
     ]
 
 
-def _which(what: str, skew: Skew, name: str) -> list[Finding]:
+def _which(
+    what: str, skew: Skew, name: str, away: TransientError | ConfigError | None
+) -> list[Finding]:
+    if away is not None:
+        return [_silent(what, skew, name, away)]
     if skew.target is None:
         hint = f"say targets.{name}.druid.coordinator_url, or targets.{name}.druid_release"
         detail = "its release is not known: rows are carried as they are"
@@ -110,3 +143,20 @@ def _which(what: str, skew: Skew, name: str) -> list[Finding]:
     source = "not known" if skew.source is None else skew.source.text
     detail = f"release {skew.target.text}, the source's is {source}"
     return [Finding(what=what, good=True, note=skew.is_older, detail=detail)]
+
+
+def _silent(what: str, skew: Skew, name: str, away: TransientError | ConfigError) -> Finding:
+    """Say that a Druid does not answer whose address was said.
+
+    A standby's Druid need not run once its release is known; one that refuses us is a fault.
+    """
+    setting = f"targets.{name}.druid.coordinator_url"
+    is_down = isinstance(away, TransientError)
+    detail = f"its Coordinator cannot be {'reached' if is_down else 'asked'}: {away}; "
+    if skew.target is None:
+        detail += "its release is not known"
+        hint = f"correct {setting}, start that Druid, or say targets.{name}.druid_release"
+        return Finding(what=what, good=False, detail=detail, hint=hint)
+    detail += f"rows are written for release {skew.target.text}, as it said before or is configured"
+    hint = f"if that Druid runs, correct {setting}" if is_down else away.hint
+    return Finding(what=what, good=is_down, note=True, detail=detail, hint=hint)

@@ -102,7 +102,7 @@ def init(
                 typer.echo(HEAD)
             answered = await interview.hold(asked)
         _write(call.config_path, answered)
-        return _outcome(call.config_path, answered, call.environ)
+        return _outcome(call.config_path, answered, call.environ, environ)
 
     return in_loop(within)
 
@@ -138,13 +138,15 @@ def _write(config: Path, answered: Starter) -> None:
         raise ConfigError(f"{config} cannot be written: {exc.strerror}") from exc
 
 
-def _outcome(config: Path, answered: Starter, environ: Mapping[str, str]) -> Outcome:
+def _outcome(
+    config: Path, answered: Starter, environ: Mapping[str, str], tried: Mapping[str, str]
+) -> Outcome:
     variables = [
         str(part["password_env"])
         for part in (answered.source_metadata, answered.target_metadata)
         if part is not None and "password_env" in part
     ]
-    unset = [name for name in variables if name not in environ]
+    unset = [name for name in variables if environ.get(name) != tried.get(name, "")]
     said = Said(config=config, environ=environ)
     create = said.command(f"target create {answered.target_name}")
 

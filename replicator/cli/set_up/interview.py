@@ -19,6 +19,8 @@ SOURCE_PASSWORD: Final = "SOURCE_PASSWORD"  # noqa: S105 - the name of a variabl
 REPLICATION_FACTOR, MIN_INSYNC_REPLICAS = 3, 2
 """What the log has by default, where there are so many brokers."""
 
+_PASSWORD: Final = "    its password (not written down; Enter: it has none)"  # noqa: S105 - a question
+
 Tried: TypeAlias = tuple[Starter, list[Finding]]
 
 
@@ -161,23 +163,41 @@ class Interview:
         default: str,
         tried: Callable[[Part], Awaitable[Tried]],
     ) -> Tried:
-        """Try a metadata store, with a password from the URL, the environment or the keyboard."""
-        login = login_of(text)
-        name = variable or default
+        """Try a metadata store, with a password from the URL, the environment or the keyboard.
+
+        One that did not work is forgotten, so that the next answer is asked for its own.
+        """
+        login, name = login_of(text), variable or default
+        before = self._environ.get(name)
         with_password = {**login.part, "password_env": name}
         if login.password is not None:
             self._environ[name] = login.password
-        if name in self._environ or variable is not None:
-            return await tried(with_password)
-        starter, findings = await tried(login.part)
-        if all(one.good for one in findings) or not self._can_ask:
+        works = False
+        try:
+            if variable is None or name in self._environ or not self._can_ask:
+                is_known = name in self._environ or variable is not None
+                starter, findings = await tried(with_password if is_known else login.part)
+                works = all(one.good for one in findings)
+                if works or not self._can_ask:
+                    return starter, findings
+                show_findings(self._console, findings)
+                if not (typed := ask(_PASSWORD, hidden=True)):
+                    return starter, findings
+            else:
+                typed = ask(_PASSWORD, hidden=True)
+            self._environ[name] = typed
+            starter, findings = await tried(with_password)
+            works = all(one.good for one in findings)
             return starter, findings
-        show_findings(self._console, findings)
-        typed = ask("    its password (not written down; Enter: it has none)", hidden=True)
-        if not typed:
-            return starter, findings
-        self._environ[name] = typed
-        return await tried(with_password)
+        finally:
+            if not works:
+                self._forget(name, before)
+
+    def _forget(self, name: str, before: str | None) -> None:
+        """Put back what a variable held before an answer that did not work."""
+        self._environ.pop(name, None)
+        if before is not None:
+            self._environ[name] = before
 
 
 async def _tried(take: Callable[[str], Awaitable[Tried]], text: str, before: Starter) -> Tried:

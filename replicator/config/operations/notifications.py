@@ -57,7 +57,9 @@ class AddressSettings(Section):
         if self.url is not None:
             return self.url
         found = (
-            secret_in(self.url_file) if self.url_file else secret_of(environ, self.url_env or "")
+            secret_in(self.url_file, what="address")
+            if self.url_file
+            else secret_of(environ, self.url_env or "", what="address", setting="url_env")
         )
         try:
             return _URL.validate_python(found.strip())
