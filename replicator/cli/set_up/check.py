@@ -6,6 +6,7 @@ from functools import partial
 from rich.console import Console
 
 from replicator.app import Application
+from replicator.app.control_folder import control_folder
 from replicator.app.verbs.privacy import open_to_others
 from replicator.cli.command import OpenCall, Outcome
 from replicator.cli.terminal.commands_said import Said
@@ -61,7 +62,6 @@ def _services(application: Application) -> Iterator[Finding]:
         yield from _made("canary", partial(application.canary, application.target_names))
     if settings.web is not None and (control := settings.web.control) is not None:
         from replicator.control.access.tls import Certificates  # noqa: PLC0415 - few have it
-        from replicator.control.service import control_folder  # noqa: PLC0415
 
         yield from _made("control API", partial(control_folder, settings))
         if control.tls is not None:
