@@ -1,7 +1,7 @@
 """`restore`: the plan first, then the deed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -195,6 +195,7 @@ async def carry_out(call: OpenCall, request: RestoreRequest) -> Outcome:
     )
     expect = _expectation(plan)
     refuse_unexpected(request.expect, expect)
+    plan = replace(plan, held=request.expect is not None)
     eta_s = _eta_s(plan, await application.rates(request.changed))
     if not call.as_json:
         _show_plan(paper(), plan, request, eta_s)

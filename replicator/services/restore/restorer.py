@@ -42,6 +42,9 @@ class RestorePlan:
     keeps: bool = False
     """Whether a hold in another store keeps the cut from then on, even if the rows are there."""
 
+    held: bool = False
+    """Whether somebody agreed to these rows elsewhere: made again, it may remove no others."""
+
     @property
     def changes_nothing(self) -> bool:
         """Whether the target already has the rows and stays as it is; then no process is fenced.
@@ -179,7 +182,8 @@ class Restorer:
             found = await self._reconciler.reconcile(
                 plan.cut, paused=True, datasource=plan.datasource
             )
-            refuse_more_removals(plan.reconciliation.plan, found.plan)
+            if plan.held:
+                refuse_more_removals(plan.reconciliation.plan, found.plan)
         log_id = found.plan.checkpoint.log_id
         uncopied = await recover(
             self._copier,

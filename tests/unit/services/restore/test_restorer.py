@@ -176,6 +176,19 @@ async def test_a_plan_that_the_target_has_left_behind_is_made_again():
     assert pipeline.target_ids() == {WIKI.id, ORDERS.id, segment(partition=1).id}
 
 
+async def test_a_plan_that_is_made_again_removes_no_row_that_nobody_agreed_to():
+    pipeline = await follow_from_the_start()
+    restorer = pipeline.restorer()
+    plan = await restorer.plan(ToOffset(offset=Offset(5)), datasource=None, adopt=False)
+    late = segment("late")
+    pipeline.publish(late)
+    await pipeline.cut()
+    await pipeline.follow()
+    with pytest.raises(RefusedError, match="rows came to the target"):
+        await restorer.execute(replace(plan, held=True), accept_gaps=False)
+    assert late.id in pipeline.target_ids()
+
+
 async def test_the_target_stands_still_until_it_is_told_to_go_on():
     """A replayed accident must not follow at once."""
     pipeline = await follow_from_the_start()
