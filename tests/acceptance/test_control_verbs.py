@@ -88,7 +88,8 @@ async def test_two_restores_of_one_target_at_once_the_second_is_refused_with_the
         for verb in (("hold", "list"), ("points", "--all", "--limit", "2")):
             here, there = await dropped.types(*verb), await api.types(*verb)
             own = f" --config {dropped.config}"  # what is suggested to type is for this machine
-            assert (there.code, there.out) == (0, here.out.replace(own, "")), there.err
+            far = there.out.replace(f" --service {api.url}", "")
+            assert (there.code, far) == (0, here.out.replace(own, "")), there.err
         here, there = await dropped.types("points", "--json"), await api.types("points", "--json")
         assert there.result == here.result
         assert len((await api.ask("GET", "/v1/jobs"))[1]["jobs"]) == jobs
