@@ -167,23 +167,18 @@ class KafkaEventLog:
                 return records
             at = found[-1].offset + 1
         if at > self._reader.known_end:
-            await self._refuse_shorter(at)
+            await self._require_followed()
         return []
 
-    async def _refuse_shorter(self, at: int) -> None:
-        """Tell why a topic ends before a place that was read already.
+    async def _require_followed(self) -> None:
+        """Refuse a topic that ends before a place that is asked for, if it is another one by now.
 
         Raises:
-            CorruptionError: it is another topic of that name.
-            TransientError: it is the same; a leader that was just elected may come after it.
+            CorruptionError: the topic was deleted and made again.
         """
         known, found = self._known, await find(self._session, self._topic.name)
         if known is not None and known.topic_id != found.id:
             raise _made_again(self._topic.name, "followed")
-        raise TransientError(
-            f"topic {self._topic.name} ends at offset {self._reader.known_end}, and was read up to"
-            f" {at}: if that stays so, its brokers have lost records"
-        )
 
     async def offset_at(self, time: datetime) -> Offset | None:
         shift = await self._shift()
