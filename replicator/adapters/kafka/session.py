@@ -143,6 +143,14 @@ def _unfit(message: str) -> ConfigError:
     return ConfigError(message, hint=_LOGIN_HINT)
 
 
+def _too_many_copies(message: str) -> ConfigError:
+    return ConfigError(
+        message,
+        hint="start as many brokers as log.replication_factor says, or lower it and"
+        " log.min_insync_replicas",
+    )
+
+
 def _no_topic(message: str) -> NotFoundError:
     return NotFoundError(message, hint="`replicator watch` makes the topic; see log.topic_prefix")
 
@@ -182,16 +190,16 @@ _SETTINGS: tuple[type[Exception], ...] = (
     kafka.UnsupportedSaslMechanismError,
     kafka.IncompatibleBrokerVersion,
     kafka.PolicyViolationError,
-    kafka.InvalidReplicationFactorError,
     kafka.InvalidTopicError,
     kafka.InvalidConfigurationError,
     kafka.InvalidTransactionTimeout,
 )
-_LASTING = (*_SETTINGS, ssl.SSLCertVerificationError)
+_LASTING = (*_SETTINGS, kafka.InvalidReplicationFactorError, ssl.SSLCertVerificationError)
 ERRORS: ErrorMap = {
     **dict.fromkeys(_FENCED, FencedError),
     **dict.fromkeys(_DENIED, _denied),
     **dict.fromkeys(_SETTINGS, _unfit),
+    kafka.InvalidReplicationFactorError: _too_many_copies,
     kafka.UnknownTopicOrPartitionError: _no_topic,
     kafka.MessageSizeTooLargeError: _too_large,
     kafka.InvalidTimestampError: _ahead,

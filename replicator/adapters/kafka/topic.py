@@ -29,6 +29,8 @@ from replicator.ports import Obstacle
 
 UNLIMITED = -1
 APPEARS_POLL_S = 0.05
+_FIXED = ("cleanup.policy", "message.timestamp.type", "retention.bytes")
+"""Settings of a topic that no setting of ours changes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +225,7 @@ async def _checked(
     if problems := [*_problems(found, values, wanted)]:
         raise ConfigError(
             f"topic {wanted.name} would lose history: " + "; ".join(problems),
-            hint=f"change it with kafka-configs.sh --alter --topic {wanted.name}, or correct `log`",
+            hint=_mended_by(session, found, values, wanted),
         )
     return found
 
@@ -239,19 +241,42 @@ async def _values(
     return {name: value for name, value, *_ in entries}
 
 
+def _mended_by(
+    session: KafkaSession, found: Described, values: Mapping[str, str], wanted: TopicSettings
+) -> str:
+    """Say what mends a topic: a setting, its replicas, or another topic."""
+    if found.partitions != 1:
+        return "partitions cannot be taken away: set log.topic_prefix, so that another is made"
+    login = " --command-config FILE" if session.tls or session.sasl else ""
+    at = f"--bootstrap-server {session.bootstrap_servers[0]}{login}"
+    ways = []
+    if wrong := _wrong_settings(values, wanted):
+        pairs = ",".join(f"{name}={wanted.configs[name]}" for name in wrong)
+        ways.append(f"kafka-configs.sh {at} --alter --topic {wanted.name} --add-config {pairs}")
+    if found.replicas < wanted.min_insync_replicas:
+        ways.append(f"kafka-reassign-partitions.sh {at} adds replicas")
+    return f"{'; '.join(ways)}; or correct `log`"
+
+
+def _wrong_settings(values: Mapping[str, str], wanted: TopicSettings) -> list[str]:
+    """Return the names of the settings that would lose history."""
+    least = ("min.insync.replicas", "max.message.bytes")
+    kept = _keeps(int(values.get("retention.ms", 0)), wanted.retention_ms)
+    return [
+        *(name for name in _FIXED if values.get(name) != wanted.configs[name]),
+        *(name for name in least if int(values.get(name, 0)) < int(wanted.configs[name])),
+        *([] if kept else ["retention.ms"]),
+    ]
+
+
 def _problems(found: Described, values: Mapping[str, str], wanted: TopicSettings) -> Iterator[str]:
     if found.partitions != 1:
         yield f"it has {found.partitions} partitions and must have 1"
     if found.replicas < wanted.min_insync_replicas:
         yield f"it has {found.replicas} replicas, fewer than min_insync_replicas"
-    for name in ("cleanup.policy", "message.timestamp.type", "retention.bytes"):
-        if values.get(name) != wanted.configs[name]:
-            yield f"{name} is {values.get(name)} and must be {wanted.configs[name]}"
-    for name in ("min.insync.replicas", "max.message.bytes"):
-        if int(values.get(name, 0)) < int(wanted.configs[name]):
-            yield f"{name} is {values.get(name)}, `log` says {wanted.configs[name]}"
-    if not _keeps(int(values.get("retention.ms", 0)), wanted.retention_ms):
-        yield f"retention.ms is {values.get('retention.ms')}, `log` says {wanted.retention_ms}"
+    for name in _wrong_settings(values, wanted):
+        says = " and must be" if name in _FIXED else ", `log` says"
+        yield f"{name} is {values.get(name)}{says} {wanted.configs[name]}"
 
 
 def _keeps(found_ms: int, wanted_ms: int) -> bool:

@@ -12,6 +12,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from replicator.app import Application
+from replicator.app.control_folder import control_folder
 from replicator.app.verbs.restoring import Place
 from replicator.cli.command import PARTLY_DONE, Changes, OpenCall, Outcome, agree
 from replicator.cli.go_back import restore
@@ -118,7 +119,7 @@ async def run_plan(
     if changes := found.world.changes(_world(application, place, planned)):
         raise RefusedError(
             f"nothing was changed: the plan is out of date: {'; '.join(changes)}",
-            hint=f"make it again with `{_again(asked, file, planned)}`, and read it",
+            hint=_hint(application, asked, file, planned),
         )
     if planned.changes_nothing:
         return await _outcome(planned, asked, application, call.screen, (), already=True)
@@ -136,6 +137,20 @@ async def run_plan(
     await go_without(decided)
     missing = await restorer.execute(planned, accept_gaps=asked.accept_gaps)
     return await _outcome(planned, asked, application, call.screen, missing, already=False)
+
+
+def _hint(application: Application, asked: Asked, file: Path, planned: RestorePlan) -> str:
+    """Say how the plan is made again; one of the control API has no file that its reader knows."""
+    web = application.settings.web
+    if web is not None and web.control is not None:
+        from replicator.control.work.launch import PLANS  # noqa: PLC0415 - few plans are of jobs
+
+        if file.parent == control_folder(application.settings) / PLANS:
+            return (
+                f"ask for the plan again, and read it; while {asked.into} follows a source that"
+                " changes, ask for `pause` before"
+            )
+    return f"make it again with `{_again(asked, file, planned)}`, and read it"
 
 
 def _again(asked: Asked, file: Path, planned: RestorePlan) -> str:

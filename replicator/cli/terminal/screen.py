@@ -327,7 +327,8 @@ def _tell_ended(observation: DrillEnded | NotificationSent | ScheduledRunEnded) 
 
 def _tell_run(ended: ScheduledRunEnded) -> None:
     run = ended.record
-    told = {"schedule": run.schedule, "verb": ended.kind, "target": run.target, "due": run.due}
+    told = {"schedule": run.schedule, "verb": ended.kind, "target": run.target}
+    told["due"] = run.due.isoformat()
     match run.state:
         case RunState.GOOD:
             logger().info("scheduled run was good", **told)

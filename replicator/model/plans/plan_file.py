@@ -42,7 +42,7 @@ class World:
     cut_offset: Annotated[Offset, NATURAL]
     cut_digest: str
     checkpoint: str | None
-    """Checkpoint of the target: log, offset, digest, whether it is paused, and its datasource."""
+    """Checkpoint of the target: log, digest, whether it is paused, and its datasource."""
     rows: str
     """Digest of the target's rows of data, those of the datasource if there is one."""
     storages: Mapping[str, str]
@@ -70,13 +70,17 @@ class PlanFile:
 
 
 def checkpoint_text(checkpoint: Checkpoint | None) -> str | None:
-    """Return what makes two checkpoints the same."""
+    """Return what makes two checkpoints the same for a plan.
+
+    Not the offset: a target that follows an idle source moves from cut to cut, and all of its rows
+    are what they were.
+    """
     if checkpoint is None:
         return None
     what = "paused" if checkpoint.paused else "following"
     digest = hex_digest(checkpoint.digest)
     only = checkpoint.datasource or "all"
-    return f"{checkpoint.log_id} {checkpoint.offset} {digest} {what} {only}"
+    return f"{checkpoint.log_id} {digest} {what} {only}"
 
 
 _ASKED, _WORLD = Shape(Asked, "", closed=True), Shape(World, "", closed=True)

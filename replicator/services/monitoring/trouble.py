@@ -281,8 +281,9 @@ def _of_the_log(found: TargetStatus, log: LogStatus) -> Iterator[Trouble]:
     over = f"apply {name} --resume --new-log" if is_paused else f"apply {name} --new-log"
     if found.log_gone:
         yield Trouble(
-            f"{name}: the log that it follows is not there: is its volume mounted? if it is lost,"
-            f" let the watcher make a new one, then go over to that:",
+            f"{name}: the log that it follows is not there: is its volume mounted, or"
+            " log.topic_prefix another one? if it is lost,"
+            " let the watcher make a new one, then go over to that:",
             over,
         )
     elif found.other_log:

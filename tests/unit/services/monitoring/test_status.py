@@ -410,7 +410,7 @@ async def test_a_target_whose_log_is_gone_keeps_no_promise():
     found = await look(pipeline, status_reader)
     assert (found.log_gone, found.broken) == (True, ("rpo",))
     seen = await seen_of(pipeline, found, log=await status_reader.log())
-    assert "is its volume mounted?" in troubles(seen)[-1].what
+    assert "is its volume mounted, or log.topic_prefix another one?" in troubles(seen)[-1].what
     assert troubles(seen)[-1].remedy == "apply standby --new-log"
 
 

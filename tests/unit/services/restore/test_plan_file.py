@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -9,9 +10,18 @@ import pytest
 
 from replicator.adapters.memory.area import MemoryArea
 from replicator.errors import ConfigError, TransientError
-from replicator.model.event import Offset
+from replicator.model.checkpoint import Checkpoint
+from replicator.model.event import CutNumber, Offset
+from replicator.model.fingerprint import EMPTY_DIGEST, Digest
 from replicator.model.plans.cost import GIB, MIB, CopyRoute, Prices, Requests
-from replicator.model.plans.plan_file import Asked, PlanFile, World, plan_document, plan_of
+from replicator.model.plans.plan_file import (
+    Asked,
+    PlanFile,
+    World,
+    checkpoint_text,
+    plan_document,
+    plan_of,
+)
 from replicator.model.plans.restore_point import ToOffset
 from replicator.model.store.rates import Rates
 from replicator.services.restore.estimator import CostEstimate
@@ -133,6 +143,28 @@ def test_a_world_that_changed_is_told_in_words(change: dict[str, Any], words: st
     assert WORLD.changes(WORLD) == []
     (told,) = WORLD.changes(replace(WORLD, **change))
     assert words in told
+
+
+def test_an_idle_cut_makes_no_plan_out_of_date():
+    """A target that follows an idle source is at another offset with each cut."""
+    planned = Checkpoint(
+        source="prod",
+        log_id="log",
+        offset=Offset(4),
+        cut=CutNumber(1),
+        source_time=datetime(2026, 11, 30, tzinfo=UTC),
+        digest=EMPTY_DIGEST,
+        paused=False,
+    )
+    idle = replace(planned, offset=Offset(9), cut=CutNumber(6))
+    assert checkpoint_text(idle) == checkpoint_text(planned)
+    others = (
+        replace(planned, paused=True),
+        replace(planned, log_id="other"),
+        replace(planned, datasource="orders"),
+        replace(planned, digest=Digest(1)),
+    )
+    assert checkpoint_text(planned) not in {checkpoint_text(other) for other in others}
 
 
 def test_requests_are_those_of_the_adapters():
