@@ -35,7 +35,7 @@ from replicator.model.store.proof import proof_json
 from replicator.services.records.drill_record import DrillRecord
 from tests.builders import segment
 from tests.servers import fetching
-from tests.servers.fixtures import on_a_desk_only
+from tests.servers.desk import on_a_desk_only
 from tests.servers.prometheus import Promtool, Scraped
 from tests.unit.services.drills.test_drills import made
 from tests.unit.services.monitoring.test_status import unused

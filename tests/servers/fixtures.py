@@ -4,7 +4,6 @@ Nothing imports this module: pytest rewrites its assertions, and can do so on th
 """
 
 import asyncio
-import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -14,23 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.servers import fetching
-from tests.servers.fetching import MissingToolError
+from tests.servers.desk import on_a_desk_only
 from tests.servers.kafka import Kafka, KafkaCluster
 from tests.servers.mariadb import BINLOG, Mariadb
 from tests.servers.postgresql import Postgresql, started
 from tests.servers.process import Processes, processes
 from tests.servers.stores import S3, Azure, Gcs, Hdfs
-
-
-@contextmanager
-def on_a_desk_only() -> Iterator[None]:
-    """Skip where Java is missing, but never on CI."""
-    try:
-        yield
-    except MissingToolError as exc:
-        if os.environ.get("CI", "") in {"true", "1"}:
-            raise
-        pytest.skip(str(exc))
 
 
 @pytest.fixture(scope="session")
