@@ -277,14 +277,17 @@ class SegmentRemover(Protocol):
     async def remove(self, location: Location) -> None:
         """Delete the bytes and the receipt of one location, durably; a missing one is no error.
 
-        For an object only this object is deleted, for a folder (`x/index/`) everything below it.
-        The receipt does not outlive the bytes: whenever this process dies, `receipt` returns None
-        or what is whole, and a repeated call finishes. Empty folders above may be deleted too.
+        What is deleted is what the location's receipt says was stored for it: of a folder
+        (`x/index/`) the files directly in it, never what lies deeper. Without a receipt nothing
+        is: a row of the source can name any place. The receipt goes after the bytes: whenever this
+        process dies, `receipt` returns None or what is whole, and a repeated call finishes. Empty
+        folders above may be deleted too.
 
         Raises:
             LockedError: it is locked (see `extend`); nothing was deleted.
             RefusedError: nothing of ours can be there: the location is our own area, outside the
-                root, or an object's name that is a folder; nothing was deleted.
+                root, or an object's name that is a folder; or the receipt of a folder cannot be
+                read; nothing was deleted.
             ConfigError, TransientError: as for `put`.
         """
         ...

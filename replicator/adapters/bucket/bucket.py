@@ -159,6 +159,14 @@ async def listed(bucket: Bucket, prefix: str) -> list[Listed]:
     return sorted(real, key=lambda one: one.key)
 
 
+async def segment_files(bucket: Bucket, key: str) -> list[Listed]:
+    """Return the files directly in a folder, sorted: those are a segment's, and Druid reads those.
+
+    What lies deeper is at other locations, which a row of the source may have named.
+    """
+    return [one for one in await listed(bucket, key) if "/" not in one.key[len(key) :]]
+
+
 async def files(
     pages: AsyncIterator[Sequence[Listed]], prefix: str
 ) -> AsyncIterator[Sequence[Listed]]:

@@ -10,7 +10,7 @@ from replicator.adapters.bucket.bucket import (
     Bucket,
     Listed,
     RejectedKeyError,
-    listed,
+    segment_files,
 )
 from replicator.adapters.transfer.hashing import Sha256
 from replicator.errors import (
@@ -91,7 +91,7 @@ class ObjectStorageReader:
 
     async def _found(self, location: Location, key: str, *, ahead: bool) -> Sequence[Listed]:
         if location.endswith("/"):
-            return await listed(self._bucket, key)
+            return await segment_files(self._bucket, key)
         if ahead:
             return await self._begun(location, key)
         stat = await self._bucket.stat(key)

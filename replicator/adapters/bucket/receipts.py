@@ -63,9 +63,18 @@ class Receipts:
         read = self._bucket.read(key, tag=stat.tag, start=0, end=size_bytes, piece_bytes=size_bytes)
         return _read(b"".join([piece async for piece in read]), location)
 
+    async def has(self, location: Location) -> bool:
+        """Return whether there is a receipt, readable or not."""
+        return await self._bucket.stat(self.key(location)) is not None
+
     async def drop(self, location: Location) -> None:
         """Remove a receipt; it may be gone."""
         await self._bucket.delete(self.key(location))
+
+    async def clear(self, location: Location) -> None:
+        """Let a receipt count no more, if there is one; where older versions are kept, it stays."""
+        if await self.has(location):
+            await self._bucket.clear(self.key(location))
 
     async def noted(self) -> "Noted":
         """List which locations have a receipt now: 24 bytes for each."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from replicator.adapters.bucket.bucket import Bucket, listed
+from replicator.adapters.bucket.bucket import Bucket, segment_files
 from replicator.adapters.bucket.receipts import Receipts
 from replicator.adapters.bucket.upload import Contents, Sizes, Upload
 from replicator.adapters.transfer.hashing import sha256_of
@@ -82,7 +82,7 @@ class Mending:
 
     async def _folder(self, key: str, copy_source: CopySource) -> Receipt:
         names = {stored.name for stored in copy_source.objects}
-        for one in await listed(self._bucket, key):
+        for one in await segment_files(self._bucket, key):
             if one.key[len(key) :] not in names:
                 await self._bucket.clear(one.key)
         files = [await self._file(key + one.name, copy_source, one) for one in copy_source.objects]
@@ -102,9 +102,11 @@ class Mending:
         return Checked(name=stored.name, size_bytes=stored.size_bytes, sha256=checksum)
 
     async def _clear(self, key: str) -> None:
-        found = [one.key for one in await listed(self._bucket, key)] if key[-1] == "/" else [key]
-        for one in found:
-            await self._bucket.clear(one)
+        if not key.endswith("/"):
+            await self._bucket.clear(key)
+            return
+        for one in await segment_files(self._bucket, key):
+            await self._bucket.clear(one.key)
 
 
 def _other(location: Location) -> CorruptionError:

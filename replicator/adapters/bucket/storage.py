@@ -16,10 +16,10 @@ from types import TracebackType
 from typing import Self
 
 from replicator.adapters.bucket.area import ObjectArea
-from replicator.adapters.bucket.bucket import Bucket, Stat, files, listed
+from replicator.adapters.bucket.bucket import Bucket, Stat, listed, segment_files
 from replicator.adapters.bucket.locations import ObjectLocations
 from replicator.adapters.bucket.reader import ObjectStorageReader, stored_object
-from replicator.adapters.bucket.receipts import Receipts, mapped, metadata_of
+from replicator.adapters.bucket.receipts import Receipts, carries, mapped, metadata_of
 from replicator.adapters.bucket.replacing import Mending
 from replicator.adapters.bucket.upload import Contents, ServerCopy, Sizes, Upload
 from replicator.adapters.transfer.hashing import Sha256, sha256_of
@@ -172,15 +172,35 @@ class ObjectStorage(ObjectStorageReader):
 
     async def remove(self, location: Location) -> None:
         key = self.key(location)
-        # Under an old receipt, other bytes that are stored here later might look whole.
-        await self._receipts.drop(location)
         self.forget(location)
-        if not location.endswith("/"):
-            await self._bucket.delete(key)
+        if (names := await self._removable(location, key)) is None:
             return
-        async for page in files(self._bucket.pages(key), key):
-            for one in page:
-                await self._bucket.delete(one.key)
+        # The receipt goes last: it alone says which objects are this location's.
+        for name in names:
+            await self._bucket.delete(key + name)
+        await self._receipts.drop(location)
+
+    async def _removable(self, location: Location, key: str) -> Sequence[str] | None:
+        """Return the names of the objects that are a location's own, None without its receipt.
+
+        A row of the source can name any place, and its bytes may never have come here.
+        """
+        if not location.endswith("/"):
+            stat = await self._bucket.stat(key)
+            if stat is None or carries(location, stat) or await self._receipts.has(location):
+                return [""]
+            return None
+        try:
+            written_receipt = await self._receipts.written_receipt(location)
+        except CorruptionError as exc:
+            raise RefusedError(
+                f"nobody knows which objects are those of {location}: {exc}",
+                hint="look at what is there, and remove it by hand if nothing needs it",
+            ) from exc
+        if written_receipt is None:
+            return None
+        # Earlier versions took what lies deeper, which is at other locations, for the segment's.
+        return [one.name for one in written_receipt.objects if "/" not in one.name]
 
     async def written_receipt(self, location: Location) -> Receipt | None:
         key = self.key(location)
@@ -200,7 +220,11 @@ class ObjectStorage(ObjectStorageReader):
         key = self.key(location)
         if location.endswith("/"):
             _require_folder(location, copy_source)
-        elif not copy_source.location.endswith("/"):
+            there = await segment_files(self._bucket, key)
+            await self._require_no_others(location, [one.key[len(key) :] for one in there])
+        else:
+            await self._require_in_no_folder(location)
+        if not location.endswith("/") and not copy_source.location.endswith("/"):
             _only(location, copy_source)
         self._ahead.pop(location, None)
         await self._require_proved()
@@ -225,6 +249,7 @@ class ObjectStorage(ObjectStorageReader):
             return copied
         if contents.about_bytes <= self._sizes.part_bytes:
             return await self._put_small(location, contents)
+        await self._forget_former(location)
         try:
             checksum = await self._upload.run(self.key(location), contents)
         except FileExistsError:
@@ -248,6 +273,7 @@ class ObjectStorage(ObjectStorageReader):
         unread = Checked(name="", size_bytes=contents.stored.size_bytes, sha256="")
         receipt = Receipt(objects=(unread,), copied_from=contents.copy_source.objects)
         metadata = metadata_of(location, receipt)
+        await self._receipts.clear(location)
         try:
             copied = await self._server_copy.run(key, contents, metadata or {})
         except FileExistsError:
@@ -303,10 +329,13 @@ class ObjectStorage(ObjectStorageReader):
             receipt = _receipt(contents, Checked(name="", size_bytes=len(data), sha256=checksum))
             metadata = metadata_of(location, receipt) if self._bucket.keeps_metadata else None
             key = self.key(location)
+            if metadata is None:
+                await self._forget_former(location)
             if not await self._bucket.create(key, data, metadata):
                 if (there := await self._bucket.stat(key)) is not None:
                     return await self._confirm(location, receipt, [stored_object(there, key)])
                 # a server that takes a delete marker for an object (versitygw 1.8.0)
+                await self._receipts.clear(location)
                 await self._bucket.replace(key, data, retained=True)
                 metadata = None
         if metadata is None:
@@ -338,6 +367,7 @@ class ObjectStorage(ObjectStorageReader):
         self, location: Location, receipt: Receipt, there: Sequence[StoredObject]
     ) -> Receipt:
         """Adopt equal bytes that a process that died, or another writer, wrote."""
+        await self._require_in_no_folder(location)
         if tuple([await self._check(location, one) for one in there]) != receipt.objects:
             raise RefusedError(
                 f"{self._bucket.name}/{self.key(location)} holds other bytes already, which are not"
@@ -372,12 +402,18 @@ class ObjectStorage(ObjectStorageReader):
     async def _put_folder(self, location: Location, copy_source: CopySource) -> Receipt:
         key, made, checked = self.key(location), list[str](), list[Checked]()
         wanted = {stored.name for stored in copy_source.objects}
-        foreign = [o for o in await listed(self._bucket, key) if o.key[len(key) :] not in wanted]
-        if foreign:
+        there = await segment_files(self._bucket, key)
+        sizes = {one.key[len(key) :]: one.size_bytes for one in there}
+        if foreign := [name for name in sizes if name not in wanted]:
             raise RefusedError(
-                f"{self._bucket.name}/{foreign[0].key} was not written by this tool",
+                f"{self._bucket.name}/{key}{foreign[0]} was not written by this tool",
                 hint="move it away if nothing needs it, then run the command again",
             )
+        former = await self._receipts.written_receipt(location)
+        if former is None or sizes != {one.name: one.size_bytes for one in former.objects}:
+            await self._require_no_others(location, list(sizes))
+        if former is not None and sizes != {one.name: one.size_bytes for one in former.objects}:
+            await self._receipts.clear(location)
         try:
             for stored in copy_source.objects:
                 checked.append(await self._put_file(key + stored.name, copy_source, stored, made))
@@ -389,6 +425,41 @@ class ObjectStorage(ObjectStorageReader):
         receipt = Receipt(objects=tuple(checked), copied_from=copy_source.objects)
         await self._receipts.keep(location, receipt)
         return receipt
+
+    async def _forget_former(self, location: Location) -> None:
+        """Drop the receipt of an object that is gone: with it another one might look whole.
+
+        A removal that died leaves one, and so does whoever removes the object by other means.
+        """
+        if await self._receipts.has(location) and await self._is_gone(location):
+            await self._receipts.clear(location)
+
+    async def _is_gone(self, location: Location) -> bool:
+        return await self._bucket.stat(self.key(location)) is None
+
+    async def _require_no_others(self, location: Location, names: Sequence[str]) -> None:
+        """Refuse a folder's file that is an object of another location: it would go with that."""
+        for name in names:
+            other = Location(location + name)
+            if is_plain(other) and await self.written_receipt(other) is not None:
+                raise RefusedError(
+                    f"{self._bucket.name}/{self.key(other)} is stored for a row that names it,"
+                    f" and {location!r} would take it for a file of its own",
+                    hint="correct the load spec of the row whose segment is not there",
+                )
+
+    async def _require_in_no_folder(self, location: Location) -> None:
+        """Refuse an object that is a file of another location's folder: it would go with that."""
+        folder, slash, name = location.rpartition("/")
+        above = Location(folder + slash)
+        if not folder or (found := await self._receipts.written_receipt(above)) is None:
+            return
+        if name in {one.name for one in found.objects}:
+            raise RefusedError(
+                f"{self._bucket.name}/{self.key(location)} is a file of the segment at {above!r},"
+                " which another row names",
+                hint="correct the load spec of the row whose segment is not there",
+            )
 
     async def _put_file(
         self, key: str, copy_source: CopySource, stored: StoredObject, made: list[str]
@@ -436,7 +507,7 @@ class ObjectStorage(ObjectStorageReader):
     async def _folder_receipt(self, location: Location, key: str) -> Receipt | None:
         if (written_receipt := await self._receipts.written_receipt(location)) is None:
             return None
-        there = await listed(self._bucket, key)
+        there = await segment_files(self._bucket, key)
         sizes = {one.key[len(key) :]: one.size_bytes for one in there}
         if sizes != {one.name: one.size_bytes for one in written_receipt.objects}:
             return None
@@ -448,6 +519,8 @@ class ObjectStorage(ObjectStorageReader):
 def _require_folder(location: Location, copy_source: CopySource) -> None:
     if not copy_source.location.endswith("/"):
         raise RefusedError(f"{copy_source.location} is one object and {location} a folder")
+    if deep := [stored.name for stored in copy_source.objects if "/" in stored.name]:
+        raise RefusedError(f"{copy_source.location}{deep[0]} is in a folder below the segment's")
 
 
 def _only(location: Location, copy_source: CopySource) -> StoredObject:

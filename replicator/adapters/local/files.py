@@ -6,7 +6,7 @@ Everything here blocks: adapters call it through `finished`.
 import errno
 import os
 import stat as kinds
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from io import FileIO
@@ -73,7 +73,9 @@ def translated(doing: str) -> Generator[None]:
 
 
 def files_at(path: Path) -> list[Found]:
-    """Return the file at a path, named '', or all files below it; sorted by name.
+    """Return the file at a path, named '', or the files directly in a folder; sorted by name.
+
+    Those are a segment's, and Druid reads those; what lies deeper is at other locations.
 
     Raises:
         RefusedError: something there is neither a file nor a folder; links are not followed.
@@ -81,7 +83,7 @@ def files_at(path: Path) -> list[Found]:
     """
     stat = path.stat()
     if path.is_dir():
-        return sorted(_below(path, ""))
+        return sorted(_directly_in(path))
     _require_file(stat, path)
     return [Found("", stat.st_size, stat.st_mtime_ns)]
 
@@ -177,16 +179,32 @@ def read_inside(root: Path, names: Sequence[str], bytes_max: int) -> bytes:
         return bytes(data)
 
 
-def _below(folder: Path, prefix: str) -> Iterator[Found]:
+def _directly_in(folder: Path) -> Iterator[Found]:
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from _below(Path(entry.path), f"{prefix}{entry.name}/")
-            elif entry.is_file(follow_symlinks=False):
+            if entry.is_file(follow_symlinks=False):
                 stat = entry.stat(follow_symlinks=False)
-                yield Found(prefix + entry.name, stat.st_size, stat.st_mtime_ns)
-            else:
+                yield Found(entry.name, stat.st_size, stat.st_mtime_ns)
+            elif not entry.is_dir(follow_symlinks=False):
                 raise RefusedError(f"{entry.path} is neither a file nor a folder")
+
+
+def deeper(path: Path) -> Path | None:
+    """Return a file that lies deeper in a folder than its own files do, None: there is none."""
+    found = ((folder, names) for folder, _, names in os.walk(path) if Path(folder) != path)
+    return next((Path(folder, names[0]) for folder, names in found if names), None)
+
+
+def remove_files(path: Path, names: Iterable[str]) -> None:
+    """Remove some files of a folder, durably, and the empty folders in it; others stay."""
+    for name in names:
+        if not (path / name).is_dir():
+            (path / name).unlink(missing_ok=True)
+    sync(path)
+    for folder, _, _ in os.walk(path, topdown=False):
+        with suppress(OSError):
+            Path(folder).rmdir()
+    sync(path.parent)
 
 
 class FileReading:

@@ -10,16 +10,18 @@ from datetime import datetime
 from errno import EACCES
 from functools import partial
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from replicator.adapters.local.area import LocalArea
 from replicator.adapters.local.files import (
     FileWriting,
+    deeper,
     files_at,
     make_folders,
     remove_empty,
+    remove_files,
     sync,
     sync_tree,
     translated,
@@ -218,6 +220,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
         path = self._path(location)
         with translated(f"cannot write {path}"):
             self._area.prepare()
+            self._require_in_no_folder(location)
             written_receipt = self._area.written_receipt(location)
             if written_receipt is None or not _is_whole(path, written_receipt):
                 _require_ours(path, written_receipt)
@@ -230,7 +233,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
             if written_receipt is not None and _is_whole(path, written_receipt):
                 return self._confirm(location, path, written_receipt, receipt)
             # Away first: under the new receipt the rest of older bytes might look whole.
-            _set_aside(path, work, written_receipt)
+            _clear(path, written_receipt)
             sync_tree(new)
             make_folders(path.parent, self._root)
             self._area.keep(location, InodeReceipt(receipt=receipt, inode=new.stat().st_ino))
@@ -256,22 +259,31 @@ class LocalDeepStorage(LocalDeepStorageReader):
         path = self._path(location)
         with translated(f"cannot remove {path}"):
             self._area.prepare()
-            work = self._area.new_folder()
-            try:
-                with self._area.placing(location):
-                    # A folder of ours has a receipt for as long as it is there. One without may
-                    # have other places in it: a row of the source can name any folder.
-                    is_folder = path.is_dir() and not path.is_symlink()
-                    if is_folder and not self._area.has(location):
-                        return
+            with self._area.placing(location):
+                # What is ours has a receipt for as long as it is there. Without one it may be at
+                # another location: a row of the source can name any.
+                if not self._area.has(location):
+                    return
+                if not location.endswith("/"):
                     if _is_of_kind(path, location):
-                        work.mkdir()
-                        path.rename(work / "old")
+                        path.unlink()
                         sync(path.parent)
-                    self._area.forget(location)
-                remove_empty(path.parent, self._root)
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
+                elif path.is_dir() and not path.is_symlink():
+                    remove_files(path, self._own_names(location))
+                self._area.forget(location)
+            remove_empty(path.parent, self._root)
+
+    def _own_names(self, location: Location) -> list[str]:
+        """Return the files that a folder's receipt names; earlier versions named deeper ones."""
+        try:
+            written_receipt = self._area.written_receipt(location)
+        except CorruptionError as exc:
+            raise RefusedError(
+                f"nobody knows which files are those of {location}: {exc}",
+                hint="look at what is there, and remove it by hand if nothing needs it",
+            ) from exc
+        objects = () if written_receipt is None else written_receipt.receipt.objects
+        return [stored.name for stored in objects if _is_name(stored.name)]
 
     def _inode_receipt(self, location: Location) -> InodeReceipt | None:
         path = self._path(location)
@@ -298,6 +310,8 @@ class LocalDeepStorage(LocalDeepStorageReader):
         with translated(f"cannot write {path}"), self._area.placing(location):
             self._area.require_root()
             _require_kind(path, location)
+            _require_nothing_deeper(path)
+            self._require_in_no_folder(location)
             sync_tree(new)
             make_folders(path.parent, self._root)
             if os.path.lexists(path):
@@ -309,6 +323,17 @@ class LocalDeepStorage(LocalDeepStorageReader):
                 if os.path.lexists(old):
                     old.rename(path)
                 raise
+
+    def _require_in_no_folder(self, location: Location) -> None:
+        """Refuse a file in a folder that is another location's: it would be one of its files."""
+        folder, slash, name = location.rpartition("/")
+        above = Location(folder + slash)
+        if name and folder and self._area.has(above):
+            raise RefusedError(
+                f"{location!r} would be a file of the segment at {above!r}, which another row"
+                " names",
+                hint="correct the load spec of the row whose segment is not there",
+            )
 
     def _page(self, found: Iterator[StoredLocation]) -> list[StoredLocation]:
         with translated(f"cannot list {self._root}"):
@@ -357,6 +382,7 @@ def _require_ours(path: Path, written_receipt: InodeReceipt | None) -> None:
     """
     if not os.path.lexists(path):
         return
+    _require_nothing_deeper(path)
     names = {file.name for file in files_at(path)}
     ours = written_receipt is not None and path.stat().st_ino == written_receipt.inode
     if names and not (
@@ -381,10 +407,25 @@ def _is_of_kind(path: Path, location: Location) -> bool:
     return os.path.lexists(path) and location.endswith("/") == path.is_dir()
 
 
-def _set_aside(path: Path, work: Path, written_receipt: InodeReceipt | None) -> None:
+def _require_nothing_deeper(path: Path) -> None:
+    """Refuse a folder in which other locations are: it is renamed into place, and they are not."""
+    if (found := deeper(path)) is not None:
+        raise RefusedError(
+            f"{path} has another row's segment in it, at {found.parent}",
+            hint="correct the load spec of the row whose segment is not there",
+        )
+
+
+def _clear(path: Path, written_receipt: InodeReceipt | None) -> None:
+    """Remove a remainder of our own; what came into its folder meanwhile stays, and is refused."""
     _require_ours(path, written_receipt)
-    if os.path.lexists(path):
-        path.rename(work / "old")
+    if not os.path.lexists(path):
+        return
+    if path.is_dir() and not path.is_symlink():
+        remove_files(path, [file.name for file in files_at(path)])
+        _require_nothing_deeper(path)
+    else:
+        path.unlink()
         sync(path.parent)
 
 
@@ -407,5 +448,5 @@ def _require_names(location: Location, objects: Sequence[StoredObject]) -> None:
 
 
 def _is_name(name: str) -> bool:
-    plain = name == PurePosixPath(name).as_posix() and "\0" not in name
-    return plain and name != "." and name[:1] != "/" and ".." not in name.split("/")
+    """Whether it names a file directly in a folder: what lies deeper is at other locations."""
+    return name not in {"", ".", ".."} and "/" not in name and "\0" not in name

@@ -113,11 +113,9 @@ class MemoryDeepStorage:
         locked = self.locked_until.get(location)
         if locked is not None and self._clock is not None and locked > self._clock.now():
             raise LockedError(f"{location} is locked until {locked.isoformat()}")
-        self.receipts.pop(location, None)
-        below = [one for one in self.stored if location[-1] == "/" and one.startswith(location)]
-        for one in [location, *below]:
-            self.stored.pop(one, None)
-            self.stored_at.pop(one, None)
+        if self.receipts.pop(location, None) is not None:
+            self.stored.pop(location, None)
+            self.stored_at.pop(location, None)
 
     async def written_receipt(self, location: Location) -> Receipt | None:
         await asyncio.sleep(0)

@@ -107,10 +107,18 @@ class LockedBucket(S3Bucket):
         except ConfigError as exc:
             if (until := await self.locked_until(key, version)) is None:
                 raise
-            raise LockedError(
-                f"{self.name}/{key} is locked until {until.isoformat()}",
-                hint="it cannot be removed before then; run it again after that time",
-            ) from exc
+            raise self._locked(key, until) from exc
+
+    async def require_unlocked(self, key: str) -> None:
+        """Raise a LockedError while an object's newest version is locked; it may be gone."""
+        if (until := await self.locked_until(key)) is not None:
+            raise self._locked(key, until)
+
+    def _locked(self, key: str, until: datetime) -> LockedError:
+        return LockedError(
+            f"{self.name}/{key} is locked until {until.isoformat()}",
+            hint="it cannot be removed before then; run it again after that time",
+        )
 
     async def locked_until(self, key: str, version: str | None = None) -> datetime | None:
         """Return until when the newest, or one, version is locked; None: not, or no object."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from replicator.adapters.bucket.bucket import MIB, listed
+from replicator.adapters.bucket.bucket import MIB, segment_files
 from replicator.adapters.bucket.reader import ObjectStorageReader
 from replicator.adapters.bucket.storage import ObjectStorage
 from replicator.adapters.bucket.upload import Contents, Sizes
@@ -100,13 +100,19 @@ class S3Storage(ObjectStorage):
         await self._uploads.probe(key)
         return lacks
 
+    async def remove(self, location: Location) -> None:
+        if self._locked is not None:
+            # It is stored and extended last: until its lock ends, no object may go before others.
+            await self._locked.require_unlocked(self._receipts.key(location))
+        await super().remove(location)
+
     async def extend(self, location: Location, until: datetime) -> None:
         key = self.key(location)
         if self._locked is None:
             return
         found = [key]
         if location.endswith("/"):
-            found = [one.key for one in await listed(self._locked, key)]
+            found = [one.key for one in await segment_files(self._locked, key)]
         extended = [await self._locked.extend(one, until) for one in found]
         if not extended or not all(extended):
             raise MissingObjectError(f"{key} is not in {self._locked.name}")

@@ -27,7 +27,7 @@ class StorageFindings:
     young: int = 0
     """Number of unreferenced locations too young to judge: a cut may be about to need them."""
     foreign: int = 0
-    """Number of objects that this tool did not store; they are never deleted."""
+    """Number of objects that this tool did not store, or left without a receipt; never deleted."""
     foreign_bytes: int = 0
 
     @property
@@ -61,23 +61,17 @@ def _count(
     unreferenced: LocationHashes,
     stored_before: datetime,
 ) -> None:
-    if any(_has(unreferenced, one) for one in _with_folders(stored.location)):
-        found.expiring += 1
-        found.expiring_bytes += stored.size_bytes
-    elif not stored.has_receipt:
+    if not stored.has_receipt:
         found.foreign += 1
         found.foreign_bytes += stored.size_bytes
+    elif _has(unreferenced, stored.location):
+        found.expiring += 1
+        found.expiring_bytes += stored.size_bytes
     elif stored.stored_at >= stored_before:
         found.young += 1
     elif len(found.orphans) < ORPHANS_MAX:
         found.orphans.append(stored)
         found.orphans_bytes += stored.size_bytes
-
-
-def _with_folders(location: Location) -> list[Location]:
-    """Return a location and the folders above it: a dead removal can leave single files."""
-    names = location.split("/")
-    return [location, *(Location("/".join(names[:n]) + "/") for n in range(1, len(names)))]
 
 
 def _has(known: LocationHashes, location: Location) -> bool:

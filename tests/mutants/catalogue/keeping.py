@@ -427,8 +427,8 @@ KEEPING: Final[Sequence[Mutant]] = (
     Mutant(
         name="storage-look-takes-strangers-for-orphans",
         function="_count",
-        old="elif not stored.has_receipt:",
-        new="elif False:",
+        old="if not stored.has_receipt:",
+        new="if False:",
         loses="Objects that somebody else has put into the bucket are deleted as orphans.",
         ring="unit",
         tests="test_expiry.py",

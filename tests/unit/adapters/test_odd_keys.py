@@ -95,7 +95,8 @@ async def test_files_of_a_segment_are_listed_by_the_keys_that_they_have():
     async with bucket_of(odd) as bucket:
         for prefix in prefixes:
             place = "/wiki/0/" if prefix.endswith("/") else "wiki/0/"
-            assert await got(ObjectStorageReader(bucket, prefix), place) == files
+            found = await got(ObjectStorageReader(bucket, prefix), place)
+            assert found == {name: data for name, data in files.items() if "/" not in name}
 
 
 async def test_one_foreign_key_does_not_hide_what_else_is_listed():
@@ -125,11 +126,11 @@ async def test_folders_and_strays_are_neither_places_nor_receipts():
     """A folder's name was read as a receipt's, and with sixteen of them every receipt was lost."""
     odd, place = OddS3(), Location("wiki/0/index/")
     async with storing(odd) as storage:
-        origin = Origin({"00000.smoosh": DATA, "sub/meta": b"1"})
+        origin = Origin({"00000.smoosh": DATA, "meta": b"1"})
         receipt = await storage.put(place, await origin.copy_source(Location("x/")))
         receipts = "copies/_replicator/receipts"
         folders = [f"{receipts}/", *(f"{receipts}/{n:02x}/" for n in range(16))]
-        folders += ["copies/", "copies/wiki/", f"copies/{place}", f"copies/{place}sub/"]
+        folders += ["copies/", "copies/wiki/", f"copies/{place}"]
         odd.objects |= dict.fromkeys(folders, b"")
         odd.objects[f"{receipts}/README.md"] = b"stray"
         found = [one async for page in storage.stored_locations(lambda _: False) for one in page]
