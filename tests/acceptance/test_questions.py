@@ -179,10 +179,9 @@ async def test_a_rescue_asks_before_it_makes_tables_and_before_it_writes_rows(
             assert "━" not in "\n".join(terminal.lines)
             terminal.types(CTRL_C)
             assert await terminal.ended() == 130, terminal.lines
-            left = (
-                "at the question; the tables of Druid were made in rescue, and no row was written"
-            )
+            left = "at the question; the tables of Druid were made in rescue"
             assert left in terminal.text
+            assert "and no row was written" in terminal.text
         assert not await ids(empty, "orders")
         listed = await user.forks.run("points", "--from", "vault", "--config", str(config))
         assert "orders: 6 of 7 marked unused" in listed.out, listed.out

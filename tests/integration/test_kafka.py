@@ -336,7 +336,7 @@ async def test_the_consumer_in_the_documentation_runs(kafka_broker: Kafka, logs:
     code = code.replace("replicator.prod.changes", wanted.name)
     code = code.replace("localhost:9092", kafka_broker.bootstrap)
     process = await asyncio.create_subprocess_exec(
-        *tied(sys.executable, "-u", "-c", code), stdout=asyncio.subprocess.PIPE, process_group=0
+        *tied(sys.executable, "-u", "-c", code), stdout=asyncio.subprocess.PIPE, start_new_session=True
     )
     assert process.stdout is not None
     try:
@@ -385,7 +385,7 @@ async def test_a_writer_killed_in_the_middle_of_an_append_leaves_nothing(
     process = await asyncio.create_subprocess_exec(
         *tied(sys.executable, "-c", HALF_AN_APPEND, kafka_broker.bootstrap, wanted.name),
         stdout=asyncio.subprocess.PIPE,
-        process_group=0,
+        start_new_session=True,
     )
     assert process.stdout is not None
     async with asyncio.timeout(60):

@@ -190,7 +190,7 @@ async def fresh(*args: str, within_s: float = 60.0, env: Mapping[str, str] | Non
         stderr=asyncio.subprocess.PIPE,
         cwd=PROJECT,
         env=dict(os.environ) | dict(env or {}),
-        process_group=0,
+        start_new_session=True,  # uvloop knows no process_group
     )
     try:
         async with asyncio.timeout(within_s):
