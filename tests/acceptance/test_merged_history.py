@@ -57,9 +57,12 @@ class MergedVault(Vault):
         await self.is_fine("apply", "vault", "--once")
 
     async def runs_until_killed(self, merged: int) -> None:
-        """Start `run`, and kill it as soon as there are so many merged files."""
+        """Merge as `run` does, killed as soon as there are so many merged files.
+
+        `run` would begin with a cut of its own, which is applied before the kill or is not.
+        """
         running = await self.user.forks.start(
-            "run", "--target", "vault", "--config", str(self.user.config), env=ENV
+            "apply", "vault", "--config", str(self.user.config), env=ENV
         )
         while (await self.files())[1] < merged:
             assert running.is_running, running.err
