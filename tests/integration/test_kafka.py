@@ -336,7 +336,9 @@ async def test_the_consumer_in_the_documentation_runs(kafka_broker: Kafka, logs:
     code = code.replace("replicator.prod.changes", wanted.name)
     code = code.replace("localhost:9092", kafka_broker.bootstrap)
     process = await asyncio.create_subprocess_exec(
-        *tied(sys.executable, "-u", "-c", code), stdout=asyncio.subprocess.PIPE, start_new_session=True
+        *tied(sys.executable, "-u", "-c", code),
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )
     assert process.stdout is not None
     try:
