@@ -18,6 +18,7 @@ async def test_a_target_goes_on_when_the_sources_bytes_can_be_read_again(user: U
     """Also after all retries of a copy: what is tried again then is the whole step."""
     settings = yaml.safe_load(user.config.read_text())
     settings["targets"]["standby"]["retry"] = {"attempts_max": 2}
+    settings["watch"] = {"poll_interval_s": 0.5}
     user.config.write_text(yaml.safe_dump(settings))
     await user.play("1-history")
     run = await user.starts("run")
@@ -38,6 +39,5 @@ async def test_a_target_goes_on_when_the_sources_bytes_can_be_read_again(user: U
             while (await user.types("status", "--json")).result["targets"][0]["lag_records"]:
                 await asyncio.sleep(0.5)
     finally:
-        print(run.out + run.err)
         ended = await run.terminate()
     assert ended.code == 0
