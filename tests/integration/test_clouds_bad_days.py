@@ -42,7 +42,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(900), pytest.mark.xdist_grou
 ONE = Location("wiki/2024-01-01_2024-01-02/v1/0/index.zip")
 OTHER = Location("wiki/2024-01-01_2024-01-02/v1/1/index.zip")
 SMALL, LARGE = b"small", Random(5).randbytes(11 * MIB)  # two whole parts of 5 MiB and a rest
-TRIES_MAX = 30
+TRIES_MAX = 200
 
 
 @dataclass
