@@ -276,6 +276,10 @@ async def _abandon(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
     if isinstance(client, AIOKafkaProducer):
         if (sending := client._sender.sender_task) is not None:
             sending.cancel()
-        await client.client.close()
+        connections = client.client
     else:
-        await client._client.close()
+        connections = client._client
+    # a connection that was being made is cancelled with it, and its cancellation is no one else's
+    closing = asyncio.create_task(connections.close())
+    await asyncio.wait([closing], timeout=STOP_S)
+    closing.cancelled() or closing.exception()
