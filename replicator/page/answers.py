@@ -19,6 +19,7 @@ from replicator.services.inspection.chronicle import CutColumns, time_of
 from replicator.services.inspection.happenings import Happening
 from replicator.services.monitoring.trouble import Trouble
 from replicator.web.panorama import Panorama, PromisedWindow
+from replicator.web.status_json import error_json
 from replicator.web.status_report import StatusReport, report_json
 
 DATASOURCES_MAX: Final = 2_000
@@ -192,9 +193,7 @@ def _store_json(panorama: Panorama, name: str) -> dict[str, Any]:
 
 
 def _error_json(error: ReplicatorError | None) -> dict[str, str] | None:
-    if error is None:
-        return None
-    return {"type": type(error).__name__, "message": str(error), "hint": error.hint}
+    return None if error is None else error_json(error)
 
 
 def _datasources_json(panorama: Panorama) -> list[dict[str, Any]]:

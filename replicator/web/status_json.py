@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from replicator.errors import ReplicatorError
 from replicator.model.operations.scheduled_run import RunRecord
 from replicator.model.store.testimony import WitnessMemory
 from replicator.services.monitoring.life import LifeSign, LifeSigns
@@ -43,7 +44,11 @@ def failure_json(failure: Failure) -> dict[str, Any]:
 def _error_json(failure: Failure | None) -> dict[str, str]:
     if failure is None:
         return {"type": "NotYet", "message": "nothing was looked at yet", "hint": "ask again"}
-    error = failure.error
+    return error_json(failure.error)
+
+
+def error_json(error: ReplicatorError) -> dict[str, str]:
+    """Return why something cannot be looked at, as every document says it."""
     return {"type": type(error).__name__, "message": str(error), "hint": error.hint}
 
 

@@ -12,6 +12,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
+from replicator.adapters.boundary import reason
 from replicator.adapters.transfer.http_proxy import proxy_for
 from replicator.errors import ConfigError, ReplicatorError, TransientError
 
@@ -70,8 +71,7 @@ async def asked(
     except aiohttp.ClientConnectorCertificateError as exc:
         raise ConfigError(f"{url}: {exc}", hint="name who signed it in druid.ca_file") from exc
     except (aiohttp.ClientError, TimeoutError, OSError) as exc:
-        reason = str(exc) or type(exc).__name__
-        raise TransientError(f"{method} {url}: {reason}") from exc
+        raise TransientError(f"{method} {url}: {reason(exc)}") from exc
 
 
 class DruidServers:

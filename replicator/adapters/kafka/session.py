@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import Generator
+from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -259,13 +259,8 @@ async def stopped(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
     What it has to say then was said by the call that failed before; and aiokafka's consumers raise
     the cancellation of their own tasks.
     """
-    stopping = asyncio.create_task(client.stop())
-    done, _ = await asyncio.wait([stopping], timeout=STOP_S)
-    if done:
-        stopping.cancelled() or stopping.exception()
-        return
-    stopping.cancel()
-    await _abandon(client)
+    if not await _ends(client.stop()):
+        await _abandon(client)
 
 
 async def _abandon(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
@@ -279,7 +274,18 @@ async def _abandon(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
         connections = client.client
     else:
         connections = client._client
-    # a connection that was being made is cancelled with it, and its cancellation is no one else's
-    closing = asyncio.create_task(connections.close())
-    await asyncio.wait([closing], timeout=STOP_S)
-    closing.cancelled() or closing.exception()
+    await _ends(connections.close())  # with it a connection that was being made is cancelled
+
+
+async def _ends(closing: Coroutine[Any, Any, None]) -> bool:
+    """Let something close, and return whether it did in time; its errors concern nobody.
+
+    Nor does its cancellation: aiokafka's own tasks raise it in whoever waits for them.
+    """
+    task = asyncio.create_task(closing)
+    done, _ = await asyncio.wait([task], timeout=STOP_S)
+    if not done:
+        task.cancel()
+        return False
+    task.cancelled() or task.exception()
+    return True
