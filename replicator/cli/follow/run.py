@@ -27,6 +27,7 @@ from replicator.model.operations.pulse import WATCH, apply_to
 from replicator.model.operations.words import counted, duration_text
 from replicator.services.replication.applier import Applier
 from replicator.services.running.supervisor import Service, stop_on_signals, supervise
+from replicator.services.running.turn import SILENT_MAX_S
 
 if TYPE_CHECKING:
     from replicator.control.service import Control
@@ -89,7 +90,11 @@ async def _turn_comes(application: Application, names: Sequence[str]) -> bool:
     """Wait until no other process does this work; return False if a signal comes first."""
 
     def waits_for(other: str) -> None:
-        logger().info("passive: begins when the other is not heard any more", other=other)
+        logger().info(
+            "passive: begins when the other is not heard any more",
+            other=other,
+            silent_s=SILENT_MAX_S,
+        )
 
     stop = asyncio.Event()
     stop_on_signals(stop)

@@ -1,5 +1,6 @@
 """`rollback`: one datasource of a target as it was, in one line that reads as what it is."""
 
+from difflib import get_close_matches
 from typing import Annotated
 
 import typer
@@ -8,9 +9,13 @@ from replicator.app import Application
 from replicator.app.verbs.restoring import Place
 from replicator.cli.command import Changes, OpenCall, Outcome
 from replicator.cli.go_back.restore import AcceptGaps, RestoreRequest, Yes, carry_out
-from replicator.cli.go_back.when import moment_of
+from replicator.cli.go_back.when import WORDS, Moment, moment_of
 from replicator.cli.verb import Expect, verb
-from replicator.errors import ConfigError
+from replicator.errors import ConfigError, NotFoundError
+from replicator.model.plans.restore_point import RestorePoint
+
+CUTOFF = 0.8
+"""How alike a name and a word are that is suggested for it, where 1 is equal."""
 
 
 @verb("rollback", changes=Changes.ONCE_AGREED)
@@ -40,7 +45,7 @@ async def rollback(
     place = Place(target=target, into=target)
     request = RestoreRequest(
         place=place,
-        point=await moment.point(application, place),
+        point=await point_to(application, moment, place),
         datasource=datasource,
         dry_run=dry_run,
         yes=yes,
@@ -48,6 +53,20 @@ async def rollback(
         expect=expect,
     )
     return await carry_out(call, request)
+
+
+async def point_to(application: Application, moment: Moment, place: Place) -> RestorePoint:
+    """Return the point that was asked for; a name that is none may be a misspelt word.
+
+    Raises:
+        ReplicatorError: as for `Moment.point`.
+    """
+    try:
+        return await moment.point(application, place)
+    except NotFoundError as exc:
+        if close := get_close_matches(moment.to_point or "", WORDS, n=1, cutoff=CUTOFF):
+            raise NotFoundError(str(exc), hint=f"did you mean `--to {close[0]}`?") from exc
+        raise
 
 
 def _only(application: Application) -> str:

@@ -18,6 +18,7 @@ from replicator.model.event import Offset
 from replicator.model.operations.words import enumerated
 from replicator.model.plans.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
 from replicator.model.store.holds import checked_name
+from replicator.services.monitoring.life import Life
 
 ToOffsetOption = Annotated[
     int | None,
@@ -42,7 +43,9 @@ ONE_OF = (
     "say one of --latest, --before-drop DATASOURCE, --ago 10m, --to-time, --to-offset, --before and"
     " --to-point; `replicator points` lists the cuts"
 )
-BEFORE_DROP = "before-drop"
+BEFORE_DROP, LATEST = "before-drop", "latest"
+WORDS = (BEFORE_DROP, LATEST)
+"""What `rollback --to` takes beside times, offsets and names."""
 AGO = " ago"
 _IN_WORDS = re.compile(r"(\d+) *(sec|seconds?|min|minutes?|hours?|days?)", re.ASCII | re.IGNORECASE)
 _TIME_OF_DAY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?", re.ASCII)
@@ -110,7 +113,10 @@ class Moment:
             return ToOffset(offset=drop.last.cut.offset)
 
         async def said() -> RestorePoint:
-            return self._said(application.clock.now())
+            point = self._said(application.clock.now())
+            if isinstance(point, ToTime) and not place.from_store:
+                return await _unchanged_since(application, point)
+            return point
 
         return {
             "to_point": to_point,
@@ -131,6 +137,20 @@ class Moment:
         return ToTime(time=time_of(self.to_time or "", now))
 
 
+async def _unchanged_since(application: Application, point: ToTime) -> RestorePoint:
+    """Return the newest cut for a moment after it, while a watcher looks and finds no change.
+
+    A source that does not change has no newer cut. Where nobody looks, what came after the last
+    cut is unknown, and the moment is refused as one that the log does not hold.
+    """
+    life = await application.life(None)
+    watcher = life.watcher
+    if watcher.life is not Life.RUNNING or watcher.pulse is None or watcher.pulse.waits:
+        return point
+    last = await application.history.find(Latest())
+    return Latest() if last.closed.source_time < point.time <= life.looked_at else point
+
+
 def moment_of(text: str, datasource: str) -> Moment:
     """Return the moment that one text names, as `rollback --to` takes it.
 
@@ -139,7 +159,7 @@ def moment_of(text: str, datasource: str) -> Moment:
     """
     if text.isdecimal():
         return Moment(to_offset=parse_offset(text))
-    if text == "latest":
+    if text == LATEST:
         return Moment(latest=True)
     if text == BEFORE_DROP:
         return Moment(before_drop=datasource)

@@ -113,7 +113,10 @@ class Holds:
         """
         file = file_name(HOLDS, checked_name(name))
         if file not in await self._area.names(file):
-            raise NotFoundError(f"there is no hold {name!r} on target {self._target!r}")
+            raise NotFoundError(
+                f"there is no hold {name!r} on target {self._target!r}",
+                hint=await self._points.nearest(name),
+            )
         await self._area.delete(file)
 
     async def _require_unexpired(self, hold: Hold, *, had_base: bool) -> None:

@@ -74,7 +74,9 @@ class Naming:
                 await area.delete(file)
                 found = True
         if not found:
-            raise NotFoundError(f"there is no point {name!r}")
+            meant = [await points.nearest(name) for points in self._points.values()]
+            hint = max(meant, key=len, default="")  # one that suggests a name says more
+            raise NotFoundError(f"there is no point {name!r}", hint=hint)
 
     async def _refuse_taken(self, target: str, points: StorePoints, named: NamedPoint) -> None:
         known = await points.named(named.name)

@@ -5,7 +5,7 @@ targets, as ever: a process that begins too early shuts out the other one and do
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from replicator.errors import NotFoundError, TransientError
 from replicator.model.operations.pulse import Pulse, pulse_of
@@ -63,6 +63,7 @@ class Turn:
         except TransientError as exc:
             self._tell(str(exc))
             return True
+        self._tell_of(self._said)
         return any(said is not None for said in self._said.values())
 
     async def _is_news(self) -> bool:
@@ -74,9 +75,14 @@ class Turn:
             return True
         new = [who for who, data in said.items() if data != self._said.get(who)]
         self._said = dict(said)
-        if new and (data := said[new[0]]) is not None and (pulse := pulse_of(data)) is not None:
-            self._tell(_words(pulse))
+        self._tell_of({who: said[who] for who in new})
         return bool(new)
+
+    def _tell_of(self, said: Mapping[str, bytes | None]) -> None:
+        """Say for whom it waits: for the first that is known, at once and when that changes."""
+        pulses = (pulse_of(data) for data in said.values() if data is not None)
+        if (pulse := next((one for one in pulses if one is not None), None)) is not None:
+            self._tell(_words(pulse))
 
     def _tell(self, who: str) -> None:
         if who != self._told:
@@ -85,4 +91,5 @@ class Turn:
 
 
 def _words(pulse: Pulse) -> str:
-    return f"`{pulse.verb}` on {pulse.host}, pid {pulse.pid}"
+    ended = ", which has ended" if pulse.ended_at is not None else ""
+    return f"`{pulse.verb}` on {pulse.host}, pid {pulse.pid}{ended}"

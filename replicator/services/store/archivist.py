@@ -89,8 +89,9 @@ class Archivist:
     async def cover(self, cut: ClosedCut, gaps: Sequence[Gap], *, whole: bool) -> None:
         """Make sure that the cut can be restored from the store alone.
 
-        `whole` says that the bytes of every cut up to this one were copied too. Otherwise, or if
-        there is no history to continue, a base of the cut starts a new window.
+        `whole` says that the bytes of every cut up to this one were copied too. Otherwise, where a
+        cut in between has changed anything, or if there is no history to continue, a base of the
+        cut starts a new window.
 
         Raises:
             TransientError: store or log are unreachable; the same call continues where it stopped.
@@ -99,10 +100,13 @@ class Archivist:
         await self._keep_gaps(cut, gaps)
         tail = await self._reached()
         await self._compare_with_head(tail)
-        if tail is None or (tail[0] <= cut.offset and not whole):
+        if tail is None:
             await self.write_base(cut)
         elif tail[0] <= cut.offset:
-            await self._extend(tail, cut)
+            if whole or await self._is_next(tail[0], cut):
+                await self._extend(tail, cut)
+            else:
+                await self.write_base(cut)
         if self._heads is not None:
             await self._heads.reached((await self._opened()).log_id, cut)
 
@@ -156,6 +160,22 @@ class Archivist:
             return False
         newest = (await archive.base(offsets[-1])).cut.closed.source_time
         return checkpoint.source_time - newest >= self._limits.base_interval
+
+    async def _is_next(self, start: Offset, cut: ClosedCut) -> bool:
+        """Return whether each cut from `start` to this one is without a change.
+
+        Such cuts need no bytes of their own: while a target is paused, a source at rest has many.
+        """
+        at, has_changed = start, False
+        while records := await self._history.raw(at):
+            for record in records:
+                if record.offset >= cut.offset:
+                    return True
+                if record.type == CUT_CLOSED and has_changed:
+                    return False
+                has_changed = has_changed or record.type != CUT_CLOSED
+            at = Offset(records[-1].offset + 1)
+        return False
 
     async def _extend(self, tail: tuple[Offset, str | None], cut: ClosedCut) -> None:
         """Write the log's records after the tail, in files of bounded size."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from difflib import get_close_matches
 from typing import TypeVar
 
 from replicator.errors import CorruptionError, GapError, NotFoundError
@@ -58,9 +59,16 @@ class StorePoints:
         if (hold := await self.hold(name)) is not None:
             return hold.point
         raise NotFoundError(
-            f"there is no point {name!r} in this store",
-            hint="`replicator points` lists those that there are",
+            f"there is no point {name!r} in this store", hint=await self.nearest(name)
         )
+
+    async def nearest(self, name: str) -> str:
+        """Return a sentence on the point or the hold that the operator may have meant."""
+        folders = [await self._area.names(f"{one}/") for one in (POINTS, HOLDS)]
+        known = {_name(file) for names in folders for file in names}
+        listed = "`replicator points` lists those that there are"
+        close = get_close_matches(name, sorted(known), n=1)
+        return f"did you mean {close[0]!r}? {listed}" if close else listed
 
     async def named(self, name: str) -> NamedPoint | None:
         """Return the point of a name; None if there is none. Holds do not count."""
@@ -167,6 +175,10 @@ class StorePoints:
             return await self._area.get(name)
         except NotFoundError:
             return None
+
+
+def _name(file: str) -> str:
+    return file.rpartition("/")[2].removesuffix(".json")
 
 
 def _words(hold: Hold) -> str:

@@ -29,7 +29,7 @@ class Windows:
     holds: tuple[Hold, ...]
     """Holds on cuts before the horizon; these cuts can be restored all the same."""
     windows: tuple[CutWindow, ...]
-    """Windows, oldest first; between two of them the store has no history."""
+    """Windows, oldest first; between two of them are cuts that the store cannot restore."""
     gaps: tuple[Gap, ...]
     faults: tuple[str, ...]
     """Messages for missing or altered files that the search has met."""
@@ -59,10 +59,21 @@ async def windows(store: Store, log_id: str, points: StorePoints) -> Windows:
             and hold.point.offset < horizon
             and hold.holds_at(points.now())
         ),
-        windows=tuple(found),
+        windows=_joined(found),
         gaps=tuple(await archived_gaps(store.area, log_id)),
         faults=(*ends, *faults, *altered),
     )
+
+
+def _joined(found: Sequence[CutWindow]) -> tuple[CutWindow, ...]:
+    """Make one window of those that no cut lies between: a base of the next cut is no hole."""
+    joined = list[CutWindow]()
+    for one in found:
+        if joined and joined[-1].last.closed.cut + 1 == one.first.closed.cut:
+            joined[-1] = CutWindow(first=joined[-1].first, last=one.last)
+        else:
+            joined.append(one)
+    return tuple(joined)
 
 
 def newest(found: Sequence[Windows]) -> Windows | None:

@@ -1,14 +1,23 @@
 """Moments as people write them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from replicator.app import Application
 from replicator.app.verbs.restoring import Place
+from replicator.cli.go_back.rollback import point_to
 from replicator.cli.go_back.when import Moment, moment_of, time_of
-from replicator.errors import ConfigError
+from replicator.errors import ConfigError, NotFoundError
+from replicator.model.operations.pulse import WATCH, Pulse, pulse_json
+from replicator.model.plans.restore_point import Latest, ToTime
+from replicator.services.monitoring.life import LifeSigns, life_signs
+from replicator.services.monitoring.status import LogStatus
+from replicator.services.store.points import StorePoints
+from tests.builders import segment
+from tests.unit.pipeline import Pipeline
 
 NOW = datetime(2026, 7, 1, 6, 0, tzinfo=UTC)
 
@@ -96,3 +105,72 @@ async def test_no_moment_and_two_moments_are_each_said_to_be_so():
         await Moment(latest=True, before_drop="wiki").point(nothing, place)
     assert none.value.hint == two.value.hint
     assert none.value.hint.startswith("say one of --latest")
+
+
+class Opened:
+    """What a moment asks of an application: the log, its heartbeats, and a target's store."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self.clock = pipeline.clock
+        self.history = pipeline.history()
+
+    async def life(self, log: LogStatus | None) -> LifeSigns:
+        return await life_signs(self._pipeline.log, [], log, self.clock)
+
+    def points(self, _: str) -> StorePoints:
+        return self._pipeline.points()
+
+    async def beat(self, **changed: Any) -> None:
+        now = self.clock.now()
+        every = timedelta(seconds=5)
+        pulse = Pulse(verb="run", host="a", pid=7, since=now, seen_at=now, every=every)
+        await self._pipeline.log.beat(WATCH, pulse_json(replace(pulse, **changed)))
+
+
+async def test_a_moment_after_the_last_cut_is_that_cut_while_a_watcher_finds_no_change():
+    """`--ago 1s`, of a source at rest; where nobody looks it stays a moment nobody knows of."""
+    pipeline, place = Pipeline(), Place(target="standby", into="standby")
+    pipeline.publish(segment("a"))
+    await pipeline.cut()
+    pipeline.clock.move(60)
+    opened = Opened(pipeline)
+    application = cast(Application, opened)
+    asked = Moment(ago="1s")
+    just_now = ToTime(time=opened.clock.now() - timedelta(seconds=1))
+    assert await asked.point(application, place) == just_now, "nobody was ever heard"
+    await opened.beat()
+    assert await asked.point(application, place) == Latest()
+    assert await moment_of("1s ago", "x").point(application, place) == Latest()
+    before = ToTime(time=opened.clock.now() - timedelta(seconds=61))
+    assert await Moment(ago="61s").point(application, place) == before
+    alone = replace(place, from_store=True)
+    assert await asked.point(application, alone) == just_now, "a store has no watcher"
+    await opened.beat(waits="the source is away")
+    assert await asked.point(application, place) == just_now
+    await opened.beat()
+    pipeline.clock.move(60)
+    assert isinstance(await asked.point(application, place), ToTime), "it is silent now"
+
+
+async def test_a_misspelt_name_is_answered_with_the_one_that_was_meant():
+    pipeline, place = Pipeline(), Place(target="standby", into="standby")
+    pipeline.publish(segment("a"))
+    await pipeline.cut()
+    await pipeline.follow()
+    await pipeline.holds().create("before-migration", Latest(), reason="it may fail", until=None)
+    application = cast(Application, Opened(pipeline))
+    for name, meant in (
+        ("before-dorp", "`--to before-drop`"),
+        ("lastest", "`--to latest`"),
+        ("before-migraton", "'before-migration'"),
+    ):
+        with pytest.raises(NotFoundError, match=f"no point '{name}'") as refused:
+            await point_to(application, moment_of(name, "wiki"), place)
+        assert f"did you mean {meant}?" in refused.value.hint, name
+    with pytest.raises(NotFoundError) as gone:
+        await pipeline.holds().remove("befor-migration")
+    assert "did you mean 'before-migration'?" in gone.value.hint
+    with pytest.raises(NotFoundError) as far:
+        await point_to(application, moment_of("xyz", "wiki"), place)
+    assert far.value.hint == "`replicator points` lists those that there are"

@@ -8,7 +8,7 @@ from replicator.adapters.memory.log import MemoryEventLog
 from replicator.errors import TransientError
 from replicator.model.operations.pulse import WATCH, Pulse, pulse_json
 from replicator.services.running.heart import BEAT_S
-from replicator.services.running.turn import SILENT_MAX_S, Turn
+from replicator.services.running.turn import LOOK_S, SILENT_MAX_S, Turn
 from tests.simulation.virtual_time import in_virtual_time
 from tests.unit.pipeline import HandClock
 
@@ -62,6 +62,23 @@ def test_it_begins_when_the_other_goes_silent_whatever_its_clock_says():
             waited = group.create_task(waited_s(log, waits))
         assert 3600 < (waited.result() or 0) <= 3600 + SILENT_MAX_S + BEAT_S
         assert waits == ["`run` on a, pid 7"]
+
+    in_virtual_time(within())
+
+
+def test_it_says_at_once_for_whom_it_waits():
+    """An operator at a terminal sees why nothing happens yet, also of one that is dead or ended."""
+
+    async def within() -> None:
+        log, waits = Log(), list[str]()
+        await log.acquire()
+        for pulse in (PULSE, replace(PULSE, ended_at=LONG_AGO)):
+            await log.beat(WATCH, pulse_json(pulse))
+            async with asyncio.TaskGroup() as group:
+                group.create_task(waited_s(log, waits))
+                await asyncio.sleep(LOOK_S / 2)
+                assert len(waits) == 1
+                waits.clear()
 
     in_virtual_time(within())
 

@@ -1,5 +1,6 @@
 """The files of a target's history: what a golden copy holds, and what is noticed of damage."""
 
+import asyncio
 import json
 import tracemalloc
 from dataclasses import replace
@@ -64,6 +65,7 @@ from replicator.services.store.store import Store
 from replicator.services.store.windows import windows
 from replicator.services.target.executor import Executor
 from tests.builders import segment
+from tests.simulation.virtual_time import in_virtual_time
 from tests.unit.adapters.test_signing import rule as signing_rule
 from tests.unit.pipeline import SOURCE, Pipeline, place_of
 
@@ -402,8 +404,9 @@ async def test_an_end_that_nobody_signed_begins_the_history_anew():
         await pipeline.follow()
         told = [one.reason for one in pipeline.seen if isinstance(one, ArchiveDamaged)]
         assert set(told) == (set() if rule is None else {f"{newest} is not signed"})
+        begun = {one.cut for one in pipeline.seen if isinstance(one, BaseWritten)}
+        assert (3 in begun) is (rule is not None)
         found = await windows(Store(pipeline.area), "log", pipeline.points())
-        assert (len(found.windows) > 1) is (rule is not None)
         assert found.windows[-1].last.closed.cut == 4
 
 
@@ -503,6 +506,42 @@ async def test_a_restore_forward_begins_a_new_window():
     assert [(w.first.closed.cut, w.last.closed.cut) for w in found] == [(1, 2), (4, 4)]
     with pytest.raises(GapError, match="hole"):
         await alone(pipeline).find(ToOffset(offset=Offset(found[1].first.offset - 1)))
+
+
+def test_a_pause_of_a_source_at_rest_leaves_no_hole():
+    """Idle cuts that a paused target has not applied need no bytes of their own."""
+
+    async def within() -> None:
+        pipeline = Pipeline()
+        await followed(pipeline, cuts=2)
+        restorer = pipeline.restorer()
+        plan = await restorer.plan(Latest(), datasource=None, adopt=False, pause=True)
+        await restorer.execute(plan, accept_gaps=False)
+        for _ in range(3):
+            await asyncio.sleep(3601)
+            assert await pipeline.watcher.poll()
+        pipeline.publish(segment("after"))
+        await pipeline.cut()
+        pipeline.applier = pipeline.new_applier(resume=True)
+        await pipeline.follow()
+        (window,) = (await windows(Store(pipeline.area), "log", pipeline.points())).windows
+        assert (window.first.closed.cut, window.last.closed.cut) == (1, 6)
+        history = alone(pipeline)
+        for cut in await history.cuts(window.first.offset, window.last.offset):
+            assert (await fold(history, cut.offset, Recorded())).digest == cut.closed.digest
+
+    in_virtual_time(within())
+
+
+async def test_a_base_of_the_next_cut_is_no_hole():
+    """Each cut is restorable, also where a release before this one began the history anew."""
+    pipeline = Pipeline()
+    await followed(pipeline, cuts=2)
+    pipeline.publish(segment("next"))
+    await pipeline.cut()
+    await pipeline.archivist().write_base(await pipeline.history().find(Latest()))
+    (window,) = (await windows(Store(pipeline.area), "log", pipeline.points())).windows
+    assert (window.first.closed.cut, window.last.closed.cut) == (1, 3)
 
 
 async def test_history_is_there_before_the_checkpoint(monkeypatch: pytest.MonkeyPatch):
