@@ -71,10 +71,14 @@ class Journal(Protocol):
         """
         ...
 
-    async def claim(self, webhook: str, *, now: datetime, until: datetime) -> Delivery | None:
+    async def claim(
+        self, webhook: str, *, now: datetime, until: datetime, latest: datetime
+    ) -> Delivery | None:
         """Return the oldest delivery of a webhook that is due, for this process alone.
 
         None as long as the oldest is not due or claimed by a process that may be sending it.
+        No wait and no claim ends after `latest`: one that does is of a clock that was put back
+        since, and over.
         """
         ...
 

@@ -69,10 +69,11 @@ class SqliteJournal:
     async def decide(self, decide: Callable[[Mapping[str, Condition]], Decision]) -> None:
         await self._do("record what was seen", partial(self._decide, decide))
 
-    async def claim(self, webhook: str, *, now: datetime, until: datetime) -> Delivery | None:
-        return await self._do(
-            "take a notification", partial(_claim, webhook, time_text(now), time_text(until))
-        )
+    async def claim(
+        self, webhook: str, *, now: datetime, until: datetime, latest: datetime
+    ) -> Delivery | None:
+        claim = partial(_claim, webhook, time_text(now), time_text(until), time_text(latest))
+        return await self._do("take a notification", claim)
 
     async def delivered(self, number: int, *, at: datetime) -> None:
         await self._do("note a delivery", partial(self._end, number, "delivered", "", at))
@@ -193,13 +194,15 @@ class SqliteJournal:
         self._bound(connection)
 
 
-def _claim(webhook: str, now: str, until: str, connection: sqlite3.Connection) -> Delivery | None:
+def _claim(
+    webhook: str, now: str, until: str, latest: str, connection: sqlite3.Connection
+) -> Delivery | None:
     row = connection.execute(
         f"SELECT {COLUMNS}, claimed_until FROM deliveries"  # noqa: S608 - names of ours
         " WHERE webhook = ? AND state = 'waiting' ORDER BY number LIMIT 1",
         (webhook,),
     ).fetchone()
-    if row is None or row[8] > now or row[10] > now:
+    if row is None or now < row[8] <= latest or now < row[10] <= latest:
         return None
     connection.execute("UPDATE deliveries SET claimed_until = ? WHERE number = ?", (until, row[0]))
     return _delivery(row)

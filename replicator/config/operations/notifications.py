@@ -110,7 +110,7 @@ class NotificationRetrySettings(RetrySettings):
     delay_initial_s: Positive = 1.0
     """Longest wait before the second attempt, in seconds; it doubles with each further one."""
     delay_max_s: Positive = 600.0
-    """Longest wait between two attempts, in seconds; also of what a receiver asks for."""
+    """Longest wait between two attempts, in seconds."""
 
 
 class NotificationsSettings(Section):

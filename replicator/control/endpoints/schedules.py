@@ -66,7 +66,8 @@ class ScheduleRoutes:
 
     async def _list(self, call: ApiCall) -> Reply:
         now = self._clock.now()
-        if not self._states or now - self._states[0].looked_at > FRESH:
+        age = now - self._states[0].looked_at if self._states else FRESH
+        if not timedelta(0) <= age < FRESH:  # the clock may have been put back
             self._states = await line_states(self._lines, now)
         states = [one for one in self._states if call.by.may_touch([one.line.target])]
         found = [ScheduleView.model_validate(one) for one in schedules_json(states)]

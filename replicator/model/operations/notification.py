@@ -124,7 +124,8 @@ def judged(
     is_bad = sighting.is_bad
     if before is None:
         before = Condition(subject=sighting.subject, is_bad=is_bad, since=now)
-    since = before.since if before.is_bad is is_bad else now
+    # a clock that was ahead and was put back since has said when: it must not settle until then
+    since = min(before.since, now) if before.is_bad is is_bad else now
     after = replace(before, is_bad=is_bad, since=since)
     bad, good = BAD_AND_GOOD[sighting.topic]
     if now - since < settle:

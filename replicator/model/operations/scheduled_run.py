@@ -4,16 +4,24 @@ schedules/<schedule>/<due>-<attempt>.json     made by the one process that may r
 
 The file's name is the lease: of several processes one makes it. The lease ends when its holder has
 not renewed it for long enough; another attempt then has another name.
+
+Clocks are put back, too. A record of a later time than now counts as soon as that time has come, so
+a time that comes twice runs once; until then what is due goes by the records before it. No lease is
+longer than `LEASE`, so one that is belongs to a clock that was ahead.
 """
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from replicator.model.document import Name, Natural, Shape, Time, time_text, written
 
 FOLDER = "schedules"
+LEASE = timedelta(minutes=5)
+"""How long a process that is silent is believed to be at work."""
+SKEW_MAX = timedelta(minutes=5)
+"""How far the clocks of two machines may be apart: a lease may end so much later than `LEASE`."""
 _STAMP = "%Y%m%dT%H%M%SZ"
 _FILE = re.compile(r"schedules/([^/]+)/(\d{8}T\d{6}Z)-(\d{1,3})\.json")
 
@@ -51,7 +59,7 @@ class RunRecord:
     """Id of its job, where a service ran it."""
     host: str = ""
     missed: Natural = 0
-    """Times before it that were missed."""
+    """Times before it that were missed, or came while the run before it was at work."""
 
     @property
     def name(self) -> str:
@@ -60,9 +68,10 @@ class RunRecord:
 
     def state_at(self, now: datetime) -> RunState:
         """Return what has become of it as far as one can know."""
-        if self.state is RunState.RUNNING and now > self.lease_until:
-            return RunState.LOST
-        return self.state
+        if self.state is not RunState.RUNNING:
+            return self.state
+        is_held = now <= self.lease_until <= now + LEASE + SKEW_MAX
+        return RunState.RUNNING if is_held else RunState.LOST
 
 
 _SHAPE = Shape(RunRecord, "it was altered; remove it, it only says what a schedule did")

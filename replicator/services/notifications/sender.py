@@ -71,7 +71,10 @@ class Sender:
         """Send the oldest delivery that is due; return whether there was one that arrived."""
         now = self._clock.now()
         until = now + timedelta(seconds=self._webhook.timeout_s + CLAIM_MARGIN_S)
-        delivery = await self._journal.claim(self._webhook.name, now=now, until=until)
+        latest = max(until, now + timedelta(seconds=self._retry.delay_max_s))
+        delivery = await self._journal.claim(
+            self._webhook.name, now=now, until=until, latest=latest
+        )
         if delivery is None:
             return False
         try:

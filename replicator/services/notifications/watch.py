@@ -99,7 +99,7 @@ class PromiseWatch:
     @property
     def is_well(self) -> bool:
         """Whether all promises are known to be kept, by a look that is not old."""
-        poller, age = self._poller, self._clock.now() - self._recorded_at
+        poller, age = self._poller, abs(self._clock.now() - self._recorded_at)
         if age > timedelta(seconds=FRESH_LOOKS * self._rules.interval_s):
             return False
         if poller.log_failure is not None or poller.failures or poller.log is None:

@@ -1,11 +1,13 @@
 """The runs of the schedules of one target, kept in the target's own store."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from replicator.errors import CorruptionError, NotFoundError, RefusedError
 from replicator.model.operations.scheduled_run import (
     FOLDER,
     RunRecord,
+    RunState,
     run_json,
     run_of,
     run_of_name,
@@ -36,24 +38,38 @@ class ScheduleRecord:
         """Replace the record of a run that this process has claimed."""
         await self._area.replace(record.name, run_json(record))
 
-    async def newest(self, schedule: str, count: int = 1) -> Sequence[RunRecord]:
-        """Return the newest attempts, the newest first; altered ones are left out."""
-        names = await self._names(schedule)
-        found = [await self._read(name) for name in reversed(names[-count:])]
-        return [record for record in found if record is not None]
+    async def newest(self, schedule: str, count: int = 1, *, now: datetime) -> Sequence[RunRecord]:
+        """Return the newest attempts, the newest first; altered ones are left out.
 
-    async def prune(self, schedule: str) -> None:
+        Those of later times than `now` are left out as well, as a clock that was ahead has made
+        them, but one that is at work.
+        """
+        past, later = await self._names(schedule, now)
+        found = [await self._read(name) for name in (*later[-1:], *reversed(past[-count:]))]
+        return [
+            record
+            for record in found
+            if record is not None
+            and (record.due <= now or record.state_at(now) is RunState.RUNNING)
+        ]
+
+    async def prune(self, schedule: str, *, now: datetime) -> None:
         """Delete the oldest attempts beyond those that are kept; locked ones stay for a while."""
-        for name in (await self._names(schedule))[:-KEPT_MAX]:
+        past, _ = await self._names(schedule, now)
+        for name in past[:-KEPT_MAX]:
             self._ended.pop(name, None)
             try:
                 await self._area.delete(name)
             except RefusedError:
                 return
 
-    async def _names(self, schedule: str) -> Sequence[str]:
-        names = await self._area.names(f"{FOLDER}/{schedule}/")
-        return [name for name in names if run_of_name(name) is not None]
+    async def _names(self, schedule: str, now: datetime) -> tuple[Sequence[str], Sequence[str]]:
+        """Return the files of all attempts whose time has come, and of those of later times."""
+        past, later = list[str](), list[str]()
+        for name in await self._area.names(f"{FOLDER}/{schedule}/"):
+            if (found := run_of_name(name)) is not None:
+                (past if found[0] <= now else later).append(name)
+        return past, later
 
     async def _read(self, name: str) -> RunRecord | None:
         if name in self._ended:

@@ -4,7 +4,8 @@ The rules (docs/schedules.md):
 
 - Of the times that were missed, the newest is made up for, if it is not later than `late_max`.
 - A run whose process died is begun again, at most `ATTEMPTS_MAX` times and not later than that.
-- A schedule never runs twice at once for one target: a time that comes meanwhile is skipped.
+- A schedule never runs twice at once for one target: a time that comes meanwhile is passed over,
+  and the next run counts it.
 - Runs of one target wait for each other.
 """
 
@@ -17,8 +18,8 @@ from datetime import datetime, timedelta
 from replicator.errors import ConfigError, ReplicatorError, TransientError
 from replicator.model.observation import Observer, ScheduledRunEnded, ScheduleSeen, Waiting
 from replicator.model.operations.notification import Sighting, Topic
-from replicator.model.operations.schedule import Due, begins_at, due, next_due
-from replicator.model.operations.scheduled_run import RunRecord, RunState
+from replicator.model.operations.schedule import Due, Timing, begins_at, due, next_due
+from replicator.model.operations.scheduled_run import LEASE, RunRecord, RunState
 from replicator.ports import Clock
 from replicator.services.running.pause import pause
 from replicator.services.schedules.states import (
@@ -30,8 +31,6 @@ from replicator.services.schedules.states import (
 
 LOOK_S = 15.0
 """Seconds between two looks whether something is due."""
-LEASE = timedelta(minutes=5)
-"""How long a process that is silent is believed to be at work."""
 RENEW_S = 60.0
 ATTEMPTS_MAX = 3
 MESSAGE_MAX = 500
@@ -74,7 +73,14 @@ class _LineMemory:
     is_read: bool = False
     """Whether the runs of earlier processes were read."""
     task: asyncio.Task[None] | None = None
+    unwritten: RunRecord | None = None
+    """How its last run ended, which its store did not take."""
     unknown: str = ""
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether this process runs it now, whatever its store says."""
+        return self.task is not None and not self.task.done()
 
 
 class Scheduler:
@@ -148,9 +154,8 @@ class Scheduler:
     async def look(self, line: RunLine, group: asyncio.TaskGroup) -> None:
         """Begin a line's run if it is due."""
         known = self._known[line.name]
-        if known.task is not None and known.task.done():
-            known.task = None
         try:
+            await self._write_end(line, known)
             record = await self._claimed(line, known)
         except (TransientError, ConfigError) as exc:
             if not known.unknown:
@@ -174,29 +179,33 @@ class Scheduler:
     async def _claimed(self, line: RunLine, known: _LineMemory) -> RunRecord | None:
         """Return the record of a run that this process may begin now."""
         now = self._clock.now()
-        newest = await line.record.newest(line.schedule, 1 if known.is_read else LOOKED_BACK)
+        count = 1 if known.is_read else LOOKED_BACK
+        newest = await line.record.newest(line.schedule, count, now=now)
         known.is_read = True
+        known.since = min(known.since, now)  # the clock may have been put back
         known.last_good = good_end(newest) or known.last_good
-        last = known.last = newest[0] if newest else known.last
-        if last is not None and self._is_to_be_repeated(line, last, now):
+        last = known.last = newest[0] if newest else None
+        if known.is_at_work or (last is not None and last.state_at(now) is RunState.RUNNING):
+            return None
+        if last is not None and self._is_to_be_repeated(last, now, line.timing):
             return await self._claim(line, Due(at=last.due, missed=last.missed), last.attempt + 1)
         since = known.since if last is None else last.due
         found = due(line.timing, last=since, now=now)
         if found is None or now < begins_at(line.timing, line.name, found.at):
             return None
-        if last is not None and last.state_at(now) is RunState.RUNNING:
-            await self._skip(line, found, "the run before it had not ended")
-            return None
+        if last is not None and last.ended_at is not None and found.at <= last.ended_at <= now:
+            return None  # it came while the run before it was at work
         if now - found.at > line.timing.late_max + line.timing.jitter:
             await self._skip(line, found, "it was too late: nothing could run it in time")
             return None
         return await self._claim(line, found, 1)
 
-    def _is_to_be_repeated(self, line: RunLine, last: RunRecord, now: datetime) -> bool:
+    @staticmethod
+    def _is_to_be_repeated(last: RunRecord, now: datetime, timing: Timing) -> bool:
         return (
             last.state_at(now) is RunState.LOST
             and last.attempt < ATTEMPTS_MAX
-            and now - last.due <= line.timing.late_max + line.timing.jitter
+            and now - last.due <= timing.late_max + timing.jitter
         )
 
     async def _claim(self, line: RunLine, found: Due, attempt: int) -> RunRecord | None:
@@ -261,18 +270,26 @@ class Scheduler:
         known.last = record
         if end.is_good:
             known.last_good = record.ended_at
+        known.unwritten = record
         self._tell(line, record)
         try:
-            await line.record.write(record)
-            await line.record.prune(line.schedule)
+            await self._write_end(line, known)
         except (TransientError, ConfigError) as exc:
             what = f"record the run of {line.schedule} of {line.target}"
             self._observer(Waiting(what=what, reason=str(exc), delay_s=LOOK_S))
 
+    async def _write_end(self, line: RunLine, known: _LineMemory) -> None:
+        """Record how the last run ended: without that it counts as lost, and would run again."""
+        if (record := known.unwritten) is None:
+            return
+        await line.record.write(record)
+        known.unwritten = None
+        await line.record.prune(line.schedule, now=self._clock.now())
+
     async def _renew(self, line: RunLine, record: RunRecord) -> None:
         while True:
             await asyncio.sleep(RENEW_S)
-            with suppress(TransientError):  # the lease outlasts some failures
+            with suppress(TransientError, ConfigError):  # the lease outlasts some failures
                 await line.record.write(replace(record, lease_until=self._clock.now() + LEASE))
 
     def _tell(self, line: RunLine, record: RunRecord) -> None:

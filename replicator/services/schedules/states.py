@@ -63,7 +63,7 @@ async def line_states(lines: Iterable[ScheduledLine], now: datetime) -> list[Lin
 async def _state(line: ScheduledLine, now: datetime) -> LineState:
     runs, unknown = list[RunRecord](), ""
     try:
-        runs = list(await line.record.newest(line.schedule, LOOKED_BACK))
+        runs = list(await line.record.newest(line.schedule, LOOKED_BACK, now=now))
     except (TransientError, ConfigError) as exc:
         unknown = str(exc)
     return LineState(

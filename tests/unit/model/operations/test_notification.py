@@ -74,6 +74,12 @@ def test_a_look_that_is_repeated_tells_nothing_more(
     assert told(again) == told(found)
 
 
+def test_a_clock_that_is_put_back_by_a_year_delays_what_is_told_by_no_more_than_it_settles():
+    year_s = 365 * 86_400
+    found = told([(0, False, 0), (year_s, True, 0), (-year_s, True, 0), (61, True, 0)])
+    assert [type_ for _, type_, _ in found] == [BAD]
+
+
 @given(found=looks)
 def test_a_further_occurrence_is_told_while_it_is_bad(found: list[tuple[int, bool, int]]):
     marks = [condition.told_mark for _, type_, condition in told(found) if type_ == BAD]

@@ -256,6 +256,27 @@ async def test_a_receiver_that_fails_is_tried_again_in_order_and_then_given_up(
     assert (await journal.listed(DeliveryState.DEAD)) == []
 
 
+async def test_what_waits_by_a_clock_that_was_ahead_waits_no_longer(
+    operated: Operated, receiver: tuple[Fake, str]
+):
+    """One delivery was postponed, and another claimed by a process that was killed meanwhile."""
+    fake, _ = receiver
+    fake.status, fake.delay_s = 500, 0
+    await operated.passes(90)
+    await operated.passes(MINUTE_S)
+    operated.clock.move(365 * 86_400)
+    await operated.delivers()
+    fake.status = 200
+    operated.clock.move(-365 * 86_400)
+    assert await operated.sender.send_next()
+    now = operated.clock.now()
+    later = now + timedelta(days=365)
+    claim = operated.journal().claim
+    assert await claim("pager", now=now, until=later, latest=later) is not None
+    await operated.delivers()
+    assert len(fake.asked) == 3
+
+
 async def test_a_sender_that_is_killed_leaves_its_delivery_to_the_next(
     operated: Operated, receiver: tuple[Fake, str]
 ):

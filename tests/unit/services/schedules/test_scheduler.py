@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from replicator.model.observation import Observation, ScheduledRunEnded, Schedul
 from replicator.model.operations.notification import Topic
 from replicator.model.operations.schedule import Timing
 from replicator.model.operations.scheduled_run import (
+    LEASE,
     RunRecord,
     RunState,
     run_json,
@@ -20,7 +22,7 @@ from replicator.model.operations.scheduled_run import (
     run_of_name,
 )
 from replicator.services.schedules.record import KEPT_MAX, ScheduleRecord
-from replicator.services.schedules.scheduler import ATTEMPTS_MAX, LEASE, RunEnd, RunLine, Scheduler
+from replicator.services.schedules.scheduler import ATTEMPTS_MAX, RunEnd, RunLine, Scheduler
 from replicator.services.schedules.states import line_states
 from tests.unit.pipeline import HandClock
 
@@ -38,6 +40,11 @@ class Away(MemoryArea):
     """A store that comes and goes."""
 
     away = False
+
+    async def replace(self, name: str, data: bytes) -> None:
+        if self.away:
+            raise TransientError("vault: nobody is there")
+        await super().replace(name, data)
 
     async def names(self, prefix: str) -> Sequence[str]:
         if self.away:
@@ -106,9 +113,14 @@ class Night:
 
     async def states(self) -> list[tuple[str, int, RunState]]:
         """All attempts, oldest first: time, number, what became of it."""
-        found = await ScheduleRecord(self.area).newest("nightly", 1000)
         now = self.clock.now()
-        return [(f"{one.due:%d.%H}", one.attempt, one.state_at(now)) for one in reversed(found)]
+        return [
+            (f"{one.due:%d.%H}", one.attempt, one.state_at(now))
+            for one in reversed(await self.newest(1000))
+        ]
+
+    async def newest(self, count: int) -> Sequence[RunRecord]:
+        return await ScheduleRecord(self.area).newest("nightly", count, now=self.clock.now())
 
 
 @pytest.fixture
@@ -167,7 +179,7 @@ async def test_of_missed_times_the_newest_is_made_up_for_if_it_is_not_too_late(n
     night.clock.time = START + timedelta(days=5, hours=4)  # nothing ran for days
     await night.looks(night.process())
     assert await night.states() == [("30.03", 1, RunState.GOOD), ("05.03", 1, RunState.GOOD)]
-    newest = (await ScheduleRecord(night.area).newest("nightly"))[0]
+    (newest,) = await night.newest(1)
     assert newest.missed == 4
     night.clock.time = START + timedelta(days=6, hours=12)
     await night.looks(night.process())
@@ -176,28 +188,97 @@ async def test_of_missed_times_the_newest_is_made_up_for_if_it_is_not_too_late(n
 
 
 async def test_it_never_runs_twice_at_once(night: Night):
-    """The second time comes while the first run is still at work: it is skipped, and said so."""
+    """Times that come while a run is at work are passed over, by others' processes, too.
+
+    The next run counts them.
+    """
+    each_minute = replace(DAILY, cron="* * * * *", jitter=timedelta(0))
+    night.work.gate = asyncio.Event()
+    line = night.line(timing=each_minute)
+    process, other = night.process(line), night.process(line)
+    async with asyncio.TaskGroup() as group:
+        night.clock.move(60)
+        await process.look(line, group)
+        await night.begins(1)
+        for _ in range(3):
+            night.clock.move(60)
+            (at_work,) = await night.newest(9)
+            await line.record.write(replace(at_work, lease_until=night.clock.now() + LEASE))
+            for one in (other, process):
+                await one.look(line, group)
+                assert one.states()[0].last == (await night.newest(1))[0], "it is seen at work"
+        night.work.gate.set()
+    assert night.work.begun == 1
+    for one in (other, process):
+        await night.looks(one)
+    assert night.work.begun == 1, "the last of them is passed over as well"
+    night.clock.move(60)
+    for one in (other, process):
+        await night.looks(one)
+    assert [(one.due.minute, one.state, one.missed) for one in await night.newest(9)] == [
+        (5, RunState.GOOD, 3),
+        (1, RunState.GOOD, 0),
+    ]
+
+
+async def test_a_run_that_its_store_forgot_meanwhile_is_not_begun_beside_itself(night: Night):
+    """A store that is away for longer than a lease cannot be told that the run is at work."""
     night.work.gate, process = asyncio.Event(), night.process()
     line = process._lines[0]
     night.clock.move(3 * HOUR + 700)
     async with asyncio.TaskGroup() as group:
         await process.look(line, group)
-        await asyncio.sleep(0)
-        known = process._known[line.name]
-        assert known.last is not None
-        await line.record.write(
-            run_of(
-                known.last.name,
-                run_json(known.last).replace(b"2026-11-30T03:16", b"2026-12-01T03:16"),
-            )
-        )
-        night.clock.move(DAY)
+        await night.begins(1)
+        night.clock.move(2 * LEASE.total_seconds())
         await process.look(line, group)
+        night.area.away = True
+        night.work.gate.set()
+    night.clock.move(2 * LEASE.total_seconds())
+    night.area.away = False
+    await night.looks(process)
+    assert (night.work.begun, await night.states()) == (1, [("30.03", 1, RunState.GOOD)])
+
+
+async def test_a_clock_that_is_put_back_runs_no_time_twice_and_leaves_none_out(night: Night):
+    """It was a year ahead: what it left in the store holds nothing up, and is not seen."""
+    night.clock.move(365 * DAY)
+    ahead = night.process()
+    night.clock.move(3 * HOUR + 700)
+    await night.looks(ahead)
+    assert await night.states() == [("30.03", 1, RunState.GOOD)]
+    night.clock.time = START + timedelta(hours=4)
+    assert await night.states() == []
+    await night.looks(ahead)
+    assert night.work.begun == 1, "nobody knows of a time before now"
+    for process in (ahead, night.process()):
+        night.clock.move(DAY)
+        await night.looks(process)
+    assert await night.states() == [("01.03", 1, RunState.GOOD), ("02.03", 1, RunState.GOOD)]
+    night.clock.move(-HOUR * 2)
+    await night.looks(ahead)
+    night.clock.move(HOUR * 2)
+    await night.looks(ahead)
+    assert night.work.begun == 3, "a time that comes twice runs once"
+
+
+async def test_a_run_at_work_stays_at_work_when_the_clock_is_put_back(night: Night):
+    night.work.gate, process = asyncio.Event(), night.process()
+    line = process._lines[0]
+    night.clock.move(10 * DAY + 3 * HOUR + 700)
+    async with asyncio.TaskGroup() as group:
+        await process.look(line, group)
+        await night.begins(1)
+        (record,) = await night.newest(1)
+        night.clock.move(-5 * DAY)
+        renewed = replace(record, lease_until=night.clock.now() + LEASE)
+        assert record.state_at(night.clock.now()) is RunState.LOST, "no lease is that long"
+        await line.record.write(renewed)
+        for one in (process, night.process()):
+            night.clock.move(1)
+            await one.look(line, group)
+            assert one.states()[0].last == renewed
         night.work.gate.set()
     assert night.work.begun == 1
-    states = await night.states()
-    assert ("01.03", 1, RunState.SKIPPED) in states
-    assert ("30.03", 1, RunState.GOOD) in states
 
 
 async def test_a_run_whose_process_was_killed_is_begun_again_a_few_times(night: Night):
@@ -247,7 +328,7 @@ async def test_what_fails_is_bad_and_says_why(night: Night):
     await night.looks(process)
     night.clock.move(DAY)
     await night.looks(process)
-    one, other = reversed(await ScheduleRecord(night.area).newest("nightly", 9))
+    one, other = reversed(await night.newest(9))
     assert (one.state, one.exit_code, one.message, one.job) == (
         RunState.BAD,
         9,
@@ -265,7 +346,7 @@ async def test_a_run_that_takes_too_long_is_ended(night: Night):
     process = night.process(night.line(run_max=timedelta(seconds=0.05)))
     night.clock.move(3 * HOUR + 700)
     await night.looks(process)
-    (record,) = await ScheduleRecord(night.area).newest("nightly")
+    (record,) = await night.newest(1)
     assert (record.state, night.work.cancelled) == (RunState.BAD, 1)
     assert "run_max" in record.message
 
@@ -305,11 +386,11 @@ async def test_a_store_that_is_away_is_said_once_and_the_run_made_up_for(night: 
 
 
 async def test_old_runs_are_forgotten(night: Night):
-    record, process = ScheduleRecord(night.area), night.process()
+    process = night.process()
     for day in range(KEPT_MAX + 5):
         night.clock.time = START + timedelta(days=day, hours=3, minutes=15)
         await night.looks(process)
-    assert len(await record.newest("nightly", 1000)) == KEPT_MAX
+    assert len(await night.newest(1000)) == KEPT_MAX
 
 
 async def test_an_altered_record_hides_no_other(night: Night):
@@ -318,7 +399,7 @@ async def test_an_altered_record_hides_no_other(night: Night):
     await night.looks(process)
     await night.area.replace(run_name("nightly", night.clock.now() + timedelta(days=1), 1), b"{")
     await night.area.replace("schedules/nightly/notes.txt", b"")
-    assert [one.due.hour for one in await ScheduleRecord(night.area).newest("nightly", 9)] == [3]
+    assert [one.due.hour for one in await night.newest(9)] == [3]
 
 
 async def test_the_service_ends_when_it_is_told_and_leaves_its_run_to_the_next(night: Night):
