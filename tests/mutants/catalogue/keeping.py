@@ -10,8 +10,8 @@ KEEPING: Final[Sequence[Mutant]] = (
     Mutant(
         name="archivist-writes-no-base-after-a-jump",
         function="Archivist.cover",
-        old="if tail is None or (tail[0] <= cut.offset and not whole):",
-        new="if tail is None:",
+        old="if whole or await self._is_next(tail[0], cut):",
+        new="if whole or cut:",
         loses="The store says that it can restore cuts whose bytes nobody has copied.",
         ring="unit",
         tests="test_archive.py",
