@@ -13,6 +13,7 @@ from replicator.model.operations.notification import key_of
 from replicator.ports import Caller, Clock
 from replicator.services.monitoring.poller import Poller
 from replicator.services.notifications.dead_mans_switch import DeadMansSwitch
+from replicator.services.notifications.queues import WebhookQueue, webhook_queues
 from replicator.services.notifications.sender import Sender, Webhook
 from replicator.services.notifications.watch import PromiseWatch, WatchRules
 from replicator.services.running.supervisor import Service
@@ -55,6 +56,10 @@ class Notifying:
             rng=self.rng,
             observer=self.observer,
         )
+
+    async def queues(self) -> list[WebhookQueue]:
+        """Return what is on its way to each webhook."""
+        return await webhook_queues(self.journal(), self.settings.webhooks)
 
     def services(self, watch: PromiseWatch) -> Mapping[str, Service]:
         """Return the services that deliver, and the dead man's switch.

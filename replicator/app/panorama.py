@@ -6,6 +6,7 @@ from functools import partial
 
 from replicator.app.application import Application
 from replicator.app.verbs.schedules import scheduled_lines
+from replicator.app.verbs.webhooks import told
 from replicator.app.wiring.target import store_of
 from replicator.services.inspection.chronicle import Chronicle
 from replicator.services.monitoring.poller import Poller
@@ -32,6 +33,7 @@ def panorama(application: Application, poller: Poller) -> Panorama:
             life=application.life,
             source=partial(look_at_source, application.source_metadata()),
             schedules=partial(_schedules, application, sorted(poller.names)),
+            webhooks=partial(told, application),
             retention=_retention(application),
             archives=_archives(application),
         ),

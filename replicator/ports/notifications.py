@@ -54,6 +54,8 @@ class QueueLength:
 
     waiting: int
     dead: int
+    error: str = ""
+    """Why the first of those that wait did not arrive, else the last dead one; empty: neither."""
 
 
 class Journal(Protocol):
@@ -99,7 +101,7 @@ class Journal(Protocol):
         ...
 
     async def lengths(self) -> Mapping[str, QueueLength]:
-        """Return how many deliveries of each webhook wait or are dead."""
+        """Return how many deliveries of each webhook wait or are dead; it changes nothing."""
         ...
 
 

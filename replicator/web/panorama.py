@@ -15,6 +15,7 @@ from replicator.services.monitoring.life import LifeSigns
 from replicator.services.monitoring.poller import Poller
 from replicator.services.monitoring.status import LogStatus, SourceStatus
 from replicator.services.monitoring.trouble import Seen
+from replicator.services.notifications.queues import WebhookQueue
 from replicator.services.running.pause import pause, unless
 from replicator.services.schedules.states import LineState
 from replicator.web.notes import NotesReader, StoreNotes
@@ -40,6 +41,8 @@ class Surroundings:
     source: Callable[[], Awaitable[SourceStatus]]
     schedules: Callable[[], Awaitable[Sequence[LineState]]]
     """What is scheduled, and how its last runs ended: read from the targets' stores."""
+    webhooks: Callable[[], Awaitable[Sequence[WebhookQueue]]]
+    """What is on its way to operators: read from this machine's journal."""
     retention: Mapping[str, timedelta]
     """How long any moment can be restored, for each target of which that is said."""
     archives: frozenset[str] = frozenset()
@@ -91,6 +94,7 @@ class Panorama:
         self._life: LifeSigns | None = None
         self._source: SourceStatus | None = None
         self._schedules: Sequence[LineState] = ()
+        self._webhooks: Sequence[WebhookQueue] = ()
         self._wanted, self._settled = asyncio.Event(), asyncio.Event()
         self.looked_at: datetime | None = None
         """Time of the last look; None: there was none."""
@@ -125,6 +129,7 @@ class Panorama:
         log = self._log
         self._source = await self._surroundings.source()
         self._life = await self._surroundings.life(log)
+        self._webhooks = await self._surroundings.webhooks()
         were_due = [await reader.look(log.log_id) for reader in self._notes.values()]
         if any(were_due):
             self._schedules = await self._surroundings.schedules()
@@ -185,6 +190,7 @@ class Panorama:
             restorable={name: one.windows for name, one in known.items()},
             schedules=self._schedules,
             canaries=[one.canary for one in known.values() if one.canary is not None],
+            webhooks=self._webhooks,
             away_since={name: failure.since for name, failure in poller.failures.items()},
         )
 

@@ -5,8 +5,10 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from replicator.model.operations.words import counted
 from replicator.model.store.canary import CanarySummary
 from replicator.services.monitoring.trouble import Seen, Trouble, troubles
+from replicator.services.notifications.queues import WebhookQueue
 from replicator.services.schedules.states import LineState
 from replicator.services.store.windows import Windows
 from replicator.web.status_json import (
@@ -29,13 +31,15 @@ class StatusReport:
     """What is scheduled for them."""
     canaries: Sequence[CanarySummary] = ()
     """What the canary has shown of them."""
+    webhooks: Sequence[WebhookQueue] = ()
+    """What is on its way to operators."""
     away_since: Mapping[str, datetime] = field(default_factory=dict)
     """Since when targets cannot be looked at; empty: this is the only look."""
 
     @property
     def wrong(self) -> Sequence[Trouble]:
         """What is wrong, the worst first."""
-        return troubles(self.seen)
+        return [*troubles(self.seen), *filter(None, map(_untold, self.webhooks))]
 
     def of(self, targets: Collection[str]) -> "StatusReport":
         """Return the report on some targets only; its parts on source and log stay."""
@@ -57,8 +61,20 @@ class StatusReport:
             restorable=restorable,
             schedules=schedules,
             canaries=[one for one in self.canaries if one.target in targets],
+            webhooks=self.webhooks,
             away_since={name: at for name, at in self.away_since.items() if name in targets},
         )
+
+
+def _untold(queue: WebhookQueue) -> Trouble | None:
+    """Return what a webhook was not told, as something that is wrong."""
+    if not queue.length.dead:
+        return None
+    count = counted(queue.length.dead, "notification")
+    return Trouble(
+        f"{queue.webhook} did not take {count}, which will not be sent again: {queue.length.error}",
+        remedy="notifications list --state dead",
+    )
 
 
 def report_json(report: StatusReport, typed: Callable[[Trouble], str]) -> dict[str, Any]:
@@ -97,5 +113,15 @@ def report_json(report: StatusReport, typed: Callable[[Trouble], str]) -> dict[s
         ],
         "schedules": schedules_json(report.schedules),
         "canaries": [asdict(one) for one in report.canaries],
+        "webhooks": [
+            {
+                "webhook": one.webhook,
+                "waiting": one.length.waiting,
+                "dead": one.length.dead,
+                "error": one.length.error,
+                "unknown": one.unknown,
+            }
+            for one in report.webhooks
+        ],
         "wrong": [{"what": one.what, "type": typed(one)} for one in report.wrong],
     }

@@ -28,7 +28,7 @@ from replicator.model.store.drill import (
 )
 from replicator.model.store.holds import Hold, NamedPoint
 from replicator.model.store.rates import Rates
-from replicator.ports import Delivery, DeliveryState, Freshness, Journal
+from replicator.ports import Delivery, DeliveryState, Freshness, Journal, QueueLength
 from replicator.services.history.reader import History
 from replicator.services.inspection.chronicle import Chronicle
 from replicator.services.inspection.points_report import listed_hold, target_points
@@ -42,6 +42,7 @@ from replicator.services.monitoring.status import (
     StatusReader,
     TargetStatus,
 )
+from replicator.services.notifications.queues import WebhookQueue
 from replicator.services.schedules.record import ScheduleRecord
 from replicator.services.schedules.states import LineState, ScheduledLine
 from replicator.services.store.store import Store
@@ -85,6 +86,7 @@ async def made_up(*, cuts: int, datasources: int) -> MadeUp:
             life=lambda _: _life(),
             source=_source,
             schedules=_schedules,
+            webhooks=_webhooks,
             retention={"standby": timedelta(days=28)},
         ),
         clock=clock,
@@ -327,6 +329,11 @@ async def _life() -> LifeSigns:
 async def _source() -> SourceStatus:
     fresh = Freshness(asked_at=NOW, shows=NOW, is_replica=False)
     return SourceStatus(freshness=fresh)
+
+
+async def _webhooks() -> list[WebhookQueue]:
+    late = QueueLength(waiting=2, dead=0, error="hooks.example did not answer within 10 s")
+    return [WebhookQueue(webhook="pager", length=late)]
 
 
 async def _schedules() -> list[LineState]:

@@ -85,13 +85,13 @@ class SqliteJournal:
             await self._do("note a failure", partial(_postpone, number, error, time_text(next_at)))
 
     async def listed(self, state: DeliveryState | None = None) -> Sequence[Delivery]:
-        return await self._do("list notifications", partial(_listed, state))
+        return await self._look("list notifications", partial(_listed, state), nothing=[])
 
     async def send_again(self, ids: Sequence[str] | None) -> int:
         return await self._do("send again", partial(_send_again, ids))
 
     async def lengths(self) -> Mapping[str, QueueLength]:
-        return await self._do("count notifications", _lengths)
+        return await self._look("count notifications", _lengths, nothing={})
 
     # ------------------------------------------------------------------------------ in a thread
 
@@ -99,6 +99,21 @@ class SqliteJournal:
         def run() -> _Result:
             with translated(self._path, doing), self._transaction() as connection:
                 return work(connection)
+
+        return await finished(run)
+
+    async def _look(
+        self, doing: str, work: Callable[[sqlite3.Connection], _Result], *, nothing: _Result
+    ) -> _Result:
+        """Read without making the file: it would belong to whoever looks, not to the service."""
+
+        def run() -> _Result:
+            with translated(self._path, doing):
+                self._check_folder()
+                if not self._path.exists() or self._path.stat().st_size == 0:
+                    return nothing
+                with closing(sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S)) as connection:
+                    return work(connection)
 
         return await finished(run)
 
@@ -122,15 +137,18 @@ class SqliteJournal:
 
     def _make(self) -> None:
         """Make an empty file that no other user reads."""
+        self._check_folder()
+        if not self._path.exists():
+            self._is_made = False
+        with suppress(FileExistsError), suppress(PermissionError):
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+    def _check_folder(self) -> None:
         if not self._path.parent.is_dir():
             raise ConfigError(
                 f"notifications.folder: the folder {self._path.parent} is not there",
                 hint="mount the disk that it is on, or make it for the user that runs this",
             )
-        if not self._path.exists():
-            self._is_made = False
-        with suppress(FileExistsError), suppress(PermissionError):
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
     def _decide(
         self,
@@ -241,10 +259,24 @@ def _lengths(connection: sqlite3.Connection) -> dict[str, QueueLength]:
     }
     return {
         name: QueueLength(
-            waiting=counted.get((name, "waiting"), 0), dead=counted.get((name, "dead"), 0)
+            waiting=counted.get((name, "waiting"), 0),
+            dead=counted.get((name, "dead"), 0),
+            error=_why_not(name, connection),
         )
         for name in {webhook for webhook, _ in counted}
     }
+
+
+def _why_not(webhook: str, connection: sqlite3.Connection) -> str:
+    for state, order in (("waiting", "ASC"), ("dead", "DESC")):
+        row = connection.execute(
+            "SELECT error FROM deliveries WHERE webhook = ? AND state = ?"  # noqa: S608 - ours
+            f" ORDER BY number {order} LIMIT 1",
+            (webhook, state),
+        ).fetchone()
+        if row is not None and row[0]:
+            return str(row[0])
+    return ""
 
 
 def _condition(row: tuple[Any, ...]) -> Condition:

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from replicator.app import Application
 from replicator.app.verbs.schedules import scheduled_lines
+from replicator.app.verbs.webhooks import told
 from replicator.cli.command import Changes, OpenCall, Outcome
 from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
@@ -76,7 +77,13 @@ async def _look(application: Application) -> StatusReport:
     lines = scheduled_lines(application, application.target_names)
     states = await line_states(lines, application.clock.now())
     canaries = await _canaries(application, [one.target for one in targets])
-    return StatusReport(seen=seen, restorable=restorable, schedules=states, canaries=canaries)
+    return StatusReport(
+        seen=seen,
+        restorable=restorable,
+        schedules=states,
+        canaries=canaries,
+        webhooks=await told(application),
+    )
 
 
 async def _canaries(application: Application, names: Sequence[str]) -> list[CanarySummary]:
@@ -113,6 +120,7 @@ def _show(console: Console, found: StatusReport, said: Said) -> None:
         Paragraph("wrong", wrong or ["nothing"]),
         *([Paragraph("schedules", scheduled)] if (scheduled := _schedules(found)) else []),
         *([Paragraph("canary", canaries)] if (canaries := _canary(found)) else []),
+        *([Paragraph("webhooks", webhooks)] if (webhooks := _webhooks(found)) else []),
         Paragraph("source", _source(found.seen)),
         Paragraph("log", [_log(found.seen)]),
         *(Paragraph(one.target, _target(one, said)) for one in found.seen.targets),
@@ -303,6 +311,19 @@ def _run(state: LineState) -> str:
         RunState.SKIPPED: f"was skipped {ago}{why}",
         RunState.LOST: f"WAS LOST: its process on {run.host} ended without a word",
     }[run.state_at(state.looked_at)]
+
+
+def _webhooks(found: StatusReport) -> list[str]:
+    """Say of each webhook what it was not told, and why not."""
+    lines = []
+    for one in found.webhooks:
+        length = one.length
+        counts = [f"{length.waiting} to go"] if length.waiting else []
+        counts += [f"{length.dead} DEAD"] if length.dead else []
+        why = one.unknown or length.error
+        said = "not known" if one.unknown else ", ".join(counts) or "was told everything"
+        lines.append(f"{one.webhook}: {said}" + (f": {why}" if why else ""))
+    return lines
 
 
 def _source(seen: Seen) -> list[str]:

@@ -17,7 +17,7 @@ from replicator.model.event import CutNumber, Offset
 from replicator.model.fingerprint import EMPTY_DIGEST
 from replicator.model.operations.pulse import Pulse
 from replicator.model.store.drill import Drilled
-from replicator.ports import Freshness
+from replicator.ports import Freshness, QueueLength
 from replicator.services.monitoring.life import Life, LifeSign, LifeSigns
 from replicator.services.monitoring.status import (
     LogStatus,
@@ -26,8 +26,9 @@ from replicator.services.monitoring.status import (
     SourceStatus,
     TargetStatus,
 )
-from replicator.services.monitoring.trouble import Seen
-from replicator.web.status_report import StatusReport
+from replicator.services.monitoring.trouble import Seen, Trouble
+from replicator.services.notifications.queues import WebhookQueue
+from replicator.web.status_report import StatusReport, report_json
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
@@ -205,3 +206,22 @@ def test_what_waits_without_bytes_says_so_and_no_rate():
     said = text(report(targets={"standby": waits}))
     assert "waits standby: 8 records of the log, no bytes: how long is not known" in said
     assert "/s" not in said
+
+
+def test_what_a_webhook_was_not_told_is_wrong_and_why_it_waits_is_said():
+    lengths = {
+        "chat": QueueLength(waiting=0, dead=0),
+        "desk": QueueLength(waiting=2, dead=0, error="desk did not answer within 10 s"),
+        "pager": QueueLength(waiting=1, dead=3, error="hooks.example answered 500"),
+    }
+    queues = [WebhookQueue(webhook=name, length=length) for name, length in lengths.items()]
+    queues.append(WebhookQueue(webhook="else", length=lengths["chat"], unknown="no such folder"))
+    found = replace(report(targets={"standby": TARGET}), webhooks=queues)
+    said = text(found)
+    assert "webhooks chat: was told everything" in said
+    assert "desk: 2 to go: desk did not answer within 10 s" in said
+    assert "pager: 1 to go, 3 DEAD: hooks.example answered 500" in said
+    assert "else: not known: no such folder" in said
+    assert "wrong pager did not take 3 notifications, which will not be sent again:" in said
+    assert "notifications list --state dead" in said
+    assert [one["dead"] for one in report_json(found, Trouble.typed)["webhooks"]] == [0, 0, 3, 0]

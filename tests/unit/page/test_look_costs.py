@@ -22,6 +22,7 @@ from replicator.services.monitoring.status import (
     StatusReader,
     look_at_source,
 )
+from replicator.services.notifications.queues import WebhookQueue
 from replicator.services.schedules.states import LineState
 from replicator.services.store.store import Store
 from replicator.web.notes import NotesReader
@@ -110,7 +111,11 @@ class Looked:
             chronicle=Chronicle(self.history),
             notes={"a": notes},
             surroundings=Surroundings(
-                life=self.life, source=self.look_at_source, schedules=_none, retention={}
+                life=self.life,
+                source=self.look_at_source,
+                schedules=_none,
+                webhooks=_told_all,
+                retention={},
             ),
             clock=pipeline.clock,
             interval_s=1.0,
@@ -119,6 +124,10 @@ class Looked:
 
 
 async def _none() -> list[LineState]:
+    return []
+
+
+async def _told_all() -> list[WebhookQueue]:
     return []
 
 

@@ -28,6 +28,7 @@ from replicator.ports import DeliveryState
 from replicator.services.monitoring.life import life_signs
 from replicator.services.monitoring.poller import Poller, Watched
 from replicator.services.notifications.dead_mans_switch import DeadMansSwitch
+from replicator.services.notifications.queues import webhook_queues
 from replicator.services.notifications.sender import Sender, Webhook
 from replicator.services.notifications.watch import PromiseWatch, WatchRules
 from replicator.services.records.drill_record import DrillRecord
@@ -227,6 +228,8 @@ async def test_a_receiver_that_fails_is_tried_again_in_order_and_then_given_up(
     await operated.delivers()
     await operated.delivers()  # it is not due again yet
     assert len(fake.asked) == 1
+    (queue,) = await webhook_queues(operated.journal(), ["pager"])
+    assert (queue.length.waiting, "answered 500" in queue.length.error) == (2, True)
     fake.status = 200
     operated.clock.move(10)
     await operated.delivers()
@@ -243,6 +246,9 @@ async def test_a_receiver_that_fails_is_tried_again_in_order_and_then_given_up(
     assert [(one.type, one.attempts) for one in dead] == [("promise.kept", 3)] * 2
     assert all("answered 503" in one.error for one in dead)
     assert (await journal.lengths())["pager"].dead == 2
+    (queue,) = await webhook_queues(journal, ["pager"])
+    assert (queue.length.waiting, queue.length.dead) == (0, 2)
+    assert "answered 503" in queue.length.error
     ended = [one for one in operated.told if isinstance(one, NotificationSent) and one.is_dead]
     assert {one.id for one in ended} == {one.id for one in dead}
 
@@ -437,8 +443,12 @@ async def test_a_webhook_is_told_only_of_what_it_chose(
 
 
 async def test_the_journal_is_readable_by_its_owner_alone_and_needs_its_folder(tmp_path: Path):
+    """Whoever only looks makes no file: it would belong to them, and not to the service."""
     path = tmp_path / "journal.sqlite"
-    await SqliteJournal(path, waiting_max=1, kept_max=1).lengths()
+    journal = SqliteJournal(path, waiting_max=1, kept_max=1)
+    assert (await journal.lengths(), await journal.listed()) == ({}, [])
+    assert not path.exists()
+    await journal.send_again(None)
     assert path.stat().st_mode & 0o777 == 0o600
     with pytest.raises(ConfigError, match=r"notifications\.folder"):
         await SqliteJournal(tmp_path / "no" / "j", waiting_max=1, kept_max=1).lengths()

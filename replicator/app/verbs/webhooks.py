@@ -1,0 +1,14 @@
+"""What is on its way to the configured webhooks, as far as this machine knows."""
+
+from collections.abc import Sequence
+
+from replicator.app.application import Application
+from replicator.services.notifications.queues import WebhookQueue
+
+
+async def told(application: Application) -> Sequence[WebhookQueue]:
+    """Return what is on its way to each webhook; nothing where none is configured."""
+    notifications = application.settings.notifications
+    if notifications is None or not notifications.webhooks:
+        return []
+    return await application.notifying().queues()

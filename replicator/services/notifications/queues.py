@@ -1,0 +1,30 @@
+"""What is on its way to each webhook, for those who look."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from replicator.errors import ConfigError, TransientError
+from replicator.ports import Journal, QueueLength
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookQueue:
+    """What waits for one webhook, and what it was not told."""
+
+    webhook: str
+    length: QueueLength
+    unknown: str = ""
+    """Why the journal cannot be read; empty: it can."""
+
+
+async def webhook_queues(journal: Journal, names: Iterable[str]) -> list[WebhookQueue]:
+    """Read the queues of these webhooks, in order of their names."""
+    nothing, unknown = QueueLength(waiting=0, dead=0), ""
+    try:
+        lengths = await journal.lengths()
+    except (TransientError, ConfigError) as exc:
+        lengths, unknown = {}, str(exc)
+    return [
+        WebhookQueue(webhook=name, length=lengths.get(name, nothing), unknown=unknown)
+        for name in sorted(names)
+    ]
