@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import ip_address
-from typing import Any, Final, cast
+from typing import Any, Final, Generic, TypeVar, cast
 from urllib.parse import urlsplit
 
 import orjson
@@ -31,6 +31,7 @@ SERVER: Final = "druid-replicator"
 PROBLEM_TYPE: Final = "application/problem+json"
 """Media type of a problem document (RFC 9457)."""
 ALWAYS: Final = frozenset({"localhost"})
+_Connection = TypeVar("_Connection")
 log = structlog.get_logger("replicator")
 _SILENT: Final = logging.getLogger(f"{__name__}.aiohttp")
 _SILENT.disabled = True  # it would write a traceback for each malformed request
@@ -45,9 +46,14 @@ class GateLimits:
     """Limits of one port's connections."""
 
     connections_max: int = 64
-    """Open at once; one more closes the oldest: what is answered at all is answered soon."""
+    """Open at once; one more closes one of a stranger's: the oldest of the address with most."""
     connection_s_max: float = 10.0
     """Longest life of a connection, in seconds, its answers included."""
+
+    @property
+    def known_max(self) -> int:
+        """Open at once of those who are known: a quarter of the places is for who is not yet."""
+        return max(1, self.connections_max - max(1, self.connections_max // 4))
 
 
 def host_is_allowed(header: str | None, names: Collection[str]) -> bool:
@@ -130,13 +136,51 @@ def problem(status: HTTPStatus) -> web.Response:
     )
 
 
+class Crowd(Generic[_Connection]):
+    """Connections by whose they are, each one's in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._whose: dict[_Connection, str] = {}
+        self._of: dict[str, dict[_Connection, None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._whose)
+
+    def __contains__(self, connection: _Connection) -> bool:
+        return connection in self._whose
+
+    def add(self, connection: _Connection, whose: str) -> None:
+        """Take one in, as the newest of this name or address."""
+        self.discard(connection)
+        self._whose[connection] = whose
+        self._of.setdefault(whose, {})[connection] = None
+
+    def discard(self, connection: _Connection) -> None:
+        """Let one go, if it is there."""
+        if (whose := self._whose.pop(connection, None)) is None:
+            return
+        theirs = self._of[whose]
+        del theirs[connection]
+        if not theirs:
+            del self._of[whose]
+
+    def first_to_go(self) -> _Connection:
+        """Return the oldest connection of whoever has the most: who opens many loses their own."""
+        most = max(self._of, key=lambda whose: len(self._of[whose]))
+        return next(iter(self._of[most]))
+
+
 class Gate:
     """Makes the protocols of one server's connections, and ends those that last too long."""
 
     def __init__(self, server: web.Server, limits: GateLimits) -> None:
         """Take the server that gets the requests of the connections."""
         self._server, self._limits = server, limits
-        self._open: dict[Connection | Handshake, asyncio.TimerHandle] = {}
+        self._timers: dict[Connection | Handshake, asyncio.TimerHandle] = {}
+        self._strangers = Crowd[Connection | Handshake]()
+        """By address."""
+        self._known = Crowd[Connection | Handshake]()
+        """By the name of who has shown that they may ask; no stranger ends one of these."""
 
     def __call__(self) -> "Connection":
         """Return the protocol of one more connection."""
@@ -146,21 +190,33 @@ class Gate:
         """Return the factory for protocols of connections that are to be encrypted."""
         return lambda: Handshake(self, tls)
 
-    def enter(self, connection: "Connection | Handshake") -> None:
-        """Take note of an open connection; the oldest gives way where there are too many."""
-        if len(self._open) >= self._limits.connections_max:
-            next(iter(self._open)).abort()
+    def enter(self, connection: "Connection | Handshake", address: str) -> None:
+        """Take note of a stranger's connection; where there are too many, another gives way."""
+        if len(self._timers) >= self._limits.connections_max:
+            (self._strangers or self._known).first_to_go().abort()
         loop = asyncio.get_running_loop()
-        self._open[connection] = loop.call_later(self._limits.connection_s_max, connection.abort)
+        self._timers[connection] = loop.call_later(self._limits.connection_s_max, connection.abort)
+        self._strangers.add(connection, address)
+
+    def recognise(self, connection: "Connection", name: str) -> None:
+        """Take note of whose a connection is; where they are too many, one of theirs gives way."""
+        if connection not in self._strangers:
+            return
+        self._strangers.discard(connection)
+        self._known.add(connection, name)
+        if len(self._known) > self._limits.known_max:
+            self._known.first_to_go().abort()
 
     def leave(self, connection: "Connection | Handshake") -> None:
         """Forget a connection that is closed, or will be at once."""
-        if (timer := self._open.pop(connection, None)) is not None:
+        if (timer := self._timers.pop(connection, None)) is not None:
             timer.cancel()
+        self._strangers.discard(connection)
+        self._known.discard(connection)
 
     def close(self) -> None:
         """Close all of them."""
-        for connection in list(self._open):
+        for connection in list(self._timers):
             connection.abort()
 
 
@@ -186,7 +242,7 @@ class Handshake(asyncio.Protocol):
         number = transport.get_extra_info("socket").fileno()
         self._socket = socket.socket(fileno=os.dup(number))
         cast("asyncio.Transport", transport).abort()  # uvloop's are none of asyncio's classes
-        self._gate.enter(self)
+        self._gate.enter(self, _address(transport))
         self._shaking = asyncio.get_running_loop().create_task(self._shake(self._socket))
 
     def abort(self) -> None:
@@ -233,7 +289,11 @@ class Connection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Enter the gate."""
         super().connection_made(transport)
-        self._gate.enter(self)
+        self._gate.enter(self, _address(transport))
+
+    def is_of(self, name: str) -> None:
+        """Say who has shown that they may ask: no stranger's connection ends this one."""
+        self._gate.recognise(self, name)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Leave it."""
@@ -262,3 +322,9 @@ class Connection(web.RequestHandler):
         answer = problem(HTTPStatus(status))
         answer.force_close()
         return answer
+
+
+def _address(transport: asyncio.BaseTransport) -> str:
+    """Return whence a connection comes; empty: it is closed already."""
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]) if peer else ""

@@ -86,7 +86,7 @@ class ControlSettings(Section):
     body_bytes_max: Annotated[Size, Field(ge=1024, le=16 << 20)] = 64 << 10
     """Largest body of a request."""
     connections_max: Annotated[int, Field(ge=1, le=10_000)] = 256
-    """Connections open at once; one more closes the oldest."""
+    """Connections open at once; one more closes the oldest of the stranger with most."""
     failed_logins_max: Annotated[int, Field(ge=1, le=10_000)] = 10
     """Wrong tokens that one address may show in a minute; then it is refused with 429."""
     audit_bytes_max: Annotated[Size, Field(ge=1 << 16, le=1 << 40)] = 64 << 20

@@ -170,6 +170,8 @@ class Door:
         self._refuse_strangers(request, route)
         if route.role is not None:
             passage.principal = await self._doorkeeper.principal(request)
+            if isinstance(request.protocol, Connection):
+                request.protocol.is_of(passage.principal.name)
             if not passage.principal.role.covers(route.role):
                 raise Problem(
                     HTTPStatus.FORBIDDEN, f"{route.operation} needs the role {route.role.value}"

@@ -4,6 +4,7 @@ A request never carries arguments as they are typed: each of its members stands 
 is named here, is checked before a job is made of it, and reaches the verb as one argument.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
@@ -60,11 +61,7 @@ class VerbAsked(RequestBody):
     @property
     def touched(self) -> tuple[str, ...]:
         """The configured targets that the request names."""
-        found: list[str] = []
-        for member in ("target", "into", "on", "from_target", "from_store", "targets"):
-            value = getattr(self, member, None)
-            found += [value] if isinstance(value, str) else value or ()
-        return tuple(dict.fromkeys(found))
+        return touched_by(dict(self))
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -85,6 +82,19 @@ class VerbAsked(RequestBody):
                 elif isinstance(mark, Argument) and value is not None:
                     places += map(str, value) if isinstance(value, tuple) else [str(value)]
         return [*self.words, *self.agreeing, *options, *(["--", *places] if places else [])]
+
+
+def touched_by(request: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the targets that a request names, also one that another release has kept.
+
+    A job has fewer of them: those that no second job may have at a time. Who may not see all of
+    these may not see what the job says either.
+    """
+    found: list[str] = []
+    for member in ("target", "into", "on", "from_target", "from_store", "targets"):
+        value = request.get(member)
+        found += [value] if isinstance(value, str) else value or ()
+    return tuple(dict.fromkeys(found))
 
 
 def _option(name: str, value: Any) -> list[str]:

@@ -9,7 +9,7 @@ from replicator.control.access.naming import refuse_unknown
 from replicator.control.access.permits import require
 from replicator.control.asked.planned import Planned
 from replicator.control.asked.upkeep import PauseAsked
-from replicator.control.asked.verb_asked import VerbAsked
+from replicator.control.asked.verb_asked import VerbAsked, touched_by
 from replicator.control.asked.verbs import AnyJob, AnyPlan, asked_of
 from replicator.control.endpoints.views import (
     JobsQuery,
@@ -229,7 +229,7 @@ class JobRoutes:
 
     async def _plan(self, call: ApiCall) -> Reply:
         plan = await self._jobs.plan(call.path["digest"])
-        require(call.by, plan.targets)
+        require(call.by, touched_by(plan.request))
         return await self._plan_reply(plan.digest)
 
     async def _run(self, call: ApiCall) -> Reply:
@@ -250,7 +250,7 @@ class JobRoutes:
         shown = [
             JobView.of(job)
             for job in found
-            if principal.may_touch(job.targets)
+            if principal.may_touch(touched_by(job.request))
             and (query.target is None or query.target in job.targets)
         ]
         return Reply(content=JobsView(jobs=shown[: query.limit]))
@@ -270,6 +270,7 @@ class JobRoutes:
 
     async def _cancel(self, call: ApiCall) -> Reply:
         job = await self.own(call)
+        require(call.by, job.targets, _role(job))
         ended = await self._jobs.cancel(job.id, call.by.name)
         return Reply(
             content=JobView.of(ended),
@@ -300,8 +301,16 @@ class JobRoutes:
     async def own(self, call: ApiCall) -> Job:
         """Return the job that a path names, where it is open to whoever asks."""
         job = await self._jobs.job(call.path["id"])
-        require(call.by, job.targets)
+        require(call.by, touched_by(job.request))
         return job
+
+
+def _role(job: Job) -> Role:
+    """Return what is needed to end a job: what was needed to ask for it."""
+    try:
+        return asked_of(job.verb, job.request).role
+    except RefusedError:  # of another release: nobody knows what it took
+        return Role.ADMIN
 
 
 def _order(call: ApiCall, asked: VerbAsked) -> Order:

@@ -90,11 +90,20 @@ ATTACKING: Final[Sequence[Mutant]] = (
     Mutant(
         name="handshakes-are-not-counted",
         function="Handshake.connection_made",
-        old="self._gate.enter(self)",
+        old="self._gate.enter(self, _address(transport))",
         new="pass",
         loses="Whoever opens connections and says nothing uses up the descriptors of `run`.",
         ring="unit",
         tests="test_encrypted_port.py",
+    ),
+    Mutant(
+        name="strangers-end-requests-of-those-who-are-known",
+        function="Gate.enter",
+        old="(self._strangers or self._known)",
+        new="(self._known or self._strangers)",
+        loses="Whoever opens connections ends the requests of those who have a token.",
+        ring="unit",
+        tests="test_door.py -k strangers_end",
     ),
     Mutant(
         name="looks-take-every-place",

@@ -204,3 +204,9 @@ async def served(
 def soon(seconds: float) -> datetime:
     """Return a time from now."""
     return SystemClock().now() + timedelta(seconds=seconds)
+
+
+async def soon_running(stage: Served, count: int) -> None:
+    async with asyncio.timeout(10):
+        while len(stage.program.runs) < count:
+            await asyncio.sleep(0.005)

@@ -1,6 +1,5 @@
 """A job is taken on once, runs in its turn, and everybody learns what became of it."""
 
-import asyncio
 import fcntl
 import os
 from pathlib import Path
@@ -11,19 +10,13 @@ import pytest
 from replicator.adapters.machine.verb_process import VerbEnded
 from replicator.errors import ConfigError, TransientError
 from replicator.model.operations.access import Role
-from tests.unit.control.stage import Served, ended, served
+from tests.unit.control.stage import Served, ended, served, soon_running
 
 VERIFY = {"verb": "verify", "target": "standby"}
 RESTORE = {"verb": "restore", "target": "standby", "to_offset": 7}
 UNDELETE = {"verb": "undelete", "datasource": "orders", "on": "standby"}
 PLAN = {"offset": 7, "segments": 2, "other_rows": 0, "rows_removed": 1}
 PLANNED = {"plan": PLAN, "expect": "rows=1a", "done": False}
-
-
-async def soon_running(stage: Served, count: int) -> None:
-    async with asyncio.timeout(10):
-        while len(stage.program.runs) < count:
-            await asyncio.sleep(0.005)
 
 
 async def planned(stage: Served, body: object) -> str:

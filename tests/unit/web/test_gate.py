@@ -153,6 +153,23 @@ async def test_many_half_requests_keep_nobody_out():
         assert still_open <= 8
 
 
+async def test_whoever_opens_many_connections_closes_their_own():
+    limits = GateLimits(connections_max=8)
+    async with serving(Monitored().server(limits=limits)) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HEALTH[:20])
+        theirs = ("127.0.1.2", 0)
+        opened = [
+            await asyncio.open_connection("127.0.0.1", port, local_addr=theirs) for _ in range(40)
+        ]
+        assert (await said(port, HEALTH)).endswith(b"ok\n"), "the newest is let in"
+        writer.write(HEALTH[20:])
+        async with asyncio.timeout(30):
+            assert (await reader.read()).endswith(b"ok\n"), "the oldest is still there"
+        for one in (writer, *(other for _, other in opened)):
+            one.close()
+
+
 async def test_an_answer_that_fails_is_told_in_a_line(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):

@@ -3,6 +3,8 @@
 import asyncio
 import errno
 import os
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from replicator.errors import ConfigError, TransientError
 from replicator.model.operations.access import Role, read_token
 from replicator.services.records.deed_record import Deed
 from replicator.web.gate import IDLE_S_MAX
-from tests.unit.control.stage import Served, ended, served, soon
+from tests.unit.control.stage import Served, ended, served, soon, soon_running
 
 VERIFY = {"verb": "verify", "target": "standby"}
 EXPIRE = {"verb": "expire", "target": "standby"}
@@ -134,6 +136,25 @@ async def test_a_plan_runs_by_whoever_may_what_it_does(tmp_path: Path):
         assert (await stage.ask("POST", "/v1/runs?wait=5", run))[0] == 200
 
 
+async def test_a_job_is_ended_by_whoever_may_ask_for_it(tmp_path: Path):
+    create = {"verb": "target create", "target": "standby"}
+    async with served(tmp_path) as stage:
+        stage.program.holds.append(True)
+        _, first = await stage.ask("POST", "/v1/jobs", create)
+        _, second = await stage.ask("POST", "/v1/jobs", VERIFY)
+        unknown = {"verb": "of another release", "target": "vault"}
+        stage.control.jobs._live[second["id"]].job = replace(
+            stage.control.jobs._live[second["id"]].job, request=unknown
+        )
+        for job in (first, second):
+            path = f"/v1/jobs/{job['id']}/cancel"
+            status, problem = await stage.ask("POST", path, role=Role.OPERATOR)
+            assert (status, problem["detail"]) == (403, "this needs the role admin")
+            assert (await stage.ask("POST", path))[0] == 202
+        again = f"/v1/jobs/{first['id']}/again"
+        assert (await stage.ask("POST", again, role=Role.OPERATOR))[0] == 403
+
+
 async def test_a_token_for_some_targets_opens_no_other(tmp_path: Path):
     async with served(tmp_path) as stage:
         token = await stage.token(Role.ADMIN, targets=["standby"])
@@ -157,6 +178,12 @@ async def test_a_token_for_some_targets_opens_no_other(tmp_path: Path):
         _, plan = await stage.ask("POST", "/v1/plans?wait=5", {**EXPIRE, "target": "vault"})
         assert await asked("GET", f"/v1/plans/{plan['digest']}") == 403
         assert await asked("POST", "/v1/runs", {"digest": plan["digest"]}) == 403
+        both = {"verb": "repair", "target": "standby", "from_target": "vault"}
+        _, plan = await stage.ask("POST", "/v1/plans?wait=5", both)
+        assert await asked("GET", f"/v1/plans/{plan['digest']}") == 403
+        _, both_used = await stage.ask("POST", "/v1/runs?wait=5", {"digest": plan["digest"]})
+        assert both_used["targets"] == ["standby"]
+        assert await asked("GET", f"/v1/jobs/{both_used['id']}") == 403
         _, jobs = await stage.ask("GET", "/v1/jobs", token=token)
         assert [one["targets"] for one in jobs["jobs"]] == [["standby"]]
         _, targets = await stage.ask("GET", "/v1/targets", token=token)
@@ -173,6 +200,44 @@ async def test_too_many_wrong_tokens_are_told_to_wait_and_fill_no_log(tmp_path: 
         assert int(stage.headers["Retry-After"]) in range(1, 62)
         assert len(stage.audited()) == 3
         assert (await stage.ask("GET", "/v1/whoami"))[0] == 200
+
+
+async def test_strangers_end_no_request_of_whoever_has_a_token(tmp_path: Path):
+    """Nor does somebody with a token end those of another, however many they make."""
+
+    def get(path: str, token: str) -> bytes:
+        header = f"Authorization: {BEARER}{token}"
+        return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{header}\r\n\r\n".encode()
+
+    async with AsyncExitStack() as stack:
+        stage = await stack.enter_async_context(
+            served(tmp_path, more={"web.control.connections_max": 8})
+        )
+
+        async def opened(sent: bytes) -> asyncio.StreamReader:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            stack.callback(writer.close)
+            writer.write(sent)
+            return reader
+
+        stage.program.holds.append(True)
+        _, job = await stage.ask("POST", "/v1/jobs", VERIFY)
+        await soon_running(stage, 1)
+        admin, viewer = await stage.token(Role.ADMIN), await stage.token(Role.VIEWER)
+        port = int(stage.control.url.rpartition(":")[2])
+        waits = f"/v1/jobs/{job['id']}?wait=30"
+        readers = []
+        for _ in range(2):  # each has shown its token before the others come
+            readers.append(await opened(get("/v1/whoami", admin) + get(waits, admin)))
+            assert b"200 OK" in await readers[-1].readuntil(b"}")
+        for sent in (b"GET /", get(waits, viewer)):
+            for _ in range(20):
+                await opened(sent)
+        assert (await stage.ask("GET", "/healthz", role=None))[0] == 200, "a stranger gets in"
+        stage.program.runs[0].may_end.set()
+        for reader in readers:
+            async with asyncio.timeout(30):
+                assert b"200 OK" in await reader.readline()
 
 
 async def test_who_asked_for_what_is_kept_here_and_in_the_targets_store(tmp_path: Path):
