@@ -37,6 +37,8 @@ PASSABLE: Final = 0o711
 RUN_FOLDER: Final = "replicator-run-"
 LOCKED_WITHIN_S: Final = 60.0
 """How long after it is made a run's folder may not be locked yet."""
+KERNEL_LISTS_CHILDREN: Final = Path("/proc/thread-self/children").exists()
+"""Linux can be built without; then every process is looked at."""
 FORKING: Final = "tests.servers.process"
 """An interpreter that may live long, while each of its forks belongs to a test."""
 
@@ -161,19 +163,19 @@ class Guard:
         """Return our descendants that belong to no fixture, and reap what ended unnoticed."""
         if not _has_children():
             return set()
-        children, zombies = _children()
         found: set[Process] = set()
         parents = [os.getpid()]
         while parents:
-            for one in children.get(parents.pop(), ()):
+            running, ended = _children(parents.pop())
+            for one in running:
                 if not self._is_kept(one):
                     found.add(one)
                     parents.append(one.pid)
                 elif FORKING in self._commands[one]:
                     parents.append(one.pid)
-        for pid in zombies - {one.pid for one in self._commands}:
-            with suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
+            for pid in ended - {one.pid for one in self._commands}:
+                with suppress(ChildProcessError):  # only our own are ours to reap
+                    os.waitpid(pid, os.WNOHANG)
         return found
 
     def _is_kept(self, one: Process) -> bool:
@@ -195,22 +197,35 @@ def _has_children() -> bool:
     return True
 
 
-def _children() -> tuple[dict[int, list[Process]], set[int]]:
-    """Return the processes that run by their parent, and our own children that have ended."""
-    running: dict[int, list[Process]] = {}
-    zombies: set[int] = set()
-    for folder in Path("/proc").glob("[0-9]*"):
-        name = folder.name
+def _children(parent: int) -> tuple[set[Process], set[int]]:
+    """Return a process's children that run, and those that have ended and are not yet reaped."""
+    running: set[Process] = set()
+    ended: set[int] = set()
+    for pid in _listed(parent) if KERNEL_LISTS_CHILDREN else _all_pids():
         try:
-            words = (folder / "stat").read_text().rpartition(")")[2].split()
+            words = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         except (FileNotFoundError, ProcessLookupError):  # ended meanwhile
             continue
-        state, parent, started = words[0], int(words[1]), words[19]
-        if state not in "ZX":
-            running.setdefault(parent, []).append(Process(int(name), started))
-        elif parent == os.getpid():
-            zombies.add(int(name))
-    return running, zombies
+        if int(words[1]) != parent:
+            continue
+        if words[0] in {b"Z", b"X"}:
+            ended.add(pid)
+        else:
+            running.add(Process(pid, words[19].decode()))
+    return running, ended
+
+
+def _listed(parent: int) -> list[int]:
+    """Ask the kernel for the children of each thread; this is looked at after every test."""
+    found: list[int] = []
+    with suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
+        for thread in Path(f"/proc/{parent}/task").iterdir():
+            found += map(int, (thread / "children").read_bytes().split())
+    return found
+
+
+def _all_pids() -> list[int]:
+    return [int(path.name) for path in Path("/proc").glob("[0-9]*")]
 
 
 def _command(pid: int) -> str:
