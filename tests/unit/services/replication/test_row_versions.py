@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from random import Random
 
 import numpy as np
@@ -30,6 +30,7 @@ from tests.unit.pipeline import Pipeline
 
 A, B, C = segment(), segment("orders"), segment("clicks")
 DAY_S = 86_400.0
+BEGIN = Offset(0)
 
 
 def other(row: Segment, size: int = 1) -> Segment:
@@ -45,6 +46,9 @@ def again(row: Segment) -> Segment:
 @dataclass
 class Watched(Pipeline):
     """A watcher that has looked once at three segments and some offsets."""
+
+    told_rows: dict[RowKey, Row] = field(default_factory=dict)
+    told_until: Offset = BEGIN
 
     @property
     def versions(self) -> MemoryVersions:
@@ -63,17 +67,17 @@ class Watched(Pipeline):
         self.watcher._scout._scanned_at_s -= seconds
 
     async def told(self) -> dict[RowKey, Row]:
-        """Return the rows that the log says the source has."""
-        rows: dict[RowKey, Row] = {}
-        for record in await self.log.read(Offset(0), records_max=1000):
+        """Return the rows that the log says the source has; each record is read once."""
+        for record in await self.log.read(self.told_until, records_max=1000):
+            self.told_until = Offset(record.offset + 1)
             match decode(record).event:
                 case RowChanged(row=row):
-                    rows[key_of(row)] = row
+                    self.told_rows[key_of(row)] = row
                 case RowRemoved(key=key):
-                    rows.pop(key, None)
+                    self.told_rows.pop(key, None)
                 case _:
                     pass
-        return rows
+        return self.told_rows
 
     async def poll_and_compare(self) -> None:
         await self.watcher.poll()
