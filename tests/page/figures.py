@@ -419,6 +419,7 @@ def _is_shown(told: str, text: str, now: datetime) -> None:
     """Refuse a time that is not shown as what it stands for."""
     time = _time(told)
     if not text.endswith(" ago"):
+        text = text.removesuffix(" UTC")
         assert text in {_clock(told), f"{_clock(told)}.{time.microsecond // 1000:03}"}, (told, text)
         return
     _is_near(text.removesuffix(" ago"), (now - time).total_seconds())

@@ -27,7 +27,7 @@ function useArchived(store, logId) {
 function Cut({ one, name = "", chosen, choose, logId }) {
   return html`<li><button type="button" class="moment" aria-pressed=${String(chosen?.offset === one.offset)}
     onClick=${() => choose({ cut: one.cut, offset: one.offset, source_time: one.source_time, log_id: logId || null, warning: "" })}>
-    <span class="when"><${When} at=${one.source_time} /></span>
+    <span class="when"><${When} at=${one.source_time} zone /></span>
     <span class="what">${name ? html`<strong><${Name} of=${name} /></strong>` : printable(one.what || "a change")}</span>
     <span class="go">cut ${count(one.cut)}, offset ${one.offset}</span></button></li>`;
 }

@@ -17,7 +17,7 @@ function Headline({ outlook }) {
   const best = outlook.best;
   if (outlook.level === "unknown") return "Not known yet: log and targets are being read";
   if (!best) return "No: nothing can be restored yet";
-  return html`Yes, you can restore to <${When} at=${best.last} /> <span class="soft">· <${Age} at=${best.last} /></span>`;
+  return html`Yes, you can restore to <${When} at=${best.last} zone /> <span class="soft">· <${Age} at=${best.last} /></span>`;
 }
 
 function Answer({ outlook, status }) {
@@ -29,7 +29,7 @@ function Answer({ outlook, status }) {
     <div>
       <p class="question">Could I restore now, and to when?</p>
       <h1 id="answer"><${Headline} outlook=${outlook} /></h1>
-      ${best && html`<p class="more">From <${Name} of=${best.target} />: any moment since <${When} at=${best.first} />${
+      ${best && html`<p class="more">From <${Name} of=${best.target} />: any moment since <${When} at=${best.first} zone />${
         best.holes > 0 && `, with ${counted(best.holes, "hole")}`}.
         ${outlook.keeps_promises && !wrong.length ? " Every promise is kept." : ""}</p>`}
       ${wrong.length > 0 && html`<ul class="wrong" aria-label="What is wrong">

@@ -22,8 +22,9 @@ export function Age({ at }) {
   return at ? html`<time datetime=${at} title=${`${time(at, { millis: true })} UTC`}>${age(now - seconds(at))}</time>` : "–";
 }
 
-export const When = ({ at, millis = false, date = true }) =>
-  at ? html`<time datetime=${at}>${time(at, { millis, date })}</time>` : html`<span>–</span>`;
+// Where somebody decides by it, a time says its zone: the clock on the wall has another.
+export const When = ({ at, millis = false, date = true, zone = false }) =>
+  at ? html`<time datetime=${at}>${time(at, { millis, date })}${zone && " UTC"}</time>` : html`<span>–</span>`;
 
 // A message of the program: what stands in backquotes is typed.
 export const Words = ({ of }) => printable(of).split("`").map((one, index) => index % 2 ? html`<code key=${index}>${one}</code>` : one);

@@ -84,7 +84,7 @@ function Make({ overview, wish, targets, done, cancel }) {
     return html`<section class="card restore"><div class="head"><h1>${title}</h1></div>
       <dl class="facts wide"><${Fact} name=${holds ? "Hold" : "Name"}><strong><${Name} of=${given.name} /></strong><//>
         <${Fact} name="On">${given.target ? html`<${Name} of=${given.target} />` : "every target"}<//>
-        <${Fact} name="Cut"><${When} at=${moment.at.source_time} millis /> <span class="quiet">cut ${count(moment.at.cut)}, offset ${moment.at.offset}</span><//>
+        <${Fact} name="Cut"><${When} at=${moment.at.source_time} millis zone /> <span class="quiet">cut ${count(moment.at.cut)}, offset ${moment.at.offset}</span><//>
         ${holds && html`<${Fact} name="Reason"><${Name} of=${given.reason} /><//><${Fact} name="Until">${given.until ? html`<${When} at=${`${given.until}:00Z`} />` : "no end"}<//>`}</dl>
       <p>${holds ? "Its inventory is written once more, and its bytes are kept until the hold ends or is removed." : "Nothing is copied, and nothing is kept from expiring."}</p>
       ${asking.error && html`<${Trouble} error=${asking.error} />`}
@@ -99,7 +99,7 @@ function Make({ overview, wish, targets, done, cancel }) {
       ${holds && html`<label>Reason <input required maxlength="500" value=${given.reason} onInput=${field("reason")} /></label>
         <label>Until (UTC) <input type="datetime-local" value=${given.until} onInput=${field("until")} /></label>`}</div>
     ${error && html`<${Trouble} error=${error} />`}
-    <div class="next"><p aria-live="polite">${moment ? html`<strong><${When} at=${moment.at.source_time} millis /></strong> <span class="quiet">cut ${count(moment.at.cut)}, offset ${moment.at.offset}${given.asked ? "" : ": the newest"}</span>`
+    <div class="next"><p aria-live="polite">${moment ? html`<strong><${When} at=${moment.at.source_time} millis zone /></strong> <span class="quiet">cut ${count(moment.at.cut)}, offset ${moment.at.offset}${given.asked ? "" : ": the newest"}</span>`
       : html`<span class="quiet">Choose a moment.</span>`}</p>
       <button type="button" onClick=${cancel}>Cancel</button><button class="primary" type="submit" disabled=${!moment}>Continue</button></div></form></section>`;
 }

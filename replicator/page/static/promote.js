@@ -22,7 +22,7 @@ function Names({ title, names }) {
 function Facts({ result }) {
   const lost = result.lost_events;
   return html`<dl class="facts wide">
-    <${Fact} name="At"><strong><${When} at=${result.source_time} millis /></strong> <span class="quiet">cut ${count(result.cut)}, offset ${result.offset}</span><//>
+    <${Fact} name="At"><strong><${When} at=${result.source_time} millis zone /></strong> <span class="quiet">cut ${count(result.cut)}, offset ${result.offset}</span><//>
     <${Fact} name="Lost" class=${lost || !result.log_was_read ? "bad" : ""}>${!result.log_was_read
       ? "not counted: the log is away; load rules that drop, compaction and users have to be set by hand"
       : lost ? `${counted(lost, "change")} in ${counted(result.lost_cuts, "cut")} that the log holds after it` : "nothing that the log holds"}<//>

@@ -20,7 +20,7 @@ function Accident({ one, wish, set }) {
   const more = one.datasources.length - NAMED_MAX;
   return html`<li>
     <button type="button" class="moment" aria-pressed=${String(isChosen && !wish.undelete)} onClick=${() => set({ asked: before, undelete: "" })}>
-      <span class="when"><${When} at=${one.source_time} /></span>
+      <span class="when"><${When} at=${one.source_time} zone /></span>
       <span class="what">${printable(one.what)}</span>
       <span class="go">go back to just before, <${When} at=${one.before_time} /></span></button>
     <span class="undelete">${one.datasources.slice(0, NAMED_MAX).map((name) => html`<button type="button" key=${name}
@@ -75,7 +75,7 @@ function MomentStep({ overview, wish, set, flow, may, stores, standbys }) {
     ${wish.way === "store" && html`<${Archived} key=${wish.target} store=${wish.target} chosen=${wish.archived} choose=${(archived) => set({ archived })} without=${wish.without} leaveOut=${(without) => set({ without })} />`}
     ${(error ?? flow.error) && html`<${Trouble} error=${error ?? flow.error} />`}<${Planning} flow=${flow} />
     <div class="next"><p aria-live="polite">${chosen
-      ? html`${wish.undelete && html`<strong><${Name} of=${wish.undelete} /></strong> on `}<strong><${Name} of=${wish.into} /></strong> as it was at <strong><${When} at=${chosen.source_time} millis /></strong>
+      ? html`${wish.undelete && html`<strong><${Name} of=${wish.undelete} /></strong> on `}<strong><${Name} of=${wish.into} /></strong> as it was at <strong><${When} at=${chosen.source_time} millis zone /></strong>
         <span class="quiet"> cut ${count(chosen.cut)}, offset ${chosen.offset}</span>
         ${chosen.warning && html` <${Chip} kind="warning">${chosen.warning}<//>`}`
       : html`<span class="quiet">Choose a moment.</span>`}</p>
@@ -96,7 +96,7 @@ function ConfirmStep({ flow, wish }) {
   const only = wish.undelete || wish.datasource;
   return html`<${Confirm} typed=${wish.into} action=${`${wish.undelete ? "Undelete on" : "Restore"} ${printable(wish.into)}`} run=${flow.run} back=${flow.back} busy=${flow.busy} error=${flow.error}>
     ${only ? html`The rows of <strong><${Name} of=${only} /></strong> on <strong><${Name} of=${wish.into} /></strong> become` : html`All rows of <strong><${Name} of=${wish.into} /></strong> become`}
-    ${" "}those of <strong><${When} at=${shown.cut.source_time} millis /></strong>: ${counted(shown.segments, "segment")} written, ${counted(shown.rows_removed, "row")} removed.
+    ${" "}those of <strong><${When} at=${shown.cut.source_time} millis zone /></strong>: ${counted(shown.segments, "segment")} written, ${counted(shown.rows_removed, "row")} removed.
     It is paused there until it is resumed. No bytes are deleted, and the source is not touched.<//>`;
 }
 

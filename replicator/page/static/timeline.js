@@ -111,7 +111,7 @@ export function Chosen({ moment, go }) {
       ${step(moment.after, "next cut", "cut ›")}
       ${step(moment.changed_after, "next change", "change ›")}
     </div>
-    <p class="cut" aria-live="polite"><strong><${When} at=${at.source_time} millis /></strong>
+    <p class="cut" aria-live="polite"><strong><${When} at=${at.source_time} millis zone /></strong>
       <span class="quiet">cut ${count(at.cut)}, offset ${at.offset}</span></p>
     <p class="what">${moment.what ? printable(moment.what) : at.events ? counted(at.events, "event") : "no change"}${
       at.new_bytes ? `, ${size(at.new_bytes)} new` : ""}</p>

@@ -84,7 +84,7 @@ function RepairPlan({ plan }) {
     ${plan.damaged.length > 0 && html`<${Lines} lines=${plan.damaged.map((one) => html`<${Name} of=${one.place} /> <span class="quiet">${printable(one.reason)}</span>`)} total=${plan.damaged_count} />`}`;
 }
 
-const Oldest = ({ of }) => of ? html`<${When} at=${of.source_time} /> <span class="quiet">cut ${count(of.cut)}, offset ${of.offset}</span>` : "–";
+const Oldest = ({ of }) => of ? html`<${When} at=${of.source_time} zone /> <span class="quiet">cut ${count(of.cut)}, offset ${of.offset}</span>` : "–";
 
 function ExpirePlan({ plan, wish }) {
   const { storage } = plan;
@@ -112,7 +112,7 @@ function Sure({ flow, wish }) {
   const name = html`<strong><${Name} of=${wish.target} /></strong>`;
   return html`<${Confirm} typed=${wish.target} action=${`${WORK[wish.way][0]} ${printable(wish.target)}`} run=${flow.run} back=${flow.back} busy=${flow.busy} error=${flow.error}>
     ${wish.way === "repair" ? html`${counted(plan.damaged_count, "place")} of ${name} are copied again, and its rows are made those of the log. An applier that runs pauses meanwhile.`
-      : html`${counted(plan.places, "segment")} and ${counted(plan.history_files, "file")} of history of ${name} are deleted. No moment before <${When} at=${plan.oldest_after?.source_time} /> can be restored any more. This cannot be taken back.`}<//>`;
+      : html`${counted(plan.places, "segment")} and ${counted(plan.history_files, "file")} of history of ${name} are deleted. No moment before <${When} at=${plan.oldest_after?.source_time} zone /> can be restored any more. This cannot be taken back.`}<//>`;
 }
 
 function Wizard({ overview, at, may }) {
