@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from replicator.model.operations.words import counted
+from replicator.model.operations.scheduled_run import RunState
+from replicator.model.operations.words import age_text, counted
 from replicator.model.store.canary import CanarySummary
 from replicator.services.monitoring.trouble import Seen, Trouble, troubles
 from replicator.services.notifications.queues import WebhookQueue
@@ -39,7 +40,8 @@ class StatusReport:
     @property
     def wrong(self) -> Sequence[Trouble]:
         """What is wrong, the worst first."""
-        return [*troubles(self.seen), *filter(None, map(_untold, self.webhooks))]
+        runs, queues = map(_bad_run, self.schedules), map(_untold, self.webhooks)
+        return [*troubles(self.seen), *filter(None, (*runs, *queues))]
 
     def of(self, targets: Collection[str]) -> "StatusReport":
         """Return the report on some targets only; its parts on source and log stay."""
@@ -64,6 +66,18 @@ class StatusReport:
             webhooks=self.webhooks,
             away_since={name: at for name, at in self.away_since.items() if name in targets},
         )
+
+
+def _bad_run(state: LineState) -> Trouble | None:
+    """Return how the last run of a schedule went wrong, as something that is wrong."""
+    run, line = state.last, state.line
+    if run is None or state.ended in {None, RunState.GOOD}:
+        return None
+    ago = age_text(state.looked_at - (run.ended_at or run.started_at))
+    lost = f"its process on {run.host} ended without a word"
+    why = lost if state.ended is RunState.LOST else run.message
+    what = f"the schedule {line.schedule} ({line.kind}) of {line.target} was {state.ended} {ago}"
+    return Trouble(f"{what}: {why}".removesuffix(": "))
 
 
 def _untold(queue: WebhookQueue) -> Trouble | None:

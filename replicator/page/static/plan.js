@@ -158,12 +158,15 @@ export function Confirm({ typed, action, run, back, busy, error, children }) {
   </form>`;
 }
 
+// What came back, whether or not its bytes had to be copied.
+const written = ({ plan }) => plan?.segments === undefined ? "" : `${counted(plan.segments, "segment")} written, ${counted(plan.rows_removed ?? 0, "row")} removed, `;
+
 function Restored({ job, into, may, failed }) {
   const result = job.document.result;
   const missing = result.missing ?? [];
   const goOn = () => resume(into).then((found) => { location.hash = `#/jobs/${found.id}`; }, failed);
   return html`<p class=${`banner ${missing.length ? "warning" : "good"}`} role="status"><strong><${Name} of=${into} /> is at cut ${count(result.cut ?? result.plan?.cut)}.</strong>
-      ${" "}${result.already ? "It was there already." : `${counted(result.objects_copied, "segment")} copied, ${size(result.bytes_copied)}.`}</p>
+      ${" "}${result.already ? "It was there already." : `${written(result)}${size(result.bytes_copied)} copied.`}</p>
     ${missing.map((one) => html`<p key=${one.row} class="said bad">without <${Name} of=${one.row} />: ${printable(one.detail)}</p>`)}
     <p>It is paused there. <code>replicator apply ${printable(into)} --resume --once</code> has it follow the source again.</p>
     <div class="next"><a class="button" href="#/overview">Overview</a>${may("operator") && html`<button type="button" onClick=${goOn}>Resume</button>`}</div>`;

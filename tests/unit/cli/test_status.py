@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from replicator.adapters.memory.area import MemoryArea
 from replicator.cli.look.status import _exit_code, _show
 from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.console import Paper
@@ -16,6 +17,8 @@ from replicator.model.checkpoint import Checkpoint
 from replicator.model.event import CutNumber, Offset
 from replicator.model.fingerprint import EMPTY_DIGEST
 from replicator.model.operations.pulse import Pulse
+from replicator.model.operations.schedule import Timing
+from replicator.model.operations.scheduled_run import RunRecord, RunState
 from replicator.model.store.drill import Drilled
 from replicator.ports import Freshness, QueueLength
 from replicator.services.monitoring.life import Life, LifeSign, LifeSigns
@@ -28,6 +31,8 @@ from replicator.services.monitoring.status import (
 )
 from replicator.services.monitoring.trouble import Seen, Trouble
 from replicator.services.notifications.queues import WebhookQueue
+from replicator.services.schedules.record import ScheduleRecord
+from replicator.services.schedules.states import LineState, ScheduledLine
 from replicator.web.status_report import StatusReport, report_json
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -225,3 +230,30 @@ def test_what_a_webhook_was_not_told_is_wrong_and_why_it_waits_is_said():
     assert "wrong pager did not take 3 notifications, which will not be sent again:" in said
     assert "notifications list --state dead" in said
     assert [one["dead"] for one in report_json(found, Trouble.typed)["webhooks"]] == [0, 0, 3, 0]
+
+
+def test_a_scheduled_run_that_was_not_good_is_wrong():
+    timing = Timing(
+        cron="0 5 * * *", time_zone="UTC", jitter=timedelta(0), late_max=timedelta(hours=1)
+    )
+    states = list[LineState]()
+    for name, state in (("a", "good"), ("b", "bad"), ("c", "running"), ("d", "skipped")):
+        line = ScheduledLine(
+            schedule=name, target="vault", kind="drill", timing=timing,
+            record=ScheduleRecord(MemoryArea()),
+        )  # fmt: skip
+        run = RunRecord(
+            schedule=name, target="vault", due=NOW - DAY, attempt=1, state=RunState(state),
+            started_at=NOW - DAY, lease_until=NOW - DAY, host="watcher-1",
+            message="" if state == "running" else "so it is",
+        )  # fmt: skip
+        states.append(LineState(line=line, last=run, last_good=None, next_due=NOW, looked_at=NOW))
+    found = replace(report(targets={"standby": TARGET}), schedules=states)
+    assert [one.what.partition("of vault was ")[2].split(" ", 1)[0] for one in found.wrong] == [
+        "bad",
+        "lost",
+        "skipped",
+    ]
+    said = text(found)
+    assert "the schedule b (drill) of vault was bad 24.0 h ago: so it is" in said
+    assert "was lost 24.0 h ago: its process on watcher-1 ended without a word" in said
