@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 import structlog
-import uvloop
 from hypothesis import settings
+
+from tests.event_loop import Loop
 
 # A busy machine is no failure; pytest-timeout ends what hangs.
 settings.register_profile("calm", deadline=None)
@@ -18,7 +19,7 @@ pytest_plugins = ["tests.leaks", "tests.report", "tests.simulation.marks"]
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], AbstractEventLoop]]:
     """Run asynchronous tests on the loop that the program runs on: asyncio's own differs."""
-    return {"uvloop": uvloop.new_event_loop}
+    return {"uvloop": Loop}
 
 
 @pytest.fixture(autouse=True)
