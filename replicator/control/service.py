@@ -40,6 +40,7 @@ from replicator.control.work.jobs import Jobs
 from replicator.control.work.launch import Program
 from replicator.errors import ConfigError
 from replicator.model.operations.access import Role
+from replicator.task_group import TaskGroup
 from replicator.web.gate import IDLE_S_MAX, GateLimits
 from replicator.web.panorama import Panorama
 from replicator.web.port import Port
@@ -148,7 +149,7 @@ class Control:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Take on jobs until `stop` is set; then end those that run."""
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             group.create_task(self.jobs.run(stop))
             group.create_task(self.audit.run(stop))
             if self._certificates is not None:

@@ -9,6 +9,7 @@ from replicator.adapters.bucket.bucket import Bucket, Listed, files
 from replicator.adapters.bucket.receipts import Noted, carries
 from replicator.model.load_spec import Location
 from replicator.ports import AREAS, Known, StoredLocation
+from replicator.task_group import TaskGroup
 
 FOLDER = "hdi_isfolder"
 """Metadata key by which Azure marks a folder in an account with a hierarchical namespace."""
@@ -95,7 +96,7 @@ class ObjectLocations:
             elif carries(stored.location, stat):
                 found[number] = replace(stored, has_receipt=True)
 
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             for number, stored in enumerate(listed):
                 if not stored.has_receipt and not stored.location.endswith("/"):
                     group.create_task(look(number, stored))

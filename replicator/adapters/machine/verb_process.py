@@ -19,6 +19,7 @@ import orjson
 
 from replicator.errors import TransientError
 from replicator.model.operations.job import CHANNEL
+from replicator.task_group import TaskGroup
 
 TEXT_BYTES_MAX: Final = 1 << 20
 """Bytes that are kept of each of the child's two outputs: the last ones."""
@@ -74,7 +75,7 @@ class VerbProcess:
         process, reading = await self._begun()
         self._process = process
         try:
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 group.create_task(self._hear(reading, told))
                 stdout = group.create_task(_tail(process.stdout))
                 stderr = group.create_task(_tail(process.stderr))

@@ -20,6 +20,7 @@ from replicator.adapters.transfer.hashing import Sha256
 from replicator.adapters.transfer.pacing import InFlight, Pace
 from replicator.errors import CorruptionError, MissingObjectError
 from replicator.ports import Clock, Piece
+from replicator.task_group import TaskGroup
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
@@ -204,7 +205,7 @@ class S3Uploads:
     async def _send(self, sending: "_Sending", contents: Contents) -> str:
         part_bytes = self._sizes.part_of(contents.about_bytes)
         try:
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 if contents.stored is None:
                     await self._send_stream(group, sending, contents, part_bytes)
                 else:
@@ -217,7 +218,7 @@ class S3Uploads:
         return checksum
 
     async def _send_ranges(
-        self, group: asyncio.TaskGroup, sending: "_Sending", contents: Contents, part_bytes: int
+        self, group: TaskGroup, sending: "_Sending", contents: Contents, part_bytes: int
     ) -> None:
         """Read and send several parts at once; only the checksum is taken in order."""
         slots = asyncio.Semaphore(self._sizes.parts_in_flight_max)
@@ -239,7 +240,7 @@ class S3Uploads:
             group.create_task(one(_Range(number, start, end, mine, turn), held))
 
     async def _send_stream(
-        self, group: asyncio.TaskGroup, sending: "_Sending", contents: Contents, part_bytes: int
+        self, group: TaskGroup, sending: "_Sending", contents: Contents, part_bytes: int
     ) -> None:
         slots = asyncio.Semaphore(self._sizes.parts_in_flight_max)
         number = 0

@@ -20,6 +20,7 @@ from replicator.control.work.refusals import BusyError, FullError, KeyReusedErro
 from replicator.errors import NotFoundError, RefusedError, ReplicatorError
 from replicator.model.operations.job import AgreedPlan, Job, JobAnswer, JobState
 from replicator.ports import Clock
+from replicator.task_group import TaskGroup
 
 log = structlog.get_logger("replicator")
 UNFINISHED: Final = (JobState.QUEUED, JobState.RUNNING)
@@ -163,7 +164,7 @@ class Jobs:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Begin jobs in their turn until `stop` is set; then end those that run."""
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             stopping = group.create_task(stop.wait())
             stopping.add_done_callback(lambda _: self._woken.set())
             try:

@@ -23,6 +23,7 @@ from replicator.ports import StoredObject
 from replicator.services.target.copier import Backup, BytesFrom
 from replicator.services.target.rates import RateBook
 from replicator.services.target.target import Target
+from replicator.task_group import TaskGroup
 
 MISSING_SHOWN_MAX = 1_000
 PROBE_BYTES_MAX = 32 << 20
@@ -163,7 +164,7 @@ class Estimator:
                 self._count(copy, copy.size_bytes, found)
             return
         with worst_alone():
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 for copy in copies:
                     group.create_task(self._look(copy, found))
 

@@ -1,6 +1,5 @@
 """Carries out an expiry: announces it, checks again, deletes bytes, then deletes history."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -50,6 +49,7 @@ from replicator.services.store.intents import Intents
 from replicator.services.store.points import StorePoints
 from replicator.services.store.store import Store
 from replicator.services.target.target import Target
+from replicator.task_group import TaskGroup
 
 REMOVALS_PER_BATCH = 256
 
@@ -251,7 +251,7 @@ class Expirer:
         for at in range(0, len(locations), REMOVALS_PER_BATCH):
             await lease.extend()
             with worst_alone():
-                async with asyncio.TaskGroup() as group:
+                async with TaskGroup() as group:
                     for location in locations[at : at + REMOVALS_PER_BATCH]:
                         group.create_task(self._remove_one(location, lease, expired))
         return len(locations) - (len(expired.locked) - locked)

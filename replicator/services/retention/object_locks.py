@@ -1,6 +1,5 @@
 """Extends object locks, so that they cover the retention window."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from replicator.services.retention.references import References
 from replicator.services.retention.retained import Retained, Spared
 from replicator.services.running.retry import Retry
 from replicator.services.target.target import Target
+from replicator.task_group import TaskGroup
 
 FILES_PER_BATCH = 256
 
@@ -104,7 +104,7 @@ class ObjectLocker:
     ) -> int:
         missing = len(locked.missing)
         with worst_alone():
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 for name, lock in zip(names, locks, strict=True):
                     group.create_task(self._one(name, lock, locked))
         return len(names) - (len(locked.missing) - missing)

@@ -2,8 +2,10 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from replicator.task_group import TaskGroup
 
 
 class Service(Protocol):
@@ -26,8 +28,12 @@ async def supervise(
     If one fails, the others are cancelled and its error is raised in an ExceptionGroup: every step
     can be repeated safely, so stopping early is better than running on without one service.
     `late` is called with the name of each service that did not finish within `drain_s`.
+
+    Raises:
+        BaseExceptionGroup: of the errors of the services.
+        RuntimeError: a service was cancelled, and nobody here has done that; in a group too.
     """
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         tasks = {group.create_task(s.run(stop), name=name) for name, s in services.items()}
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
@@ -37,6 +43,7 @@ async def supervise(
                     {*running, stopping}, return_when=asyncio.FIRST_COMPLETED
                 )
                 running = running - done
+                _require_none_lost(done)
             if running:
                 _, hanging = await asyncio.wait(running, timeout=drain_s)
                 for task in hanging:
@@ -44,6 +51,16 @@ async def supervise(
                     task.cancel()
         finally:
             stopping.cancel()
+
+
+def _require_none_lost(ended: Iterable[asyncio.Task[Any]]) -> None:
+    """Refuse to go on without a service that has ended by no error and no word."""
+    for task in ended:
+        if task.cancelled():
+            raise RuntimeError(
+                f"{task.get_name()!r} was cancelled though nothing stops this process; start it"
+                " again: it goes on where it was"
+            )
 
 
 def stop_on_signals(stop: asyncio.Event, *, told: Callable[[], None] = lambda: None) -> None:

@@ -28,6 +28,7 @@ from replicator.services.schedules.states import (
     ScheduledLine,
     good_end,
 )
+from replicator.task_group import TaskGroup
 
 LOOK_S = 15.0
 """Seconds between two looks whether something is due."""
@@ -104,7 +105,7 @@ class Scheduler:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Begin what is due until `stop` is set; what runs then is ended, and begun again later."""
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             while not stop.is_set():
                 for line in self._lines:
                     await self.look(line, group)
@@ -151,7 +152,7 @@ class Scheduler:
             )
         return found
 
-    async def look(self, line: RunLine, group: asyncio.TaskGroup) -> None:
+    async def look(self, line: RunLine, group: TaskGroup) -> None:
         """Begin a line's run if it is due."""
         known = self._known[line.name]
         try:

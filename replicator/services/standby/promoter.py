@@ -61,6 +61,7 @@ from replicator.model.row import (
 from replicator.ports import Chunk, DruidCluster, MetadataReader, MetadataWriter, SourceReader
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
+from replicator.task_group import TaskGroup
 
 POLL_S = 0.5
 ASKED_AT_ONCE = 8
@@ -273,7 +274,7 @@ class Promoter:
                     states[id_] = state
 
         with worst_alone():
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 for one in some:
                     group.create_task(ask(one.id))
         return states

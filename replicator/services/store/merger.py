@@ -36,6 +36,7 @@ from replicator.model.store.archive import (
 )
 from replicator.services.store.files import Spanned, spanned, without_doubles
 from replicator.services.store.store import Store
+from replicator.task_group import TaskGroup
 
 LARGE_OFFSETS = 1_000
 """A file with so many offsets is not merged: it is small enough for what it holds."""
@@ -161,7 +162,7 @@ class Merger:
     async def _read(self, names: Sequence[str]) -> list[_Small | None]:
         """Return some files; None: it is gone, or it is altered and stays as it is."""
         with worst_alone():
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 tasks = [group.create_task(self._small(name)) for name in names]
         return [task.result() for task in tasks]
 
@@ -257,7 +258,7 @@ class Merger:
         """Delete some files, unless the storage lets nobody delete them."""
         try:
             with worst_alone():
-                async with asyncio.TaskGroup() as group:
+                async with TaskGroup() as group:
                     for name in names:
                         group.create_task(self._store.delete(name))
         except (RefusedError, ConfigError) as exc:

@@ -13,6 +13,7 @@ from replicator.model.event import Offset
 from replicator.model.store.holds import RESTORES, RestoreLease, file_name, lease_json
 from replicator.ports import Area, Clock
 from replicator.services.store.points import StorePoints
+from replicator.task_group import TaskGroup
 
 ID_BITS = 128
 Keep: TypeAlias = Callable[[Offset], Awaitable[object]]
@@ -87,7 +88,7 @@ class RestoreLeases:
                     await self.refuse_expired(log_id, offset)  # a later expiry sees the lease
                 if self._keep is not None:
                     await self._keep(offset)
-                async with asyncio.TaskGroup() as group:
+                async with TaskGroup() as group:
                     renewing = group.create_task(self._renew(name, log_id, offset, until))
                     yield
                     renewing.cancel()

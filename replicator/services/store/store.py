@@ -1,6 +1,5 @@
 """One target's store as one process reads it: its files are listed anew, and read once."""
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from replicator.model.store.archive import (
     unpacked_lines,
 )
 from replicator.ports import Area
+from replicator.task_group import TaskGroup
 
 CACHE_BYTES_MAX = 32 << 20
 """Limit for the unpacked bytes of cached files."""
@@ -136,7 +136,7 @@ class Store:
     async def fetch(self, names: Sequence[str]) -> list[bytes | None]:
         """Return the bytes of some files, fetched at once; None: it is missing."""
         with worst_alone():
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 tasks = [group.create_task(self._get(name)) for name in names]
         return [task.result() for task in tasks]
 

@@ -57,6 +57,7 @@ from replicator.services.target.lz4_container import Lz4Container
 from replicator.services.target.rates import RateBook
 from replicator.services.target.target import Target
 from replicator.services.target.unzipping import Unpacking, unpacked
+from replicator.task_group import TaskGroup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,7 +253,7 @@ class Copier:
         self._locations += len(wanted)
         copies = {self._aim(location, found, doubted): found for location, found in wanted.items()}
         with worst_alone():
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 tasks = {group.create_task(self._copy(copy, trust=trust)): copy for copy in copies}
         for task, copy in tasks.items():
             if (failure := task.result()) is not None:

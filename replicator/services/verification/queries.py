@@ -1,6 +1,5 @@
 """The questions to a Broker that measure the rows of an interval."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
@@ -10,6 +9,7 @@ from replicator.model.druid.answer import ROWS, Answer, Measure, Number, measure
 from replicator.model.druid.interval import Interval, stretches
 from replicator.ports import QueryBroker
 from replicator.services.running.retry import Retry
+from replicator.task_group import TaskGroup
 
 _Result = TypeVar("_Result")
 MS_PER_S = 1000
@@ -55,7 +55,7 @@ async def together(calls: Iterable[Callable[[], Awaitable[_Result]]]) -> list[_R
         return await call()
 
     with worst_alone():
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             tasks = [group.create_task(result(call)) for call in calls]
     return [task.result() for task in tasks]
 

@@ -1,6 +1,5 @@
 """Repairs what `verify` found: first bytes, from a source that is checked before, then rows."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -42,6 +41,7 @@ from replicator.services.verification.verifier import (
     Verification,
     Verifier,
 )
+from replicator.task_group import TaskGroup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +202,7 @@ class Repairer:
 
     async def _mend_all(self, damaged: Sequence[Damaged], repair: Repair) -> None:
         with worst_alone():
-            async with asyncio.TaskGroup() as group:
+            async with TaskGroup() as group:
                 for one in damaged:
                     group.create_task(self._mend(one, repair))
 

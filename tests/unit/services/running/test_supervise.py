@@ -52,3 +52,17 @@ async def test_told_to_stop_each_finishes_its_work_and_one_that_hangs_is_ended()
         await supervise(services, stop=stop, drain_s=0.01, late=late.append)
     assert follows.finished
     assert late == ["hangs"]
+
+
+class EndsByNoWord:
+    async def run(self, stop: asyncio.Event) -> None:
+        raise asyncio.CancelledError
+
+
+async def test_one_that_is_lost_without_an_error_ends_all_and_is_named():
+    follows = Follows()
+    services: dict[str, Service] = {"follows": follows, "apply standby": EndsByNoWord()}
+    with pytest.raises(ExceptionGroup) as caught:
+        async with asyncio.timeout(30):
+            await supervise(services, stop=asyncio.Event(), drain_s=30)
+    assert caught.group_contains(RuntimeError, match="'apply standby' was cancelled")

@@ -24,6 +24,7 @@ from replicator.model.operations.scheduled_run import (
 from replicator.services.schedules.record import KEPT_MAX, ScheduleRecord
 from replicator.services.schedules.scheduler import ATTEMPTS_MAX, RunEnd, RunLine, Scheduler
 from replicator.services.schedules.states import line_states
+from replicator.task_group import TaskGroup
 from tests.unit.pipeline import HandClock
 
 DAILY = Timing(
@@ -101,7 +102,7 @@ class Night:
 
     async def looks(self, scheduler: Scheduler, *lines: RunLine) -> None:
         """Look once, and wait for what was begun."""
-        async with asyncio.TaskGroup() as group:
+        async with TaskGroup() as group:
             for line in lines or scheduler._lines:
                 await scheduler.look(line, group)
 
@@ -152,7 +153,7 @@ async def test_it_runs_at_its_time_with_jitter_and_once(night: Night):
 async def test_two_processes_run_it_once(night: Night):
     one, other = night.process(), night.process()
     night.clock.move(3 * HOUR + 700)
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         for process in (one, other):
             group.create_task(night.looks(process))
     assert (night.work.begun, len(await night.states())) == (1, 1)
@@ -226,7 +227,7 @@ async def test_a_run_that_its_store_forgot_meanwhile_is_not_begun_beside_itself(
     night.work.gate, process = asyncio.Event(), night.process()
     line = process._lines[0]
     night.clock.move(3 * HOUR + 700)
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         await process.look(line, group)
         await night.begins(1)
         night.clock.move(2 * LEASE.total_seconds())
@@ -356,7 +357,7 @@ async def test_runs_of_one_target_wait_for_each_other(night: Night):
     lines = [night.line("a"), night.line("b")]
     process = night.process(*lines)
     night.clock.move(3 * HOUR + 700)
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         for line in lines:
             await process.look(line, group)
         for _ in range(10):
