@@ -237,6 +237,24 @@ async def test_locations_in_one_another_are_kept_apart(store: Store, inner: Loca
     assert await short(store) == []
 
 
+async def test_a_file_that_comes_into_a_folder_later_is_none_of_its_files(in_bucket: Store):
+    """A row can name any place; the folder's own row is as good as it was."""
+    storage, inner = in_bucket.storage, Location(f"{FOLDER}b.zip")
+    await put(in_bucket, FOLDER, FILES)
+    before = await storage.receipt(FOLDER)
+    await put(in_bucket, inner, {"": b"inner"})
+    for _ in range(2):
+        receipt = await storage.receipt(FOLDER)
+        assert receipt is not None
+        assert receipt == before
+        assert receipt.objects == await storage.check(FOLDER)
+        await storage.write_receipt(FOLDER, replace(receipt, stored_at=None))
+    await storage.remove(FOLDER)
+    receipt = await storage.receipt(inner)
+    assert receipt is not None
+    assert receipt.objects == await storage.check(inner)
+
+
 async def test_a_receipt_of_an_earlier_version_takes_no_other_location_along(in_bucket: Store):
     """Those named all that was below a folder, what other rows had there included."""
     storage, inner = in_bucket.storage, Location(f"{FOLDER}b/0/index/")

@@ -58,6 +58,7 @@ def requests(token: str) -> list[bytes]:
     return [*posts, *looks, posts[0].replace(b"/v1/jobs", b"/druid/indexer/v1/task")]
 
 
+@pytest.mark.timeout(times(gate=300, long=7200))
 async def test_no_altered_request_is_a_bug_or_hangs(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ):

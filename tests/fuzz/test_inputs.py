@@ -418,6 +418,7 @@ def _refusal(one: Input, data: bytes, name: str) -> str | None:
     return None
 
 
+@pytest.mark.timeout(times(gate=300, long=7200))
 def test_what_comes_in_is_read_or_refused_by_its_name(tmp_path: Path):
     inputs = _inputs(tmp_path)
     others = [data for one in inputs.values() for data in one.right if len(data) < 10_000]
@@ -442,6 +443,7 @@ ANY_JSON = st.recursive(
 )
 
 
+@pytest.mark.timeout(times(gate=300, long=7200))
 @settings(
     max_examples=times(gate=30, long=20_000),
     deadline=None,

@@ -19,6 +19,7 @@ REQUESTS = [
 ]
 
 
+@pytest.mark.timeout(times(gate=300, long=7200))
 async def test_no_request_is_a_line_in_the_log(
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,

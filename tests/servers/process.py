@@ -85,9 +85,9 @@ class Running:
                 pass  # it ended a moment ago and its parent knows, we do not yet
 
     async def ended(self, *, within_s: float = 60.0) -> Ended:
-        """Wait for its end."""
+        """Wait for its end; whoever does not wait any longer can still kill it, and ask again."""
         async with asyncio.timeout(within_s):
-            code = await asyncio.wrap_future(self._ended)
+            code = await asyncio.shield(asyncio.wrap_future(self._ended))
         return Ended(code=code, out=self.out, err=self.err)
 
     async def kill(self) -> Ended:

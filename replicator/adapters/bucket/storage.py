@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from replicator.adapters.bucket.area import ObjectArea
-from replicator.adapters.bucket.bucket import Bucket, Stat, listed, segment_files
+from replicator.adapters.bucket.bucket import Bucket, Listed, Stat, listed, segment_files
 from replicator.adapters.bucket.locations import ObjectLocations
 from replicator.adapters.bucket.reader import ObjectStorageReader, stored_object
 from replicator.adapters.bucket.receipts import Receipts, carries, mapped, metadata_of
@@ -504,16 +504,36 @@ class ObjectStorage(ObjectStorageReader):
             hint="compare the two; to have it copied again remove what is there",
         )
 
+    async def _found(self, location: Location, key: str, *, ahead: bool) -> Sequence[Listed]:
+        """Find what the receipt of a folder names: what else is there is another location's.
+
+        A row of the source can name an object in the folder of any other row.
+        """
+        found = await super()._found(location, key, ahead=ahead)
+        if not location.endswith("/"):
+            return found
+        try:
+            receipt = await self._receipts.written_receipt(location)
+        except CorruptionError:  # it tells nothing; whoever asks for the receipt is told
+            receipt = None
+        return found if receipt is None else _own(found, key, receipt)
+
     async def _folder_receipt(self, location: Location, key: str) -> Receipt | None:
         if (written_receipt := await self._receipts.written_receipt(location)) is None:
             return None
-        there = await segment_files(self._bucket, key)
+        there = _own(await segment_files(self._bucket, key), key, written_receipt)
         sizes = {one.key[len(key) :]: one.size_bytes for one in there}
         if sizes != {one.name: one.size_bytes for one in written_receipt.objects}:
             return None
         return replace(
             written_receipt, stored_at=max((one.stored_at for one in there), default=None)
         )
+
+
+def _own(there: Sequence[Listed], key: str, receipt: Receipt) -> list[Listed]:
+    """Return those files of a folder that its receipt names."""
+    names = {one.name for one in receipt.objects}
+    return [one for one in there if one.key[len(key) :] in names]
 
 
 def _require_folder(location: Location, copy_source: CopySource) -> None:

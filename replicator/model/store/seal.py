@@ -6,7 +6,7 @@ the store can write both. A seal is a signed file with the digest of what the re
     seals/<2 digits>/<SHA-256 of the location>.json
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated, Final
@@ -40,6 +40,12 @@ def seal_name(location: Location) -> str:
     """Return the name of a location's seal."""
     name = sha256(location.encode()).hexdigest()
     return f"{SEALS}/{name[:_FOLDER_DIGITS]}/{name}.json"
+
+
+def seal_folders() -> Iterator[str]:
+    """Yield what the names of seals begin with: each stands for one in 256 of them."""
+    for number in range(16**_FOLDER_DIGITS):
+        yield f"{SEALS}/{number:0{_FOLDER_DIGITS}x}/"
 
 
 def digest_of(files: Iterable[tuple[str, int, str]]) -> Digest:

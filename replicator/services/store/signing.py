@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from replicator.errors import CorruptionError, NotFoundError
 from replicator.model.observation import Observer, Progress
@@ -13,7 +14,7 @@ from replicator.model.store.head import heads_of
 from replicator.model.store.holds import HOLDS, POINTS, RESTORES
 from replicator.model.store.intent import EXPIRY
 from replicator.model.store.proof import PROOFS
-from replicator.model.store.seal import SEALS
+from replicator.model.store.seal import seal_folders
 from replicator.ports import LIST_BYTES_MAX, SealableStorage, SignableArea
 from replicator.services.records import applier_record, druid_release
 
@@ -21,7 +22,6 @@ STATE = "state"
 """Folder of an archive's checkpoints."""
 FOLDERS = (
     SCHEDULES,
-    SEALS,
     ABOUT,
     BASES,
     HISTORY,
@@ -34,7 +34,7 @@ FOLDERS = (
     PROOFS,
     STATE,
 )
-"""Everything but receipts, which storages keep by themselves."""
+"""Everything but receipts, which storages keep by themselves, and seals, which are many."""
 NOTES = (applier_record.NAME, druid_release.NAME)
 """Files beside the folders; others are written again when they cannot be read."""
 
@@ -56,6 +56,9 @@ class Signed:
         )
 
 
+NONE: Final = Signed(signed=0, signed_before=0, refused=())
+
+
 async def sign_all(area: SignableArea, *, observer: Observer) -> Signed:
     """Sign each file that is not signed by this machine's key yet.
 
@@ -66,8 +69,11 @@ async def sign_all(area: SignableArea, *, observer: Observer) -> Signed:
         ConfigError: this machine has no private key for the target.
         TransientError: the store is unreachable; the same call continues where it stopped.
     """
-    names = [name for folder in FOLDERS for name in await area.names(f"{folder}/")]
-    return await _sign(area, [*names, *NOTES], observer)
+    found = await _sign(area, NOTES, observer)
+    # The names of one folder at a time are in memory: there is a seal for each segment.
+    for prefix in (*(f"{folder}/" for folder in FOLDERS), *seal_folders()):
+        found = await _sign(area, await area.names(prefix), observer, found)
+    return found
 
 
 async def sign_heads(area: SignableArea, target: str, *, observer: Observer) -> Signed:
@@ -79,9 +85,11 @@ async def sign_heads(area: SignableArea, target: str, *, observer: Observer) -> 
     return await _sign(area, await area.names(heads_of(target)), observer)
 
 
-async def _sign(area: SignableArea, names: Sequence[str], observer: Observer) -> Signed:
-    count, before, refused = 0, 0, list[str]()
-    for done, name in enumerate(names, start=1):
+async def _sign(
+    area: SignableArea, names: Sequence[str], observer: Observer, former: Signed = NONE
+) -> Signed:
+    count, before, refused = former.signed, former.signed_before, list(former.refused)
+    for name in names:
         try:
             if await area.sign(name, bytes_max=LIST_BYTES_MAX):
                 count += 1
@@ -91,7 +99,8 @@ async def _sign(area: SignableArea, names: Sequence[str], observer: Observer) ->
             continue  # an optional note that this store does not have
         except CorruptionError as exc:
             refused.append(str(exc))
-        observer(Progress(what="sign", done=done, total=len(names), unit="files"))
+        done = count + before + len(refused)
+        observer(Progress(what="sign", done=done, total=None, unit="files"))
     return Signed(signed=count, signed_before=before, refused=tuple(refused))
 
 

@@ -1,6 +1,8 @@
 """A store with keys: what somebody else wrote, altered, renamed or put back is not believed."""
 
+import tracemalloc
 from base64 import b64encode
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -154,6 +156,36 @@ async def test_a_store_is_signed_again_file_by_file(area: Area):
     assert await alone.get("applier.json") == b"{}"
     again = await sign_all(now, observer=lambda _: None)
     assert again == Signed(signed=0, signed_before=3, refused=first.refused)
+
+
+class ManySeals(SignedArea):
+    """The files of a store with many seals: their names are made when they are asked for."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(MemoryArea(), None)
+        self.count, self.signed = count, 0
+
+    async def names(self, prefix: str) -> Sequence[str]:
+        folder = prefix.removeprefix("seals/").rstrip("/")
+        each = self.count if not folder else self.count // 256 * (len(folder) == 2)
+        return [f"{prefix}{number:064x}.json" for number in range(each)]
+
+    async def sign(self, name: str, *, bytes_max: int) -> bool:
+        del name, bytes_max
+        self.signed += 1
+        return True
+
+
+async def test_signing_a_store_takes_the_memory_of_one_folder():
+    peaks = []
+    for count in (1_280, 12_800):
+        area = ManySeals(count)
+        tracemalloc.start()
+        found = await sign_all(area, observer=lambda _: None)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert found.signed == area.signed >= count
+    assert max(peaks) < 100_000, f"all names of the larger one take 1.5 MB, not {peaks}"
 
 
 async def test_nothing_is_signed_without_a_private_key(area: Area):
