@@ -197,7 +197,7 @@ async def test_it_never_runs_twice_at_once(night: Night):
     night.work.gate = asyncio.Event()
     line = night.line(timing=each_minute)
     process, other = night.process(line), night.process(line)
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         night.clock.move(60)
         await process.look(line, group)
         await night.begins(1)
@@ -266,7 +266,7 @@ async def test_a_run_at_work_stays_at_work_when_the_clock_is_put_back(night: Nig
     night.work.gate, process = asyncio.Event(), night.process()
     line = process._lines[0]
     night.clock.move(10 * DAY + 3 * HOUR + 700)
-    async with asyncio.TaskGroup() as group:
+    async with TaskGroup() as group:
         await process.look(line, group)
         await night.begins(1)
         (record,) = await night.newest(1)
