@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 from collections.abc import Iterable
+from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
@@ -116,7 +117,6 @@ class Control:
                 *_of_service(lookout, self),
             ]
         )
-        self._document = orjson.dumps(openapi(self.table), option=orjson.OPT_INDENT_2)
         self._port = Port(
             self._application(application, control),
             listen=control.listen,
@@ -155,10 +155,10 @@ class Control:
             if self._certificates is not None:
                 group.create_task(self._certificates.run(stop))
 
-    @property
+    @cached_property
     def document(self) -> bytes:
-        """The OpenAPI document."""
-        return self._document
+        """The OpenAPI document; most services end before anybody asks for it."""
+        return orjson.dumps(openapi(self.table), option=orjson.OPT_INDENT_2)
 
     def _application(self, application: Application, control: ControlSettings) -> web.Application:
         assert application.settings.web is not None  # noqa: S101 - it has `control`
