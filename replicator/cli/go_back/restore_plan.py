@@ -294,6 +294,8 @@ async def _outcome(
             "offset": planned.cut.offset,
             "done": True,
             "already": already,
+            "segments": planned.estimate.segments,
+            "rows_removed": planned.estimate.removals,
             "objects_copied": screen.copied_objects,
             "bytes_copied": screen.copied_bytes,
             "missing": [{"row": row.key.key, "detail": row.detail} for row in missing],

@@ -159,7 +159,10 @@ export function Confirm({ typed, action, run, back, busy, error, children }) {
 }
 
 // What came back, whether or not its bytes had to be copied.
-const written = ({ plan }) => plan?.segments === undefined ? "" : `${counted(plan.segments, "segment")} written, ${counted(plan.rows_removed ?? 0, "row")} removed, `;
+function written(result) {
+  const { segments, rows_removed: removed } = result.plan ?? result;
+  return segments === undefined ? "" : `${counted(segments, "segment")} written, ${counted(removed, "row")} removed, `;
+}
 
 function Restored({ job, into, may, failed }) {
   const result = job.document.result;
