@@ -220,7 +220,7 @@ TYPED = (
     ("notifications", "list"),
 )
 PASSES = re.compile(
-    r'"\d{4}-\d\d-\d\dT[^"]*"|\d+\.\d+|\b\d+ (s|min|h|days)\b|"done": (true|false)'
+    r'"\d{4}-\d\d-\d\dT[^"]*"|\b\d+(\.\d+)? (s|min|h|days)\b|\d+\.\d+|"done": (true|false)'
     r"|sample=[0-9a-f]+"
 )
 """What differs between two looks at the same: times, durations, ages, samples."""
