@@ -21,7 +21,7 @@ from replicator.cli.terminal import signals
 from replicator.cli.terminal.log_lines import logger
 from replicator.cli.terminal.screen import Screen
 from replicator.cli.verb import verb
-from replicator.errors import ConfigError, NotFoundError
+from replicator.errors import ConfigError, FencedError, NotFoundError
 from replicator.model.observation import Followed
 from replicator.model.operations.pulse import WATCH, apply_to
 from replicator.model.operations.words import counted, duration_text
@@ -209,9 +209,7 @@ async def _applied(
     application: Application, target: str, applier: Applier, screen: Screen
 ) -> Outcome:
     """Apply what is due, and say what could not be."""
-    steps = 0
-    while await applier.apply_next():
-        steps += 1
+    steps = await _steps(applier, target)
     awaited = applier.awaited
     is_empty = awaited is None and await application.checkpoint(target) is None
     if is_empty and not await application.history.has_cuts(await application.history.span()):
@@ -245,6 +243,25 @@ async def _applied(
             console.print(f"… and {len(named) - NAMED_MAX} more, see --json")
 
     return Outcome(result=result, show=show, exit_code=PARTLY_DONE if awaited or gaps else 0)
+
+
+async def _steps(applier: Applier, target: str) -> int:
+    """Apply what is due in as many steps as are returned.
+
+    Raises:
+        FencedError: somebody else applies to the target now.
+    """
+    steps = 0
+    try:
+        while await applier.apply_next():
+            steps += 1
+    except FencedError as exc:
+        raise FencedError(
+            f"another process applies to {target!r} now ({exc})",
+            hint="if it is your `run`, it goes on by itself and nothing is left to do here:"
+            " `replicator status` shows how far it is",
+        ) from exc
+    return steps
 
 
 async def supervised(

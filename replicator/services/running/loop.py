@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import TypeAlias
 
-from replicator.errors import ReplicatorError, TransientError
+from replicator.errors import ConfigError, ReplicatorError, TransientError
 from replicator.model.observation import Observer, Waiting
 from replicator.model.operations.retry import RetryPolicy
 from replicator.services.running.pause import pause
@@ -26,6 +26,10 @@ async def repeat(
 ) -> None:
     """Do steps until `stop` is set or a step ends the loop; a started step always finishes.
 
+    A ConfigError ends the loop only before a step has gone well. The settings of a process never
+    change, so later one means that its surroundings did (rights on a file, a password), and who
+    mends that has no process to start: one target's file must not end the recording of the source.
+
     Args:
         step: One step; each starts only from what the previous ones have written.
         stop: Ends the loop, and every wait in it.
@@ -33,7 +37,7 @@ async def repeat(
         retry: Length of the waits after consecutive failures.
         rng: Source of jitter for these waits.
         observer: Receives each wait.
-        passing: Errors that the next step may get over; all others are raised.
+        passing: Errors that a later step may get over from the first one on; others are raised.
     """
     failures = 0
     while not stop.is_set():
@@ -42,9 +46,10 @@ async def repeat(
         except passing as exc:
             wait_s = retry.delay_s(failures, rng)
             failures += 1
-            observer(Waiting(what=what, reason=str(exc), delay_s=wait_s))
+            reason = f"{exc}; {exc.hint}" if isinstance(exc, ConfigError) else str(exc)
+            observer(Waiting(what=what, reason=reason, delay_s=wait_s))
         else:
-            failures = 0
+            failures, passing = 0, (*passing, ConfigError)
         if wait_s is None:
             return
         if wait_s:

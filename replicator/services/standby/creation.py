@@ -103,7 +103,7 @@ async def _made(
     except NotFoundError as exc:
         if (found := await found_out()) is None:
             raise RefusedError(
-                f"{exc}; nothing was made",
+                f"{exc}, and the source has no rows yet that tell its release; nothing was made",
                 hint="say --druid-release 33.0.0, or which one the target runs; or start its"
                 " Coordinator once, which makes them",
             ) from exc

@@ -106,7 +106,7 @@ async def created(
 
 async def test_tables_are_made_for_the_release_that_was_said():
     place = Place()
-    with pytest.raises(RefusedError, match="no tables of a Druid; nothing was made") as caught:
+    with pytest.raises(RefusedError, match="no rows yet that tell its release") as caught:
         await created(place, None, load_rules=LoadRules())
     assert "--druid-release" in caught.value.hint
     done = await created(place, None, release="33.0.0", load_rules=LoadRules())
