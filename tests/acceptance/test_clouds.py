@@ -31,6 +31,7 @@ from replicator.app import Application
 from replicator.cli.demo.recording import RecordedDruid, steps
 from replicator.model.load_spec import Location
 from replicator.ports import DeepStorage
+from replicator.services.checkup import copy_trial
 from tests.acceptance.test_drill import scratch
 from tests.contract.storages import fresh, s3_address
 from tests.lz4 import container
@@ -448,6 +449,7 @@ async def test_a_locked_target(
     forks: Processes,
     stack: AsyncExitStack,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     """`check` wants a bucket with object lock; what is applied to it cannot be removed."""
     origin, dsn = clouds.of_local(), await stack.enter_async_context(postgresql.database())
@@ -490,8 +492,10 @@ async def test_a_locked_target(
         assert checked.code == 1
         assert "has no object lock" in checked.out
         target["bucket"] = bucket
+        file.write_text(yaml.safe_dump(settings))
+        await may_be_copied_to(file, monkeypatch)
         for args in (
-            ("check",), ("watch", "--once"), ("apply", "standby", "--once"),
+            ("watch", "--once"), ("apply", "standby", "--once"),
             ("verify", "standby", "--level", "checksum"),
         ):  # fmt: skip
             ended = await run(*args)
@@ -519,3 +523,14 @@ async def test_a_locked_target(
         refused = await run("lock", "standby")
         assert refused.code == 2
         assert "has no `object_lock`" in refused.err + refused.out
+
+
+async def may_be_copied_to(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do what `check` does with a segment's bytes, which are locked for a shorter time here."""
+    monkeypatch.setattr(copy_trial, "LOCKED_FOR", timedelta(seconds=12))
+    monkeypatch.setattr(copy_trial, "UNLOCK_MARGIN_S", 1.0)
+    async with Application(config.load(file, ENV), ENV, lambda _: None) as application:
+        found = await application.checkup().copies(application.copy_trial("standby"))
+    assert found
+    assert all(one.good for one in found), found
+    assert any("locked for 12 s" in one.detail for one in found)
