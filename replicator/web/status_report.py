@@ -13,6 +13,7 @@ from replicator.services.notifications.queues import WebhookQueue
 from replicator.services.schedules.states import LineState
 from replicator.services.store.windows import Windows
 from replicator.web.status_json import (
+    error_json,
     life_json,
     schedules_json,
     source_json,
@@ -108,9 +109,7 @@ def report_json(report: StatusReport, typed: Callable[[Trouble], str]) -> dict[s
             {
                 "what": f"target {name}",
                 "since": report.away_since.get(name),
-                "type": type(error).__name__,
-                "message": str(error),
-                "hint": error.hint,
+                **error_json(error),
             }
             for name, error in sorted(seen.failures.items())
         ],

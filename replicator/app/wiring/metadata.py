@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
-from replicator.adapters.archive_metadata import ArchiveMetadata
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.adapters.postgresql.session import Options as PostgresqlOptions
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
 RealSource: TypeAlias = "PostgresqlMetadataReader | MysqlMetadataReader"
 """A source's metadata store."""
 
-# MySQL's client brings a library of ciphers, and a change stream its protocol; both are imported
-# only where they are used.
+# MySQL's client brings a library of ciphers, a change stream its protocol and an archive its notes;
+# each is imported only where it is used.
 
 
 def metadata_reader(
@@ -70,7 +69,11 @@ def target_metadata(
     environ: Mapping[str, str],
 ) -> RealMetadata:
     """Return a target's metadata store; an archive's checkpoint is in its storage."""
-    return ArchiveMetadata(area, clock) if settings is None else metadata_writer(settings, environ)
+    if settings is not None:
+        return metadata_writer(settings, environ)
+    from replicator.adapters.archive_metadata import ArchiveMetadata  # noqa: PLC0415 - see above
+
+    return ArchiveMetadata(area, clock)
 
 
 def metadata_writer(

@@ -41,6 +41,7 @@ from replicator.services.replication.watcher import Watcher, WatchLimits
 from replicator.services.restore.estimator import Estimator
 from replicator.services.restore.renamer import Renamer
 from replicator.services.restore.restorer import Restorer
+from replicator.services.running.loop import LookInterval
 from replicator.services.running.retry import Retry
 from replicator.services.store.archivist import ArchiveLimits, Archivist
 from replicator.services.store.expiry_guard import ExpiryGuard
@@ -379,11 +380,7 @@ class Pipeline:
     def base_writer(self, *, interval_s: float = BASE_LOOK_S) -> BaseWriter:
         """Return the service that writes the target's bases when they are due."""
         return BaseWriter(
-            self.target,
-            archivist=self.archivist(),
-            interval_s=interval_s,
-            retry=self._settings.retry.policy,
-            rng=self._tools.rng,
+            self.target, archivist=self.archivist(), interval=self._interval(interval_s)
         )
 
     def history_merger(
@@ -393,10 +390,11 @@ class Pipeline:
         return HistoryMerger(
             self.target,
             merger=self._merger(stay_s) if merges(self._configured) else None,
-            interval_s=interval_s,
-            retry=self._settings.retry.policy,
-            rng=self._tools.rng,
+            interval=self._interval(interval_s),
         )
+
+    def _interval(self, seconds: float) -> LookInterval:
+        return LookInterval(seconds=seconds, retry=self._settings.retry.policy, rng=self._tools.rng)
 
     def _merger(self, stay_s: float) -> Merger:
         history = self._settings.history

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from replicator.adapters.archive_metadata import ArchiveMetadata
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.adapters.signing.area import Signatures, SignedArea
 from replicator.adapters.signing.storage import SealedStorage
@@ -19,6 +18,7 @@ from replicator.services.store.store import Store
 from replicator.services.store.witness import Witness
 
 if TYPE_CHECKING:
+    from replicator.adapters.archive_metadata import ArchiveMetadata
     from replicator.adapters.mysql.writer import MysqlMetadataWriter
 
 RealMetadata: TypeAlias = "PostgresqlMetadataWriter | MysqlMetadataWriter | ArchiveMetadata"

@@ -29,7 +29,6 @@ from replicator.errors import (
     CorruptionError,
     FencedError,
     GapError,
-    NotFoundError,
     RefusedError,
     TransientError,
 )
@@ -64,7 +63,7 @@ from replicator.services.history.cuts import CutReader, CutSpan
 from replicator.services.records.applier_record import LOOK_S, ApplierRecord, PausedBy
 from replicator.services.records.missing_wait import Awaited, MissingWait
 from replicator.services.replication.delay import Delay
-from replicator.services.running.loop import repeat
+from replicator.services.running.loop import UNTIL_THE_LOG_IS_THERE, repeat
 from replicator.services.store.archivist import Archivist
 from replicator.services.store.expiry_guard import ExpiryGuard
 from replicator.services.target.copier import Copier, Trust, Uncopied
@@ -204,7 +203,7 @@ class Applier:
             retry=self._options.retry,
             rng=self._rng,
             observer=self._observer,
-            passing=(TransientError, NotFoundError),  # no log: its watcher comes later
+            passing=UNTIL_THE_LOG_IS_THERE,
         )
         await self._archivist.settle(at_once=True)
 

@@ -1,12 +1,9 @@
 """Writes bases of a target's cut, beside the applier that keeps the target up to date."""
 
 import asyncio
-from random import Random
 
-from replicator.errors import NotFoundError, TransientError
-from replicator.model.operations.retry import RetryPolicy
 from replicator.model.plans.restore_point import ToOffset
-from replicator.services.running.loop import repeat
+from replicator.services.running.loop import LookInterval
 from replicator.services.store.archivist import Archivist
 from replicator.services.target.target import Target
 
@@ -17,38 +14,20 @@ class BaseWriter:
     Args:
         target: Target whose cut is written.
         archivist: Writes the base.
-        interval_s: Seconds between two checks whether a base is due.
-        retry: Length of the waits while something is unreachable.
-        rng: Source of jitter for these waits.
+        interval: Time between two looks whether a base is due.
     """
 
-    def __init__(
-        self,
-        target: Target,
-        *,
-        archivist: Archivist,
-        interval_s: float,
-        retry: RetryPolicy,
-        rng: Random,
-    ) -> None:
-        self._target, self._archivist = target, archivist
-        self._interval_s, self._retry, self._rng = interval_s, retry, rng
+    def __init__(self, target: Target, *, archivist: Archivist, interval: LookInterval) -> None:
+        self._target, self._archivist, self._interval = target, archivist, interval
 
     async def run(self, stop: asyncio.Event) -> None:
         """Check at each interval until `stop` is set; a base that was started is finished."""
-        await repeat(
-            self._step,
-            stop,
-            what=f"write a base of {self._target.name}",
-            retry=self._retry,
-            rng=self._rng,
-            observer=self._target.observer,
-            passing=(TransientError, NotFoundError),  # no log: its watcher comes later
-        )
+        what = f"write a base of {self._target.name}"
+        await self._interval.repeat(self._step, stop, what=what, observer=self._target.observer)
 
     async def _step(self) -> float:
         await self.write_if_due()
-        return self._interval_s
+        return self._interval.seconds
 
     async def write_if_due(self) -> bool:
         """Write a base if one is due; return whether one was.

@@ -1,11 +1,8 @@
 """Merges small files of a target's history, beside the applier that writes them."""
 
 import asyncio
-from random import Random
 
-from replicator.errors import NotFoundError, TransientError
-from replicator.model.operations.retry import RetryPolicy
-from replicator.services.running.loop import repeat
+from replicator.services.running.loop import LookInterval
 from replicator.services.store.merger import Merger
 from replicator.services.target.target import Target
 
@@ -16,39 +13,21 @@ class HistoryMerger:
     Args:
         target: Target whose history is merged.
         merger: Merges it; None: this target's history stays as it was written.
-        interval_s: Seconds between two looks.
-        retry: Length of the waits while something is unreachable.
-        rng: Source of jitter for these waits.
+        interval: Time between two looks.
     """
 
-    def __init__(
-        self,
-        target: Target,
-        *,
-        merger: Merger | None,
-        interval_s: float,
-        retry: RetryPolicy,
-        rng: Random,
-    ) -> None:
-        self._target, self._merger = target, merger
-        self._interval_s, self._retry, self._rng = interval_s, retry, rng
+    def __init__(self, target: Target, *, merger: Merger | None, interval: LookInterval) -> None:
+        self._target, self._merger, self._interval = target, merger, interval
 
     async def run(self, stop: asyncio.Event) -> None:
         """Merge at each interval until `stop` is set; a file that was started is finished."""
-        await repeat(
-            self._step,
-            stop,
-            what=f"merge the history of {self._target.name}",
-            retry=self._retry,
-            rng=self._rng,
-            observer=self._target.observer,
-            passing=(TransientError, NotFoundError),  # no log: its watcher comes later
-        )
+        what = f"merge the history of {self._target.name}"
+        await self._interval.repeat(self._step, stop, what=what, observer=self._target.observer)
 
     async def _step(self) -> float | None:
         if self._merger is None or self._merger.is_stopped:
             return None
-        return 0.0 if await self.merge() else self._interval_s
+        return 0.0 if await self.merge() else self._interval.seconds
 
     async def merge(self) -> bool:
         """Merge some of what can be merged now; return whether there is more.

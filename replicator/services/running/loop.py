@@ -2,16 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from random import Random
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from replicator.errors import ConfigError, ReplicatorError, TransientError
+from replicator.errors import ConfigError, NotFoundError, ReplicatorError, TransientError
 from replicator.model.observation import Observer, Waiting
 from replicator.model.operations.retry import RetryPolicy
 from replicator.services.running.pause import pause
 
 Step: TypeAlias = Callable[[], Awaitable[float | None]]
 """Does one step; returns the seconds to wait before the next one, None to end the loop."""
+UNTIL_THE_LOG_IS_THERE: Final = (TransientError, NotFoundError)
+"""What a service of a target gets over: where there is no log, its watcher comes later."""
 
 
 async def repeat(
@@ -54,3 +57,29 @@ async def repeat(
             return
         if wait_s:
             await pause(stop, wait_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookInterval:
+    """How often a service beside an applier looks for work, and when it tries again."""
+
+    seconds: float
+    """Between two looks."""
+    retry: RetryPolicy
+    """Length of the waits while something is unreachable."""
+    rng: Random
+    """Source of jitter for these waits."""
+
+    async def repeat(
+        self, step: Step, stop: asyncio.Event, *, what: str, observer: Observer
+    ) -> None:
+        """Do steps as `repeat` does, from the moment on at which there is a log."""
+        await repeat(
+            step,
+            stop,
+            what=what,
+            retry=self.retry,
+            rng=self.rng,
+            observer=observer,
+            passing=UNTIL_THE_LOG_IS_THERE,
+        )

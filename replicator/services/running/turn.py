@@ -30,13 +30,13 @@ class Turn:
     def __init__(
         self, pulses: Pulses, who: Sequence[str], *, waits_for: Callable[[str], None]
     ) -> None:
-        """Take whose heartbeats count, and who is told once for whom it waits."""
+        """Take the heartbeats that count, and the observer that hears once for whom it waits."""
         self._pulses, self._who, self._waits_for = pulses, who, waits_for
         self._said: dict[str, bytes | None] = {}
         self._told = ""
 
     async def comes(self, stop: asyncio.Event) -> bool:
-        """Wait until nobody else is heard; return False if `stop` was set first.
+        """Wait until no other process sends heartbeats; return False if `stop` was set first.
 
         Raises:
             ConfigError: the log denies heartbeats, or was moved away.

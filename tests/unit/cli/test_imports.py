@@ -13,6 +13,7 @@ HEAVY = CLIENTS | {"cryptography", "numpy", "prometheus_client", "rich.progress"
 NOT_BY_STATUS = {
     "replicator.app.wiring.pipeline",
     "replicator.web.metrics",
+    "replicator.adapters.archive_metadata",
     "replicator.adapters.postgresql.pgoutput",
     "replicator.model.druid.promotion",
 }
