@@ -1,4 +1,4 @@
-"""What can be set about trying again."""
+"""Settings of retries."""
 
 from typing import Annotated, Self
 
@@ -12,7 +12,7 @@ from replicator.model.operations.retry import RetryPolicy
 
 
 class RetrySettings(Section):
-    """When to try again after a failure that may pass."""
+    """When to try again after a transient failure."""
 
     attempts_max: Annotated[int, Field(ge=1, le=1000)] = 8
     """Attempts before the failure counts as lasting; 8 ride out about a minute."""

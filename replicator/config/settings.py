@@ -79,7 +79,7 @@ class WatchSettings(Section):
     of its cores.
     """
     full_scan_interval: Duration = timedelta(days=1)
-    """Time after which a poll hashes every row all the same, to see that nothing was missed."""
+    """Time after which a poll hashes every row, to verify that nothing was missed."""
     audit_rows: bool = False
     """Whether the rows of druid_audit are kept in the log, so that blame needs no source for them.
 
@@ -111,11 +111,11 @@ class QueriesSettings(Section):
     repeats_max: Annotated[int, Field(ge=1, le=100)] = 4
     """Number of repeated queries for a difference before it is reported."""
     repeat_wait_s: Positive = 30.0
-    """Time between two such looks, in seconds; lag and load time of a standby are shorter."""
+    """Time between two such queries, in seconds; lag and load time of a standby are shorter."""
     suspects_max: Annotated[int, Field(ge=1, le=100_000)] = 1000
-    """Differing intervals after which no further ones are looked for."""
+    """Number of differing intervals after which the search ends."""
     retry: QueryRetrySettings = QueryRetrySettings.defaults()
-    """When to ask again after a query that failed in a way that may pass."""
+    """When to repeat a query that failed transiently."""
 
 
 class Settings(Section):
@@ -138,7 +138,7 @@ class Settings(Section):
     queries: QueriesSettings = QueriesSettings.defaults()
     """How the answers of two Brokers are compared."""
     prices: PricesSettings | None = None
-    """Prices of requests and bytes; default: `restore plan` shows no price."""
+    """Prices of requests and bytes; default: none, and `restore plan` shows no price."""
     targets: Targets = {}
     """The clusters that are kept equal to the source, by their names."""
     drill: DrillSettings = DrillSettings.defaults()
@@ -146,7 +146,7 @@ class Settings(Section):
     canary: CanarySettings | None = None
     """A tiny datasource whose rows show the lag that users meet; default: none."""
     schedules: SchedulesSettings = {}
-    """What is done by itself, by names of the operator's; default: nothing."""
+    """Verbs that run by themselves, by names of your choice; default: none."""
     notifications: NotificationsSettings | None = None
     """Where notifications of broken and mended promises are sent; default: nowhere."""
     web: WebSettings | None = None

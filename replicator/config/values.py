@@ -1,4 +1,4 @@
-"""What settings are made of: quantities with units, names, paths, and secrets that are elsewhere.
+"""Types of settings: quantities with units, names, paths, and references to secrets.
 
 Nothing here reads a file or a variable but what holds a secret, and that only when it is asked for.
 """
@@ -53,7 +53,7 @@ _LIBPQ_ALONE = frozenset(
 )
 """Options that asyncpg would hand to the server, which does not know them."""
 _DURATION_MAX_S = 36_500 * 86_400
-"""A century: any time now and that together is one that can be written."""
+"""A century: any time now plus this can still be written as a date."""
 _QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]+)", re.ASCII)
 
 
@@ -110,7 +110,7 @@ def _absolute(value: object) -> object:
 
 
 def nothing_is_empty(value: object) -> object:
-    """Let a key stand alone, with all that was below it commented out."""
+    """Accept a key whose members are all commented out."""
     return {} if value is None else value
 
 
@@ -147,7 +147,7 @@ def _one_as_itself(urls: tuple[str, ...]) -> str | list[str]:
 
 
 def _http(url: str) -> str:
-    """Refuse what is no plain address of a server; messages never repeat the URL."""
+    """Refuse all but the plain address of a server; messages never repeat the URL."""
     try:
         parts = urlsplit(url)
         _ = parts.port

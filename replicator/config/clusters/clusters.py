@@ -128,7 +128,7 @@ OtherStorages = Annotated[
 
 
 class SourceSettings(Section):
-    """The cluster that is watched. Privileges that can only read are enough."""
+    """The cluster that is watched. Read-only privileges are enough."""
 
     name: SourceName
     """Names the cluster in every event; never change it."""
@@ -137,15 +137,15 @@ class SourceSettings(Section):
     deep_storage: DeepStorageSettings
     """Storage of its segments' bytes."""
     other_deep_storages: OtherStorages = {}
-    """Storages that its older or archived segments are in, by names of your choice."""
+    """Further storages that hold older or archived segments, by names of your choice."""
     druid: SourceDruidSettings | None = None
-    """Its own Druid; needed to compare what it answers with what a target answers."""
+    """Its own Druid; needed to compare its answers with a target's."""
     kill_buffer: Duration | None = timedelta(days=30)
     """How long its kill tasks spare an unused segment; None: nothing kills there.
 
     `druid.coordinator.kill.bufferPeriod`, and where the Overlord kills
-    `druid.manager.segments.killUnused.bufferPeriod`: the smaller of the two. 30 days is what Druid
-    takes for both when kill is on and no period is said.
+    `druid.manager.segments.killUnused.bufferPeriod`: the smaller of the two. Druid's default for
+    both is 30 days.
     """
 
 
@@ -153,10 +153,10 @@ class LoadRulesSettings(Section):
     """How the source's load rules become the target's."""
 
     with_drops: bool = False
-    """Whether rules that drop segments are carried too.
+    """Whether drop rules are replicated too.
 
-    A standby needs none: what they drop is marked in its row, and that is carried. Here they would
-    drop it again after a restore to before the drop.
+    A standby needs none: the source marks what they drop as unused, and that is replicated.
+    On the target they would drop it again after a restore to before the drop.
     """
     tiers: Tiers = {}
     """The target's name for a tier of the source, like {hot: _default_tier}; others keep theirs."""
@@ -171,7 +171,7 @@ class PromotionSettings(Section):
     compaction: bool = True
     """The compaction configuration of all datasources: without it nothing is compacted any more."""
     coordinator: bool = True
-    """The Coordinator's dynamic configuration, but what names hosts or pauses and kills."""
+    """The Coordinator's dynamic configuration, except what names hosts, pauses or kills."""
     workers: bool = True
     """Selection of workers for tasks, unless it names hosts; without auto-scaling."""
     brokers: bool = True
@@ -195,7 +195,7 @@ class HistorySettings(Section):
     With `object_lock` they stay as well: nobody could delete them.
     """
     cache_bytes_max: Annotated[Size, Field(ge=0, le=1 << 34)] = 32 << 20
-    """Memory for files that one command read, so that it need not ask the store for them again."""
+    """Memory for files that a command has read, so that it does not read them again."""
 
 
 class ExpirySettings(Section):
@@ -204,13 +204,13 @@ class ExpirySettings(Section):
     lease: Duration = timedelta(minutes=30)
     """How long an expiry may delete unannounced: an applier waits as long for a dead one."""
     margin: Duration = timedelta(minutes=10)
-    """The last part of that, in which it does not delete; longer than any one request takes."""
+    """The end of that time, in which it no longer deletes; longer than any one request takes."""
     clock_skew_max: Duration = timedelta(minutes=1)
-    """How far the clocks of the machines that work on one target may be apart."""
+    """Largest difference between the clocks of the machines that work on one target."""
     orphan_age_min: Duration = timedelta(days=1)
-    """Bytes that no event speaks of are orphans when older; younger ones may be on their way."""
+    """Age from which bytes that no event refers to are orphans; younger ones may be in transit."""
     restore_lease: Duration = timedelta(minutes=10)
-    """How long a restore that died keeps an expiry away from what it read."""
+    """How long a restore that died still keeps what it was reading from expiry."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -220,14 +220,14 @@ class ExpirySettings(Section):
 
 
 class TargetSettings(Section):
-    """A cluster, or a store alone, that is kept equal to the source."""
+    """A cluster, or an archive, that is kept equal to the source."""
 
     metadata: SomeMetadata | None = None
     """Address of its metadata store; without one it is an archive: bytes and history alone."""
     deep_storage: DeepStorageSettings
     """Storage of its own segments' bytes, never inside the source's."""
     druid: DruidSettings | None = None
-    """Its own Druid; needed to promote it, to check its settings and what it answers."""
+    """Its own Druid; needed to promote it, and to check its settings and answers."""
     druid_release: DruidRelease | None = None
     """Which release its Druid runs, like 33.0.0; default: what its Coordinator says.
 
@@ -249,7 +249,7 @@ class TargetSettings(Section):
     looks_in_flight_max: Annotated[int, Field(ge=1, le=1024)] = 32
     """Segments that `restore plan` looks for at once; each look is a request or two."""
     objects_missing_max: Annotated[int, Field(ge=0)] = 1000
-    """Number of missing segments in one cut above which a wrong mount is suspected: stop."""
+    """Missing segments in one cut above which the applier suspects a wrong mount, and stops."""
     kill_wait_s: Annotated[float, Field(ge=0, le=86_400)] = 30.0
     """How long to wait for the log to say that missing bytes were killed, in seconds.
 

@@ -1,4 +1,4 @@
-"""What can be set about drills: where they are, and how old the last good one may be."""
+"""Settings of drills: where they run, and how old the last good one may be."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +10,7 @@ from replicator.config.values import AbsolutePath, AsTuple, Duration, Section, S
 
 
 class ScratchDruidSettings(Section):
-    """A release of Druid that a drill starts over what it restored, to load and read all of it."""
+    """The Druid that a drill starts over what it restored, to load and read all of it."""
 
     home: AbsolutePath
     """Folder that Druid's download was unpacked to, of the release that the real cluster runs."""
@@ -28,7 +28,7 @@ class ScratchDruidSettings(Section):
     start_timeout_s: Annotated[int, Field(ge=1, le=3600)] = 180
     """Longest wait for all of them to be healthy, in seconds."""
     stall_timeout: Duration = timedelta(minutes=10)
-    """Time without one more segment loaded after which those that are left are findings."""
+    """Time without another segment loaded after which the rest are reported as findings."""
 
 
 class DrillSettings(Section):

@@ -1,4 +1,4 @@
-"""Where a cluster's own Druid is, for what is not in its metadata store."""
+"""Addresses of a cluster's own Druid, for what is not in its metadata store."""
 
 from typing import Annotated
 
@@ -34,11 +34,11 @@ class DruidSettings(DruidLoginSettings):
     overlord_url: HttpUrls | None = None
     """`http://host:8090`; default: the Coordinator, which may be the Overlord too."""
     broker_url: HttpUrls | None = None
-    """`http://host:8082`, or that of a Router; needed to compare its answers with the source's."""
+    """`http://host:8082`, or a Router's; needed to compare its answers with the source's."""
     request_timeout_s: Positive = 30.0
     """Longest wait for an answer, in seconds."""
     resume_timeout_s: Positive = 300.0
-    """Longest wait for the tasks of a supervisor that was started, in seconds.
+    """Longest wait for the tasks of a started supervisor, in seconds.
 
     It counts from the last one that was seen to go on, however many there are.
     """

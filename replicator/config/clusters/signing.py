@@ -1,4 +1,4 @@
-"""What can be set about the signatures of a target's files."""
+"""Settings of the signatures of a target's files."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
@@ -11,7 +11,7 @@ SIGNING_KEY = "private signing key"
 
 
 class SigningSettings(Section):
-    """Keys that sign the files of a target's store, and that their readers believe.
+    """Keys that sign the files of a target's store, and that its readers trust.
 
     Use a key for each target: a file of one store is valid in every store with the same key.
     """
@@ -26,9 +26,9 @@ class SigningSettings(Section):
     """What to do with a file without a signature; `accept` warns, and proves nothing."""
 
     witness: Annotated[str, Field(min_length=1)] | None = None
-    """Name of another target whose store remembers how far this one reached."""
+    """Name of another target, whose store remembers how far this one reached."""
     witness_folder: AbsolutePath | None = None
-    """Folder that remembers it instead, on this machine or a mount; it must exist."""
+    """Folder that remembers it instead, local or on a mount; it must exist."""
 
     @model_validator(mode="after")
     def _one_witness(self) -> Self:

@@ -106,7 +106,7 @@ class S3EncryptionSettings(Section):
 
 
 class S3StorageSettings(_RemoteStorage):
-    """Druid's deep storage in Amazon S3, or in what speaks its protocol.
+    """Druid's deep storage in Amazon S3 or a compatible service.
 
     Without keys the chain of the AWS SDK is used: environment, shared files, web identity, role.
     """
@@ -203,7 +203,7 @@ class GoogleStorageSettings(_RemoteStorage):
     key_file: AbsolutePath | None = None
     """A service account's key."""
     anonymous: bool = False
-    """Whether no credentials are shown."""
+    """Whether requests are anonymous."""
     unpacked: bool = False
     """Whether unpacked segments stay so, for a Druid that reads folders there.
 
@@ -262,7 +262,7 @@ class AzureStorageSettings(_RemoteStorage):
 
 
 class HdfsStorageSettings(_RemoteStorage):
-    """Druid's deep storage in HDFS, through WebHDFS or HttpFS; Kerberos is not spoken."""
+    """Druid's deep storage in HDFS, through WebHDFS or HttpFS; Kerberos is not supported."""
 
     type: Literal["hdfs"]
     """The kind of deep storage."""
@@ -302,7 +302,7 @@ DeepStorageSettings: TypeAlias = Annotated[
 
 
 class TransferSettings(Section):
-    """How bytes are moved."""
+    """How bytes are copied."""
 
     bytes_in_flight_max: Annotated[Size, Field(ge=16 << 20)] = 48 << 20
     """Bytes of segments that each target holds between a read and a write.
@@ -312,7 +312,7 @@ class TransferSettings(Section):
     part_bytes: Annotated[Size, Field(ge=5 << 20, le=1 << 30)] = 8 << 20
     """Objects up to this are stored by one request, larger ones in parts of at least this."""
     parts_in_flight_max: Annotated[int, Field(ge=1, le=64)] = 4
-    """Parts of one object that are under way at once."""
+    """Parts of one object that are uploaded at once."""
     requests_per_s_max: Positive | None = None
     """Requests in a second to all storages behind a network together; default: no limit."""
     bytes_per_s_max: Size | None = None
@@ -345,7 +345,7 @@ def service_of(endpoint_url: str | None) -> str | None:
 
 
 def overlap(one: Place, other: Place) -> bool:
-    """Return whether two storages have a place in common."""
+    """Return whether two storages overlap."""
     (container, path), (other_container, other_path) = one, other
     shared = min(len(path), len(other_path))
     return container == other_container and path[:shared] == other_path[:shared]

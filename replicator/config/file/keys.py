@@ -1,4 +1,4 @@
-"""Which keys exist, so that a wrong one can be answered with the nearest right one."""
+"""The keys that exist, so that the error for a wrong key names the nearest right one."""
 
 import types
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from replicator.config.settings import Settings
 
 CUTOFF = 0.6
-"""Less alike than this is another word and not a slip of the keyboard."""
+"""Below this similarity it is another word and not a typing mistake."""
 
 
 def known_keys(above: tuple[str, ...], values: Mapping[str, Any]) -> list[str]:
@@ -25,7 +25,7 @@ def known_keys(above: tuple[str, ...], values: Mapping[str, Any]) -> list[str]:
 
 
 def nearest(key: tuple[str, ...], values: Mapping[str, Any]) -> str | None:
-    """Return the right key that looks most like this one, dotted; None when there is none."""
+    """Return the valid key that is most similar to this one, dotted; None if none is."""
     above, name = key[:-1], key[-1]
     close = get_close_matches(name, known_keys(above, values), n=1, cutoff=CUTOFF)
     if close:

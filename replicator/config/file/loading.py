@@ -46,14 +46,14 @@ class Explained:
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """Values from all origins laid over each other, not validated yet."""
+    """Values merged from all origins, not validated yet."""
 
     file: Path
     values: dict[str, Any]
     places: dict[Key, tuple[Origin, str]] = field(default_factory=dict)
 
     def put(self, key: Key, value: object, origin: Origin, place: str) -> None:
-        """Set one value; whatever an earlier origin said at or below the key is forgotten."""
+        """Set one value; it replaces what an earlier origin set at or below the key."""
         at: dict[str, Any] = self.values
         for length, step in enumerate(key[:-1], start=1):
             below = at.get(step)
@@ -97,7 +97,7 @@ def load(
 
 
 def settings_of(values: Mapping[str, Any], name: str) -> Settings:
-    """Return settings from values that stand in no file; `name` stands for it in messages.
+    """Return settings from values that are in no file; messages name `name` in its place.
 
     Raises:
         ConfigError: as for `load`.
@@ -237,7 +237,7 @@ def _problem(draft: _Draft, problem: Mapping[str, Any]) -> str:
 
 
 def _expected(problem: Mapping[str, Any]) -> str:
-    """Say what is expected, in the words of who writes the file and not in those of Python."""
+    """Say what is expected, in words for the operator and not in those of Python."""
     kind, context = str(problem["type"]), problem.get("ctx", {})
     if kind in EXPECTED:
         return f"{EXPECTED[kind]} is expected"
@@ -274,7 +274,7 @@ EXPECTED: Final[Mapping[str, str]] = {
     "path_type": "a path",
     "none_required": "nothing",
 }
-"""By pydantic's types of errors, what is expected instead."""
+"""What is expected instead, by pydantic's error type."""
 
 
 def _unknown(key: Key, values: Mapping[str, Any]) -> str:
@@ -293,7 +293,7 @@ def _unknown(key: Key, values: Mapping[str, Any]) -> str:
 
 
 def _without_tags(key: Key, values: Mapping[str, Any]) -> Key:
-    """Leave out what pydantic adds to a place inside a union: the tag that chose its member."""
+    """Leave out the tags that pydantic adds to a location inside a union."""
     steps: list[str] = []
     at: Any = values
     for step in key:

@@ -1,4 +1,4 @@
-"""A first configuration: what was answered so far, as settings to try and as a commented file."""
+"""A first configuration from the answers to `init`: as settings to try, and as a commented file."""
 
 import json
 import re
@@ -33,7 +33,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Starter:
-    """What was answered so far; None: not yet."""
+    """The answers so far; None: not answered yet."""
 
     source_name: str
     target_name: str
@@ -46,7 +46,7 @@ class Starter:
     """Address of the target's Coordinator."""
 
     def settings(self) -> Settings:
-        """Return the answers as settings; what is not answered yet is nowhere.
+        """Return the answers as settings; what is not answered yet is left out.
 
         Raises:
             ConfigError: an answer does not fit, alone or beside the others.
@@ -205,7 +205,7 @@ def _prefix(path: str) -> Part:
 
 
 def _hdfs(host: str | None, further: Part) -> Part:
-    """Take the name node's usual port of HTTP where no address of WebHDFS is said."""
+    """Assume the name node's default HTTP port if no WebHDFS address is given."""
     urls = further.get("urls", f"http://{host}:9870")
     return {**further, "urls": urls.split(",") if isinstance(urls, str) else urls}
 

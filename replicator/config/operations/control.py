@@ -76,7 +76,7 @@ class ControlSettings(Section):
     tls: ControlTlsSettings | None = None
     """Encrypt. Without it only addresses of this machine can be listened at."""
     without_tls: bool = False
-    """Listen off this machine without `tls` all the same: something in front of it encrypts."""
+    """Whether to listen beyond this machine without `tls`: a proxy in front encrypts."""
     clients: Annotated[
         Mapping[ClientName, ControlClientSettings], BeforeValidator(nothing_is_empty)
     ] = {}
@@ -105,6 +105,6 @@ class ControlSettings(Section):
             raise ValueError(
                 f"listen: {host} is not an address of this machine alone, and without tls tokens"
                 " would cross the network in the open; configure tls, or say without_tls: true"
-                " where something in front encrypts"
+                " if a proxy in front encrypts"
             )
         return self

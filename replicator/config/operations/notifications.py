@@ -1,4 +1,4 @@
-"""What can be set about notifications: who is told what, and how long it is tried."""
+"""Settings of notifications: who is told of what, and how long delivery is tried."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -25,11 +25,11 @@ from replicator.errors import ConfigError
 WebhookName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 TopicName = Literal["promise", "gap", "drill", "job", "status"]
 TOPICS: tuple[TopicName, ...] = get_args(TopicName)
-_URL: Adapter[str] = Adapter(HttpUrl)
+_URL: Adapter[str] = Adapter(HttpUrl, config={"defer_build": True})
 
 
 class AddressSettings(Section):
-    """An address of the operator's; many of them are secrets by themselves."""
+    """An address that is called; many such addresses are secrets by themselves."""
 
     url: HttpUrl | None = None
     """`https://host/path`, if it is no secret."""
@@ -96,7 +96,7 @@ class WebhookSettings(AddressSettings):
 
 
 class DeadMansSwitchSettings(AddressSettings):
-    """A service that raises an alarm when it is not called any more."""
+    """A service that raises an alarm when calls to it cease."""
 
     every: Duration = timedelta(minutes=1)
     """Time between two calls; the service's own limit should be several times as long."""
@@ -125,9 +125,9 @@ class NotificationsSettings(Section):
     look_interval_s: Positive = 15.0
     """Time between two looks at log and targets, in seconds."""
     settle: Delay = timedelta(minutes=1)
-    """How long a promise must be broken, or kept again, before that is told: it may flap."""
+    """How long a promise must be broken, or kept again, before it is reported: it may flap."""
     waiting_max: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
-    """Notifications that wait for one webhook; of more, the oldest are given up."""
+    """Notifications that may wait for one webhook; beyond that the oldest are dropped."""
     kept_max: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     """Delivered and dead notifications of each webhook that are kept for operators."""
     retry: NotificationRetrySettings = NotificationRetrySettings.defaults()

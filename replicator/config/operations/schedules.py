@@ -1,4 +1,4 @@
-"""What can be set about schedules: what is done by itself, when, and for how long it may take."""
+"""Settings of schedules: what runs by itself, when, and for how long."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -25,18 +25,18 @@ PeriodName = Literal["all", "hour", "day", "week", "month", "year"]
 
 
 class TimedSettings(Section):
-    """When something is done, whatever it is."""
+    """When a verb runs, whichever it is."""
 
     cron: Cron
     """Minute, hour, day of the month, month and day of the week, like `30 3 * * 1-5`."""
     time_zone: TimeZone = "UTC"
     """Time zone of `cron`, like Europe/Berlin."""
     jitter: Delay = timedelta(0)
-    """Each run begins up to so much later, so that not all begin at once."""
+    """Longest random delay of a run, so that not all begin at once."""
     late_max: Duration = timedelta(hours=1)
-    """A run that could not begin for so long is left out; the next one comes at its time."""
+    """A run that could not begin within this time is skipped; the next one comes at its time."""
     run_max: Duration = timedelta(hours=24)
-    """Longest run; then it is ended, and the next one goes on from there."""
+    """Longest duration of a run; then it is ended, and the next one goes on from there."""
     targets: Annotated[tuple[TargetName, ...], AsTuple] = ()
     """For which targets; default: all."""
 
@@ -53,7 +53,7 @@ class ExpireScheduleSettings(TimedSettings):
 
     type: Literal["expire"]
     orphans: bool = False
-    """Also objects that nothing refers to."""
+    """Whether objects that nothing refers to are deleted too."""
 
 
 class LockScheduleSettings(TimedSettings):
@@ -71,7 +71,7 @@ class VerifyScheduleSettings(TimedSettings):
     share: Annotated[str, Field(pattern=r"^[0-9.]{1,12}%$")] = "5%"
     """Share of the objects, or of the intervals that are queried."""
     bytes_max: Annotated[Size, Field(ge=1)] | None = None
-    """Read no more than this in one run; default: no limit."""
+    """Bytes that one run may read; default: no limit."""
 
 
 class DrillScheduleSettings(TimedSettings):
@@ -81,7 +81,7 @@ class DrillScheduleSettings(TimedSettings):
     any_cut: bool = True
     """Whether a cut is drawn by chance, so that in time all history is tried; else the newest."""
     unless_younger: Duration | None = None
-    """Leave it out while the last good drill is younger than this; default: drill each time."""
+    """Skip it while the last good drill is younger than this; default: drill each time."""
 
     @property
     def pause_max(self) -> timedelta:
@@ -90,7 +90,7 @@ class DrillScheduleSettings(TimedSettings):
 
 
 class TierSettings(Section):
-    """One point of each period is kept for so long."""
+    """How long one point of each period is kept."""
 
     each: PeriodName
     """`all` keeps each point."""
@@ -110,7 +110,7 @@ class PointsScheduleSettings(TimedSettings):
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")] = "auto"
     """What their names begin with; points of other names are left alone."""
     tiers: Annotated[tuple[TierSettings, ...], SomeAsTuple]
-    """What is kept for how long."""
+    """Tiers: what is kept for how long."""
 
 
 ScheduleSettings = Annotated[

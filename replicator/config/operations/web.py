@@ -1,4 +1,4 @@
-"""What can be set about what `run`, `watch`, `apply` and `serve` offer over HTTP."""
+"""Settings of what `run`, `watch`, `apply` and `serve` offer over HTTP."""
 
 from typing import Annotated, Self
 

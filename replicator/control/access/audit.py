@@ -25,7 +25,7 @@ log = structlog.get_logger("replicator")
 FILE: Final = "audit.jsonl"
 KEPT_ASIDE: Final = 2
 WAITING_MAX: Final = 10_000
-"""Lines that wait for their target's store; the file has them all the same."""
+"""Lines that may wait for their target's store; the file has them in any case."""
 RETRY_S: Final = 30.0
 BLOCK_BYTES: Final = 65_536
 """Read at once, from the file's end on."""
@@ -72,7 +72,7 @@ class AuditLog:
                 self._waiting.put_nowait((target, deed))
 
     async def record_some(self, deed: Deed) -> None:
-        """Write a deed that changed nothing, unless whoever asked had their lines of the hour.
+        """Write a deed that changed nothing, unless its principal has used up the hour's lines.
 
         Raises:
             TransientError: it cannot be written.
@@ -81,7 +81,7 @@ class AuditLog:
             await self.record(deed)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Bring deeds to their targets' stores until `stop` is set, and those that wait then."""
+        """Copy deeds to their targets' stores until `stop` is set, then those that still wait."""
         while not (stop.is_set() and self._waiting.empty()):
             if self._waiting.empty():
                 await self._say_left_out(at_end=False)

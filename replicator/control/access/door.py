@@ -1,4 +1,4 @@
-"""Every request on its way to its handler: who asks, may they, is it well formed."""
+"""Checks every request before its handler: who asks, are they allowed to, is it well formed."""
 
 import asyncio
 from collections.abc import Collection, Sequence
@@ -50,7 +50,7 @@ HEADERS: Final = {
 READ: Final = ("Authorization", IDEMPOTENCY_KEY, "Host", "Origin")
 """Headers whose text is used."""
 SAME_SITE: Final = frozenset({"same-origin", "none"})
-"""What a browser says of a request that no other site has made."""
+"""What a browser sends with a request that no other site has made."""
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class _Passage:
     job_id: str | None = None
     why: str = ""
     begun: bool = False
-    """Whether its first line is written, so that the second one has to be."""
+    """Whether its first audit line is written, so that a second one must follow."""
     id: str = field(default_factory=lambda: token_hex(8))
 
 
@@ -109,7 +109,7 @@ class Door:
 
     @property
     def middleware(self) -> Any:
-        """What answers where there is no route, and finishes each answer."""
+        """Answers requests without a route, and completes every answer."""
 
         @web.middleware
         async def finish(request: web.Request, handler: Any) -> web.StreamResponse:
@@ -196,7 +196,7 @@ class Door:
         return response(reply)
 
     def _refuse_strangers(self, request: web.Request, route: Route) -> None:
-        """Refuse what calls us by another name, or was made by another site."""
+        """Refuse requests to another host name, and requests that another site has made."""
         if not host_is_allowed(request.headers.get("Host"), self._hosts):
             raise Problem(
                 HTTPStatus.MISDIRECTED_REQUEST,
@@ -213,7 +213,7 @@ class Door:
             )
 
     def _admit(self, passage: _Passage, body: Any) -> None:
-        """Refuse targets that nobody configured, and those that are not for whoever asks."""
+        """Refuse targets that are not configured or not open to the principal."""
         named = [passage.request.match_info.get("target")]
         if isinstance(body, RequestBody):
             passage.asked = body.model_dump(mode="json", by_alias=True)
@@ -262,7 +262,7 @@ class Door:
             raise invalid("body", exc) from exc
 
     async def _remember(self, passage: _Passage, status: int | None) -> None:
-        """Write down what changes something, and what was refused to whoever asked.
+        """Write down requests that change something, and refused ones.
 
         What changed nothing has a line only up to a limit, and is counted beyond it: nobody may
         push what others have done out of the log.
@@ -297,12 +297,12 @@ def _only_looks(body: Any) -> bool:
 
 
 def _readable(text: str) -> str:
-    """Return text as it can be written down: aiohttp carries odd bytes as surrogates."""
+    """Return text that can be encoded: aiohttp represents invalid bytes as surrogates."""
     return text.encode(errors="replace").decode()
 
 
 def _refuse_odd_bytes(request: web.Request) -> None:
-    """Refuse what is no UTF-8 in what is read of a request."""
+    """Refuse a request whose path or headers are not UTF-8."""
     headers = (request.headers.get(name, "") for name in READ)
     for text in (request.path, request.query_string, *headers):
         if _readable(text) != text:

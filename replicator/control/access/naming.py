@@ -12,7 +12,7 @@ def refuse_unknown(names: Iterable[str], known: Collection[str], *, what: str = 
     """Refuse the first name that is not known.
 
     Raises:
-        NotFoundError: so it is; the hint has the nearest name.
+        NotFoundError: a name is not known; the hint has the nearest one.
     """
     for name in names:
         if name not in known:

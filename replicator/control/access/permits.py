@@ -1,4 +1,4 @@
-"""What a handler still has to check of whoever asks: what only the job or the plan names."""
+"""Checks that a handler makes itself, as only the job or the plan names the targets."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -8,7 +8,7 @@ from replicator.model.operations.access import Principal, Role
 
 
 def require(principal: Principal, targets: Sequence[str], role: Role = Role.VIEWER) -> None:
-    """Let pass who may do something with these targets.
+    """Check that the principal may do something with these targets.
 
     Raises:
         Problem: the role is too small, or a target is not open to whoever asks (403).

@@ -21,7 +21,7 @@ hour has a line that says so.
 
 @dataclass(slots=True)
 class _Refusals:
-    """What one principal, or all strangers, asked for in vain since the first request."""
+    """Unsuccessful requests of one principal, or of all strangers, since the first one."""
 
     first: Deed
     lines: int = 0

@@ -1,4 +1,4 @@
-"""Encryption of the port, with certificates that are read again when their files change."""
+"""TLS of the port, with certificates that are read again when their files change."""
 
 import asyncio
 import ssl
@@ -37,7 +37,7 @@ class Certificates:
             await finished(self.look)
 
     def look(self) -> None:
-        """Take over what has changed; what cannot be read leaves the former certificate in use."""
+        """Load what has changed; if it cannot be read, the former certificate stays in use."""
         if (now := self._stamps()) == self._seen:
             return
         try:

@@ -26,9 +26,9 @@ from replicator.ports import Clock
 
 SCHEME: Final = "bearer "
 WINDOW_S: Final = 60.0
-"""In which wrong tokens of one address are counted, in seconds."""
+"""Window in which wrong tokens of one address are counted, in seconds."""
 ADDRESSES_MAX: Final = 10_000
-"""Addresses that are remembered for it; the one that came first gives way."""
+"""Number of addresses that are remembered; the oldest gives way."""
 HINT: Final = (
     "send `Authorization: Bearer TOKEN`; `replicator token create NAME --role ROLE` makes one"
 )
@@ -87,7 +87,7 @@ class Doorkeeper:
         """Return who asks.
 
         Raises:
-            Problem: nobody whom we know, or a token that is good no more (401, 429).
+            Problem: an unknown principal, or a token that is no longer valid (401, 429).
         """
         if (known := self._of_certificate(request)) is not None:
             return known
@@ -97,7 +97,7 @@ class Doorkeeper:
         raise self.failed(request) or _nobody(why)
 
     def failed(self, request: web.Request) -> Problem | None:
-        """Take note of a request of nobody we know; return what to answer after too many."""
+        """Count a request of an unknown principal; return what to answer after too many."""
         return self._logins.failed(request.remote or "")
 
     async def _refusal(self, request: web.Request) -> Principal | str:

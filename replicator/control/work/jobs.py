@@ -145,7 +145,7 @@ class Jobs:
     # ------------------------------------------------------------------------------- as a service
 
     async def recover(self) -> None:
-        """Say of each job that another service left unfinished what became of it."""
+        """Close each job that another service left unfinished."""
         for job in reversed(await self._store.newest(limit=100_000, states=UNFINISHED)):
             lives = job.state is JobState.RUNNING and not await self._locks.is_let_go(job.id)
             why = (

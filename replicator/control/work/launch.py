@@ -1,4 +1,4 @@
-"""How an order becomes a process: its command line, and what it says."""
+"""How an order becomes a process: its command line, environment and output."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ ASKING = frozenset({"REPLICATOR_SERVICE", "REPLICATOR_TOKEN", "REPLICATOR_TOKEN_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terminal:
-    """Whom a job's text is for."""
+    """The reader of a job's text."""
 
     columns: int = COLUMNS
     service: str | None = None
@@ -51,13 +51,13 @@ class Order:
     asked: VerbAsked
     by: str
     planning: bool = False
-    """Only find out what it would do."""
+    """Only find out what the verb would do."""
     plan: AgreedPlan | None = None
     """The plan that it carries out."""
     agreed: bool = False
     """Whether the configuration asks for it, so that nobody has to agree to a plan."""
     key: str | None = None
-    """What its owner calls it: the same order twice by one name is one job."""
+    """Idempotency key: two equal orders with one key are one job."""
     again: str | None = None
     """The job of which this is another run."""
     terminal: Terminal = HERE
@@ -208,7 +208,7 @@ def _has_file(asked: VerbAsked) -> bool:
 
 
 def _expect(plan: AgreedPlan) -> str:
-    """Return what the process that carries out a plan is held to."""
+    """Return the options that hold a process to the plan that it carries out."""
     # A plan of a release without `expect` is refused by its process, which says to make it again.
     return str(plan.document.get("expect", "plan=of-another-release"))
 

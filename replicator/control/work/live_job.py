@@ -1,4 +1,4 @@
-"""A job that has not ended: who waits for it, its process, and how far that is."""
+"""A job that has not ended: its waiters, its process, and its progress."""
 
 import asyncio
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ class LiveJob:
             asyncio.get_running_loop().call_later(drain_s, self._process.kill)
 
     def progress(self, told: Mapping[str, Any]) -> None:
-        """Take note of how far its process is; the time left follows from the rate so far."""
+        """Record its progress; the time left follows from the rate so far."""
         loop_s, before = asyncio.get_running_loop().time(), self.job.progress
         if before is None or before.what != told["what"]:
             self._step_began_s = loop_s

@@ -5,7 +5,7 @@ from replicator.model.operations.job import Job
 
 
 class BusyError(RefusedError):
-    """Another job changes the target: its end has to be waited for."""
+    """Another job changes the target; wait for its end."""
 
     def __init__(self, target: str, job: Job) -> None:
         super().__init__(
@@ -16,7 +16,7 @@ class BusyError(RefusedError):
 
 
 class FullError(RefusedError):
-    """As many jobs wait as may."""
+    """The queue of jobs is full."""
 
 
 class KeyReusedError(RefusedError):

@@ -35,7 +35,7 @@ from replicator.services.schedules.scheduler import RunEnd, RunLine, Scheduler
 from replicator.services.schedules.states import ScheduledLine
 
 BUSY_S = 15.0
-"""Seconds after which a job is asked for again that was refused: another one is at its target."""
+"""Seconds until a refused job is tried again: another one is changing its target."""
 WAIT_S = 3600.0
 """Seconds after which a job that has not ended is asked for again."""
 

@@ -54,7 +54,7 @@ class Sample:
 
 
 class MadeObject:
-    """A `DeepStorageReader` of one object that is made up as it is read, in bounded memory."""
+    """A `DeepStorageReader` of one object that is generated as it is read, in bounded memory."""
 
     def __init__(self, size_bytes: int, rng: Random) -> None:
         self._size_bytes, self._block = size_bytes, rng.randbytes(_BLOCK_BYTES)
@@ -156,7 +156,7 @@ class CopyTrial:
     async def _copied(
         self, reader: DeepStorageReader, origin: Location, name: str, stored: list[Location]
     ) -> list[Finding]:
-        """Let the service copy by itself, if it says that it can."""
+        """Copy within the service, if it says that it can."""
         if not self._storage.copies_from(reader, origin):
             return []
         location = self._at(name)

@@ -43,7 +43,7 @@ async def is_known(history: History, name: str) -> bool:
 
 
 async def nearest(history: History, name: str) -> str:
-    """Return a sentence on the datasources that the operator may have meant, dropped ones too.
+    """Return a hint with the datasources that the operator may have meant, dropped ones too.
 
     A datasource that the history knows by exactly this name is said to be there, and when.
     """

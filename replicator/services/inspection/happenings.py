@@ -97,7 +97,7 @@ class CutSummaries:
     """A `Visitor` that summarizes each cut with a change, and keeps the book of all segments."""
 
     def __init__(self, told: Callable[[ClosedCut, Happening | None], None]) -> None:
-        """Take who is told of each cut, with what happened in it; None if nothing was seen."""
+        """Register a listener for each cut and what happened in it; None if nothing was seen."""
         self.book = SegmentBook()
         self.last: ClosedCut | None = None
         self._told = told

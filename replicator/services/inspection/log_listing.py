@@ -1,4 +1,4 @@
-"""Events of the log as they are listed: which of them, and what is said of each."""
+"""Events of the log as `log` lists them: their selection and their members."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

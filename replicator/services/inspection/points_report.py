@@ -159,7 +159,7 @@ class ListedHold:
     target: str
     reason: str
     until: datetime | None
-    """When it ends by itself; null: it does not."""
+    """When the hold ends by itself; null: it has no end."""
     in_force: bool
 
 

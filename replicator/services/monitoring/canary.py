@@ -100,7 +100,7 @@ class Canary:
             self._fails(f"keep the canary of {name}", str(exc))
 
     async def _newest(self, who: str, broker: QueryBroker) -> datetime | None:
-        """Return the time of the newest row; None: there is none, or nobody answers."""
+        """Return the time of the newest row; None: there is none, or no Broker answers."""
         now = self._clock.now()
         start, end = now - self._rules.window, now + AHEAD
         interval = Interval(round(start.timestamp() * 1000), round(end.timestamp() * 1000))

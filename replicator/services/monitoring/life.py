@@ -24,7 +24,7 @@ class Life(Enum):
 
     RUNNING = "running"
     STOPPED = "stopped"
-    """It ended as it was told to."""
+    """It was stopped on request."""
     SILENT = "silent"
     """It went silent without ending: it was killed, or its machine or log is unreachable."""
     UNKNOWN = "unknown"

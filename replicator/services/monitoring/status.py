@@ -150,7 +150,7 @@ class TargetStatus:
 
     @property
     def broken(self) -> tuple[str, ...]:
-        """The promises that are broken, by the names of their settings.
+        """The broken promises, by the names of their settings.
 
         Without its log a target gets nothing any more, whatever its lag is still. One that stands
         still on purpose may lag, but what it needs must not go; one that was promoted needs nothing

@@ -239,7 +239,7 @@ def _of_following(found: TargetStatus, seen: Seen) -> Iterator[Trouble]:
 
 
 def _is_missed(found: TargetStatus, applier: LifeSign, seen: Seen) -> bool:
-    """Return whether an applier is away of which the watcher's absence says nothing."""
+    """Return whether an applier is missing whose absence the watcher's does not explain."""
     checkpoint, watcher = found.checkpoint, seen.life.watcher
     if checkpoint is None or checkpoint.paused or checkpoint.promoted or not applier.is_away:
         return False

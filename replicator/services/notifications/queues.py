@@ -9,7 +9,7 @@ from replicator.ports import Journal, QueueLength
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookQueue:
-    """What waits for one webhook, and what it was not told."""
+    """Waiting and undelivered notifications of one webhook."""
 
     webhook: str
     length: QueueLength

@@ -1,4 +1,4 @@
-"""Looks at log and targets at intervals, and records what is to be told."""
+"""Looks at log and targets at intervals, and records what to notify."""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -30,14 +30,14 @@ FRESH_LOOKS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchRules:
-    """What is told to whom, and when."""
+    """Which webhook is notified of what, and when."""
 
     source: str
     """Name of the source, for receivers."""
     webhooks: Mapping[str, Collection[str]]
     """Names of the webhooks, and the topics of each."""
     settle: timedelta
-    """How long a promise must be broken, or kept again, before that is told."""
+    """How long a promise must be broken, or kept again, before it is notified."""
     interval_s: float
     """Seconds between two looks."""
 
@@ -81,7 +81,7 @@ class PromiseWatch:
             await pause(stop, self._rules.interval_s)
 
     async def look(self) -> None:
-        """Look once, and record what is to be told."""
+        """Look once, and record what to notify."""
         await self._poller.look()
         for look in self._others:
             self._unrecorded += look()

@@ -18,7 +18,7 @@ REQUEST_BYTES_MAX: Final = 2048
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deed:
-    """One request, as it is remembered."""
+    """One request, as it is recorded."""
 
     id: str
     """The same in both lines of one request: before it is done, and when it was answered."""

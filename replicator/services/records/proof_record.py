@@ -23,7 +23,7 @@ class Proved:
 
 
 async def last_proved(area: Area) -> Proved:
-    """Return what was last proved of a target.
+    """Return the last proofs of a target.
 
     A name alone proves nothing: whoever can write to the store can make one. Of each level the
     newest file counts that is what it is called, and that is signed where the target has keys.
@@ -58,7 +58,7 @@ async def _is_cleared(area: Area, bad: Proof, later: Sequence[str]) -> bool:
 
 
 async def _read(area: Area, name: str) -> Proof | None:
-    """Return a proof; None if it is gone, or nobody believes it."""
+    """Return a proof; None if it is gone, or not signed by a trusted key."""
     try:
         return proof_of(name, await area.get(name))
     except (CorruptionError, NotFoundError):

@@ -26,7 +26,7 @@ class Handles:
         self._count += len(handles)
 
     def drain(self, rows_max: int) -> Generator[NDArray[Any]]:
-        """Give all of them away, so many at a time; what was given takes no room any more."""
+        """Yield all of them in batches; what was yielded frees its memory."""
         while self._count:
             yield self._next(rows_max)
 

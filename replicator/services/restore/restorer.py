@@ -43,7 +43,7 @@ class RestorePlan:
     """Whether a hold in another store keeps the cut from then on, even if the rows are there."""
 
     held: bool = False
-    """Whether somebody agreed to these rows elsewhere: made again, it may remove no others."""
+    """Whether the operator agreed to this plan: if made again, it may remove no other rows."""
 
     @property
     def changes_nothing(self) -> bool:

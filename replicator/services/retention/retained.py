@@ -199,7 +199,7 @@ class Retained:
             )
 
     async def _require_placed(self, look: Look, wanted: ReferencedLocations) -> None:
-        """Require that each record whose load spec leads nowhere is recorded as a gap.
+        """Require that each record whose load spec leads to no storage is a recorded gap.
 
         With the former configuration such a record may reference bytes that would now be deleted.
         """

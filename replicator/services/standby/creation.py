@@ -54,7 +54,7 @@ async def create(
     found_out: Callable[[], Awaitable[TableRelease | None]],
     centralized: bool,
 ) -> Created:
-    """Make what is missing; what is there is left as it is.
+    """Create what is missing; whatever exists stays as it is.
 
     Without a `source` there are no rules to look at. `found_out` returns which tables are needed,
     where there are none and the operator named no release.

@@ -1,4 +1,4 @@
-"""Merges small files of a history into larger ones, and deletes the small ones later.
+"""Merges small files of a history into larger ones, and later deletes the small ones.
 
 The order is what makes it safe beside writers, readers, expiries and a loss of power:
 
@@ -39,7 +39,7 @@ from replicator.services.store.store import Store
 from replicator.task_group import TaskGroup
 
 LARGE_OFFSETS = 1_000
-"""A file with so many offsets is not merged: it is small enough for what it holds."""
+"""A file with this many offsets is not merged: it already compresses well."""
 MERGED_BYTES_MAX = 4 << 20
 """Limit for a merged file before compression, which takes a tenth of a second for as many."""
 REQUESTS = 16
@@ -55,7 +55,7 @@ class MergeLimits:
     """How many files become one, and for how long they stay beside it."""
 
     files: int
-    """As many files that follow one another are merged; fewer only where no more can follow."""
+    """Number of consecutive files that are merged; fewer only where no more can follow."""
     bytes_max: int
     """Limit for a merged file before compression."""
     stay_s: float
@@ -255,7 +255,7 @@ class Merger:
             return None
 
     async def _delete(self, names: Sequence[str], done: _Merges) -> None:
-        """Delete some files, unless the storage lets nobody delete them."""
+        """Delete some files, unless the storage refuses to delete them."""
         try:
             with worst_alone():
                 async with TaskGroup() as group:

@@ -27,7 +27,7 @@ class Windows:
     horizon: Offset
     """Offset before which cuts have expired, unless a hold keeps them."""
     holds: tuple[Hold, ...]
-    """Holds on cuts before the horizon; these cuts can be restored all the same."""
+    """Holds on cuts before the horizon; these cuts can still be restored."""
     windows: tuple[CutWindow, ...]
     """Windows, oldest first; between two of them are cuts that the store cannot restore."""
     gaps: tuple[Gap, ...]

@@ -19,7 +19,7 @@ from replicator.model.store.testimony import Testimony, Vouching, WitnessMemory
 from replicator.ports import SignableArea
 
 PROBES = "probes"
-"""Folder beside heads, which nobody reads."""
+"""Folder beside heads that is never read."""
 REMEMBERED_EVERY_S = 60.0
 """Seconds between two writes of a head: what a store loses of the last ones cannot be seen."""
 

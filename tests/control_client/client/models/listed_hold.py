@@ -34,7 +34,7 @@ class ListedHold:
             reason (str):
             source_time (datetime.datetime):
             target (str):
-            until (datetime.datetime | None): When it ends by itself; null: it does not.
+            until (datetime.datetime | None): When the hold ends by itself; null: it has no end.
      """
 
     created_at: datetime.datetime
