@@ -40,6 +40,10 @@ class ConfigError(ReplicatorError):
     exit_code = 2
 
 
+class LoginError(ConfigError):
+    """A server does not let this user in with this password: another one may do."""
+
+
 class RefusedError(ReplicatorError):
     """The operation would destroy something without the operator's consent: nothing was changed."""
 

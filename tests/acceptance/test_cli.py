@@ -161,11 +161,18 @@ def with_one_away(user: User) -> None:
 
 
 async def test_points_and_proofs_of_a_target_are_seen_whatever_else_is_away(user: User):
+    """A database, or the variable with its password: `status` says the other target's state."""
     await user.cut("1-history")
     with_one_away(user)
-    points = await user.types("points", "--json")
-    assert (points.code, {one["target"] for one in points.result["failures"]}) == (8, {"other"})
-    assert "standby" in {one["target"] for one in points.result["targets"]}
+    unset = ("--set", "targets.other.metadata.password_env=NOT_SET_AT_ALL")
+    for options, code in (((), 8), (unset, 2)):
+        points = await user.types("points", *options, "--json")
+        failed = {one["target"] for one in points.result["failures"]}
+        assert (points.code, failed) == (code, {"other"})
+        assert "standby" in {one["target"] for one in points.result["targets"]}
+    told = " ".join((await user.types("status", *unset)).out.split())
+    assert "wrong other cannot be looked at: the environment variable NOT_SET_AT_ALL is" in told
+    assert "promises kept by standby" in told.replace("other: not known ", ""), told
     for verb in (("hold", "list"), ("drill", "list")):
         listed = await user.types(*verb)
         assert (listed.code, "NOT SEEN other: " in listed.out) == (8, True), listed.out
@@ -510,6 +517,7 @@ async def test_a_dropped_datasource_comes_back_on_a_target_without_copying(user:
     point = ("--to-offset", str(plan["drop"]["before"]["offset"]))
     all_of_it = await user.types("undelete", "orders", "--on", "standby", *point, "--yes")
     assert (all_of_it.code, await rows(user.target, "orders")) == (0, whole)
+    assert "done: orders of standby is as it was in cut" in all_of_it.out
     assert (await user.types("undelete", "nobody", "--on", "standby")).code == 6
     assert (await user.types("undelete", "orders", "--on", "nobody")).code == 6
     assert (await user.types("undelete", "orders")).code == 2

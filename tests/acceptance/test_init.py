@@ -156,7 +156,12 @@ async def test_at_a_terminal_a_wrong_answer_is_asked_again(newcomer: Newcomer, c
             ("--target-storage", "5/5"),
         ):
             await terminal.shows(f"{place} ")
-            terminal.types(f"{newcomer.answers[flag]}\r".replace(f":{secret}@", "@"))
+            answer = newcomer.answers[flag].replace(f":{secret}@", "@")
+            if flag == "--target":  # no password mends a database's name: none is asked for
+                terminal.types(f"{answer}_misspelt\r")
+                await terminal.shows(f"{place} ", times=2)
+                assert terminal.text.count("its password") == 2, terminal.lines
+            terminal.types(f"{answer}\r")
         assert await terminal.ended() == 0, terminal.lines
         assert "read -rs SOURCE_PASSWORD && export SOURCE_PASSWORD" in terminal.text
         assert "STANDBY_PASSWORD &&" not in terminal.text

@@ -36,6 +36,10 @@ VERBS: dict[str, tuple[str, Sequence[str]]] = {
         "Type the name of the target that loses them (standby):",
         ("expire", "standby", "--retention", "1ms"),
     ),
+    "hold remove": (
+        "Type the name of the hold to remove (kept):",
+        ("hold", "remove", "kept", "--on", "standby"),
+    ),
     "target sign": ("Type the name of the target to sign (vault):", ("target", "sign", "vault")),
     "log move": (MOVE, ("log", "move", "--to", "other.yaml")),
 }  # fmt: skip
@@ -43,6 +47,7 @@ SHOWN = {
     "repair": "to copy again",
     "promote": "the rest is applied",
     "expire": "segments to delete",
+    "hold remove": "the next expiry may delete",
     "target sign": "whoever wrote it",
     "log move": "prod",
 }
@@ -59,7 +64,8 @@ async def prepared(user: User) -> User:
     (user.folder / "other.yaml").write_text(yaml.safe_dump(found))
     last = (await user.types("points", "--json")).result["last"]["offset"]
     held = ("create", "base", "--reason", "a base", "--to-offset", str(last))
-    for hold in (held, ("remove", "base")):
+    kept = ("create", "kept", "--reason", "it is asked for")
+    for hold in (held, ("remove", "base", "--yes"), kept):
         assert (await user.types("hold", *hold, "--on", "standby")).code == 0
     await user.cut("2-publish")
     plan = ("restore", "plan", "standby", "--to-offset", "19", "-o", str(user.folder / "plan.json"))
@@ -127,7 +133,9 @@ async def test_the_question_is_the_last_thing_on_the_screen_and_enter_changes_no
     before = await all_there_is(prepared)
     screens = await each_is_asked(prepared, columns, lambda one: one.types("\r"), wanted=4)
     for verb, terminal in screens.items():
-        asked = {"log move": "prod", "target sign": "vault"}.get(verb, "standby")
+        asked = {"log move": "prod", "target sign": "vault", "hold remove": "kept"}.get(
+            verb, "standby"
+        )
         done = "deleted" if verb == "expire" else "changed"
         assert f"nothing was {done}: '' is not '{asked}'" in terminal.text, verb
     assert await all_there_is(prepared) == before

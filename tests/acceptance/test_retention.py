@@ -32,7 +32,9 @@ async def story(user: User) -> list[int]:
             *("--to-offset", str(offsets[-1])),
         )
         assert held.code == 0, held.err
-        removed = await user.types("hold", "remove", f"base-{len(offsets)}", "--on", "standby")
+        removed = await user.types(
+            "hold", "remove", f"base-{len(offsets)}", "--on", "standby", "--yes"
+        )
         assert removed.code == 0
     await execute(
         user.source,
@@ -101,7 +103,7 @@ async def test_what_has_expired_is_gone_and_what_is_held_can_be_restored(user: U
     assert len(await ids(user.target, "orders")) == 6
     assert (await user.types("verify", "standby", "--level", "checksum")).code == 0
 
-    assert (await user.types("hold", "remove", "first", "--on", "standby")).code == 0
+    assert (await user.types("hold", "remove", "first", "--on", "standby", "--yes")).code == 0
     kept = await expire(user, "--retention", "1ms", "--yes")
     assert kept.result["plan"]["places"] == 0, "the target stands there"
     assert (await user.types("apply", "standby", "--once", "--resume", "--yes")).code == 0

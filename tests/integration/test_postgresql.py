@@ -573,8 +573,8 @@ async def test_a_password_may_come_apart_from_the_dsn(postgresql: Postgresql, dr
     password = urlsplit(druid_dsn).password
     dsn = druid_dsn.replace(f":{password}@", "@")
     with pytest.raises(ConfigError, match="password"):
-        await rows_of(PostgresqlMetadataReader(dsn, password="wrong"))
-    assert await rows_of(PostgresqlMetadataReader(dsn, password=password)) == {}
+        await rows_of(PostgresqlMetadataReader(dsn, password=lambda: "wrong"))
+    assert await rows_of(PostgresqlMetadataReader(dsn, password=lambda: password)) == {}
 
 
 async def test_a_url_says_where_to_look_as_libpq_reads_it(

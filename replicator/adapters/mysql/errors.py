@@ -13,7 +13,13 @@ from typing import Final
 
 from asyncmy import errors as client
 
-from replicator.errors import ConfigError, CorruptionError, ReplicatorError, TransientError
+from replicator.errors import (
+    ConfigError,
+    CorruptionError,
+    LoginError,
+    ReplicatorError,
+    TransientError,
+)
 
 GRANTS: Final = "(docs/mysql.md has the statements)"
 DENIED_HINT: Final = (
@@ -80,10 +86,11 @@ def _away(text: str) -> TransientError:
     return TransientError(text)
 
 
-_not_let_in = _wrong(
+LOGIN_HINT: Final = (
     "check user and password, and for which hosts the server knows this user; one who was made with"
     " REQUIRE SSL wants ssl-mode=REQUIRED in the URL"
 )
+_not_let_in = _wrong(LOGIN_HINT)
 _ended = _passes(ENDED_HINT)
 _large = _wrong(PACKET_HINT, words=": a row or a statement is larger than max_allowed_packet")
 _large_transaction = _wrong(
@@ -118,7 +125,7 @@ BY_NUMBER: Final[Mapping[int, _Translation]] = {
     1042: _away,  # bad host
     1043: _away,  # bad handshake
     1044: _wrong(DENIED_HINT),  # no access to the database
-    1045: _not_let_in,
+    1045: lambda text: LoginError(text, hint=LOGIN_HINT),
     1049: _wrong("check the database's name in the URL"),
     1053: _ended,  # shutdown
     1077: _ended,

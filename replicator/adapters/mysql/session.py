@@ -59,8 +59,11 @@ class Database:
 
     dsn: str = field(repr=False)
     """`mysql://user@host:port/database`, with the options of `OPTIONS` behind a question mark."""
-    password: str | None = field(default=None, repr=False)
-    """Password, if the DSN has none."""
+    password: Callable[[], str | None] = field(default=lambda: None, repr=False)
+    """Reads the password for each connection; None: the DSN has it, or there is none.
+
+    So a variable that is not set, or a file that is away, is a store that cannot be asked.
+    """
     table_prefix: str = "druid_"
     """Druid's `druid.metadata.storage.tables.base` and an underscore."""
     connect_timeout_s: float = 10.0
@@ -107,11 +110,12 @@ class Database:
                 f"{self.name}: the URL has an option that is not known: {unknown[0]}",
                 hint=f"known are {', '.join(OPTIONS)}",
             )
+        said = self.password()
         return Address(
             host=url.hostname or "localhost",
             port=port,
             user=unquote(url.username or ""),
-            password=self.password if self.password is not None else unquote(url.password or ""),
+            password=said if said is not None else unquote(url.password or ""),
             database=database,
             options=options,
         )
@@ -124,7 +128,7 @@ class Database:
 class Options(TypedDict, total=False):
     """The fields of `Database` that have defaults, as the adapters take them."""
 
-    password: str | None
+    password: Callable[[], str | None]
     table_prefix: str
     connect_timeout_s: float
     statement_timeout_s: float

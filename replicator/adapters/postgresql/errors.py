@@ -12,7 +12,13 @@ from typing import Final
 import asyncpg
 
 from replicator.adapters.boundary import ErrorMap
-from replicator.errors import ConfigError, CorruptionError, ReplicatorError, TransientError
+from replicator.errors import (
+    ConfigError,
+    CorruptionError,
+    LoginError,
+    ReplicatorError,
+    TransientError,
+)
 
 DENIED_HINT: Final = (
     "GRANT USAGE ON SCHEMA and GRANT SELECT ON the tables that Druid made; a target's role needs"
@@ -94,6 +100,8 @@ def _of_client(text: str) -> ConfigError:
 def _not_let_in(text: str) -> ConfigError:
     """Translate a refusal at the door, whose code is one for all ways to log in."""
     hint = "check user, password and pg_hba.conf of the server named above"
+    if "password" in text:
+        return LoginError(text, hint=hint)
     if "certificate" in text:
         hint = "the server asks for a certificate: name it with sslcert and sslkey in the URL"
     elif "no encryption" in text:

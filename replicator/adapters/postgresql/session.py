@@ -78,8 +78,11 @@ class Database:
 
     dsn: str = field(repr=False)
     """`postgresql://user@host:port/database`, with all that libpq understands."""
-    password: str | None = field(default=None, repr=False)
-    """Password, if the DSN has none."""
+    password: Callable[[], str | None] = field(default=lambda: None, repr=False)
+    """Reads the password for each connection; None: the DSN has it, or there is none.
+
+    So a variable that is not set, or a file that is away, is a store that cannot be asked.
+    """
     schema: str = "public"
     """Druid's `druid.metadata.postgres.dbTableSchema`."""
     table_prefix: str = "druid_"
@@ -124,7 +127,7 @@ class Database:
 class Options(TypedDict, total=False):
     """The fields of `Database` that have defaults, as the adapters take them."""
 
-    password: str | None
+    password: Callable[[], str | None]
     schema: str
     table_prefix: str
     connect_timeout_s: float
@@ -204,11 +207,12 @@ async def connect(database: Database, **settings: str) -> AsyncGenerator[Postgre
 
 
 async def _connected(database: Database) -> "asyncpg.Connection[asyncpg.Record]":
+    password = database.password()
     with translate(ERRORS, f"{database.name}: connect"):
         try:
             return await asyncpg.connect(
                 database.dsn,
-                password=database.password,
+                password=password,
                 timeout=database.connect_timeout_s,
                 # the server gives up first and says why; this one is for a server that is gone
                 command_timeout=database.statement_timeout_s + database.connect_timeout_s,

@@ -8,7 +8,13 @@ from replicator.services.schedules.states import ScheduledLine
 
 
 def scheduled_lines(application: Application, targets: Iterable[str]) -> list[ScheduledLine]:
-    """Return the schedules of these targets, in order of their names."""
+    """Return the schedules of these targets, in order of their names.
+
+    Raises:
+        ConfigError: a secret that opens a target's store is not there.
+    """
+    if not application.settings.schedules:
+        return []
     records = {name: ScheduleRecord(application.target(name).area()) for name in targets}
     return [
         ScheduledLine(

@@ -1,6 +1,7 @@
 """Metadata stores, made from the settings of a source or a target."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
@@ -102,7 +103,7 @@ def _stream(settings: PostgresqlSettings) -> "StreamOptions | None":
 
 def _postgresql(settings: PostgresqlSettings, environ: Mapping[str, str]) -> PostgresqlOptions:
     return PostgresqlOptions(
-        password=settings.password(environ),
+        password=partial(settings.password, environ),
         table_prefix=settings.table_prefix,
         schema=settings.schema_,
         connect_timeout_s=settings.connect_timeout_s,
@@ -116,7 +117,7 @@ def _mysql(settings: MysqlSettings, environ: Mapping[str, str]) -> "MysqlOptions
     )
 
     return MysqlOptions(
-        password=settings.password(environ),
+        password=partial(settings.password, environ),
         table_prefix=settings.table_prefix,
         connect_timeout_s=settings.connect_timeout_s,
         statement_timeout_s=settings.statement_timeout_s,

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from replicator.cli.command import Changes, OpenCall, Outcome
+from replicator.cli.command import Changes, OpenCall, Outcome, agree
 from replicator.cli.each_target import of_each
 from replicator.cli.go_back.restore import wanted_point
 from replicator.cli.points_text import holds_outcome
+from replicator.cli.terminal.console import paper
 from replicator.cli.terminal.typed import OFFSET_MAX, parse_time
 from replicator.cli.verb import verb
 from replicator.errors import ConfigError
@@ -79,14 +80,21 @@ async def list_(
 
 
 @app.command("remove")
-@verb("hold remove")
+@verb("hold remove", changes=Changes.ONCE_AGREED)
 async def remove(
     call: OpenCall,
     name: Name,
     on: On,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> Outcome:
     """Let a cut expire like any other."""
-    await (await call.application.holds(on)).remove(name)
+    holds = await call.application.holds(on)
+    kept = await holds.words(name)
+    if not (yes or call.as_json):
+        paper().print(f"{name} on {on} {kept}")
+        paper().print("without it the next expiry may delete what no other point needs")
+    agree(name, yes=yes, doing="the removal of a hold", what="hold to remove")
+    await holds.remove(name)
     return Outcome(
         result={"removed": name},
         show=lambda console: console.print(f"{name} is held no more", markup=False),

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import aiohttp
 
 from replicator.adapters.scratch.ports import free_ports
-from replicator.cli.demo.sandbox import DemoError, Stage
+from replicator.cli.demo.sandbox import DemoError, Stage, tail
 
 SETTINGS: Final = """\
 web:
@@ -21,10 +21,9 @@ web:
 """
 PID_FILE, LOG_FILE = "page.pid", "page.log"
 TOKEN_NAME: Final = "demo"  # noqa: S105 - a name, not a secret
-ANSWER_MAX_S: Final = 60.0
+ANSWER_MAX_S: Final = 300.0
 END_MAX_S: Final = 30.0
 POLL_S: Final = 0.1
-LOG_TAIL_CHARS: Final = 2000
 
 
 class KeptPage(NamedTuple):
@@ -60,6 +59,9 @@ async def keep_page(stage: Stage) -> KeptPage:
             while not await _answers(url):
                 _refuse_ended(process, log)
                 await asyncio.sleep(POLL_S)
+    except TimeoutError:
+        end_page(stage.folder)
+        raise stage.too_slow("its page has not answered", ANSWER_MAX_S, LOG_FILE) from None
     except BaseException:
         end_page(stage.folder)
         raise
@@ -68,7 +70,7 @@ async def keep_page(stage: Stage) -> KeptPage:
 
 def _refuse_ended(process: subprocess.Popen[bytes], log: Path) -> None:
     if process.poll() is not None:
-        raise DemoError(f"its page did not start:\n{log.read_text()[-LOG_TAIL_CHARS:]}")
+        raise DemoError(f"its page did not start:\n{tail(log)}")
 
 
 def end_page(folder: Path) -> None:

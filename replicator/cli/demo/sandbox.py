@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
@@ -45,6 +45,9 @@ OTHER_CONFIG = """\
     rpo: 30s
 """
 
+RUN_LOG = "run.log"
+LOG_TAIL_CHARS = 2000
+
 
 class DemoError(ReplicatorError):
     """The demo's own commands did not do what the story says."""
@@ -59,6 +62,8 @@ class Stage:
     source: asyncpg.Connection
     target: asyncpg.Connection
     other_config: str
+    runs: list[asyncio.subprocess.Process] = field(default_factory=list)
+    """The `replicator run` that was started last, if any was."""
 
     @property
     def config(self) -> Path:
@@ -103,16 +108,34 @@ class Stage:
         quiet = ("--log-level", "warning")
         return [sys.executable, "-m", "replicator", *quiet, *args, "--config", str(self.config)]
 
+    def refuse_ended(self) -> None:
+        """Go on only while `replicator run` does.
+
+        Raises:
+            DemoError: it has ended; the message has the end of its log.
+        """
+        if self.runs and self.runs[-1].returncode is not None:
+            said = tail(self.folder / RUN_LOG)
+            raise DemoError(f"`replicator run` ended with {self.runs[-1].returncode}:\n{said}")
+
+    def too_slow(self, what: str, within_s: float, log: str = RUN_LOG) -> DemoError:
+        """Return what says that something did not happen in time, with the end of a log."""
+        return DemoError(
+            f"{what} within {within_s:.0f} s:\n{tail(self.folder / log)}",
+            hint="this machine is very slow or very busy: run the demo again when it is quiet",
+        )
+
     @asynccontextmanager
     async def following(self) -> AsyncGenerator[None]:
         """Have `replicator run` going for the length of the block."""
-        with (self.folder / "run.log").open("ab") as log:
+        with (self.folder / RUN_LOG).open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 *self.command("run", "--target", TARGET),
                 stdout=log,
                 stderr=log,
                 env=self.environ(),
             )
+        self.runs.append(process)
         try:
             yield
         finally:
@@ -187,3 +210,8 @@ async def _held(connection: asyncpg.Connection) -> tuple[list[object], list[obje
         "SELECT datasource, commit_metadata_sha1 FROM druid_datasource ORDER BY datasource"
     )
     return [tuple(row) for row in segments], [tuple(row) for row in offsets]
+
+
+def tail(log: Path) -> str:
+    """Return how a log ends."""
+    return log.read_text(errors="replace")[-LOG_TAIL_CHARS:] if log.exists() else ""

@@ -18,7 +18,8 @@ from replicator.cli.demo.sandbox import OTHER, SOURCE, TARGET, DemoError, Stage,
 from replicator.errors import ReplicatorError
 from replicator.model.operations.words import counted
 
-FOLLOW_MAX_S = 60.0
+FOLLOW_MAX_S = 300.0
+"""Seconds that the standby has for one step; an idle machine takes one or two."""
 POLL_S = 0.02
 ROOT_FOLDER_MODE = 0o755
 PREFIX = "druid-replicator-demo-"
@@ -221,9 +222,13 @@ class Story:
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         step = await self._play(name)
-        async with asyncio.timeout(FOLLOW_MAX_S):
-            while not await self._stage.is_followed():  # noqa: ASYNC110 - another process does it
-                await asyncio.sleep(POLL_S)
+        try:
+            async with asyncio.timeout(FOLLOW_MAX_S):
+                while not await self._stage.is_followed():
+                    self._stage.refuse_ended()
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            raise self._stage.too_slow("the standby has not followed", FOLLOW_MAX_S) from None
         self._console.print(
             f"  [bold]{name}[/] {step.title}\n     on the standby {loop.time() - started_s:.1f} s"
             f" later: {counted(step.segments, 'segment row')} written,"

@@ -388,9 +388,12 @@ def show_done(
     then: Sequence[str],
 ) -> None:
     """Print the result of a restore."""
+    is_at = f"{into} is at cut {plan.cut.closed.cut}"
+    if plan.datasource is not None:
+        is_at = f"{plan.datasource} of {into} is as it was in cut {plan.cut.closed.cut}"
     console.print(
         good("done"),
-        f": {into} is at cut {plan.cut.closed.cut};"
+        f": {is_at};"
         f" {counted(screen.copied_objects, 'segment')} copied ({size_text(screen.copied_bytes)}),"
         f" {screen.reused_objects} were there",
         sep="",

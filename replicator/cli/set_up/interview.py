@@ -165,7 +165,8 @@ class Interview:
     ) -> Tried:
         """Try a metadata store, with a password from the URL, the environment or the keyboard.
 
-        One that did not work is forgotten, so that the next answer is asked for its own.
+        One that the server refused is forgotten, so that the next answer is asked for its own.
+        What else is wrong, like the database's name, no password mends: none is asked for.
         """
         login, name = login_of(text), variable or default
         before = self._environ.get(name)
@@ -177,7 +178,7 @@ class Interview:
             if variable is None or name in self._environ or not self._can_ask:
                 is_known = name in self._environ or variable is not None
                 starter, findings = await tried(with_password if is_known else login.part)
-                works = all(one.good for one in findings)
+                works = not any(one.wants_login for one in findings)
                 if works or not self._can_ask:
                     return starter, findings
                 show_findings(self._console, findings)
@@ -187,7 +188,7 @@ class Interview:
                 typed = ask(_PASSWORD, hidden=True)
             self._environ[name] = typed
             starter, findings = await tried(with_password)
-            works = all(one.good for one in findings)
+            works = not any(one.wants_login for one in findings)
             return starter, findings
         finally:
             if not works:

@@ -72,6 +72,7 @@ class HoldRemoveAsked(VerbAsked):
     """Let a cut expire like any other."""
 
     words, role = ("hold", "remove"), Role.ADMIN
+    agreeing = ("--yes",)
     verb: Literal["hold remove"] = "hold remove"
     name_of_hold: Annotated[Named, Argument()] = Field(alias="name")
     on: OnTarget

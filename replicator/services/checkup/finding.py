@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from replicator.errors import ReplicatorError
+from replicator.errors import LoginError, ReplicatorError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,8 +15,11 @@ class Finding:
     hint: str = ""
     note: bool = False
     """Whether the result is worth showing although it is good."""
+    wants_login: bool = False
+    """Whether the server has refused user or password."""
 
 
 def failed(what: str, exc: ReplicatorError) -> Finding:
     """Return the finding of a trial that ended with an error."""
-    return Finding(what=what, good=False, detail=str(exc), hint=exc.hint)
+    refused = isinstance(exc, LoginError)
+    return Finding(what=what, good=False, detail=str(exc), hint=exc.hint, wants_login=refused)

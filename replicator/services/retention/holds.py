@@ -105,6 +105,25 @@ class Holds:
         if not await self._area.create(file_name(HOLDS, hold.point.name), hold_json(hold)):
             await self._refuse_taken(hold)
 
+    async def words(self, name: str) -> str:
+        """Say what a hold keeps, also of one that cannot be read.
+
+        Raises:
+            NotFoundError: there is no such hold.
+        """
+        try:
+            hold = await self._points.hold(checked_name(name))
+        except CorruptionError as exc:
+            return f"is altered, so nobody knows what it keeps: {exc}"
+        if hold is None:
+            raise await self._missing(name)
+        point = hold.point
+        over = "" if hold.holds_at(self._clock.now()) else ", and has ended"
+        return (
+            f"keeps the cut at offset {point.offset}, {whole_time(point.source_time)}:"
+            f" {hold.reason}{over}"
+        )
+
     async def remove(self, name: str) -> None:
         """Remove a hold, so that its cut expires like any other.
 
@@ -113,11 +132,14 @@ class Holds:
         """
         file = file_name(HOLDS, checked_name(name))
         if file not in await self._area.names(file):
-            raise NotFoundError(
-                f"there is no hold {name!r} on target {self._target!r}",
-                hint=await self._points.nearest(name),
-            )
+            raise await self._missing(name)
         await self._area.delete(file)
+
+    async def _missing(self, name: str) -> NotFoundError:
+        return NotFoundError(
+            f"there is no hold {name!r} on target {self._target!r}",
+            hint=await self._points.nearest(name),
+        )
 
     async def _require_unexpired(self, hold: Hold, *, had_base: bool) -> None:
         """Check for expiries that were announced meanwhile; a later expiry sees the hold.
