@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.machine.process import host, is_alive
 from replicator.adapters.machine.workers import ProcessWorkers
 from replicator.adapters.signing.area import SignedArea
 from replicator.adapters.signing.storage import SealedStorage
@@ -39,7 +40,7 @@ from replicator.config import (
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.druid.release import release_of
 from replicator.model.observation import Waiting
-from replicator.services.monitoring.life import life_signs, refuse_beside
+from replicator.services.monitoring.life import at_work, life_signs, refuse_beside
 from replicator.services.store.spliced_log import SplicedLog
 from replicator.services.store.windows import windows
 
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from replicator.model.druid.release import Release
     from replicator.model.load_spec import Layout
     from replicator.model.observation import Observer
+    from replicator.model.operations.pulse import Pulse
     from replicator.model.store.rates import Rates
     from replicator.ports import Area, Clock, DeepStorageReader, DruidCluster, TellsRelease
     from replicator.services.checkup.checkup import Checkup
@@ -558,6 +560,10 @@ class Application:
         return await life_signs(
             self._log, self.target_names, log, self.clock, own=self.hearts.pulse
         )
+
+    async def others(self, who: Sequence[str]) -> list[Pulse]:
+        """Return the processes that do this work now, named as for `heart`."""
+        return at_work(await self.life(None), who, host=host(), is_alive=is_alive)
 
     async def refuse_beside_others(self, doing: str) -> None:
         """Refuse what must not be done while watcher or appliers run.

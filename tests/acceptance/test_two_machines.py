@@ -3,6 +3,7 @@
 import pytest
 
 from tests.acceptance.test_cli import User, user
+from tests.servers.terminal import at_terminal
 
 __all__ = ["user"]
 pytest_plugins = ["tests.servers.fixtures"]
@@ -25,6 +26,13 @@ async def test_a_passive_second_takes_over_from_one_that_was_killed_and_not_befo
     await second.says("cut applied", within_s=60)
     await user.play("2-publish")
     await second.says("cut published", times=1, within_s=60)
+    asked = "Type the name of the source to take over (prod):"
+    async with at_terminal(user.forks, "run", "--config", str(user.config)) as terminal:
+        await terminal.shows(asked)
+        assert f"pid {second.pid}, does this work" in terminal.text
+        terminal.types("\r")
+        assert await terminal.ended() == 4, terminal.lines
+    assert "nothing was changed" in terminal.text
     third = await user.starts(*PASSIVE)
     await third.says(WAITS)
     assert BEGINS not in third.err

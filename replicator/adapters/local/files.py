@@ -13,6 +13,7 @@ from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
+from replicator.adapters.machine.ownership import give_folder_to_owner, give_to_owner
 from replicator.errors import (
     ConfigError,
     CorruptionError,
@@ -49,6 +50,8 @@ HINT = "look at the disk, the mount and the folder named above, then run the com
 
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 """Modes for our own files: they hold what Druid's tables hold, passwords of supervisors too."""
+OURS = ".replicator"
+"""Our own corner of a root: receipts, and unfinished work."""
 FILE, FOLDER = 0o666, 0o777
 """Modes of files and folders, less the umask: a Druid of another user may have to read them."""
 
@@ -249,7 +252,7 @@ class FileWriting:
     def piece(self, data: Piece) -> None:
         """Add bytes at the end."""
         if self._file is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(self._path.parent)
             self._file = FileIO(self._path, "xb", opener=self._made)
         self._sha256.update(data)
         self.size_bytes += len(data)
@@ -271,7 +274,18 @@ class FileWriting:
             self._file.close()
 
     def _made(self, path: str, flags: int) -> int:
-        return os.open(path, flags, self._mode)
+        descriptor = os.open(path, flags, self._mode)
+        give_to_owner(descriptor, self._path.parent)
+        return descriptor
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder for work in hand, and those above it."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        with suppress(FileExistsError):
+            folder.mkdir()
+            give_folder_to_owner(folder, folder.parent)
 
 
 def write_durably(path: Path, data: bytes) -> None:
@@ -287,11 +301,15 @@ def make_folders(folder: Path, top: Path, mode: int = FOLDER) -> None:
     """Make folders below `top`, each durable in the one above.
 
     Existing folders are synced too: the process that made them may have died before its own sync.
+    What root makes belongs to whoever keeps our own files there, or else to the owner of `top`.
     """
     if folder != top:
         make_folders(folder.parent, top, mode)
+        ours = top / OURS
+        like = ours if ours.is_dir() else top
         with suppress(FileExistsError):
             folder.mkdir(mode)
+            give_folder_to_owner(folder, like)
         sync(folder.parent)
 
 

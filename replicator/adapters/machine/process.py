@@ -15,6 +15,17 @@ def process_id() -> int:
     return os.getpid()
 
 
+def is_alive(pid: int) -> bool:
+    """Return whether this machine has a process of that number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # of another user
+    return True
+
+
 def operator() -> str:
     """Return who started this process, as `user@host`; the user's number where it has no name."""
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 from uuid import uuid4
 
+from replicator.adapters.machine.ownership import give_to_owner
 from replicator.adapters.sqlite.rows import DamagedRowError, damage
 from replicator.errors import (
     ConfigError,
@@ -164,7 +165,9 @@ class LogFile:
         The log holds what Druid's tables hold, passwords of supervisors too.
         """
         with suppress(FileExistsError):
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+            made = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            give_to_owner(made, self.path.parent)
+            os.close(made)
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         return sqlite3.connect(

@@ -17,6 +17,7 @@ from replicator.app.wiring.pipeline import Allowed
 from replicator.cli.command import NAMED_MAX, PARTLY_DONE, OpenCall, Outcome
 from replicator.cli.follow.beside import notified, scheduled
 from replicator.cli.follow.resuming import agree_to_resume
+from replicator.cli.follow.taking_over import agree_to_take_over
 from replicator.cli.terminal import signals
 from replicator.cli.terminal.log_lines import logger
 from replicator.cli.terminal.screen import Screen
@@ -77,6 +78,13 @@ Passive = Annotated[
         help="Wait until no other process does this work, then begin: for a second machine.",
     ),
 ]
+TakeOver = Annotated[
+    bool,
+    typer.Option(
+        "--take-over",
+        help="Do not ask, at a terminal, before it takes the work over from another process.",
+    ),
+]
 NewLog = Annotated[
     bool,
     typer.Option(
@@ -116,12 +124,15 @@ async def run(
     new_log: NewLog = False,
     trust_row_versions: TrustVersions = False,
     passive: Passive = False,
+    take_over: TakeOver = False,
 ) -> Outcome:
     """Watch the source and keep every target up with it, in one process."""
     application = call.application
     names = target or application.target_names
     if passive and not await _turn_comes(application, names):
         return _done({}, "stopped before it had anything to do; nothing was changed")
+    work = [WATCH, *map(apply_to, names)]
+    await agree_to_take_over(call, work, yes=take_over or passive)
     watcher = application.watcher(trust_versions=trust_row_versions)
     services: dict[str, Service] = {"watch": watcher}
     services["heart"] = application.heart(WATCH, "run")
@@ -139,9 +150,11 @@ async def watch(
     call: OpenCall,
     once: Once = False,
     trust_row_versions: TrustVersions = False,
+    take_over: TakeOver = False,
 ) -> Outcome:
     """Publish the source's changes to the log."""
     application = call.application
+    await agree_to_take_over(call, [WATCH], yes=take_over)
     watcher = application.watcher(trust_versions=trust_row_versions)
     heart = application.heart(WATCH, "watch --once" if once else "watch")
     if not once:
@@ -164,6 +177,7 @@ async def apply(
     yes: Annotated[
         bool, typer.Option("--yes", help="With --resume: do not ask before it takes away segments.")
     ] = False,
+    take_over: TakeOver = False,
 ) -> Outcome:
     """Keep one target up with the log."""
     application = call.application
@@ -173,6 +187,8 @@ async def apply(
         return await _caught_up(application, target, timeout_s)
     if resume:
         await agree_to_resume(call, target, yes=yes)
+    if not once:  # one that ends by itself takes a target from nobody
+        await agree_to_take_over(call, [apply_to(target)], yes=take_over)
     allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log)
     applier = await application.applier(target, allowed)
     heart = application.heart(apply_to(target), "apply --once" if once else "apply")

@@ -1,5 +1,6 @@
 """`check`: a real round trip through everything, before anything depends on it."""
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -7,6 +8,7 @@ from rich.console import Console
 
 from replicator.app import Application
 from replicator.app.control_folder import control_folder
+from replicator.app.verbs.ownership import of_others
 from replicator.app.verbs.privacy import open_to_others
 from replicator.cli.command import OpenCall, Outcome
 from replicator.cli.terminal.commands_said import Said
@@ -29,7 +31,7 @@ async def check(call: OpenCall) -> Outcome:
         findings += [*await checkup.source(), *await checkup.log()]
     for name in application.target_names:
         findings += await _target(application, checkup, name)
-    findings += [*_services(application), *_exposed(application)]
+    findings += [*_services(application), *_exposed(application), *_foreign(application)]
     said = call.typed.said
     return Outcome(
         result={
@@ -86,6 +88,20 @@ def _exposed(application: Application) -> list[Finding]:
             hint=f"`chmod -R go= {path}`",
         )
         for path in open_to_others(application.settings, application.target_names)
+    ]
+
+
+def _foreign(application: Application) -> list[Finding]:
+    """Name files that root, or another user, has left where the service works."""
+    return [
+        Finding(
+            what="ownership",
+            good=False,
+            detail=f"{one.first} belongs to {one.owner}, and {one.user} cannot use it"
+            + (f"; {one.count - 1} more are like it" if one.count > 1 else ""),
+            hint=f"`chown -R {one.user} {shlex.quote(str(one.first))}`; type verbs as that user",
+        )
+        for one in of_others(application.settings, application.target_names)
     ]
 
 

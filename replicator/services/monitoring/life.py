@@ -128,6 +128,31 @@ async def life_signs(
     )
 
 
+def at_work(
+    life: LifeSigns, who: Sequence[str], *, host: str, is_alive: Callable[[int], bool]
+) -> list[Pulse]:
+    """Return the other processes that do some work and go on until they are told to stop.
+
+    One of this machine that is dead is none, whatever it said last: a start after a kill goes on.
+
+    Args:
+        life: What was heard.
+        who: The work, by `model/operations/pulse.py`.
+        host: The name of this machine.
+        is_alive: Says whether it has a process of a number.
+    """
+    signs = {WATCH: life.watcher} | {apply_to(name): one for name, one in life.appliers.items()}
+    found: dict[tuple[str, int], Pulse] = {}
+    for name in who:
+        sign = signs.get(name)
+        pulse = None if sign is None or sign.life is not Life.RUNNING else sign.pulse
+        if pulse is None or not pulse.goes_on:
+            continue
+        if pulse.host != host or is_alive(pulse.pid):
+            found.setdefault((pulse.host, pulse.pid), pulse)
+    return list(found.values())
+
+
 def refuse_beside(life: LifeSigns, doing: str) -> None:
     """Refuse what must not be done while watcher or appliers run.
 

@@ -126,6 +126,8 @@ class TargetStatus:
     """When each level of `verify` was last good for the whole target."""
     known_bad: Proof | None = None
     """What a `verify` found wrong, and no later one found good."""
+    unread: str = ""
+    """Why results of `verify` cannot be read; empty: they can."""
     rates: Rates = field(default_factory=Rates)
     """How fast it was filled until now."""
     memory: WitnessMemory | None = None
@@ -191,6 +193,7 @@ class _KnownLog:
     drilled: Drilled = field(default_factory=Drilled)
     proved: Mapping[str, datetime] = field(default_factory=dict)
     known_bad: Proof | None = None
+    unread: str = ""
     rates: Rates = field(default_factory=Rates)
     memory: WitnessMemory | None = None
     store_seen_at: datetime | None = None
@@ -278,6 +281,7 @@ class StatusReader:
             drilled=known.drilled,
             proved=known.proved,
             known_bad=known.known_bad,
+            unread=known.unread,
             rates=known.rates,
             memory=known.memory,
         )
@@ -291,10 +295,19 @@ class StatusReader:
         found = await DrillRecord(area).drilled()
         if found.unknown is None or known.drilled.last is None:
             known.drilled = found
-        with suppress(TransientError, ConfigError):  # `drilled.unknown` reports the same store
-            told = await last_proved(area)
-            known.proved, known.known_bad = told.good_at, told.bad
+        with suppress(TransientError):  # `drilled.unknown` reports the same store
+            known.unread = await self._read_proofs(known, area)
+        with suppress(TransientError, ConfigError):  # without rates nothing is estimated
             known.rates = await RateBook(area, lambda _: None).rates()
+
+    async def _read_proofs(self, known: _KnownLog, area: Area) -> str:
+        """Read what `verify` has found; return why some of it cannot be read, empty: it can."""
+        try:
+            told = await last_proved(area)
+        except ConfigError as exc:
+            return str(exc)
+        known.proved, known.known_bad = told.good_at, told.bad
+        return told.unread
 
     async def _ask_witness(
         self, known: _KnownLog, witness: Witness, checkpoint: Checkpoint

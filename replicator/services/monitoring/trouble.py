@@ -202,6 +202,8 @@ def _of_the_store(found: TargetStatus) -> Iterator[Trouble]:
             f" {age_text(found.looked_at - bad.proved_at)}; after a repair, verify again",
             f"repair {name}" if bad.level in OF_OBJECTS else f"verify {name} --level {bad.level}",
         )
+    if found.unread:
+        yield Trouble(f"{name}: results of `verify` cannot be read: {found.unread}", "check")
     if (memory := found.memory) is not None:
         yield from _of_the_witness(found, memory)
 

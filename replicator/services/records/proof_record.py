@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from replicator.errors import CorruptionError, NotFoundError
+from replicator.errors import ConfigError, CorruptionError, NotFoundError
 from replicator.model.store.proof import PROOFS, Proof, bad_names, last_good, proof_of
 from replicator.ports import Area
 
@@ -20,6 +20,8 @@ class Proved:
     """When each level was last proved good."""
     bad: Proof | None
     """The newest bad proof that no later one, at least as wide, has cleared."""
+    unread: str = ""
+    """Why the newest that this user may not read cannot be read; empty: all can."""
 
 
 async def last_proved(area: Area) -> Proved:
@@ -29,37 +31,49 @@ async def last_proved(area: Area) -> Proved:
     newest file counts that is what it is called, and that is signed where the target has keys.
 
     Raises:
-        TransientError, ConfigError: as for `Area`.
+        TransientError, ConfigError: as for `Area`, where it cannot be listed.
     """
+    found = _Proofs(area)
     names = (await area.names(f"{PROOFS}/"))[-LOOKED_AT_MAX:]
     good_at: dict[str, datetime] = {}
     for name in reversed(names):
         for level, time in last_good([name]).items():
-            if level not in good_at and await _read(area, name) is not None:
+            if level not in good_at and await found.read(name) is not None:
                 good_at[level] = time
-    return Proved(good_at=good_at, bad=await _not_cleared(area, names))
+    bad = await _not_cleared(found, names)
+    return Proved(good_at=good_at, bad=bad, unread=found.unread)
 
 
-async def _not_cleared(area: Area, names: Sequence[str]) -> Proof | None:
+class _Proofs:
+    """Reads proofs, and remembers why one could not be read."""
+
+    def __init__(self, area: Area) -> None:
+        self._area = area
+        self.unread = ""
+
+    async def read(self, name: str) -> Proof | None:
+        """Return a proof; None if gone, not signed by a trusted key, or not readable for us."""
+        try:
+            return proof_of(name, await self._area.get(name))
+        except (CorruptionError, NotFoundError):
+            return None
+        except ConfigError as exc:
+            self.unread = self.unread or str(exc)
+            return None
+
+
+async def _not_cleared(found: _Proofs, names: Sequence[str]) -> Proof | None:
     """Read the bad proofs and what may clear them: of a target that was never bad, none."""
     for name, later in bad_names(names):
-        bad = await _read(area, name)
-        if bad is not None and not await _is_cleared(area, bad, later):
+        bad = await found.read(name)
+        if bad is not None and not await _is_cleared(found, bad, later):
             return bad
     return None
 
 
-async def _is_cleared(area: Area, bad: Proof, later: Sequence[str]) -> bool:
+async def _is_cleared(found: _Proofs, bad: Proof, later: Sequence[str]) -> bool:
     for name in reversed(later):
-        proof = await _read(area, name)
+        proof = await found.read(name)
         if proof is not None and proof.clears(bad):
             return True
     return False
-
-
-async def _read(area: Area, name: str) -> Proof | None:
-    """Return a proof; None if it is gone, or not signed by a trusted key."""
-    try:
-        return proof_of(name, await area.get(name))
-    except (CorruptionError, NotFoundError):
-        return None

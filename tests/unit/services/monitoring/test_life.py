@@ -22,7 +22,7 @@ from replicator.model.observation import (
     Waiting,
 )
 from replicator.model.operations.pulse import WATCH, Pulse, apply_to, pulse_json, pulse_of
-from replicator.services.monitoring.life import Life, life_signs, refuse_beside
+from replicator.services.monitoring.life import Life, at_work, life_signs, refuse_beside
 from replicator.services.monitoring.trouble import Seen, Trouble, troubles
 from replicator.services.running import heart as module
 from replicator.services.running.heart import BEAT_S, NO_LOG_YET_S, Heart
@@ -387,3 +387,23 @@ def test_no_word_is_cut_at_any_width(width: int):
     assert command in lines[-2]
     assert all(len(line) <= max(width, 40) for line in lines[:-2])
     assert lines[-1] == "x      y"
+
+
+async def test_a_start_takes_over_from_whoever_works_and_not_from_the_dead():
+    """`run` at a terminal asks then; on one machine it goes on by itself after a kill."""
+    pipeline, beating = await followed()
+
+    async def found(who: str = WATCH, *, here: str = "b", lives: bool = True) -> list[int]:
+        life = (await looked(pipeline)).life
+        return [one.pid for one in at_work(life, [who], host=here, is_alive=lambda _: lives)]
+
+    assert await found() == [123]
+    assert await found(here="a") == [123]
+    assert await found(here="a", lives=False) == [], "it was killed on this machine"
+    assert await found(apply_to("standby")) == []
+    pipeline.clock.move(3 * BEAT_S + 1)
+    assert await found() == [], "it was not heard for long"
+    await beating.beat()
+    assert await found() == [123]
+    await beating.end()
+    assert await found() == []

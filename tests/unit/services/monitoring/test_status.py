@@ -9,12 +9,13 @@ from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.log import MemoryEventLog
 from replicator.adapters.memory.workers import InPlaceWorkers
 from replicator.adapters.signing.area import SignedArea
-from replicator.errors import NotFoundError, TransientError
+from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.event import Offset
 from replicator.model.observation import LogBegun
 from replicator.model.row import Segment
 from replicator.model.store.proof import proof_json
 from replicator.model.store.rates import Rates
+from replicator.ports import DOCUMENT_BYTES_MAX
 from replicator.services.history.reader import History
 from replicator.services.monitoring.life import life_signs
 from replicator.services.monitoring.status import (
@@ -359,6 +360,29 @@ async def test_when_all_was_last_verified_is_told_and_stays_known_while_the_stor
     pipeline.area.names = away  # type: ignore[method-assign]
     pipeline.clock.move(60)
     assert (await look(pipeline, status_reader)).proved == {"checksum": proof.proved_at}
+
+
+async def test_a_proof_that_this_user_may_not_read_is_said():
+    """As one that root has left; those that can be read count all the same."""
+    pipeline = Pipeline()
+    older = replace(PROOF, proved_at=PROOF.proved_at - timedelta(days=9))
+    for proof in (older, PROOF):
+        await pipeline.area.create(proof.name, proof_json(proof))
+    get = pipeline.area.get
+
+    async def denied(name: str, *, bytes_max: int = DOCUMENT_BYTES_MAX) -> bytes:
+        if name == PROOF.name:
+            raise ConfigError(f"cannot read {name}: permission denied")
+        return await get(name, bytes_max=bytes_max)
+
+    pipeline.area.get = denied  # type: ignore[method-assign]
+    status_reader = surveyed(pipeline)
+    found = await look(pipeline, status_reader)
+    assert found.proved == {"checksum": older.proved_at}
+    seen = await seen_of(pipeline, found, log=await status_reader.log())
+    (trouble,) = [one for one in troubles(seen) if "results of `verify`" in one.what]
+    assert f"cannot be read: cannot read {PROOF.name}: permission denied" in trouble.what
+    assert trouble.remedy == "check"
 
 
 async def test_a_proof_that_nobody_believes_keeps_no_status_good():

@@ -1,0 +1,114 @@
+"""Keeps what root makes usable for the user whose folder it is in.
+
+A verb that root types writes into folders of a service that runs as another user, and what it
+leaves there closed would stop that service.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from pwd import getpwuid
+
+ROOT = 0
+LOOKED_AT_MAX = 100_000
+"""Files and folders that are looked at in one place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """Files of another user in a folder of ours."""
+
+    first: Path
+    count: int
+    owner: str
+    """Whose the first one is."""
+    user: str
+    """Who has to use it."""
+
+
+def give_to_owner(made: int, like: Path | int) -> None:
+    """Give an open file or folder that root has just made to the owner of a folder.
+
+    Whoever is not root gives nothing away, and nor does root where a file server forbids it.
+
+    Args:
+        made: Its descriptor: a name could be another file by now.
+        like: The folder whose owner, and group, it gets, by its path or a descriptor.
+    """
+    if os.geteuid() != ROOT:
+        return
+    owner = os.stat(like)  # noqa: PTH116 - a descriptor has no path
+    if owner.st_uid != ROOT:
+        with suppress(PermissionError):
+            os.fchown(made, owner.st_uid, owner.st_gid)
+
+
+def give_folder_to_owner(made: Path, like: Path) -> None:
+    """Do the same for a folder by its path; a link in its place is not followed.
+
+    Raises:
+        OSError: it is no folder.
+    """
+    if os.geteuid() != ROOT:
+        return
+    descriptor = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        give_to_owner(descriptor, like)
+    finally:
+        os.close(descriptor)
+
+
+def foreign(folder: Path, found: Iterable[Path]) -> Foreign | None:
+    """Return what of some files is useless to the user who works in a folder; None: nothing.
+
+    That user is this process's, or the folder's owner where this process is root's, who may do
+    everything.
+
+    Args:
+        folder: Whose owner counts for root.
+        found: What is looked at, at most `LOOKED_AT_MAX` of it.
+    """
+    try:
+        user = os.geteuid() or folder.stat().st_uid
+    except OSError:
+        return None
+    if user == ROOT:
+        return None
+    wrong = [path for path in islice(found, LOOKED_AT_MAX) if _is_useless(path, user)]
+    if not wrong:
+        return None
+    owner = _name(wrong[0].lstat().st_uid)
+    return Foreign(first=wrong[0], count=len(wrong), owner=owner, user=_name(user))
+
+
+def below(folder: Path) -> Iterator[Path]:
+    """Yield a folder, and all files and folders in it."""
+    if folder.is_dir():
+        yield folder
+    for parent, folders, names in os.walk(folder):
+        yield from (Path(parent, name) for name in chain(folders, names))
+
+
+def _is_useless(path: Path, user: int) -> bool:
+    """Return whether a user can neither write a file or folder of another one, nor read it."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    if found.st_uid == user or stat.S_ISLNK(found.st_mode):
+        return False
+    if user != os.geteuid():
+        return found.st_uid == ROOT
+    needed = os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)
+    return not os.access(path, needed)
+
+
+def _name(uid: int) -> str:
+    try:
+        return getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"

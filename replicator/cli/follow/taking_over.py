@@ -1,0 +1,42 @@
+"""What a start takes over from others, said and asked before it does."""
+
+import sys
+from collections.abc import Sequence
+
+from replicator.cli.command import OpenCall, agree
+from replicator.cli.terminal.console import paper
+from replicator.model.operations.pulse import Pulse
+from replicator.model.operations.words import age_text
+
+
+async def agree_to_take_over(call: OpenCall, who: Sequence[str], *, yes: bool) -> None:
+    """Go on only if nobody does this work, or if the operator at the terminal agrees to end that.
+
+    Where no terminal can ask, it goes on: a supervisor starts a process again, on this machine or
+    another one, and the newer one takes over (`run --passive` waits instead).
+
+    Args:
+        call: The verb.
+        who: The work, as heartbeats name it.
+        yes: Whether the operator has agreed already.
+
+    Raises:
+        RefusedError: the operator did not agree.
+    """
+    if yes or not sys.stdin.isatty():
+        return
+    application = call.application
+    others = await application.others(who)
+    if not others:
+        return
+    now = application.clock.now()
+    for pulse in others:
+        paper().print(
+            f"{_words(pulse)} does this work: it was seen {age_text(now - pulse.seen_at)}"
+        )
+    paper().print("this one takes it over, and that one ends with 7; --passive waits for its end")
+    agree(application.source_name, yes=False, doing="a takeover", what="source to take over")
+
+
+def _words(pulse: Pulse) -> str:
+    return f"`{pulse.verb}` on {pulse.host}, pid {pulse.pid},"
