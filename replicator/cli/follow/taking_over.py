@@ -30,11 +30,11 @@ async def agree_to_take_over(call: OpenCall, who: Sequence[str], *, yes: bool) -
     if not others:
         return
     now = application.clock.now()
-    for pulse in others:
-        paper().print(
-            f"{_words(pulse)} does this work: it was seen {age_text(now - pulse.seen_at)}"
-        )
-    paper().print("this one takes it over, and that one ends with 7; --passive waits for its end")
+    if not call.as_json:
+        for pulse in others:
+            seen = age_text(now - pulse.seen_at)
+            paper().print(f"{_words(pulse)} does this work, and was seen {seen}")
+        paper().print("this one takes it over, and that one ends with code 7")
     agree(application.source_name, yes=False, doing="a takeover", what="source to take over")
 
 
