@@ -1,5 +1,6 @@
 """`promote` and `failover`: a standby becomes a primary, planned or because it must."""
 
+from collections.abc import Collection
 from math import isnan
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from replicator.cli.terminal import signals
 from replicator.cli.terminal.console import good, paper
 from replicator.cli.verb import Expect, verb
 from replicator.model.druid.cluster_config import Configuration
-from replicator.model.operations.words import counted, whole_time
+from replicator.model.operations.words import counted, enumerated, whole_time
 from replicator.model.plans.expectation import expectation, refuse_unexpected
 from replicator.services.standby.promoter import PromotionPlan, refuse_moving_source
 
@@ -23,6 +24,8 @@ Chosen = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 DRAIN_MAX_S = 604_800
+SHOWN_MAX = 20
+"""Datasources that a text names; the JSON document names all."""
 
 
 def _number(value: float) -> float:
@@ -134,6 +137,7 @@ def _json(plan: PromotionPlan, expect: str, *, done: bool) -> dict[str, Any]:
         "log_was_read": behind is not None,
         "lost_cuts": behind.cuts if behind else None,
         "lost_events": behind.events if behind else None,
+        "lost_datasources": sorted(behind.datasources) if behind else None,
         "drop_rules_restored": plan.rules is not None,
         "configured": [row.name for row in configured.rows],
         "not_configured": [
@@ -165,11 +169,17 @@ def _show(console: Console, target: str, plan: PromotionPlan, *, done: bool) -> 
     elif plan.behind.events:
         console.print(
             f"  lost: {plan.behind.events} changes in {counted(plan.behind.cuts, 'cut')}"
-            " that the log holds"
-            " after it; and what the source committed after its last cut"
+            f" that the log holds after it{_of(plan.behind.datasources)};"
+            " and what the source committed after its last cut"
         )
     else:
         console.print("  nothing that the log holds was lost")
+
+
+def _of(datasources: Collection[str]) -> str:
+    names = sorted(datasources)
+    more = [f"{len(names) - SHOWN_MAX} more"] if len(names) > SHOWN_MAX else []
+    return f", of {enumerated([*names[:SHOWN_MAX], *more])}" if names else ""
 
 
 def _show_configuration(console: Console, plan: PromotionPlan) -> None:

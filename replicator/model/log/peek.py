@@ -54,6 +54,11 @@ def summary_of(record: Record) -> EventSummary:
     return EventSummary(kind=kind, datasource=datasource, size_bytes=size_bytes)
 
 
+def changed_datasource(record: Record) -> str | None:
+    """Return the datasource of a changed row; None: it has none, or the record is no such row."""
+    return summary_of(record).datasource if record.type in _CHANGED else None
+
+
 def segment_update(record: Record) -> SegmentUpdate | None:
     """Return what a record says of a segment with bytes, None when it speaks of something else.
 

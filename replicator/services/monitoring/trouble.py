@@ -92,6 +92,8 @@ def _of_all(seen: Seen) -> Iterator[Trouble]:
         yield _away("no watcher is running", seen.life.watcher, seen.life, left)
     if seen.source.freshness is None:
         yield Trouble(f"the source cannot be asked: {seen.source.unknown}", "check")
+    elif not seen.is_overdue and (why := _waits(seen.life.watcher)):
+        yield Trouble(f"the watcher waits: {why}", "check")
     if (stream := seen.life.stream) is not None:
         yield from _of_the_stream(stream, seen.life)
 
@@ -238,6 +240,13 @@ def _of_following(found: TargetStatus, seen: Seen) -> Iterator[Trouble]:
         left = found.promises.rpo - (found.lag or timedelta(0))
         gone = _away(f"{name}: no applier is running", applier, seen.life, left)
         yield Trouble(gone.what, sign_remedy(applier, name))
+    elif applier is not None and (why := _waits(applier)):
+        yield Trouble(f"{name} waits: {why}", "check")
+
+
+def _waits(sign: LifeSign) -> str:
+    """Return for what a process that runs waits, long before a promise breaks; empty: it works."""
+    return sign.pulse.waits if sign.pulse is not None and sign.life is Life.RUNNING else ""
 
 
 def _is_missed(found: TargetStatus, applier: LifeSign, seen: Seen) -> bool:

@@ -48,6 +48,7 @@ from replicator.model.druid.promotion import (
     offsets_of,
 )
 from replicator.model.event import Offset, RowChanged
+from replicator.model.log.peek import changed_datasource
 from replicator.model.log.reading import OfKinds
 from replicator.model.observation import Observer, Waiting
 from replicator.model.row import (
@@ -80,6 +81,8 @@ class Behind:
 
     cuts: int
     events: int
+    datasources: frozenset[str] = frozenset()
+    """Those of the rows that are new or changed in these records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -362,7 +365,22 @@ class Promoter:
         span = await self._history.span()
         cuts = await self._history.cuts(Offset(checkpoint.offset + 1), span.end)
         events = sum(cut.closed.count for cut in cuts)
-        return Behind(cuts=sum(cut.closed.count > 0 for cut in cuts), events=events)
+        return Behind(
+            cuts=sum(cut.closed.count > 0 for cut in cuts),
+            events=events,
+            datasources=await self._changed(checkpoint.offset, cuts[-1].offset)
+            if events
+            else frozenset(),
+        )
+
+    async def _changed(self, after: Offset, until: Offset) -> frozenset[str]:
+        """Return the datasources of the rows that are new or changed between two offsets."""
+        names, at = set[str](), Offset(after + 1)
+        while at <= until and (records := await self._history.raw(at)):
+            found = (changed_datasource(one) for one in records if one.offset <= until)
+            names.update(name for name in found if name is not None)
+            at = Offset(records[-1].offset + 1)
+        return frozenset(names)
 
     async def _supervisors(self) -> list[Supervisor]:
         rows = await rows_of(self._metadata, Kind.SUPERVISOR)

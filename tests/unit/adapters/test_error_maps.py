@@ -34,7 +34,13 @@ from replicator.adapters.s3.service import S3Address, s3_service
 from replicator.adapters.sqlite import file as sqlite_file
 from replicator.adapters.transfer import http_session
 from replicator.adapters.transfer.pacing import Pace
-from replicator.errors import ConfigError, CorruptionError, ReplicatorError, TransientError
+from replicator.errors import (
+    ConfigError,
+    CorruptionError,
+    LoginError,
+    ReplicatorError,
+    TransientError,
+)
 from tests.servers.certificates import Authority
 from tests.servers.stores import AZURE_KEY
 
@@ -174,7 +180,7 @@ def test_every_class_and_number_of_mysql_has_its_words_and_a_hint():
         (1153, ConfigError, "max_allowed_packet"),
         (1197, ConfigError, "max_binlog_cache_size"),
         (3100, ConfigError, "group_replication_transaction_size_limit"),
-        (1045, ConfigError, "password"),
+        (1045, LoginError, "password"),
         (1142, ConfigError, "GRANT"),
         (1366, ConfigError, "utf8mb4"),
         (1665, ConfigError, "binlog_format"),

@@ -22,7 +22,9 @@ from replicator.model.observation import (
     Waiting,
 )
 from replicator.model.operations.pulse import WATCH, Pulse, apply_to, pulse_json, pulse_of
+from replicator.ports import Freshness
 from replicator.services.monitoring.life import Life, at_work, life_signs, refuse_beside
+from replicator.services.monitoring.status import SourceStatus
 from replicator.services.monitoring.trouble import Seen, Trouble, troubles
 from replicator.services.running import heart as module
 from replicator.services.running.heart import BEAT_S, NO_LOG_YET_S, Heart
@@ -407,3 +409,25 @@ async def test_a_start_takes_over_from_whoever_works_and_not_from_the_dead():
     assert await found() == [123]
     await beating.end()
     assert await found() == []
+
+
+async def test_who_waits_is_wrong_at_once_and_not_only_when_a_promise_breaks():
+    """The source's storage is away: the applier says so, and nothing else shows it for minutes."""
+    pipeline, beating = await followed()
+    applier = heart(pipeline, apply_to("standby"))
+    away = Waiting(what="copy a segment", reason="the folder is not there", delay_s=1)
+    applier.observe(away)
+    await applier.beat()
+    seen = await looked(pipeline)
+    assert not seen.is_overdue
+    assert Trouble("standby waits: the folder is not there", "check") in troubles(seen)
+    applier.observe(Followed())
+    await applier.beat()
+    assert not [one for one in troubles(await looked(pipeline)) if "waits" in one.what]
+    beating.observe(away)
+    await beating.beat()
+    seen = await looked(pipeline)
+    now = pipeline.clock.now()
+    fresh = Freshness(asked_at=now, shows=now, is_replica=False)
+    answers = replace(seen, source=SourceStatus(freshness=fresh))
+    assert Trouble("the watcher waits: the folder is not there", "check") in troubles(answers)

@@ -370,6 +370,7 @@ async def test_what_the_log_holds_beyond_the_target_is_counted():
     plan = await promoter(pipeline, Overlord({})).plan(chosen=None)
     assert plan.behind is not None
     assert (plan.behind.cuts, plan.behind.events) == (1, 1)
+    assert plan.behind.datasources == {"late"}
 
 
 async def test_without_the_log_the_operator_says_which_supervisors_go_on():
