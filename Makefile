@@ -18,6 +18,8 @@ KEEP ?=
 
 export UV_PYTHON_DOWNLOADS := never
 unexport VIRTUAL_ENV UV_PROJECT_ENVIRONMENT
+# Hundreds of processes start in the tests; without bytecode each would compile all libraries again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: test test-long mutants check fetched prepared audit sbom demo demo-druid screenshots bench fix lock client clean man
 
@@ -35,7 +37,8 @@ test-long: prepared
 
 # Whether the tests catch the planted bugs, all or those named: make mutants ARGS='expiry-*'.
 mutants: fetched
-	$(BIN)/python -m tests.mutants --workers $(WORKERS) $(ARGS)
+	@# a bug that is planted within a second of another must not be taken for that by its bytecode
+	PYTHONDONTWRITEBYTECODE=1 $(BIN)/python -m tests.mutants --workers $(WORKERS) $(ARGS)
 
 # Servers come over the network while the code is checked.
 prepared: $(READY)
@@ -100,7 +103,7 @@ clean:
 	find replicator tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml uv.lock $(UV)
-	$(UV) sync --frozen --all-extras --python '$(PYTHON)'
+	$(UV) sync --frozen --all-extras --compile-bytecode --python '$(PYTHON)'
 	@touch $@
 
 # uv is one file. It is put in place by a rename, so that two makes at once do not disturb each other.
