@@ -33,7 +33,8 @@ class Foreign:
 def give_to_owner(made: int, like: Path | int) -> None:
     """Give an open file or folder that root has just made to the owner of a folder.
 
-    Whoever is not root gives nothing away, and nor does root where a file server forbids it.
+    Whoever is not root gives nothing away, and nor does root where a file server forbids it. A file
+    of two names stays whose it is: the owner of a folder may have put another's file there.
 
     Args:
         made: Its descriptor: a name could be another file by now.
@@ -42,7 +43,9 @@ def give_to_owner(made: int, like: Path | int) -> None:
     if os.geteuid() != ROOT:
         return
     owner = os.stat(like)  # noqa: PTH116 - a descriptor has no path
-    if owner.st_uid != ROOT:
+    found = os.fstat(made)
+    has_another_name = stat.S_ISREG(found.st_mode) and found.st_nlink > 1
+    if owner.st_uid != ROOT and not has_another_name:
         with suppress(PermissionError):
             os.fchown(made, owner.st_uid, owner.st_gid)
 

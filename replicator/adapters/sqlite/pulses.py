@@ -16,8 +16,9 @@ def keep(log: Path, who: str, data: bytes) -> None:
         raise NotFoundError(f"{log}: there is no such event log")
     place = _place(log, who)
     new = place.with_name(f".{place.name}.{os.getpid()}")
+    new.unlink(missing_ok=True)  # of a dead process; never written through, it may be a link
     try:
-        with open(new, "wb", opener=_opened) as file:
+        with open(new, "xb", opener=_opened) as file:
             file.write(data)
         new.replace(place)
     finally:

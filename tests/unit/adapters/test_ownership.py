@@ -7,7 +7,7 @@ import pytest
 
 from replicator.adapters.local.storage import LocalDeepStorage
 from replicator.adapters.machine.clock import SystemClock
-from replicator.adapters.machine.ownership import foreign
+from replicator.adapters.machine.ownership import foreign, give_to_owner
 from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.app.verbs.ownership import of_others
 from replicator.config import Settings
@@ -77,3 +77,27 @@ def test_what_root_has_left_before_is_named_with_who_cannot_use_it(
     assert (store.first.name, store.count) == ("wiki", 2)
     assert {log.user, store.user} == {"nobody"}
     assert foreign(tmp_path, [tmp_path]) is None, "root's own folder is root's to use"
+
+
+def test_a_file_that_has_another_name_elsewhere_stays_roots(tmp_path: Path):
+    folder, elsewhere = tmp_path / "theirs", tmp_path / "elsewhere"
+    folder.mkdir()
+    os.chown(folder, SERVICE, SERVICE)
+    elsewhere.write_bytes(b"x")
+    (folder / "1.lock").hardlink_to(elsewhere)
+    for name, owner in (("1.lock", 0), ("2.lock", SERVICE)):
+        made = os.open(folder / name, os.O_RDWR | os.O_CREAT)
+        give_to_owner(made, folder)
+        os.close(made)
+        assert (folder / name).stat().st_uid == owner
+
+
+async def test_a_heartbeat_is_written_through_no_link(tmp_path: Path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(b"as it was")
+    async with SqliteEventLog(tmp_path / "prod.log", SystemClock(), "prod") as log:
+        await log.acquire()
+        (tmp_path / f".prod.log-running-{WATCH}.json.{os.getpid()}").symlink_to(elsewhere)
+        await log.beat(WATCH, b"{}")
+        assert await log.heard(WATCH) == b"{}"
+    assert elsewhere.read_bytes() == b"as it was"
