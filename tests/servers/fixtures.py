@@ -118,7 +118,7 @@ def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
 def own_kafka(tmp_path: Path) -> Iterator[Kafka]:
     """A broker that a test may kill."""
     with on_a_desk_only():
-        broker = Kafka(tmp_path / "kafka", missed=True)
+        broker = Kafka(tmp_path / "kafka")
     broker.start()
     yield broker
     broker.kill()

@@ -16,8 +16,6 @@ USER, PASSWORD = "replicator", "let me in"
 LIMITED = ("watching", "applying")
 """They have the same password, and may do what an ACL says; who says nothing may do all."""
 STORE_PASSWORD = "changeit"
-MISSED = "broker.session.timeout.ms=4000\nbroker.heartbeat.interval.ms=500\n"
-"""Instead of 9 and 2 s."""
 LOG4J = """\
 status=error
 rootLogger.level=INFO
@@ -59,13 +57,8 @@ class Kafka:
         ports: Sequence[int] = (),
         voters: str | None = None,
         replicas: int = 1,
-        missed: bool = False,
     ) -> None:
-        """Take the ways to be reached that are `secured`, beside the plain one.
-
-        One that is `missed` sooner when it was killed may come back sooner: until then it is taken
-        for a second one of the same name, and waits.
-        """
+        """Take the ways to be reached that are `secured`, beside the plain one."""
         self.folder = folder
         self.port, controller, *others = ports or free_ports(2 + len(secured))
         self.bootstrap = f"localhost:{self.port}"
@@ -75,8 +68,9 @@ class Kafka:
         (folder / "log4j2.properties").write_text(LOG4J)
         if secured:
             _make_certificates(folder)
-        properties = self._properties(node_id, controller, voters, replicas)
-        (folder / "server.properties").write_text(properties + (MISSED if missed else ""))
+        (folder / "server.properties").write_text(
+            self._properties(node_id, controller, voters, replicas)
+        )
         self._format(node_id)
         self._jvm = Server(
             ["java", "-Xms64m", "-Xmx256m", *self._java("kafka.Kafka", "server.properties")],
