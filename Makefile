@@ -11,8 +11,8 @@ PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
 	&& command -v $$name && break; done)
 
-# A third of a test's seconds is waiting for a server: three processes keep two cores busy.
-WORKERS ?= 3
+# More of them take longer breaths than the servers' limits allow on two busy cores.
+WORKERS ?= 2
 ARGS ?=
 KEEP ?=
 

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from replicator.adapters.local.files import (
     PRIVATE_FOLDER,
+    is_text,
     make_folders,
     read_inside,
     refuse_links,
@@ -73,7 +74,7 @@ class LocalArea:
                 for name in names
                 if not name.startswith(HIDDEN)
             ]
-        return sorted(name for name in found if name.startswith(prefix))
+        return sorted(name for name in found if name.startswith(prefix) and is_text(name))
 
     def _get(self, name: str, bytes_max: int) -> bytes:
         path = self._path(name)

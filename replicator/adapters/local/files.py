@@ -13,7 +13,6 @@ from io import FileIO
 from pathlib import Path
 from typing import NamedTuple
 
-from replicator.adapters.machine.ownership import give_folder_to_owner, give_to_owner
 from replicator.errors import (
     ConfigError,
     CorruptionError,
@@ -50,8 +49,6 @@ HINT = "look at the disk, the mount and the folder named above, then run the com
 
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 """Modes for our own files: they hold what Druid's tables hold, passwords of supervisors too."""
-OURS = ".replicator"
-"""Our own corner of a root: receipts, and unfinished work."""
 FILE, FOLDER = 0o666, 0o777
 """Modes of files and folders, less the umask: a Druid of another user may have to read them."""
 
@@ -75,13 +72,22 @@ def translated(doing: str) -> Generator[None]:
         raise kind(f"{doing}: {exc}", hint=HINTS.get(code, HINT)) from exc
 
 
+def is_text(name: str) -> bool:
+    """Return whether a file's name is printable text, as all names of Druid's and ours are.
+
+    A name that is not UTF-8, or holds a line break, can stand in no document.
+    """
+    return name.isprintable()
+
+
 def files_at(path: Path) -> list[Found]:
     """Return the file at a path, named '', or the files directly in a folder; sorted by name.
 
     Those are a segment's, and Druid reads those; what lies deeper is at other locations.
 
     Raises:
-        RefusedError: something there is neither a file nor a folder; links are not followed.
+        RefusedError: something there is neither a file nor a folder, or its name is no text; links
+            are not followed.
         OSError: as the operating system says it.
     """
     stat = path.stat()
@@ -185,6 +191,11 @@ def read_inside(root: Path, names: Sequence[str], bytes_max: int) -> bytes:
 def _directly_in(folder: Path) -> Iterator[Found]:
     with os.scandir(folder) as entries:
         for entry in entries:
+            if not is_text(entry.name):
+                raise RefusedError(
+                    f"{folder} has a file whose name is no text: {entry.name!r}",
+                    hint="no segment has such a file: take it away, or rename it",
+                )
             if entry.is_file(follow_symlinks=False):
                 stat = entry.stat(follow_symlinks=False)
                 yield Found(entry.name, stat.st_size, stat.st_mtime_ns)
@@ -252,7 +263,7 @@ class FileWriting:
     def piece(self, data: Piece) -> None:
         """Add bytes at the end."""
         if self._file is None:
-            _make_folder(self._path.parent)
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = FileIO(self._path, "xb", opener=self._made)
         self._sha256.update(data)
         self.size_bytes += len(data)
@@ -274,18 +285,7 @@ class FileWriting:
             self._file.close()
 
     def _made(self, path: str, flags: int) -> int:
-        descriptor = os.open(path, flags, self._mode)
-        give_to_owner(descriptor, self._path.parent)
-        return descriptor
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder for work in hand, and those above it."""
-    if not folder.is_dir():
-        _make_folder(folder.parent)
-        with suppress(FileExistsError):
-            folder.mkdir()
-            give_folder_to_owner(folder, folder.parent)
+        return os.open(path, flags, self._mode)
 
 
 def write_durably(path: Path, data: bytes) -> None:
@@ -301,15 +301,11 @@ def make_folders(folder: Path, top: Path, mode: int = FOLDER) -> None:
     """Make folders below `top`, each durable in the one above.
 
     Existing folders are synced too: the process that made them may have died before its own sync.
-    What root makes belongs to whoever keeps our own files there, or else to the owner of `top`.
     """
     if folder != top:
         make_folders(folder.parent, top, mode)
-        ours = top / OURS
-        like = ours if ours.is_dir() else top
         with suppress(FileExistsError):
             folder.mkdir(mode)
-            give_folder_to_owner(folder, like)
         sync(folder.parent)
 
 

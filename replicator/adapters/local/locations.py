@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from replicator.adapters.local.files import is_text
 from replicator.adapters.local.workspace import Workspace
 from replicator.model.load_spec import Location
 from replicator.ports import AREAS, Known, StoredLocation
@@ -61,9 +62,13 @@ def _files(folder: "os.DirEntry[str]") -> "Iterator[os.DirEntry[str]]":
 
 
 def _entries(folder: Path) -> "list[os.DirEntry[str]]":
-    """Return what is in a folder: read to its end at once, so that none stays open."""
+    """Return what is in a folder: read to its end at once, so that none stays open.
+
+    What has a name that is no text is nobody's location.
+    """
     try:
         with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
+            texts = (entry for entry in entries if is_text(entry.name))
+            return sorted(texts, key=lambda entry: entry.name)
     except FileNotFoundError:
         return []  # removed meanwhile

@@ -19,6 +19,7 @@ from replicator.adapters.local.files import (
     FileWriting,
     deeper,
     files_at,
+    is_text,
     make_folders,
     remove_empty,
     remove_files,
@@ -449,4 +450,4 @@ def _require_names(location: Location, objects: Sequence[StoredObject]) -> None:
 
 def _is_name(name: str) -> bool:
     """Whether it names a file directly in a folder: what lies deeper is at other locations."""
-    return name not in {"", ".", ".."} and "/" not in name and "\0" not in name
+    return name not in {"", ".", ".."} and "/" not in name and is_text(name)

@@ -23,7 +23,6 @@ from pathlib import Path
 from uuid import uuid4
 
 from replicator.adapters.local.files import (
-    OURS,
     PRIVATE_FILE,
     PRIVATE_FOLDER,
     folder_inside,
@@ -33,14 +32,13 @@ from replicator.adapters.local.files import (
     sync,
     write_durably,
 )
-from replicator.adapters.machine.ownership import give_folder_to_owner, give_to_owner
 from replicator.adapters.transfer.receipt_json import FORMAT, HINT, ReceiptDocument, receipt_json
 from replicator.errors import TransientError
 from replicator.model.document import Natural, Shape, written
 from replicator.model.load_spec import Location
 from replicator.ports import Receipt
 
-AREA = OURS
+AREA = ".replicator"
 MOUNT = "mount it there, then run the command again"
 RECEIPT_BYTES_MAX = 64 << 20
 """Limit for a receipt's bytes; a folder with a hundred thousand files takes 20 MB."""
@@ -92,7 +90,6 @@ class Workspace:
                     self._remove_dead()
                     self._alive = _lock_file(self._own.with_suffix(".lock"))
                     self._own.mkdir(PRIVATE_FOLDER)
-                    give_folder_to_owner(self._own, self._top)
             else:
                 self.require_root()
 
@@ -225,7 +222,6 @@ def _try_lock(path: Path | str, folder: int | None = None) -> int | None:
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
     descriptor = os.open(path, flags, PRIVATE_FILE, dir_fd=folder)
     try:
-        give_to_owner(descriptor, Path(path).parent if folder is None else folder)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)

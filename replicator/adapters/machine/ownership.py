@@ -1,13 +1,12 @@
-"""Keeps what root makes usable for the user whose folder it is in.
+"""Finds files that the user of a folder cannot use, because root or another user has made them.
 
-A verb that root types writes into folders of a service that runs as another user, and what it
-leaves there closed would stop that service.
+They are named and left: root that gives a file away in a folder of another user may be led to give
+away another one, which that user puts in its place meanwhile.
 """
 
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -28,41 +27,6 @@ class Foreign:
     """Whose the first one is."""
     user: str
     """Who has to use it."""
-
-
-def give_to_owner(made: int, like: Path | int) -> None:
-    """Give an open file or folder that root has just made to the owner of a folder.
-
-    Whoever is not root gives nothing away, and nor does root where a file server forbids it. A file
-    of two names stays whose it is: the owner of a folder may have put another's file there.
-
-    Args:
-        made: Its descriptor: a name could be another file by now.
-        like: The folder whose owner, and group, it gets, by its path or a descriptor.
-    """
-    if os.geteuid() != ROOT:
-        return
-    owner = os.stat(like)  # noqa: PTH116 - a descriptor has no path
-    found = os.fstat(made)
-    has_another_name = stat.S_ISREG(found.st_mode) and found.st_nlink > 1
-    if owner.st_uid != ROOT and not has_another_name:
-        with suppress(PermissionError):
-            os.fchown(made, owner.st_uid, owner.st_gid)
-
-
-def give_folder_to_owner(made: Path, like: Path) -> None:
-    """Do the same for a folder by its path; a link in its place is not followed.
-
-    Raises:
-        OSError: it is no folder.
-    """
-    if os.geteuid() != ROOT:
-        return
-    descriptor = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        give_to_owner(descriptor, like)
-    finally:
-        os.close(descriptor)
 
 
 def foreign(folder: Path, found: Iterable[Path]) -> Foreign | None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from urllib.parse import quote
 from uuid import uuid4
 
-from replicator.adapters.machine.ownership import give_to_owner
 from replicator.adapters.sqlite.rows import DamagedRowError, damage
 from replicator.errors import (
     ConfigError,
@@ -165,9 +164,7 @@ class LogFile:
         The log holds what Druid's tables hold, passwords of supervisors too.
         """
         with suppress(FileExistsError):
-            made = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            give_to_owner(made, self.path.parent)
-            os.close(made)
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         return sqlite3.connect(

@@ -6,7 +6,6 @@ Not in the database: a backup of it begins anew whenever another process writes 
 import os
 from pathlib import Path
 
-from replicator.adapters.machine.ownership import give_to_owner
 from replicator.errors import NotFoundError
 
 
@@ -34,10 +33,8 @@ def kept(log: Path, who: str) -> bytes | None:
 
 
 def _opened(path: str, flags: int) -> int:
-    """Open it for the log's user alone, like the log beside it."""
-    made = os.open(path, flags, 0o600)
-    give_to_owner(made, Path(path).parent)
-    return made
+    """Open it for this user alone, like the log beside it."""
+    return os.open(path, flags, 0o600)
 
 
 def _place(log: Path, who: str) -> Path:

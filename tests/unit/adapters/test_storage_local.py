@@ -1,6 +1,7 @@
 """A local deep storage on bad days: a full disk, and a process that is killed in the middle."""
 
 import errno
+import os
 import signal
 import subprocess
 import sys
@@ -10,7 +11,12 @@ import pytest
 
 from replicator.adapters.local.files import translated
 from replicator.adapters.local.storage import LocalDeepStorage
-from replicator.errors import MissingObjectError, TransientError, UnreadableObjectError
+from replicator.errors import (
+    MissingObjectError,
+    RefusedError,
+    TransientError,
+    UnreadableObjectError,
+)
 from replicator.model.load_spec import Location
 from tests.contract.storages import Origin
 from tests.servers.tied import tied
@@ -155,3 +161,18 @@ def test_a_disk_that_cannot_be_written_may_get_well_again(code: int):
     with pytest.raises(TransientError) as caught, translated("write it"):
         raise OSError(code, "no")
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"two\nlines"])
+async def test_a_name_that_is_no_text_is_one_segments_trouble_and_nobodys_document(
+    root: Path, name: bytes
+):
+    storage = LocalDeepStorage(root)
+    (root / PLACE).mkdir(parents=True)
+    Path(os.fsdecode(os.fsencode(root / PLACE) + b"/" + name)).write_bytes(b"x")
+    with pytest.raises(RefusedError, match="a file whose name is no text"):
+        await storage.objects(PLACE)
+    area = storage.area()
+    await area.create("about/prod.json", b"{}")
+    Path(os.fsdecode(os.fsencode(root / "_replicator" / "about") + b"/" + name)).touch()
+    assert await area.names("about/") == ["about/prod.json"]
