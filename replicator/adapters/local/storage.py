@@ -5,7 +5,8 @@ Nothing is ever linked: a hard link to the source's file would change and rot to
 
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from errno import EACCES
 from functools import partial
@@ -226,9 +227,18 @@ class LocalDeepStorage(LocalDeepStorageReader):
             if written_receipt is None or not _is_whole(path, written_receipt):
                 _require_ours(path, written_receipt)
 
+    @contextmanager
+    def _alone(self, location: Location) -> Generator[Path]:
+        """Shut out all other writers of a location, and only then find where it leads.
+
+        Whoever held the lock for long may have put a link in the place of a folder.
+        """
+        with self._area.placing(location):
+            yield self._path(location)
+
     def _place(self, location: Location, work: Path, receipt: Receipt) -> Receipt:
-        path, new = self._path(location), work / "new"
-        with translated(f"cannot write {path}"), self._area.placing(location):
+        new = work / "new"
+        with translated(f"cannot write {self._path(location)}"), self._alone(location) as path:
             self._area.require_root()
             written_receipt = self._area.written_receipt(location)
             if written_receipt is not None and _is_whole(path, written_receipt):
@@ -257,10 +267,9 @@ class LocalDeepStorage(LocalDeepStorageReader):
         return receipt
 
     def _remove(self, location: Location) -> None:
-        path = self._path(location)
-        with translated(f"cannot remove {path}"):
+        with translated(f"cannot remove {self._path(location)}"):
             self._area.prepare()
-            with self._area.placing(location):
+            with self._alone(location) as path:
                 # What is ours has a receipt for as long as it is there. Without one it may be at
                 # another location: a row of the source can name any.
                 if not self._area.has(location):
@@ -297,18 +306,17 @@ class LocalDeepStorage(LocalDeepStorageReader):
             self._area.prepare()
 
     def _write_receipt(self, location: Location, receipt: Receipt) -> None:
-        path = self._path(location)
-        with translated(f"cannot write the receipt of {path}"):
+        with translated(f"cannot write the receipt of {self._path(location)}"):
             self._area.prepare()
-            with self._area.placing(location):
+            with self._alone(location) as path:
                 if not os.path.lexists(path) or not _holds(path, receipt):
                     raise MissingObjectError(f"{path} is not what its receipt would say")
                 os.sync()  # the process that put it there may have died before its own sync
                 self._area.keep(location, InodeReceipt(receipt=receipt, inode=path.stat().st_ino))
 
     def _swap(self, location: Location, work: Path, receipt: Receipt) -> None:
-        path, new, old = self._path(location), work / "new", work / "old"
-        with translated(f"cannot write {path}"), self._area.placing(location):
+        new, old = work / "new", work / "old"
+        with translated(f"cannot write {self._path(location)}"), self._alone(location) as path:
             self._area.require_root()
             _require_kind(path, location)
             _require_nothing_deeper(path)

@@ -1,7 +1,9 @@
 """A local deep storage on bad days: a full disk, and a process that is killed in the middle."""
 
+import asyncio
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -176,3 +178,20 @@ async def test_a_name_that_is_no_text_is_one_segments_trouble_and_nobodys_docume
     await area.create("about/prod.json", b"{}")
     Path(os.fsdecode(os.fsencode(root / "_replicator" / "about") + b"/" + name)).touch()
     assert await area.names("about/") == ["about/prod.json"]
+
+
+async def test_where_a_removal_leads_is_looked_at_when_nobody_else_writes_any_more(
+    tmp_path: Path, root: Path
+):
+    """Whoever holds the lock may put a link in the place of a folder meanwhile."""
+    storage, origin = LocalDeepStorage(root), Origin({"00000.smoosh": b"y"})
+    await storage.put(PLACE, await origin.copy_source(PLACE))
+    shutil.copytree(root / "wiki", tmp_path / "elsewhere")
+    with storage._area.placing(PLACE):
+        removing = asyncio.create_task(storage.remove(PLACE))
+        await asyncio.sleep(0.05)
+        shutil.rmtree(root / "wiki")
+        (root / "wiki").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RefusedError, match="leads out of the deep storage"):
+        await removing
+    assert (tmp_path / "elsewhere/2024/v1/0/index/00000.smoosh").exists()
