@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import date, timedelta
+from http import HTTPStatus
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -70,6 +71,23 @@ class AuditLog:
         for target in deed.targets if deed.status is not None else ():
             if target in self._areas and not self._waiting.full():
                 self._waiting.put_nowait((target, deed))
+
+    async def record_begun(self, deed: Deed) -> None:
+        """Write a deed before it begins, or after it; count it when it came to nothing.
+
+        Raises:
+            TransientError: it cannot be written.
+        """
+        await self.record(deed)
+        if deed.status is not None and deed.status >= HTTPStatus.BAD_REQUEST:
+            self._limit.began(deed)
+
+    def closed_to(self, who: str, token: str) -> timedelta | None:
+        """Return how long a principal may begin nothing, as too much came to nothing; None: now.
+
+        Each deed has a line before it begins, and nobody may push out those of others.
+        """
+        return self._limit.left(who, token)
 
     async def record_some(self, deed: Deed) -> None:
         """Write a deed that changed nothing, unless its principal has used up the hour's lines.

@@ -188,12 +188,24 @@ class Door:
             request=request,
         )
         if request.method != "GET" and not _only_looks(body):
+            self._refuse_restless(passage.principal)
             passage.begun = True
             await self._remember(passage, None)
         reply = await route.handler(call)
         passage.job_id = reply.job_id
         passage.targets = passage.targets or reply.targets
         return response(reply)
+
+    def _refuse_restless(self, principal: Principal | None) -> None:
+        """Refuse a principal whose deeds of this hour came to nothing too often."""
+        wait = principal and self._audit.closed_to(principal.name, principal.token)
+        if wait:
+            raise Problem(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "too many requests of this token came to nothing",
+                hint="the audit log says which, and why; the token may ask again later",
+                headers={"Retry-After": str(int(wait.total_seconds()) + 1)},
+            )
 
     def _refuse_strangers(self, request: web.Request, route: Route) -> None:
         """Refuse requests to another host name, and requests that another site has made."""
@@ -288,7 +300,7 @@ class Door:
             request=short_request(passage.asked),
             why=passage.why[:WHY_CHARS_MAX],
         )
-        await (self._audit.record(deed) if passage.begun else self._audit.record_some(deed))
+        await (self._audit.record_begun(deed) if passage.begun else self._audit.record_some(deed))
 
 
 def _only_looks(body: Any) -> bool:

@@ -26,6 +26,8 @@ class _Refusals:
     first: Deed
     lines: int = 0
     left_out: int = 0
+    begun: int = 0
+    """Of those that had a line before it was known what becomes of them."""
 
 
 class RefusalLimit:
@@ -47,6 +49,18 @@ class RefusalLimit:
             return True
         window.left_out += 1
         return False
+
+    def began(self, deed: Deed) -> None:
+        """Take note of a deed that had its lines, and came to nothing."""
+        self._windows.setdefault((deed.who, deed.token), _Refusals(deed)).begun += 1
+
+    def left(self, who: str, token: str) -> timedelta | None:
+        """Return how long a principal may begin nothing more; None if it may."""
+        window = self._windows.get((who, token))
+        if window is None or window.begun < LINES_MAX:
+            return None
+        left = window.first.at + WINDOW - self._clock.now()
+        return left if left > timedelta(0) else None
 
     def left_out(self, *, at_end: bool) -> list[Deed]:
         """Return a line for each window that is over, or for each one, and begin them anew."""

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from replicator.errors import ConfigError, ReplicatorError, TransientError
+from replicator.errors import ReplicatorError
 from replicator.model.observation import Observer, ScheduledRunEnded, ScheduleSeen, Waiting
 from replicator.model.operations.notification import Sighting, Topic
 from replicator.model.operations.schedule import Due, Timing, begins_at, due, next_due
@@ -158,7 +158,7 @@ class Scheduler:
         try:
             await self._write_end(line, known)
             record = await self._claimed(line, known)
-        except (TransientError, ConfigError) as exc:
+        except ReplicatorError as exc:  # one store's trouble stops no other schedule
             if not known.unknown:
                 what = f"look at the schedule {line.schedule} of {line.target}"
                 self._observer(Waiting(what=what, reason=str(exc), delay_s=LOOK_S))
@@ -275,7 +275,7 @@ class Scheduler:
         self._tell(line, record)
         try:
             await self._write_end(line, known)
-        except (TransientError, ConfigError) as exc:
+        except ReplicatorError as exc:  # one store's trouble stops no other schedule
             what = f"record the run of {line.schedule} of {line.target}"
             self._observer(Waiting(what=what, reason=str(exc), delay_s=LOOK_S))
 
@@ -290,7 +290,7 @@ class Scheduler:
     async def _renew(self, line: RunLine, record: RunRecord) -> None:
         while True:
             await asyncio.sleep(RENEW_S)
-            with suppress(TransientError, ConfigError):  # the lease outlasts some failures
+            with suppress(ReplicatorError):  # the lease outlasts some failures
                 await line.record.write(replace(record, lease_until=self._clock.now() + LEASE))
 
     def _tell(self, line: RunLine, record: RunRecord) -> None:

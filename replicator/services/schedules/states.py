@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from replicator.errors import ConfigError, TransientError
+from replicator.errors import ReplicatorError
 from replicator.model.operations.schedule import Timing, next_due
 from replicator.model.operations.scheduled_run import RunRecord, RunState
 from replicator.services.schedules.record import ScheduleRecord
@@ -64,7 +64,7 @@ async def _state(line: ScheduledLine, now: datetime) -> LineState:
     runs, unknown = list[RunRecord](), ""
     try:
         runs = list(await line.record.newest(line.schedule, LOOKED_BACK, now=now))
-    except (TransientError, ConfigError) as exc:
+    except ReplicatorError as exc:
         unknown = str(exc)
     return LineState(
         line=line,

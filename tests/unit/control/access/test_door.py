@@ -293,6 +293,19 @@ async def test_a_viewer_pushes_nothing_out_of_the_audit_log(
     assert said["why"].startswith("5 more requests that changed nothing since ")
 
 
+async def test_whose_deeds_come_to_nothing_again_and_again_begins_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Each deed has a line before it begins, so a job that there is not would fill the log."""
+    monkeypatch.setattr(refusal_limit, "LINES_MAX", 5)
+    async with served(tmp_path) as stage:
+        unknown = f"/v1/jobs/{'0' * 32}/again"
+        asked = [await stage.ask("POST", unknown, role=Role.OPERATOR) for _ in range(9)]
+        assert [status for status, _ in asked] == [404] * 5 + [429] * 4
+        assert len(stage.audited()) <= 2 * 5 + 5
+        assert (await stage.ask("POST", "/v1/jobs?wait=5", VERIFY, role=Role.ADMIN))[0] == 200
+
+
 async def test_strangers_have_few_lines_however_many_addresses_they_have(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -8,7 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from replicator.adapters.memory.area import MemoryArea
-from replicator.errors import CorruptionError, NotFoundError, TransientError
+from replicator.errors import (
+    CorruptionError,
+    NotFoundError,
+    RefusedError,
+    ReplicatorError,
+    TransientError,
+)
 from replicator.model.observation import Observation, ScheduledRunEnded, ScheduleSeen, Waiting
 from replicator.model.operations.notification import Topic
 from replicator.model.operations.schedule import Timing
@@ -40,16 +46,16 @@ START = datetime(2026, 11, 30, tzinfo=UTC)
 class Away(MemoryArea):
     """A store that comes and goes."""
 
-    away = False
+    away: ReplicatorError | None = None
 
     async def replace(self, name: str, data: bytes) -> None:
-        if self.away:
-            raise TransientError("vault: nobody is there")
+        if self.away is not None:
+            raise self.away
         await super().replace(name, data)
 
     async def names(self, prefix: str) -> Sequence[str]:
-        if self.away:
-            raise TransientError("vault: nobody is there")
+        if self.away is not None:
+            raise self.away
         return await super().names(prefix)
 
 
@@ -232,10 +238,10 @@ async def test_a_run_that_its_store_forgot_meanwhile_is_not_begun_beside_itself(
         await night.begins(1)
         night.clock.move(2 * LEASE.total_seconds())
         await process.look(line, group)
-        night.area.away = True
+        night.area.away = TransientError("vault: nobody is there")
         night.work.gate.set()
     night.clock.move(2 * LEASE.total_seconds())
-    night.area.away = False
+    night.area.away = None
     await night.looks(process)
     assert (night.work.begun, await night.states()) == (1, [("30.03", 1, RunState.GOOD)])
 
@@ -367,16 +373,19 @@ async def test_runs_of_one_target_wait_for_each_other(night: Night):
     assert night.work.ended == 2
 
 
-async def test_a_store_that_is_away_is_said_once_and_the_run_made_up_for(night: Night):
+@pytest.mark.parametrize("kind", [TransientError, RefusedError, CorruptionError])
+async def test_a_store_that_is_no_use_is_said_once_and_the_run_made_up_for(
+    night: Night, kind: type[ReplicatorError]
+):
     process = night.process()
     night.clock.move(3 * HOUR + 700)
-    night.area.away = True
+    night.area.away = kind("vault: nobody is there")
     await night.looks(process)
     await night.looks(process)
     assert len([one for one in night.told if isinstance(one, Waiting)]) == 1
     assert "nobody is there" in process.states()[0].unknown
     assert "nobody is there" in (await line_states(process._lines, night.clock.now()))[0].unknown
-    night.area.away = False
+    night.area.away = None
     night.clock.move(HOUR)
     await night.looks(process)
     assert await night.states() == [("30.03", 1, RunState.GOOD)]
