@@ -33,6 +33,18 @@ def time_of(text: str | None) -> datetime | None:
     return found.astimezone(UTC) if is_one else None
 
 
+def stamped(text: str, stamp: str) -> datetime | None:
+    """Return the time in a file's name, UTC; None where it says none that can be reckoned with.
+
+    Whoever can write to a store can give any name there: a time of month 99 is no time.
+    """
+    try:
+        found = datetime.strptime(text, stamp).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return found if FIRST_YEAR <= found.year <= LAST_YEAR else None
+
+
 def later(former: str | None, now: str) -> str:
     """Return max(now, former + 1 ms), where a former value that is no timestamp does not count.
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from replicator.model.document import Name, Natural, Shape, Time, time_text, written
+from replicator.model.timestamps import stamped
 
 FOLDER = "schedules"
 LEASE = timedelta(minutes=5)
@@ -23,7 +24,7 @@ LEASE = timedelta(minutes=5)
 SKEW_MAX = timedelta(minutes=5)
 """How far the clocks of two machines may be apart: a lease may end so much later than `LEASE`."""
 _STAMP = "%Y%m%dT%H%M%SZ"
-_FILE = re.compile(r"schedules/([^/]+)/(\d{8}T\d{6}Z)-(\d{1,3})\.json")
+_FILE = re.compile(r"schedules/([^/]+)/(\d{8}T\d{6}Z)-(\d{1,3})\.json", re.ASCII)
 
 
 class RunState(StrEnum):
@@ -85,9 +86,8 @@ def run_name(schedule: str, due: datetime, attempt: int) -> str:
 def run_of_name(name: str) -> tuple[datetime, int] | None:
     """Return the time and the attempt that a file's name says; None: it is another file."""
     found = _FILE.fullmatch(name)
-    if found is None:
-        return None
-    return datetime.strptime(found[2], _STAMP).replace(tzinfo=UTC), int(found[3])
+    due = None if found is None else stamped(found[2], _STAMP)
+    return None if found is None or due is None else (due, int(found[3]))
 
 
 def run_json(record: RunRecord) -> bytes:

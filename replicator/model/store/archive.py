@@ -24,6 +24,7 @@ import orjson
 from replicator.errors import CorruptionError
 from replicator.model.document import (
     HEXADECIMAL,
+    INT_MAX,
     NATURAL,
     Name,
     Natural,
@@ -34,6 +35,7 @@ from replicator.model.document import (
 )
 from replicator.model.event import ClosedCut, CutClosed, CutNumber, Epoch, Offset, Record
 from replicator.model.fingerprint import Digest, hex_digest
+from replicator.model.timestamps import FIRST_YEAR, LAST_YEAR
 
 HINT = (
     "it was altered or cut short; take it from a copy of this store, or restore a point that does"
@@ -48,10 +50,11 @@ BASES: Final = "bases"
 FileKind: TypeAlias = Literal["history", "bases"]
 OFFSET_DIGITS = 20
 """Names sort as their offsets do; a Kafka offset has at most 19 digits."""
-_NAME = re.compile(r"(?P<start>\d{20})-(?P<end>\d{20})\.jsonl\.zst")
-_MANIFEST = re.compile(r"(?P<offset>\d{20})/manifest\.json")
+_NAME = re.compile(r"(?P<start>\d{20})-(?P<end>\d{20})\.jsonl\.zst", re.ASCII)
+_MANIFEST = re.compile(r"(?P<offset>\d{20})/manifest\.json", re.ASCII)
 _TYPE = re.compile(rb'"type":"([a-z_.]+)"')
 _EVENT = b'"event":'
+_NO_YEAR = f"a record's time is not between the years {FIRST_YEAR} and {LAST_YEAR}"
 UNPACKED_BYTES_MAX = 64 << 20
 """Limit for one file's unpacked bytes; files are written with `history.file_bytes_max`, 8 MiB."""
 ROOM_FIRST, ROOM_GROWTH = 16, 4
@@ -234,7 +237,9 @@ def manifest_name(log_id: str, offset: Offset) -> str:
 def history_span(name: str) -> tuple[Offset, Offset] | None:
     """Return the start and the end in a history file's name, None when it is no such name."""
     found = _NAME.fullmatch(name.rpartition("/")[2])
-    return None if found is None else (Offset(int(found["start"])), Offset(int(found["end"])))
+    if found is None or not (start := int(found["start"])) <= (end := int(found["end"])) <= INT_MAX:
+        return None
+    return Offset(start), Offset(end)
 
 
 def base_offset(name: str) -> Offset | None:
@@ -242,7 +247,9 @@ def base_offset(name: str) -> Offset | None:
     if not name.endswith("manifest.json"):
         return None  # as most of a long listing
     found = _MANIFEST.fullmatch("/".join(name.split("/")[-2:]))
-    return None if found is None else Offset(int(found["offset"]))
+    if found is None or (offset := int(found["offset"])) > INT_MAX:
+        return None
+    return Offset(offset)
 
 
 def record_line(record: Record) -> bytes:
@@ -467,6 +474,7 @@ def _record(line: bytes, times: dict[bytes, datetime]) -> Record:
     if (appended_at := times.get(time)) is None:
         times[time] = appended_at = datetime.fromisoformat(time.decode())
         _require(appended_at.tzinfo is not None, "a record has a time without a zone")
+        _require(FIRST_YEAR <= appended_at.year <= LAST_YEAR, _NO_YEAR)
     if (type_ := _TYPE.search(data)) is None:
         raise ValueError(f"the record at offset {int(offset)} has no type")
     return Record(Offset(int(offset)), appended_at, type_[1].decode(), data)

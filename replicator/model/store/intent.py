@@ -29,7 +29,8 @@ EXPIRY = "expiry"
 DIGITS = 10
 _NAME = re.compile(
     r"expiry/(?P<number>\d{10})\."
-    r"(?:(?P<what>json|places|done\.json)|lease-(?P<lease>\d{1,10})\.json)"
+    r"(?:(?P<what>json|places|done\.json)|lease-(?P<lease>[1-9]\d{0,9})\.json)",
+    re.ASCII,
 )
 
 

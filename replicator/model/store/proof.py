@@ -12,6 +12,7 @@ from pydantic import Field
 from replicator.model.document import NATURAL, Natural, Shape, Time, written
 from replicator.model.event import CutNumber, Offset
 from replicator.model.extent import windows
+from replicator.model.timestamps import stamped
 
 PROOFS = "proofs"
 _TIME = "%Y%m%dT%H%M%S.%fZ"
@@ -112,9 +113,8 @@ def last_good(names: Iterable[str]) -> dict[str, datetime]:
     """Return when each level was last proved good, by the names of the files."""
     found: dict[str, datetime] = {}
     for name in names:
-        told = _NAME.fullmatch(name)
-        if told is not None and told["verdict"] == "good":
-            time = datetime.strptime(told["time"], _TIME).replace(tzinfo=UTC)
+        told, time = _NAME.fullmatch(name), _time_of(name)
+        if told is not None and time is not None and told["verdict"] == "good":
             found[told["level"]] = max(time, found.get(told["level"], time))
     return found
 
@@ -127,6 +127,11 @@ def bad_names(names: Iterable[str]) -> list[tuple[str, list[str]]]:
         for at, (name, match) in reversed(list(enumerate(told)))
         if match["verdict"] == "bad"
     ]
+
+
+def _time_of(name: str) -> datetime | None:
+    found = _NAME.fullmatch(name)
+    return None if found is None else stamped(found["time"], _TIME)
 
 
 def _may_clear(bad: re.Match[str], other: re.Match[str]) -> bool:

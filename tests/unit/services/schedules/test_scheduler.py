@@ -409,6 +409,7 @@ async def test_an_altered_record_hides_no_other(night: Night):
     await night.looks(process)
     await night.area.replace(run_name("nightly", night.clock.now() + timedelta(days=1), 1), b"{")
     await night.area.replace("schedules/nightly/notes.txt", b"")
+    await night.area.replace("schedules/nightly/99999999T999999Z-001.json", b"")
     assert [one.due.hour for one in await night.newest(9)] == [3]
 
 
@@ -430,7 +431,8 @@ def test_a_record_is_read_as_it_was_written():
     name = run_name("nightly", START, 12)
     assert name == "schedules/nightly/20261130T000000Z-012.json"
     assert run_of_name(name) == (START, 12)
-    assert run_of_name("schedules/nightly/x.json") is None
+    for other in ("x", "99999999T999999Z-001", "99990101T000000Z-001", "2026113\u0660T000000Z-001"):
+        assert run_of_name(f"schedules/nightly/{other}.json") is None
 
 
 def test_the_record_of_one_run_does_not_stand_in_for_another():

@@ -199,6 +199,14 @@ def test_records_that_are_not_of_the_files_offsets_are_refused(offsets: tuple[in
         unpack(history_name(LOG, Offset(40), Offset(43)), data)
 
 
+def test_a_record_of_a_time_that_cannot_be_reckoned_with_is_refused():
+    line = record_line(golden_records()[0]).replace(b"2024-06-01T", b"0001-01-01T", 1)
+    header = Header(kind=HISTORY, source="prod", log_id=LOG, start=Offset(40), previous=None)
+    data, _ = pack(header, [line], end=Offset(41), last=None)
+    with pytest.raises(CorruptionError, match="not between the years 1970 and 9000"):
+        unpack(history_name(LOG, Offset(40), Offset(41)), data)
+
+
 def test_any_json_tool_reads_it():
     """A line a record, the event in it as CloudEvents has it."""
     _, data = golden_file()
