@@ -1,5 +1,6 @@
 """What a drill found, as the drilled target's store keeps it, and when the next one is due."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
@@ -13,9 +14,12 @@ from replicator.model.document import HEXADECIMAL, NATURAL, Natural, NotNegative
 from replicator.model.event import CutNumber, Offset
 from replicator.model.fingerprint import Digest, hex_digest
 from replicator.model.plans.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
+from replicator.model.timestamps import stamped
 
 FORMAT = 1
 DRILLS = "drills"
+_TIME = "%Y%m%dT%H%M%S.%fZ"
+_NAME = re.compile(rf"{DRILLS}/(?P<time>\d{{8}}T\d{{6}}\.\d{{6}}Z)\.json", re.ASCII)
 FINDINGS_MAX = 100
 """Number of findings that a bad drill's evidence keeps; their count is complete."""
 PLAN, COPY, ROWS, VERIFY = "plan", "copy", "rows", "verify"
@@ -156,7 +160,13 @@ def point_text(point: DrillPoint) -> str:
 
 def evidence_name(evidence: Evidence) -> str:
     """Return the name of its file: by the time it began, so that names ascend with it."""
-    return f"{DRILLS}/{evidence.started_at:%Y%m%dT%H%M%S.%f}Z.json"
+    return f"{DRILLS}/{evidence.started_at.strftime(_TIME)}.json"
+
+
+def is_evidence(name: str) -> bool:
+    """Return whether a file has the name of a drill's evidence; others take no place among it."""
+    found = _NAME.fullmatch(name)
+    return found is not None and stamped(found["time"], _TIME) is not None
 
 
 def evidence_json(evidence: Evidence) -> dict[str, Any]:

@@ -109,6 +109,16 @@ def proof_of(name: str, data: bytes) -> Proof:
     return _PROOF.read(name, data)
 
 
+def by_time(names: Iterable[str], now: datetime) -> tuple[list[str], list[str]]:
+    """Return the names of proofs whose time has come, and those of later times, each ascending.
+
+    Other names are left out. Those of later times are apart, so that none of them, whoever gave it,
+    can stand for what is newest: a clock that was ahead has made them, or no clock at all.
+    """
+    told = sorted((name, time) for name in names if (time := _time_of(name)) is not None)
+    return [name for name, time in told if time <= now], [name for name, time in told if time > now]
+
+
 def last_good(names: Iterable[str]) -> dict[str, datetime]:
     """Return when each level was last proved good, by the names of the files."""
     found: dict[str, datetime] = {}

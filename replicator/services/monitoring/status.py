@@ -303,7 +303,7 @@ class StatusReader:
     async def _read_proofs(self, known: _KnownLog, area: Area) -> str:
         """Read what `verify` has found; return why some of it cannot be read, empty: it can."""
         try:
-            told = await last_proved(area)
+            told = await last_proved(area, now=self.clock.now())
         except ConfigError as exc:
             return str(exc)
         known.proved, known.known_bad = told.good_at, told.bad

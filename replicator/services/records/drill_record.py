@@ -10,6 +10,7 @@ from replicator.model.store.drill import (
     evidence_bytes,
     evidence_name,
     evidence_of,
+    is_evidence,
 )
 from replicator.ports import Area
 
@@ -71,7 +72,7 @@ class DrillRecord:
         return Drilled(last=last, faults=tuple(faults))
 
     async def _names(self) -> Sequence[str]:
-        return await self._area.names(f"{DRILLS}/")
+        return [name for name in await self._area.names(f"{DRILLS}/") if is_evidence(name)]
 
     async def _read(self, name: str) -> Evidence:
         if name not in self._known:

@@ -5,11 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from replicator.errors import ConfigError, CorruptionError, NotFoundError
-from replicator.model.store.proof import PROOFS, Proof, bad_names, last_good, proof_of
+from replicator.model.store.proof import (
+    PROOFS,
+    Proof,
+    bad_names,
+    by_time,
+    last_good,
+    proof_of,
+)
 from replicator.ports import Area
 
 LOOKED_AT_MAX = 100
-"""Newest proofs that are looked at; older ones say little of today."""
+"""Newest proofs that are looked at, and as many of later times; older ones say little of today."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,17 +31,19 @@ class Proved:
     """Why the newest that this user may not read cannot be read; empty: all can."""
 
 
-async def last_proved(area: Area) -> Proved:
+async def last_proved(area: Area, *, now: datetime) -> Proved:
     """Return the last proofs of a target.
 
     A name alone proves nothing: whoever can write to the store can make one. Of each level the
     newest file counts that is what it is called, and that is signed where the target has keys.
+    What has another name, or that of a time to come, takes no other's place among the newest.
 
     Raises:
         TransientError, ConfigError: as for `Area`, where it cannot be listed.
     """
     found = _Proofs(area)
-    names = (await area.names(f"{PROOFS}/"))[-LOOKED_AT_MAX:]
+    past, later = by_time(await area.names(f"{PROOFS}/"), now)
+    names = [*past[-LOOKED_AT_MAX:], *later[-LOOKED_AT_MAX:]]
     good_at: dict[str, datetime] = {}
     for name in reversed(names):
         for level, time in last_good([name]).items():

@@ -10,6 +10,7 @@ from replicator.model.store.proof import (
     PROOFS,
     Coverage,
     Proof,
+    by_time,
     coverage,
     proof_json,
     proof_of,
@@ -20,7 +21,7 @@ from replicator.services.verification.verifier import Verification
 KEPT_MAX = 1000
 """Number of proofs that are kept; with one a day, almost three years."""
 READ_MAX = 100
-"""Number of the newest proofs that are read for the coverage."""
+"""Number of the newest proofs that are read for the coverage, and of those of later times."""
 COVERED_WITHIN = timedelta(days=30)
 """Age above which a proof of bytes no longer counts as coverage."""
 
@@ -51,10 +52,10 @@ async def keep_proof(
         findings=verification.findings_count + disagreements,
     )
     await area.create(proof.name, proof_json(proof))
-    names = await area.names(f"{PROOFS}/")
-    for name in names[:-KEPT_MAX]:
+    past, later = by_time(await area.names(f"{PROOFS}/"), now)
+    for name in past[:-KEPT_MAX]:
         await area.delete(name)
-    proofs, faults = await _read(area, names[-READ_MAX:])
+    proofs, faults = await _read(area, [*past[-READ_MAX:], *later[-READ_MAX:]])
     return replace(coverage(proofs, now=now, within=COVERED_WITHIN), faults=tuple(faults))
 
 

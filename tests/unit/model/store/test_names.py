@@ -4,6 +4,7 @@ import pytest
 
 from replicator.model.event import Offset
 from replicator.model.store.archive import base_offset, history_name, history_span, manifest_name
+from replicator.model.store.drill import is_evidence
 from replicator.model.store.intent import intents, lease_name
 
 LOG = "0123456789abcdef"
@@ -33,3 +34,11 @@ def test_a_base_of_no_offset_is_none(offset: str):
 @pytest.mark.parametrize("name", [f"{ZERO * 10}.json", "0000000007.lease-012.json"])
 def test_an_intent_that_could_not_be_read_by_its_number_is_none(name: str):
     assert intents([f"expiry/{name}"]) == []
+
+
+@pytest.mark.parametrize(
+    "time", ["99999999T999999.999999Z", "zzz", f"2024063{ZERO}T120000.000000Z"]
+)
+def test_evidence_of_no_time_is_none(time: str):
+    assert is_evidence("drills/20240630T120000.000000Z.json")
+    assert not is_evidence(f"drills/{time}.json")

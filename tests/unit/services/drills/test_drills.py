@@ -44,7 +44,7 @@ from replicator.model.store.drill import (
 )
 from replicator.model.store.holds import Hold, NamedPoint
 from replicator.services.drills.driller import EMPTY_BYTES, ROW_BYTES, Driller, Rehearsal
-from replicator.services.records.drill_record import DrillRecord
+from replicator.services.records.drill_record import READ_MAX, DrillRecord
 from replicator.services.restore.restorer import Restorer
 from replicator.services.running.pause import unless
 from replicator.services.store.archived_log import ArchivedLog
@@ -405,8 +405,10 @@ async def test_the_newest_good_one_counts_and_an_altered_file_is_named():
     drilling.rotten = True
     drilling.pipeline.clock.move(60)
     second = await drilling.driller.drill(Latest())
+    for number in range(READ_MAX):
+        drilling.pipeline.area.files[f"drills/zzz{number:03}.json"] = b""
     found = await drilling.record.drilled()
-    assert found == Drilled(last=rounded(second), last_good=rounded(first))
+    assert found == Drilled(last=rounded(second), last_good=rounded(first)), "others take no place"
     name = evidence_name(second)
     drilling.pipeline.area.files[name] = b"{}"
     again = await DrillRecord(drilling.pipeline.area).drilled()

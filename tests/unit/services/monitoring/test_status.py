@@ -392,10 +392,14 @@ async def test_a_proof_that_nobody_believes_keeps_no_status_good():
     older = replace(PROOF, proved_at=PROOF.proved_at - timedelta(days=9))
     await ours.create(older.name, proof_json(older))
     await area.create(PROOF.name, proof_json(PROOF))
-    assert (await last_proved(ours)).good_at == {"checksum": older.proved_at}
-    assert (await last_proved(SignedArea(area, None))).good_at == {"checksum": PROOF.proved_at}
+    assert (await last_proved(ours, now=PROOF.proved_at)).good_at == {"checksum": older.proved_at}
+    assert (await last_proved(SignedArea(area, None), now=PROOF.proved_at)).good_at == {
+        "checksum": PROOF.proved_at
+    }
     await area.replace(PROOF.name, b"")
-    assert (await last_proved(SignedArea(area, None))).good_at == {"checksum": older.proved_at}
+    assert (await last_proved(SignedArea(area, None), now=PROOF.proved_at)).good_at == {
+        "checksum": older.proved_at
+    }
 
 
 async def test_how_long_what_waits_takes_is_told_by_what_was_measured():

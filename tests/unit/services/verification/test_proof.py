@@ -32,6 +32,10 @@ PROOF = Proof(
 )
 
 
+NO_TIMES = ["99999999T999999.999999Z", "00010101T000000.000000Z", "..TT..Z", "20240630T12Z"]
+"""They have the form of a time, and are none that can be reckoned with."""
+
+
 def share(*proofs: Proof) -> float:
     return coverage(proofs, now=NOW, within=MONTH).share
 
@@ -91,19 +95,43 @@ async def test_what_was_bad_stays_so_until_a_later_proof_has_looked_at_all_of_it
     bad = replace(PROOF, findings=2)
     for proof in (bad, replace(PROOF, proved_at=NOW + timedelta(hours=1), **later)):
         await area.create(proof.name, proof_json(proof))
-    found = (await last_proved(area)).bad
+    found = (await last_proved(area, now=NOW)).bad
     assert (found is None) == is_cleared
 
 
 async def test_a_deeper_level_clears_what_a_level_within_it_found():
     area, whole = Pipeline().area, replace(PROOF, share=1.0, window=None)
-    assert (await last_proved(area)).bad is None
+    assert (await last_proved(area, now=NOW)).bad is None
     bad = replace(whole, level="exists", findings=1)
     await area.create(bad.name, proof_json(bad))
-    assert (await last_proved(area)).bad == bad
+    assert (await last_proved(area, now=NOW)).bad == bad
     good = replace(whole, proved_at=NOW + timedelta(hours=1))
     await area.create(good.name, proof_json(good))
-    assert (await last_proved(area)).bad is None
+    assert (await last_proved(area, now=NOW)).bad is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "proofs/99999999T999999.99{:04}Z-rows-good.json",
+        "proofs/zzz{:04}.json",
+        "proofs/20240701T000000.00{:04}Z-rows-good.json",
+    ],
+)
+async def test_other_names_and_later_ones_hide_no_damage_and_push_no_proof_out(other: str):
+    """Whoever can add files to a store can add as many as are looked at, and as are kept."""
+    pipeline = Pipeline()
+    pipeline.publish(segment("a"))
+    await pipeline.cut()
+    await pipeline.follow()
+    bad = replace(PROOF, findings=2)
+    await pipeline.area.create(bad.name, proof_json(bad))
+    for number in range(KEPT_MAX):
+        pipeline.area.files[other.format(number)] = b""
+    assert (await last_proved(pipeline.area, now=NOW)).bad == bad
+    found = await pipeline.verifier().verify(Level.ROWS)
+    await keep_proof(pipeline.area, found, Extent(), now=NOW + timedelta(hours=1))
+    assert bad.name in pipeline.area.files
 
 
 def test_names_say_when_a_level_was_last_good():
@@ -111,6 +139,7 @@ def test_names_say_when_a_level_was_last_good():
     rows = replace(PROOF, level="rows", proved_at=NOW - timedelta(days=1))
     part = replace(PROOF, level="exists", partial=True)
     names = [PROOF.name, later.name, rows.name, part.name, "proofs/else.txt"]
+    names += [f"proofs/{time}-rows-good.json" for time in NO_TIMES]
     assert last_good(names) == {"checksum": NOW, "rows": NOW - timedelta(days=1)}
 
 
