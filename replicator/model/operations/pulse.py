@@ -7,12 +7,17 @@ from typing import Any
 
 import orjson
 
+from replicator.model.document import INT_MAX
+from replicator.model.timestamps import time_of
+
 WATCH = "watch"
 """Name under which the watcher's heartbeat is kept."""
 
 
 MISSED_MAX = 3
 """Heartbeats that may be missing of a process that goes on."""
+EVERY_MAX = timedelta(days=1)
+"""Longest time between two heartbeats that a process can say; times are reckoned with it."""
 ONCE = " --once"
 """Behind the verb of a process that ends by itself."""
 
@@ -108,17 +113,17 @@ def pulse_of(data: bytes) -> Pulse | None:
         return Pulse(
             verb=str(found["verb"]),
             host=str(found["host"]),
-            pid=int(found["pid"]),
-            since=datetime.fromisoformat(found["since"]),
-            seen_at=datetime.fromisoformat(found["seen_at"]),
-            every=timedelta(seconds=float(found["every_s"])),
-            done_at=_time(found, "done_at"),
-            polls=int(found.get("polls") or 0),
+            pid=_natural(found["pid"]),
+            since=_time(found["since"]),
+            seen_at=_time(found["seen_at"]),
+            every=_every(found["every_s"]),
+            done_at=_time_or_none(found, "done_at"),
+            polls=_natural(found.get("polls") or 0),
             waits=str(found.get("waits") or ""),
             stream=_stream(found.get("change_stream")),
-            ended_at=_time(found, "ended_at"),
+            ended_at=_time_or_none(found, "ended_at"),
         )
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError):
         return None
 
 
@@ -126,14 +131,33 @@ def _stream(found: Mapping[str, Any] | None) -> StreamPulse | None:
     if not found:
         return None
     return StreamPulse(
-        since=datetime.fromisoformat(found["since"]),
+        since=_time(found["since"]),
         off=str(found["off"]),
-        told_until=_time(found, "told_until"),
-        behind_bytes=int(found["behind_bytes"]),
-        retained_bytes=int(found["retained_bytes"]),
-        retained_bytes_max=int(found["retained_bytes_max"]),
+        told_until=_time_or_none(found, "told_until"),
+        behind_bytes=_natural(found["behind_bytes"]),
+        retained_bytes=_natural(found["retained_bytes"]),
+        retained_bytes_max=_natural(found["retained_bytes_max"]),
     )
 
 
-def _time(found: Mapping[str, Any], name: str) -> datetime | None:
-    return datetime.fromisoformat(found[name]) if found.get(name) else None
+def _time_or_none(found: Mapping[str, Any], name: str) -> datetime | None:
+    return _time(found[name]) if found.get(name) else None
+
+
+def _time(text: str) -> datetime:
+    if (time := time_of(text)) is None:
+        raise ValueError(f"{text!r} is no time that can be reckoned with")
+    return time
+
+
+def _every(seconds: float) -> timedelta:
+    every = timedelta(seconds=float(seconds))
+    if not timedelta(0) <= every <= EVERY_MAX:
+        raise ValueError(f"{seconds} seconds are not between 0 and {EVERY_MAX}")
+    return every
+
+
+def _natural(number: int | str) -> int:
+    if not 0 <= (found := int(number)) <= INT_MAX:
+        raise ValueError(f"{number} is not between 0 and {INT_MAX}")
+    return found

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
+import orjson
 import pytest
 
 from replicator.adapters.memory.log import MemoryEventLog
@@ -378,6 +379,28 @@ async def test_it_beats_until_it_is_told_to_stop_and_says_that():
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"verb":"run","pid":"x"}'])
 def test_a_damaged_word_is_none(data: bytes):
     assert pulse_of(data) is None
+
+
+@pytest.mark.parametrize(
+    "altered",
+    [
+        {"seen_at": "2026-11-30T00:00:00"},
+        {"since": "0001-01-01T00:00:00+14:00"},
+        {"done_at": "2026-11-30T00:00:00"},
+        {"every_s": 1e300},
+        {"every_s": 8e13},
+        {"every_s": -1},
+        {"polls": "9" * 40},
+        {"change_stream": {"since": "2026-11-30T00:00:00"}},
+    ],
+)
+async def test_a_word_that_cannot_be_reckoned_with_is_none(altered: dict[str, object]):
+    """Whoever can write to the log can say anything; `status` would end by it."""
+    pipeline, beating = await followed()
+    said = orjson.loads(pulse_json(beating.pulse))
+    assert pulse_of(orjson.dumps(said)) == beating.pulse
+    await pipeline.log.beat(WATCH, orjson.dumps(said | altered))
+    assert (await looked(pipeline)).life.watcher.life is Life.UNKNOWN
 
 
 @pytest.mark.parametrize("width", [1, 40, 80, 200])
