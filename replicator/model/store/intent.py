@@ -6,14 +6,16 @@
     expiry/<n>.done.json         it is over
 
 Numbers are never given twice: the newest intent of a log is kept for ever, and with it the horizon.
+They have ten digits: a longer one is refused, because nobody would see the intent of that name.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Annotated
 
+from replicator.errors import CorruptionError, RefusedError
 from replicator.model.document import (
     NATURAL,
     Name,
@@ -27,8 +29,10 @@ from replicator.model.event import Offset
 
 EXPIRY = "expiry"
 DIGITS = 10
+NUMBER_MAX = 10**DIGITS - 1
+"""Last number that an intent can have; only a name that no expiry wrote is near it."""
 _NAME = re.compile(
-    r"expiry/(?P<number>\d{10})\."
+    r"expiry/(?P<number>\d{10,})\."
     r"(?:(?P<what>json|places|done\.json)|lease-(?P<lease>[1-9]\d{0,9})\.json)",
     re.ASCII,
 )
@@ -94,7 +98,7 @@ class IntentFiles:
 
     @property
     def is_done(self) -> bool:
-        """Whether the expiry wrote that it is over."""
+        """Whether a file is named so; it counts only once it was read, as anybody can write it."""
         return "done.json" in self.names
 
 
@@ -109,17 +113,49 @@ def lease_name(number: int, lease: int) -> str:
 
 
 def intents(names: Iterable[str]) -> list[IntentFiles]:
-    """Return which intents there are by the names of their files, oldest first."""
+    """Return which intents there are by the names of their files, oldest first.
+
+    A list or a lease alone is no intent: an expiry writes those later and deletes them earlier.
+
+    Raises:
+        CorruptionError: a name has a number that no intent can have.
+    """
     found: dict[int, IntentFiles] = {}
     for name in names:
         if (match := _NAME.fullmatch(name)) is not None:
+            if len(match["number"]) > DIGITS:
+                raise CorruptionError(
+                    f"{name} has a number of more than {DIGITS} digits, which no expiry has",
+                    hint=f"remove {name}: this release did not write it",
+                )
             number = int(match["number"])
             files = found.setdefault(number, IntentFiles(number))
             if match["lease"] is not None:
                 files.last_lease = max(files.last_lease, int(match["lease"]))
             else:
                 files.names.add(match["what"])
-    return [found[number] for number in sorted(found)]
+    there = (found[number] for number in sorted(found))
+    return [files for files in there if files.is_announced or files.is_done]
+
+
+def next_number(listed: Sequence[IntentFiles]) -> int:
+    """Return the number of the next intent.
+
+    Args:
+        listed: All that there are, oldest first.
+
+    Raises:
+        RefusedError: a file has the last number already.
+    """
+    if not listed:
+        return 1
+    if (last := listed[-1]).number >= NUMBER_MAX:
+        name = intent_name(last.number, min(last.names))
+        raise RefusedError(
+            f"{name} leaves no number for another expiry, and no expiry came so far",
+            hint=f"somebody else wrote it: remove {name}, then plan the expiry again",
+        )
+    return last.number + 1
 
 
 def intent_json(intent: Intent) -> bytes:

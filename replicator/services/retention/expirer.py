@@ -32,6 +32,7 @@ from replicator.model.store.intent import (
     intent_json,
     intent_name,
     lease_name,
+    next_number,
     until_json,
 )
 from replicator.ports import Area, Clock, SegmentRemover
@@ -194,7 +195,7 @@ class Expirer:
         for files in listed:
             if not await self._intents.is_over(files):
                 raise await self._busy(files)
-        number = listed[-1].number + 1 if listed else 1
+        number = next_number(listed)
         intent = Intent(
             number=number,
             log_id=plan.log_id,

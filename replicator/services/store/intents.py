@@ -10,6 +10,7 @@ from replicator.model.log.locations import LocationHashes, sorted_hashes
 from replicator.model.store.intent import (
     EXPIRY,
     Intent,
+    IntentDone,
     IntentFiles,
     done_of,
     intent_name,
@@ -24,6 +25,8 @@ from replicator.ports import LIST_BYTES_MAX, Area, Clock
 class Intents:
     """Reads what expiries have announced; each call reads again and trusts no earlier result.
 
+    Only an end that was read once is not read again: an expiry that is over stays so.
+
     Args:
         area: The target's area.
         clock: Clock by which an expiry that went silent is over.
@@ -32,6 +35,7 @@ class Intents:
 
     def __init__(self, area: Area, *, clock: Clock, clock_skew_max: timedelta) -> None:
         self._area, self._clock, self._skew = area, clock, clock_skew_max
+        self._ended: set[int] = set()
 
     async def listed(self) -> list[IntentFiles]:
         """Return all intents by the names of their files, oldest first: one listing."""
@@ -64,8 +68,12 @@ class Intents:
         return until
 
     async def is_over(self, files: IntentFiles) -> bool:
-        """Return whether an expiry deletes nothing any more, even if its process still runs."""
-        if files.is_done:
+        """Return whether an expiry deletes nothing any more, even if its process still runs.
+
+        Raises:
+            CorruptionError: the intent, or the file that ends it, is altered or not signed.
+        """
+        if files.is_done and await self._is_ended(files.number):
             return True
         try:
             until = await self.valid_until(files)
@@ -74,6 +82,16 @@ class Intents:
         ):  # deleted since the listing, which only happens to intents that are over
             return True
         return self._clock.now() >= until + self._skew
+
+    async def _is_ended(self, number: int) -> bool:
+        """Read the file that ends an expiry, as its name proves nothing; False if it is gone."""
+        if number not in self._ended:
+            try:
+                await _done(self._area, number)
+            except NotFoundError:
+                return False
+            self._ended.add(number)
+        return True
 
 
 async def horizon(area: Area, log_id: str) -> Offset:
@@ -87,12 +105,15 @@ async def horizon(area: Area, log_id: str) -> Offset:
 
 
 async def _horizon(area: Area, files: IntentFiles, intent: Intent) -> Offset:
-    if files.is_done:
-        name = intent_name(intent.number, "done.json")
-        if not done_of(name, await area.get(name)).carried_out:
-            return intent.before
+    if files.is_done and not (await _done(area, intent.number)).carried_out:
+        return intent.before
     return intent.horizon
 
 
 async def _intent(area: Area, number: int) -> Intent:
     return intent_of(number, await area.get(intent_name(number)))
+
+
+async def _done(area: Area, number: int) -> IntentDone:
+    name = intent_name(number, "done.json")
+    return done_of(name, await area.get(name))

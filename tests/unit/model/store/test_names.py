@@ -5,7 +5,7 @@ import pytest
 from replicator.model.event import Offset
 from replicator.model.store.archive import base_offset, history_name, history_span, manifest_name
 from replicator.model.store.drill import is_evidence
-from replicator.model.store.intent import intents, lease_name
+from replicator.model.store.intent import IntentFiles, intent_name, intents, lease_name
 
 LOG = "0123456789abcdef"
 LAST, ZERO = 2**63 - 1, "\u0660"
@@ -15,7 +15,7 @@ LAST, ZERO = 2**63 - 1, "\u0660"
 def test_the_names_that_we_give_say_their_offsets():
     assert history_span(history_name(LOG, Offset(40), Offset(LAST))) == (40, LAST)
     assert base_offset(manifest_name(LOG, Offset(LAST))) == LAST
-    (found,) = intents([lease_name(7, 12)])
+    (found,) = intents([intent_name(7), lease_name(7, 12)])
     assert (found.number, found.last_lease) == (7, 12)
 
 
@@ -33,7 +33,7 @@ def test_a_base_of_no_offset_is_none(offset: str):
 
 @pytest.mark.parametrize("name", [f"{ZERO * 10}.json", "0000000007.lease-012.json"])
 def test_an_intent_that_could_not_be_read_by_its_number_is_none(name: str):
-    assert intents([f"expiry/{name}"]) == []
+    assert intents([intent_name(7), f"expiry/{name}"]) == [IntentFiles(7, {"json"})]
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.adapters.memory.workers import InPlaceWorkers
+from replicator.adapters.signing.area import SignedArea
 from replicator.errors import (
     ConfigError,
     CorruptionError,
@@ -46,7 +48,15 @@ from replicator.model.store.holds import (
     point_at,
     point_json,
 )
-from replicator.model.store.intent import Intent, intent_json, intent_name
+from replicator.model.store.intent import (
+    NUMBER_MAX,
+    Intent,
+    IntentDone,
+    done_json,
+    intent_json,
+    intent_name,
+    lease_name,
+)
 from replicator.ports import CopySource
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
@@ -55,10 +65,12 @@ from replicator.services.retention.planner import ExpiryPlan
 from replicator.services.retention.references import beginning_until, ending_after
 from replicator.services.retention.retained import listed_base
 from replicator.services.store.archived_log import ArchivedLog
+from replicator.services.store.expiry_guard import ExpiryGuard
 from replicator.services.store.restore_lease import LeaseLimits, RestoreLeases
 from replicator.services.store.store import Store
 from replicator.services.store.windows import windows
 from tests.builders import TIME, segment
+from tests.unit.adapters.test_signing import rule
 from tests.unit.pipeline import EXPIRY, SOURCE, Pipeline, place_of
 from tests.unit.services.restore.test_renamer import renamer
 
@@ -694,6 +706,66 @@ async def test_an_expiry_that_does_not_say_what_it_condemns_may_condemn_anything
     await announced(pipeline)
     with pytest.raises(TransientError, match="expiry 1 deletes"):
         await guard.require_spared(np.array([0]))
+
+
+async def test_in_a_signed_store_only_a_signed_file_ends_an_expiry():
+    pipeline, done = Pipeline(), done_json(IntentDone(carried_out=True))
+    pipeline.publish(WIKI)
+    await pipeline.cut()
+    plain, pipeline.area = pipeline.area, SignedArea(pipeline.area, rule())  # type: ignore[assignment]
+    intents = pipeline.intents()
+    guard = ExpiryGuard(intents=intents, history=pipeline.history(), locator=pipeline.locator())
+    await guard.look()
+    await announced(pipeline)
+    await plain.create(intent_name(1, "done.json"), done)
+    (files_,) = await intents.listed()
+    with pytest.raises(CorruptionError, match=r"expiry/0000000001\.done\.json is not signed"):
+        await intents.is_over(files_)
+    with pytest.raises(CorruptionError, match="is not signed"):
+        await guard.look()
+    await plain.delete(intent_name(1, "done.json"))
+    assert not await intents.is_over(files_), "a file that went says nothing either"
+    await pipeline.area.create(intent_name(1, "done.json"), done)
+    assert await intents.is_over(files_)
+    await guard.look()
+
+
+async def test_that_an_expiry_is_over_is_read_once():
+    pipeline, _ = await story()
+    await expire(pipeline)
+    intents, read = pipeline.intents(), list[str]()
+
+    async def get(name: str, **options: int) -> bytes:
+        read.append(name)
+        return await MemoryArea.get(pipeline.area, name, **options)
+
+    pipeline.area.get = get  # type: ignore[method-assign]
+    (files_,) = await intents.listed()
+    assert await intents.is_over(files_)
+    assert await intents.is_over(files_)
+    assert read == [intent_name(1, "done.json")]
+
+
+async def test_files_beside_no_intent_are_none():
+    """They would pass for an expiry that is over, and so would those with lower numbers."""
+    pipeline = Pipeline()
+    for name in (intent_name(50, "places"), lease_name(51, 1)):
+        await pipeline.area.create(name, b"")
+    assert await pipeline.intents().listed() == []
+
+
+async def test_no_intent_has_a_number_that_nobody_reads():
+    pipeline, _ = await story()
+    last = intent_name(NUMBER_MAX, "done.json")
+    await pipeline.area.create(last, done_json(IntentDone(carried_out=True)))
+    before = stored(pipeline)
+    with pytest.raises(RefusedError, match=rf"{last} leaves no number") as refused:
+        await expire(pipeline)
+    assert f"remove {last}" in str(refused.value.hint)
+    assert (files(pipeline, "expiry"), stored(pipeline)) == ([last], before)
+    await pipeline.area.create(longer := intent_name(NUMBER_MAX + 1), b"{}")
+    with pytest.raises(CorruptionError, match=longer):
+        await pipeline.intents().listed()
 
 
 async def test_a_running_restore_keeps_its_cut():
