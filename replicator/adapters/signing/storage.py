@@ -138,9 +138,11 @@ class SealedStorage:
         return receipt
 
     async def _require_sealed(self, location: Location, receipt: Receipt) -> None:
+        # First: what no seal can tell apart is not believed without one either.
+        wanted = _seal_of(location, receipt)
         name = seal_name(location)
         seal = seal_of(name, await self._area.get(name))
-        if seal != _seal_of(location, receipt):
+        if seal != wanted:
             raise CorruptionError(
                 f"{location} is not what its seal ({name}) says was stored there", hint=HINT
             )
@@ -151,6 +153,18 @@ class SealedStorage:
 
 
 def _seal_of(location: Location, receipt: Receipt) -> Seal:
+    """Return the seal of a receipt.
+
+    Raises:
+        CorruptionError: a receipt of other files would have the same one.
+    """
+    names = [one.name for one in receipt.objects]
+    if names != [""] and (receipt.packed or "" in names):
+        # The digest does not say where the objects end and the files packed into one begin.
+        raise CorruptionError(
+            f"the receipt of {location} takes files for packed that are not, or the reverse",
+            hint=HINT,
+        )
     files = [(one.name, one.size_bytes, one.sha256) for one in receipt.objects]
     packed = [(one.name, one.size_bytes, one.sha256) for one in receipt.packed]
     return Seal(location=location, sha256=digest_of([*files, *packed]))

@@ -6,17 +6,21 @@ the store can write both. A seal is a signed file with the digest of what the re
     seals/<2 digits>/<SHA-256 of the location>.json
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated, Final
 
+from replicator.errors import CorruptionError
 from replicator.model.document import HEXADECIMAL, Shape, written
 from replicator.model.fingerprint import Digest, hex_digest
 from replicator.model.load_spec import Location
 
 SEALS: Final = "seals"
 _FOLDER_DIGITS = 2
+_BREAK = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""Control characters and line breaks: with them, one name could stand for the lines of others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +57,18 @@ def digest_of(files: Iterable[tuple[str, int, str]]) -> Digest:
 
     Args:
         files: Name, size in bytes and SHA-256 of each file, in the receipt's order.
+
+    Raises:
+        CorruptionError: other files than these would have the same digest.
     """
     digest = sha256()
     for name, size_bytes, checksum in files:
+        if _BREAK.search(name + checksum) or " " in checksum:
+            raise CorruptionError(
+                f"the file {name!r}, SHA-256 {checksum!r}, cannot be sealed: a control character or"
+                " a line break makes it look like other files",
+                hint="Druid names no file so: compare the location with its source",
+            )
         digest.update(f"{checksum} {size_bytes} {name}\n".encode())
     return Digest(int.from_bytes(digest.digest()))
 

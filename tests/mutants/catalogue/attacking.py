@@ -36,7 +36,7 @@ ATTACKING: Final[Sequence[Mutant]] = (
     Mutant(
         name="seal-says-nothing-of-the-bytes",
         function="SealedStorage._require_sealed",
-        old="seal != _seal_of(location, receipt)",
+        old="seal != wanted",
         new="seal.location != location",
         loses="Bytes that were exchanged together with their receipt are restored.",
         ring="unit",

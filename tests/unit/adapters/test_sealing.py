@@ -67,6 +67,38 @@ async def test_exchanged_bytes_are_refused_though_their_receipt_is_right(plain: 
             await reading(PLACE)
 
 
+@pytest.mark.parametrize("glue", ["name", "checksum"])
+@pytest.mark.parametrize("accept", [False, True])
+async def test_one_file_cannot_stand_for_two(plain: MemoryDeepStorage, glue: str, *, accept: bool):
+    """The lines of two files are one name, or one checksum, with a line break."""
+    ours = SealedStorage(plain, rule(accept=accept))
+    folder = Location("wiki/0/index/")
+    await ours.put(folder, await Origin({"a": b"1", "b": b"2"}).copy_source(folder))
+    first, second = plain.receipts[folder].objects
+    if glue == "name":
+        line = f"{first.name}\n{second.sha256} {second.size_bytes} {second.name}"
+        one = replace(first, name=line)
+    else:
+        line = f"{first.sha256} {first.size_bytes} {first.name}\n{second.sha256}"
+        one = replace(second, sha256=line)
+    plain.receipts[folder] = replace(plain.receipts[folder], objects=(one,))
+    plain.stored[folder] = {one.name: b"?"}
+    for reading in (ours.receipt, ours.written_receipt):
+        with pytest.raises(CorruptionError, match="cannot be sealed"):
+            await reading(folder)
+
+
+async def test_files_of_a_folder_do_not_pass_for_packed_ones(plain: MemoryDeepStorage):
+    ours = sealed(plain)
+    folder = Location("wiki/0/index/")
+    await ours.put(folder, await Origin({"a": b"1", "b": b"2"}).copy_source(folder))
+    first, second = plain.receipts[folder].objects
+    plain.receipts[folder] = replace(plain.receipts[folder], objects=(first,), packed=(second,))
+    plain.stored[folder] = {first.name: b"1"}
+    with pytest.raises(CorruptionError, match="takes files for packed"):
+        await ours.receipt(folder)
+
+
 async def test_a_seal_is_of_one_location(plain: MemoryDeepStorage):
     ours = sealed(plain)
     await store(ours, PLACE, b"ours")
