@@ -42,7 +42,7 @@ async def repeat(
         observer: Receives each wait.
         passing: Errors that a later step may get over from the first one on; others are raised.
     """
-    failures = 0
+    failures, later = 0, (*passing, ConfigError)
     while not stop.is_set():
         try:
             wait_s = await step()
@@ -52,7 +52,7 @@ async def repeat(
             reason = f"{exc}; {exc.hint}" if isinstance(exc, ConfigError) else str(exc)
             observer(Waiting(what=what, reason=reason, delay_s=wait_s))
         else:
-            failures, passing = 0, (*passing, ConfigError)
+            failures, passing = 0, later
         if wait_s is None:
             return
         if wait_s:
