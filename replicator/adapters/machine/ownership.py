@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from pwd import getpwuid
+
+from replicator.adapters.machine.privacy import user_name
 
 ROOT = 0
 LOOKED_AT_MAX = 100_000
@@ -48,8 +49,8 @@ def foreign(folder: Path, found: Iterable[Path]) -> Foreign | None:
     wrong = [path for path in islice(found, LOOKED_AT_MAX) if _is_useless(path, user)]
     if not wrong:
         return None
-    owner = _name(wrong[0].lstat().st_uid)
-    return Foreign(first=wrong[0], count=len(wrong), owner=owner, user=_name(user))
+    owner = user_name(wrong[0].lstat().st_uid)
+    return Foreign(first=wrong[0], count=len(wrong), owner=owner, user=user_name(user))
 
 
 def below(folder: Path) -> Iterator[Path]:
@@ -72,10 +73,3 @@ def _is_useless(path: Path, user: int) -> bool:
         return found.st_uid == ROOT
     needed = os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)
     return not os.access(path, needed)
-
-
-def _name(uid: int) -> str:
-    try:
-        return getpwuid(uid).pw_name
-    except KeyError:
-        return f"user {uid}"

@@ -40,8 +40,8 @@ def refuse_foreign(paths: Iterable[Path], holds: str) -> None:
         typed = shlex.quote(str(path))
         if found.st_uid not in {os.geteuid(), 0}:
             raise ConfigError(
-                f"{path} holds {holds} and belongs to {_user(found.st_uid)}, and this is"
-                f" {_user(os.geteuid())}: what is in it is not believed",
+                f"{path} holds {holds} and belongs to {user_name(found.st_uid)}, and this is"
+                f" {user_name(os.geteuid())}: what is in it is not believed",
                 hint=f"remove it and start again, or run as its owner; if what is in it is yours:"
                 f" `chown -R {os.geteuid()} {typed}`",
             )
@@ -52,7 +52,8 @@ def refuse_foreign(paths: Iterable[Path], holds: str) -> None:
             )
 
 
-def _user(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """Return the name of a user; their number where this machine knows none."""
     try:
         return getpwuid(uid).pw_name
     except KeyError:

@@ -94,7 +94,7 @@ NewLog = Annotated[
 ]
 
 
-async def _turn_comes(application: Application, names: Sequence[str]) -> bool:
+async def _turn_comes(application: Application, work: Sequence[str]) -> bool:
     """Wait until no other process does this work; return False if a signal comes first."""
 
     def waits_for(other: str) -> None:
@@ -106,7 +106,7 @@ async def _turn_comes(application: Application, names: Sequence[str]) -> bool:
 
     stop = asyncio.Event()
     stop_on_signals(stop)
-    turn = application.turn([WATCH, *map(apply_to, names)], waits_for)
+    turn = application.turn(work, waits_for)
     if not await turn.comes(stop):
         return False
     logger().info("no other process is heard: this one begins")
@@ -129,9 +129,9 @@ async def run(
     """Watch the source and keep every target up with it, in one process."""
     application = call.application
     names = target or application.target_names
-    if passive and not await _turn_comes(application, names):
-        return _done({}, "stopped before it had anything to do; nothing was changed")
     work = [WATCH, *map(apply_to, names)]
+    if passive and not await _turn_comes(application, work):
+        return _done({}, "stopped before it had anything to do; nothing was changed")
     await agree_to_take_over(call, work, yes=take_over or passive)
     watcher = application.watcher(trust_versions=trust_row_versions)
     services: dict[str, Service] = {"watch": watcher}

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from replicator.cli.command import OpenCall, agree
 from replicator.cli.terminal.console import paper
-from replicator.model.operations.pulse import Pulse
 from replicator.model.operations.words import age_text
 
 
@@ -33,10 +32,6 @@ async def agree_to_take_over(call: OpenCall, who: Sequence[str], *, yes: bool) -
     if not call.as_json:
         for pulse in others:
             seen = age_text(now - pulse.seen_at)
-            paper().print(f"{_words(pulse)} does this work, and was seen {seen}")
+            paper().print(f"{pulse.process}, does this work, and was seen {seen}")
         paper().print("this one takes it over, and that one ends with code 7")
     agree(application.source_name, yes=False, doing="a takeover", what="source to take over")
-
-
-def _words(pulse: Pulse) -> str:
-    return f"`{pulse.verb}` on {pulse.host}, pid {pulse.pid},"

@@ -161,8 +161,7 @@ def _sign(what: str, sign: LifeSign, life: LifeSigns) -> str:
     if pulse is None:
         why = f": {sign.unknown}" if sign.unknown else ": it never said that it was"
         return f"{what}: not known to be running{why}"
-    who = f"`{pulse.verb}` on {pulse.host}, pid {pulse.pid}"
-    since = f"since {moment(pulse.since)}"
+    who, since = pulse.process, f"since {moment(pulse.since)}"
     did, never = (
         ("polled", "has not polled yet")
         if what == "watcher"

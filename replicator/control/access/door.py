@@ -198,8 +198,9 @@ class Door:
 
     def _refuse_restless(self, principal: Principal | None) -> None:
         """Refuse a principal whose deeds of this hour came to nothing too often."""
-        wait = principal and self._audit.closed_to(principal.name, principal.token)
-        if wait:
+        if principal is None:
+            return
+        if (wait := self._audit.closed_to(principal.name, principal.token)) is not None:
             raise Problem(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 "too many requests of this token came to nothing",

@@ -74,6 +74,11 @@ class Pulse:
         return self.ended_at is None and now - self.seen_at <= missed_max * self.every
 
     @property
+    def process(self) -> str:
+        """Which process it is, as messages name it."""
+        return f"`{self.verb}` on {self.host}, pid {self.pid}"
+
+    @property
     def goes_on(self) -> bool:
         """Whether it goes on until it is told to stop; others end by themselves."""
         return ONCE not in self.verb

@@ -165,8 +165,8 @@ def refuse_beside(life: LifeSigns, doing: str) -> None:
             continue
         seen = age_text(life.looked_at - pulse.seen_at)
         raise RefusedError(
-            f"nothing was changed: `{pulse.verb}` on {pulse.host}, pid {pulse.pid}, is running, it"
-            f" was seen {seen}; {doing} must not be done beside it",
+            f"nothing was changed: {pulse.process}, is running, it was seen {seen};"
+            f" {doing} must not be done beside it",
             hint="stop it, then run the command again; one that was killed is believed to be gone"
             f" {duration_text(MISSED_MAX * pulse.every)} after its last heartbeat",
         )

@@ -337,7 +337,7 @@ def within(margin: timedelta) -> str:
 
 def _who(sign: LifeSign) -> str:
     pulse = sign.pulse
-    return "it" if pulse is None else f"`{pulse.verb}` on {pulse.host}, pid {pulse.pid},"
+    return "it" if pulse is None else f"{pulse.process},"
 
 
 def _ago(life: LifeSigns, time: datetime) -> str:

@@ -92,4 +92,4 @@ class Turn:
 
 def _words(pulse: Pulse) -> str:
     ended = ", which has ended" if pulse.ended_at is not None else ""
-    return f"`{pulse.verb}` on {pulse.host}, pid {pulse.pid}{ended}"
+    return f"{pulse.process}{ended}"
