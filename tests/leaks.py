@@ -31,6 +31,8 @@ ENDING_MAX_S: Final = 5.0
 """How long what is about to end may take: a worker whose owner was killed reads that first."""
 KILLING_MAX_S: Final = 30.0
 POLL_S: Final = 0.01
+STARTING_MAX_S: Final = 1.0
+"""How long a process that begins may show no command; nearly all do within a millisecond."""
 COMMAND_CHARS: Final = 200
 PASSABLE: Final = 0o711
 """Of a folder that a PostgreSQL started by root gets through, as another user."""
@@ -202,17 +204,26 @@ def _children(parent: int) -> tuple[set[Process], set[int]]:
     running: set[Process] = set()
     ended: set[int] = set()
     for pid in _listed(parent) if KERNEL_LISTS_CHILDREN else _all_pids():
-        try:
-            words = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):  # ended meanwhile
+        words = _stat(pid)
+        if not words or int(words[1]) != parent:
             continue
-        if int(words[1]) != parent:
-            continue
-        if words[0] in {b"Z", b"X"}:
+        if _has_ended(words):
             ended.add(pid)
         else:
             running.add(Process(pid, words[19].decode()))
     return running, ended
+
+
+def _stat(pid: int) -> list[bytes]:
+    """Return the fields of a process after its name: state, parent …; none when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def _has_ended(words: list[bytes]) -> bool:
+    return not words or words[0] in {b"Z", b"X"}
 
 
 def _listed(parent: int) -> list[int]:
@@ -229,6 +240,20 @@ def _all_pids() -> list[int]:
 
 
 def _command(pid: int) -> str:
+    """Return what a process runs, or nothing when it has ended.
+
+    Linux lets the parent go on before the child's new memory says its arguments: read at once,
+    /proc/PID/cmdline is empty for one start in five.
+    """
+    end = time.monotonic() + STARTING_MAX_S
+    while not (command := _arguments(pid)) and time.monotonic() < end:
+        if _has_ended(_stat(pid)):
+            return ""
+        time.sleep(POLL_S / 10)
+    return command
+
+
+def _arguments(pid: int) -> str:
     try:
         words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
     except (FileNotFoundError, ProcessLookupError):

@@ -2,9 +2,13 @@
 
 import fcntl
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests import leaks
 
 pytest_plugins = ["pytester"]
 
@@ -73,8 +77,24 @@ def test_is_the_last(careless):
 """
 
 
+@pytest.fixture
+def alive() -> Iterator[Path]:
+    """Yield the folder of a run that is long under way, beside that of one that was killed."""
+    dead, alive = (
+        Path(os.environ["TMPDIR"], f"replicator-run-{name}") for name in ("dead", "alive")
+    )
+    for folder in (dead, alive):
+        folder.mkdir()
+        os.utime(folder, (0, 0))
+    lock = os.open(alive, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    yield alive
+    os.close(lock)
+    alive.rmdir()
+
+
 def test_what_is_left_fails_the_test_by_name_and_is_gone(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, alive: Path
 ):
     """Only what a test's own fixtures do not end; a server of the session stays until its end.
 
@@ -83,14 +103,7 @@ def test_what_is_left_fails_the_test_by_name_and_is_gone(
     monkeypatch.setenv("PYTHONPATH", str(PROJECT), prepend=os.pathsep)
     pytester.makeconftest(PATIENCE)
     pytester.makepyfile(test_leaving=LEAVING)
-    temporary = Path(os.environ["TMPDIR"])
-    before = set(temporary.iterdir())
-    dead, alive = (temporary / f"replicator-run-{name}" for name in ("dead", "alive"))
-    for folder in (dead, alive):
-        folder.mkdir()
-        os.utime(folder, (0, 0))
-    lock = os.open(alive, os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    before = set(alive.parent.iterdir())
 
     found = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:asyncio", "-q")
 
@@ -106,6 +119,14 @@ def test_what_is_left_fails_the_test_by_name_and_is_gone(
     found.stdout.fnmatch_lines(
         ["test_leaving.py::test_is_the_last left behind:", "  process *: sleep 1002"]
     )
-    assert set(temporary.iterdir()) == before | {alive}
-    os.close(lock)
-    alive.rmdir()
+    assert set(alive.parent.iterdir()) == before - {alive.with_name("replicator-run-dead")}
+
+
+def test_a_process_that_has_just_been_started_shows_its_command():
+    """By that command a fixture's server is known; the kernel has it a moment after the start."""
+    for _ in range(50):
+        with subprocess.Popen(["sleep", "1005"]) as process:
+            shown = leaks._command(process.pid)
+            process.kill()
+        assert shown == "sleep 1005"
+    assert not leaks._command(process.pid)
