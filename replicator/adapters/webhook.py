@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import aiohttp
 from yarl import URL
 
+from replicator.adapters.tls import trusting
 from replicator.adapters.transfer.http_proxy import proxy_for
 from replicator.errors import ConfigError, TransientError
 from replicator.model.operations.shown import printable
@@ -92,7 +93,7 @@ class HttpCaller:
         if self._ca_file is None:
             return True
         try:
-            return ssl.create_default_context(cafile=str(self._ca_file))
+            return trusting(self._ca_file)
         except OSError as exc:
             raise ConfigError(f"ca_file {self._ca_file} cannot be read: {exc}") from None
 

@@ -10,7 +10,7 @@ from pydantic.json_schema import JsonSchemaMode
 from replicator import __version__
 from replicator.control.problems import ProblemDocument
 from replicator.control.routes import IDEMPOTENCY_KEY, NoParameters, Route, RouteTable
-from replicator.web.gate import PROBLEM_TYPE
+from replicator.web.gate import PROBLEM_TYPE, phrase
 
 REFERENCE: Final = "#/components/schemas/{model}"
 TITLE: Final = "druid-replicator"
@@ -121,13 +121,13 @@ def _parameters(route: Route) -> Iterator[dict[str, Any]]:
 def _responses(route: Route, schemas: _Schemas) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for status, kind in sorted(route.answers.items()):
-        found[str(status.value)] = {"description": status.phrase}
+        found[str(status.value)] = {"description": phrase(status)}
         if kind is not None:
             schema = schemas.of("serialization", kind)
             found[str(status.value)]["content"] = {"application/json": {"schema": schema}}
     problem = {PROBLEM_TYPE: {"schema": schemas.of("serialization", ProblemDocument)}}
     for status in _refusals(route):
-        found.setdefault(str(status.value), {"description": status.phrase, "content": problem})
+        found.setdefault(str(status.value), {"description": phrase(status), "content": problem})
     found["default"] = {"description": "A problem document.", "content": problem}
     return found
 

@@ -16,7 +16,7 @@ from replicator.errors import (
     ReplicatorError,
     TransientError,
 )
-from replicator.web.gate import PROBLEM_TYPE
+from replicator.web.gate import PROBLEM_TYPE, phrase
 
 FAULTS_MAX = 20
 
@@ -64,7 +64,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
         """Return the answer."""
         document = ProblemDocument(
             type=self.type,
-            title=self.status.phrase,
+            title=phrase(self.status),
             status=self.status,
             detail=self.detail,
             hint=self.hint,

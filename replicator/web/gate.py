@@ -30,6 +30,13 @@ SERVER: Final = "druid-replicator"
 """Value of the header `Server`, in place of the versions of Python and aiohttp."""
 PROBLEM_TYPE: Final = "application/problem+json"
 """Media type of a problem document (RFC 9457)."""
+PHRASES: Final = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large",
+    HTTPStatus.REQUEST_URI_TOO_LONG: "URI Too Long",
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "Range Not Satisfiable",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Unprocessable Content",
+}
+"""What RFC 9110 calls statuses that Python calls otherwise before 3.13."""
 ALWAYS: Final = frozenset({"localhost"})
 _Connection = TypeVar("_Connection")
 log = structlog.get_logger("replicator")
@@ -107,9 +114,14 @@ def refused(request: web.Request, names: Collection[str]) -> web.Response | None
     return None
 
 
+def phrase(status: HTTPStatus) -> str:
+    """Return a status in the words of RFC 9110, whichever Python this is."""
+    return PHRASES.get(status, status.phrase)
+
+
 def told(status: HTTPStatus, more: str = "", *, allow: str | None = None) -> web.Response:
     """Return a short answer in plain text."""
-    text = f"{status.phrase}: {more}\n" if more else f"{status.phrase}\n"
+    text = f"{phrase(status)}: {more}\n" if more else f"{phrase(status)}\n"
     headers = {"Server": SERVER} | ({"Allow": allow} if allow else {})
     return web.Response(status=status, text=text, headers=headers)
 
@@ -120,11 +132,11 @@ def problem(status: HTTPStatus) -> web.Response:
         "it is no request, or one of its lines is longer than"
         f" {LINE_BYTES_MAX} bytes, or it has more than {FIELDS_MAX} headers"
         if status is HTTPStatus.BAD_REQUEST
-        else status.phrase
+        else phrase(status)
     )
     told_of = {
         "type": "about:blank",
-        "title": status.phrase,
+        "title": phrase(status),
         "status": status.value,
         "detail": detail,
     }

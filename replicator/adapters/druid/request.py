@@ -13,6 +13,7 @@ import orjson
 from yarl import URL
 
 from replicator.adapters.boundary import reason
+from replicator.adapters.tls import trusting
 from replicator.adapters.transfer.http_proxy import proxy_for
 from replicator.errors import ConfigError, ReplicatorError, TransientError
 
@@ -188,6 +189,6 @@ def _tls(login: DruidLogin) -> ssl.SSLContext | bool:
     if login.ca_file is None:
         return True
     try:
-        return ssl.create_default_context(cafile=login.ca_file)
+        return trusting(login.ca_file)
     except (OSError, ssl.SSLError) as exc:
         raise ConfigError(f"druid.ca_file cannot be used: {exc}") from exc

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka import errors as kafka
 
 from replicator.adapters.boundary import ErrorMap, translate
+from replicator.adapters.tls import trusting
 from replicator.errors import ConfigError, FencedError, NotFoundError, TransientError
 
 _heard: ContextVar[list[Exception]] = ContextVar("_heard")
@@ -70,7 +71,7 @@ class Tls:
             ConfigError: a file cannot be read or is not what it should be.
         """
         try:
-            context = ssl.create_default_context(cafile=self.ca_file)
+            context = trusting(self.ca_file)
             if self.certificate_file is not None:
                 context.load_cert_chain(self.certificate_file, self.key_file)
         except (OSError, ssl.SSLError) as exc:

@@ -22,6 +22,7 @@ from asyncmy.errors import MySQLError, NotSupportedError
 from replicator.adapters import refusals
 from replicator.adapters.mysql.errors import PACKET_HINT, TABLE_HINT, translated
 from replicator.adapters.mysql.sql import COLUMNS, Shape, places, spelled, ticked, whole_sql
+from replicator.adapters.tls import trusting
 from replicator.errors import ConfigError, TransientError
 from replicator.model.row import TABLES, Kind, Table
 
@@ -376,7 +377,7 @@ def _certificates(name: str, files: Mapping[str, str]) -> ssl.SSLContext:
                 hint=f"correct {one} in the URL, or put the file there",
             )
     try:
-        context = ssl.create_default_context(cafile=files.get("ssl-ca"))
+        context = trusting(files.get("ssl-ca"))
         if "ssl-cert" in files:
             context.load_cert_chain(files["ssl-cert"], files.get("ssl-key"))
     except OSError as exc:

@@ -20,6 +20,7 @@ from aiohttp import (
 )
 
 from replicator.adapters.boundary import reason
+from replicator.adapters.tls import trusting
 from replicator.adapters.transfer.http_proxy import proxy_for
 from replicator.errors import ConfigError, TransientError
 
@@ -83,7 +84,7 @@ class HttpSession:
         if self._ca_file is None:
             return True
         try:
-            return ssl.create_default_context(cafile=self._ca_file)
+            return trusting(self._ca_file)
         except OSError as exc:
             raise ConfigError(
                 f"{self._ca_file} cannot be read: {exc}", hint="correct ca_file of the storage"

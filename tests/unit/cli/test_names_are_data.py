@@ -76,6 +76,7 @@ def made(kind: Any, *, absent: bool) -> Any:
 
 
 def _generic(origin: Any, args: tuple[Any, ...], *, absent: bool) -> Any:
+    origin = get_origin(getattr(origin, "__value__", None)) or origin  # numpy's `type` statements
     if issubclass(origin, np.ndarray):
         return np.zeros(1, np.int64)
     if issubclass(origin, Mapping):

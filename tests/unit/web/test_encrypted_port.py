@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from replicator.adapters.tls import trusting
 from replicator.web.gate import GateLimits
 from replicator.web.port import Port
 from tests.servers.certificates import Authority
@@ -41,7 +42,7 @@ async def encrypted(folder: Path) -> AsyncIterator[tuple[int, ssl.SSLContext]]:
     )
     try:
         url = await port.open()
-        yield int(url.rpartition(":")[2]), ssl.create_default_context(cafile=authority.file)
+        yield int(url.rpartition(":")[2]), trusting(authority.file)
     finally:
         await port.close()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import aiohttp
 
+from replicator.adapters.tls import trusting
 from replicator.model.operations.access import Role
 from tests.servers.certificates import Authority
 from tests.unit.control.stage import Served, served
@@ -25,10 +26,6 @@ def settings(folder: Path, authority: Authority) -> dict[str, object]:
     }
 
 
-def trusting(authority: Authority) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=str(authority.file))
-
-
 async def whoami(stage: Served, context: ssl.SSLContext, token: str = "") -> tuple[int, object]:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     url = stage.control.url.replace("127.0.0.1", "localhost") + "/v1/whoami"
@@ -45,12 +42,12 @@ async def test_a_certificate_is_as_good_as_a_token_for_whoever_is_configured(tmp
     authority, strangers = Authority(tmp_path / "ca", "ca"), Authority(tmp_path / "other", "other")
     async with served(tmp_path, more=settings(tmp_path, authority)) as stage:
         assert stage.control.url.startswith("https://")
-        plain = trusting(authority)
+        plain = trusting(authority.file)
         assert (await whoami(stage, plain))[0] == 401
         assert (await whoami(stage, plain, await stage.token(Role.VIEWER)))[0] == 200
         for name, status in (("deployer", 200), ("somebody", 401)):
             client = authority.certificate(name)
-            context = trusting(authority)
+            context = trusting(authority.file)
             context.load_cert_chain(client.file, client.key_file)
             found, who = await whoami(stage, context)
             assert found == status, who
@@ -61,7 +58,7 @@ async def test_a_certificate_is_as_good_as_a_token_for_whoever_is_configured(tmp
                     "targets": ["standby"],
                 }
         forged = strangers.certificate("deployer")
-        context = trusting(authority)
+        context = trusting(authority.file)
         context.load_cert_chain(forged.file, forged.key_file)
         try:
             status, _ = await whoami(stage, context)
@@ -78,12 +75,12 @@ async def test_a_renewed_certificate_is_used_and_a_broken_one_is_not(tmp_path: P
         assert certificates is not None
         (tmp_path / "tls.crt").write_text("broken")
         certificates.look()
-        assert (await whoami(stage, trusting(old), token))[0] == 200
+        assert (await whoami(stage, trusting(old.file), token))[0] == 200
         renewed = new.certificate("service", host="localhost")
         shutil.copy(renewed.file, tmp_path / "tls.crt")  # its key comes a moment later
         certificates.look()
-        assert (await whoami(stage, trusting(old), token))[0] == 200
+        assert (await whoami(stage, trusting(old.file), token))[0] == 200
         shutil.copy(renewed.key_file, tmp_path / "tls.key")
         shutil.copy(renewed.file, tmp_path / "tls.crt")
         certificates.look()
-        assert (await whoami(stage, trusting(new), token))[0] == 200
+        assert (await whoami(stage, trusting(new.file), token))[0] == 200
