@@ -114,7 +114,7 @@ class Application:
         self.settings = settings
         self.clock: Clock = SystemClock()
         self._environ = environ
-        require_apart(settings, environ)
+        require_apart(settings)
         self.monitoring = Monitoring(settings, self.clock, observer, observers)
         self.hearts = Hearts(self.monitoring, self.clock)
         self.tools = Tools(
@@ -669,8 +669,11 @@ class Application:
             raise NotFoundError(f"there is no target {name!r} in the configuration; it has {known}")
         if name not in self._targets:
             settings, storage = self.settings.targets[name], self._plain_storage(name)
-            observer = self.monitoring.observer(name)
-            rule = signatures(name, settings.signing, self._environ, observer)
+            observer, rule = self.monitoring.observer(name), None
+            try:
+                rule = signatures(name, settings.signing, self._environ, observer)
+            except ConfigError as exc:  # without its keys nothing of the store is believed
+                storage = self._storages.out_of_reach(exc)
             area = SignedArea(storage.area(), rule)
             self._targets[name] = RealTarget(
                 name=name,

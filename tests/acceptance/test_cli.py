@@ -161,15 +161,19 @@ def with_one_away(user: User) -> None:
 
 
 async def test_points_and_proofs_of_a_target_are_seen_whatever_else_is_away(user: User):
-    """A database, or the variable with its password: `status` says the other target's state."""
+    """A database, its password or its bucket's key: `status` says the other target's state."""
     await user.cut("1-history")
     with_one_away(user)
     unset = ("--set", "targets.other.metadata.password_env=NOT_SET_AT_ALL")
-    for options in ((), unset):
+    bucket = "{type: s3, bucket: b, access_key_id_env: NO_KEY, secret_access_key_env: NO_KEY}"
+    closed = ("--set", f"targets.other.deep_storage={bucket}")
+    for options in ((), unset, closed):
         points = await user.types("points", *options, "--json")
         failed = {one["target"] for one in points.result["failures"]}
         assert (points.code, failed) == (8, {"other"})
         assert "standby" in {one["target"] for one in points.result["targets"]}
+        why = str(points.result["failures"])
+        assert ("variable NO_KEY is not set" in why) is (options == closed), why
     told = " ".join((await user.types("status", *unset)).out.split())
     assert "wrong other cannot be looked at: the environment variable NOT_SET_AT_ALL is" in told
     assert "kept by standby" in told, told

@@ -108,17 +108,45 @@ class Storages:
         )
 
     def target(self, settings: DeepStorageSettings, retention: timedelta | None) -> "RealStorage":
-        """Return a target's storage, which locks what it stores where that is set."""
-        storage = _target(settings, retention, self._shared)
+        """Return a target's storage, which locks what it stores where that is set.
+
+        Wrong settings, such as a secret that is not set, make a storage whose calls raise them.
+        """
+        try:
+            storage = _target(settings, retention, self._shared)
+        except ConfigError as exc:
+            return self.out_of_reach(exc)
         self._closes(storage.close)
         return storage
+
+    def out_of_reach(self, failure: ConfigError) -> "ObjectStorage":
+        """Return a storage whose calls all raise `failure`: it is the trouble of one target."""
+        from replicator.adapters.bucket.out_of_reach import (  # noqa: PLC0415 - see below
+            BucketOutOfReach,
+        )
+        from replicator.adapters.bucket.storage import ObjectStorage  # noqa: PLC0415 - see below
+        from replicator.adapters.bucket.upload import WriterUpload  # noqa: PLC0415 - see below
+
+        bucket, in_flight = BucketOutOfReach(failure), self._shared.in_flight()
+        sizes = self._shared.sizes
+        return ObjectStorage(
+            bucket,
+            "",
+            upload=WriterUpload(bucket, in_flight, sizes),
+            in_flight=in_flight,
+            sizes=sizes,
+            effective=bucket.effective,
+        )
 
     def _reader(
         self, settings: DeepStorageSettings
     ) -> "LocalDeepStorageReader | ObjectStorageReader":
         if isinstance(settings, LocalStorageSettings):
             return LocalDeepStorageReader(settings.root)
-        reader = _remote_reader(settings, self._shared)
+        try:
+            reader = _remote_reader(settings, self._shared)
+        except ConfigError as exc:
+            return self.out_of_reach(exc)
         self._closes(reader.close)
         return reader
 
@@ -136,7 +164,7 @@ def _target(
             from replicator.adapters.s3.storage import S3Storage  # noqa: PLC0415 - see above
 
             return S3Storage(
-                _s3(settings, shared.environ),
+                _s3_login(settings, shared.environ),
                 pace=shared.paced(settings),
                 in_flight=shared.in_flight(),
                 sizes=shared.sizes,
@@ -185,7 +213,7 @@ def _remote_reader(settings: RemoteStorage, shared: Shared) -> "ObjectStorageRea
         case S3StorageSettings():
             from replicator.adapters.s3.storage import S3Reader  # noqa: PLC0415 - see above
 
-            return S3Reader(_s3(settings, shared.environ), pace=pace, sizes=sizes)
+            return S3Reader(_s3_login(settings, shared.environ), pace=pace, sizes=sizes)
         case GoogleStorageSettings():
             from replicator.adapters.google.storage import (  # noqa: PLC0415 - see above
                 google_reader,
@@ -245,8 +273,10 @@ def source_layout(settings: SourceSettings) -> SourceLayout:
     )
 
 
-def require_apart(settings: Settings, environ: Mapping[str, str]) -> None:
+def require_apart(settings: Settings) -> None:
     """Compare buckets by the services that the environment or a profile names for them.
+
+    No secret is read: one that is not set is the trouble of its own storage.
 
     Raises:
         ConfigError: two clusters would write into one place.
@@ -255,7 +285,7 @@ def require_apart(settings: Settings, environ: Mapping[str, str]) -> None:
         from replicator.adapters.s3.service import s3_endpoint  # noqa: PLC0415 - see above
 
         one, other = (
-            storage.model_copy(update={"endpoint_url": s3_endpoint(_s3(storage, environ))})
+            storage.model_copy(update={"endpoint_url": s3_endpoint(_s3(storage))})
             for storage in (ours, theirs)
         )
         if overlap(one.place, other.place):
@@ -266,10 +296,15 @@ def require_apart(settings: Settings, environ: Mapping[str, str]) -> None:
             )
 
 
-def _s3(settings: S3StorageSettings, environ: Mapping[str, str]) -> "S3Address":
+def _s3_login(settings: S3StorageSettings, environ: Mapping[str, str]) -> "S3Address":
+    id_, key, token = settings.secrets(environ)
+    return replace(_s3(settings), access_key_id=id_, secret_access_key=key, session_token=token)
+
+
+def _s3(settings: S3StorageSettings) -> "S3Address":
+    """Return where a bucket is, without the secrets that open it."""
     from replicator.adapters.s3.service import S3Address  # noqa: PLC0415 - see above
 
-    id_, key, token = settings.secrets(environ)
     return S3Address(
         bucket=settings.bucket,
         prefix=settings.prefix,
@@ -277,9 +312,6 @@ def _s3(settings: S3StorageSettings, environ: Mapping[str, str]) -> "S3Address":
         region=settings.region,
         path_style=settings.path_style,
         profile=settings.profile,
-        access_key_id=id_,
-        secret_access_key=key,
-        session_token=token,
         writing=_writing(settings),
         ca_file=settings.ca_file,
         connect_timeout_s=settings.connect_timeout_s,
