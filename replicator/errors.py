@@ -26,6 +26,11 @@ class TransientError(ReplicatorError):
     exit_code = 8
     hint = "check that the server named above is up and reachable, then run the command again"
 
+    def __init__(self, message: str, *, hint: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+        """Seconds for which the server asks not to be asked again; None: it did not say."""
+
 
 class BrokenStreamError(TransientError):
     """The change stream does not continue the log: read the source's rows, then go on from there.

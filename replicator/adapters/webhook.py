@@ -11,6 +11,7 @@ from yarl import URL
 
 from replicator.adapters.tls import trusting
 from replicator.adapters.transfer.http_proxy import proxy_for
+from replicator.adapters.transfer.http_session import asked_to_wait_s
 from replicator.errors import ConfigError, TransientError
 from replicator.model.operations.shown import printable
 
@@ -87,7 +88,10 @@ class HttpCaller:
                 said = await answer.content.read(ANSWER_SHOWN_BYTES + len(url))
                 told = without_address(said.decode(errors="replace"), url)
                 words = printable(told[:ANSWER_SHOWN_BYTES]).strip()
-                raise TransientError(f"{host} answered {answer.status}: {words}".rstrip(": "))
+                raise TransientError(
+                    f"{host} answered {answer.status}: {words}".rstrip(": "),
+                    retry_after_s=asked_to_wait_s(answer.headers),
+                )
 
     def _tls(self) -> ssl.SSLContext | bool:
         if self._ca_file is None:

@@ -190,6 +190,8 @@ class Waiting:
     what: str
     reason: str
     delay_s: float
+    is_part: bool = False
+    """Whether one call of a step failed, such as one copy of thousands; the others go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,8 +114,8 @@ class Caller(Protocol):
         Redirects are not followed: only the configuration chooses where secrets go.
 
         Raises:
-            TransientError: no answer in time, or any other answer; the message never has the URL,
-                which may be a secret, but its host.
+            TransientError: no answer in time, or any other answer, with the wait that it asks for;
+                the message never has the URL, which may be a secret, but its host.
             ConfigError: the certificate is not believed.
         """
         ...

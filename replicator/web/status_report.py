@@ -78,7 +78,7 @@ def _bad_run(state: LineState) -> Trouble | None:
     lost = f"its process on {run.host} ended without a word"
     why = lost if state.ended is RunState.LOST else run.message
     what = f"the schedule {line.schedule} ({line.kind}) of {line.target} was {state.ended} {ago}"
-    return Trouble(f"{what}: {why}".removesuffix(": "))
+    return Trouble(f"{what}: {why}".removesuffix(": "), remedy=line.verb)
 
 
 def _untold(queue: WebhookQueue) -> Trouble | None:

@@ -351,6 +351,7 @@ def _scheduled(
         schedule=schedule,
         target=target,
         kind=kind,
+        verb=f"{kind} {target}",
         timing=Timing(
             cron="0 5 * * *", time_zone="UTC", jitter=timedelta(0), late_max=timedelta(hours=1)
         ),

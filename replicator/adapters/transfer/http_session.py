@@ -4,6 +4,8 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,9 +102,25 @@ BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
 def asked_to_wait_s(headers: Mapping[str, str]) -> float | None:
-    """Return for how many seconds a server asks not to be asked; a date is not looked at."""
-    told = {name.lower(): value for name, value in headers.items()}.get("retry-after", "")
-    return float(told) if told.isdecimal() else None
+    """Return for how many seconds a server asks not to be asked; None: it does not say.
+
+    A date counts from the answer's own date, whatever the clock of this machine says.
+    """
+    told = {name.lower(): value for name, value in headers.items()}
+    after = told.get("retry-after", "")
+    if after.isdecimal():
+        return float(after)
+    until, now = (_time_of(text) for text in (after, told.get("date", "")))
+    return None if until is None or now is None else max(0.0, (until - now).total_seconds())
+
+
+def _time_of(text: str) -> datetime | None:
+    """Return the time that a header says; None for what is no time."""
+    try:
+        found = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 async def in_pieces(

@@ -1,8 +1,19 @@
 """The lines of the configured schedules, as far as they can be looked at."""
 
+import shlex
 from collections.abc import Iterable
+from typing import assert_never
 
 from replicator.app.application import Application
+from replicator.config.operations.schedules import (
+    DrillScheduleSettings,
+    ExpireScheduleSettings,
+    LockScheduleSettings,
+    PointsScheduleSettings,
+    ScheduleSettings,
+    VerifyScheduleSettings,
+)
+from replicator.config.values import duration_setting
 from replicator.services.schedules.record import ScheduleRecord
 from replicator.services.schedules.states import ScheduledLine
 
@@ -21,6 +32,7 @@ def scheduled_lines(application: Application, targets: Iterable[str]) -> list[Sc
             schedule=name,
             target=target,
             kind=settings.type,
+            verb=_typed(settings, target),
             timing=settings.timing,
             record=record,
         )
@@ -28,3 +40,24 @@ def scheduled_lines(application: Application, targets: Iterable[str]) -> list[Sc
         for target, record in records.items()
         if target in (settings.targets or records)
     ]
+
+
+def _typed(settings: ScheduleSettings, target: str) -> str:
+    """Return what an operator types who does not wait for the next time."""
+    match settings:
+        case ExpireScheduleSettings():
+            words = ["expire", target, *(["--orphans"] if settings.orphans else [])]
+        case LockScheduleSettings():
+            words = ["lock", target]
+        case VerifyScheduleSettings():
+            words = ["verify", target, "--level", settings.level, "--subset", settings.share]
+        case DrillScheduleSettings():
+            words = ["drill", target]
+        case PointsScheduleSettings():
+            words = ["points", "rotate", target]
+            for tier in settings.tiers:
+                words += ["--tier", f"{tier.each}={duration_setting(tier.keep)}"]
+            words += ["--prefix", settings.prefix, "--time-zone", settings.time_zone]
+        case _:
+            assert_never(settings)
+    return shlex.join(words)

@@ -60,12 +60,17 @@ async def keep_page(stage: Stage) -> KeptPage:
                 _refuse_ended(process, log)
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
-        end_page(stage.folder)
+        _end(process, stage.folder)
         raise stage.too_slow("its page has not answered", ANSWER_MAX_S, LOG_FILE) from None
     except BaseException:
-        end_page(stage.folder)
+        _end(process, stage.folder)
         raise
     return KeptPage(url, str(made["token"]))
+
+
+def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
+    end_page(folder)
+    process.poll()  # it was waited for by its number, which the object does not know
 
 
 def _refuse_ended(process: subprocess.Popen[bytes], log: Path) -> None:

@@ -6,6 +6,7 @@ A verb that ends says in its answer what it did: of it these lines are for `--lo
 from dataclasses import dataclass, field
 
 from replicator.cli.terminal.log_lines import logger
+from replicator.cli.terminal.retry_lines import RetryLines
 from replicator.model.observation import (
     BaseWritten,
     CutApplied,
@@ -22,10 +23,17 @@ class CutLines:
 
     target: str | None
     clock: Clock
+    retries: RetryLines = field(default_factory=RetryLines)
     _has_told: bool = False
     _copied: int = 0
     _bytes: int = 0
-    _there: int = field(default=0)
+    _there: int = 0
+    _copied_before: int = 0
+    """Segments that earlier attempts at the same cut have copied."""
+
+    def began(self) -> None:
+        """Begin an attempt, which finds there what earlier ones have copied."""
+        self._copied_before, self._there = self._copied, 0
 
     def copied(self, one: ObjectCopied) -> None:
         """Count a segment for the next line."""
@@ -61,10 +69,10 @@ class CutLines:
             rows=cut.rows,
             segments=self._copied,
             bytes=self._bytes,
-            already_there=self._there,
+            already_there=max(0, self._there - self._copied_before),
             lag_s=round(lag.total_seconds(), 1),
         )
-        self._copied = self._bytes = self._there = 0
+        self._copied = self._bytes = self._there = self._copied_before = 0
 
     def based(self, base: BaseWritten, *, quiet: bool) -> None:
         """Tell of a base in the target's store."""

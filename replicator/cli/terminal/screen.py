@@ -60,7 +60,6 @@ MISSED = (
 )
 SEND_AGAIN = "mend the webhook, then type `replicator notifications resend`"
 SILENT: Final = (
-    EpochAcquired,
     Polled,
     Followed,
     SwitchCalled,
@@ -132,6 +131,8 @@ class Screen:
     ) -> None:
         SHOWN.remove(self)
         self.hold_still()
+        for lines in self._lines.values():
+            lines.retries.end(lines.target)
 
     def of(self, target: str) -> Observer:
         """Return the observer of one target's services."""
@@ -146,6 +147,8 @@ class Screen:
         if isinstance(observation, SILENT):
             return
         match observation:
+            case EpochAcquired():
+                lines.began()
             case (
                 LogBegun()
                 | TargetPaused()
@@ -174,7 +177,7 @@ class Screen:
             case ProgressMade():
                 self._advance(observation)
             case GapOpened() | Waiting() | ArchiveDamaged() | FileUnsigned():
-                self._trouble(lines.target, observation)
+                self._trouble(lines, observation)
             case _:
                 assert_never(observation)
 
@@ -194,12 +197,17 @@ class Screen:
                 assert_never(observation)
 
     def _trouble(
-        self, target: str | None, found: GapOpened | Waiting | ArchiveDamaged | FileUnsigned
+        self, lines: CutLines, found: GapOpened | Waiting | ArchiveDamaged | FileUnsigned
     ) -> None:
         if isinstance(found, GapOpened):
             self.gaps.append(found.gap)
+        if isinstance(found, Waiting) and found.is_part:
+            if lines.retries.tell(lines.target, found, self._console.get_time()):
+                self.hold_still()
+            return
         self.hold_still()
-        _warn(target, found)
+        lines.retries.end(lines.target)
+        _warn(lines.target, found)
 
     def _count(self, copied: ObjectCopied) -> None:
         if copied.reused:
@@ -300,6 +308,7 @@ def _tell_cut(
     *,
     quiet: bool,
 ) -> None:
+    lines.retries.end(lines.target)
     match observation:
         case CutPublished():
             lines.published(observation, quiet=quiet)

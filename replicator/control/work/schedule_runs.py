@@ -70,6 +70,7 @@ class ScheduleRuns:
             schedule=line.schedule,
             target=line.target,
             kind=line.kind,
+            verb=line.verb,
             timing=line.timing,
             record=line.record,
             run_max=settings.run_max,

@@ -179,6 +179,8 @@ class Applier:
         self._recorded = frozenset[tuple[str, Offset]]()
         self._group = _CutGroup()
         self._early = deque[CutSpan]()
+        self._ahead = Offset(-1)
+        """Offset of the last cut whose bytes this applier has copied ahead of its time."""
         self._told_until: datetime | None = None
         self._lasts = False
         self._led: Epoch | None = None
@@ -366,7 +368,7 @@ class Applier:
             found = await self._reconciler.reconcile(begun, paused=False)
         except (CorruptionError, GapError):
             return ()  # a base that cannot be read is not restored either
-        uncopied = await self._copier.copy(found.plan.picks, trust=Trust.NEVER)
+        uncopied = await self._copier.copy(found.plan.picks, trust=Trust.NEVER, again=True)
         known = known | {gap.opened for gap in found.known_gaps}
         return [
             gap_of(_killed(row), closed=cut.offset) for row in uncopied if row.offset not in known
@@ -396,8 +398,10 @@ class Applier:
                 break
             if not early and self._delay.is_due(span.at):
                 return span
-            await self._copier.copy(span.offsets, trust=Trust.NEVER)
+            again = span.at.offset <= self._ahead
+            await self._copier.copy(span.offsets, trust=Trust.NEVER, again=again)
             early.append(span)
+            self._ahead = max(self._ahead, span.at.offset)
         return early.popleft() if early and self._delay.is_due(early[0].at) else None
 
     async def _take(self, span: CutSpan) -> None:
@@ -413,7 +417,12 @@ class Applier:
         for key in again & self._gaps.keys():
             group.passed.append(replace(self._gaps.pop(key), closed=span.at.offset))
             group.hopeless.add(key)
-        for row in await self._copier.copy(span.offsets, trust=Trust.NEVER, doubted=group.doubted):
+        for row in await self._copier.copy(
+            span.offsets,
+            trust=Trust.NEVER,
+            doubted=group.doubted,
+            again=span.at.offset <= self._ahead,
+        ):
             group.uncopied[row.offset] = row
             if row.reason == OBJECT_CHANGED:
                 group.doubted.add(row.key)

@@ -45,6 +45,6 @@ class Retry:
             try:
                 return await attempt()
             except TransientError as exc:
-                self._observer(Waiting(what=doing, reason=str(exc), delay_s=delay_s))
+                self._observer(Waiting(what=doing, reason=str(exc), delay_s=delay_s, is_part=True))
                 await asyncio.sleep(delay_s)
         return await attempt()

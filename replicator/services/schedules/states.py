@@ -23,6 +23,8 @@ class ScheduledLine:
     """What it does: `expire`, `verify` and so on."""
     timing: Timing
     record: ScheduleRecord
+    verb: str = ""
+    """The verb with its arguments by which an operator does the same at once; empty: none does."""
 
     @property
     def name(self) -> str:

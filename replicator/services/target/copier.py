@@ -214,23 +214,29 @@ class Copier:
             if gap.reason == OBJECT_CHANGED and gap.closed != gap.opened
         }
         self._copied_bytes = self._copied_objects = self._locations = 0
-        self._source_is_away = self._probed = self._proved = False
+        self._source_is_away = self._probed = self._proved = self._again = False
         self._proving = asyncio.Lock()
 
     async def copy(
-        self, picks: Offsets, *, trust: Trust, doubted: Collection[RowKey] = ()
+        self,
+        picks: Offsets,
+        *,
+        trust: Trust,
+        doubted: Collection[RowKey] = (),
+        again: bool = False,
     ) -> tuple[Uncopied, ...]:
         """Copy the bytes of all picked rows to the target; return the rows it cannot have.
 
         `trust` says what to do with bytes that the target already has. The location of a `doubted`
-        row held other bytes once: its bytes count only while the source still confirms them.
+        row held other bytes once: its bytes count only while the source still confirms them. With
+        `again` the bytes of these rows were reported before: those that are there are not again.
 
         Raises:
             TransientError: a storage was unreachable for longer than the retry policy allows.
             CorruptionError: the bytes that arrived are not those that the source has.
         """
         self._source_is_away = self._probed = False
-        self._locations = 0
+        self._locations, self._again = 0, again
         uncopied: list[Uncopied] = []
         began, done = asyncio.get_running_loop().time(), 0
         self._copied_bytes = self._copied_objects = 0
@@ -368,15 +374,19 @@ class Copier:
                 raise
             if (doubt := copy.doubt(receipt)) is not None:
                 return OBJECT_CHANGED, doubt
-        self._observer(
-            ObjectCopied(
-                location=copy.target_location,
-                size_bytes=_size_bytes(receipt),
-                reused=True,
-                streamed=False,
-            )
-        )
+        self._tell_there(copy, receipt)
         return None
+
+    def _tell_there(self, copy: _Copy, receipt: Receipt) -> None:
+        if not self._again:
+            self._observer(
+                ObjectCopied(
+                    location=copy.target_location,
+                    size_bytes=_size_bytes(receipt),
+                    reused=True,
+                    streamed=False,
+                )
+            )
 
     async def _copy_new(self, copy: _Copy) -> _Failure | None:
         if (

@@ -43,12 +43,19 @@ async def _read(sent: bytes, told: int) -> bytes:
         server.close()
 
 
+DATE = "Wed, 21 Oct 2026 07:26:30 GMT"
+
+
 @pytest.mark.parametrize(
     ("headers", "wait_s"),
     [
         ({"Retry-After": "7"}, 7.0),
         ({"retry-after": "0"}, 0.0),
         ({"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
+        ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT", "Date": DATE}, 90.0),
+        ({"Retry-After": "Wed, 21 Oct 2026 07:00:00 GMT", "Date": DATE}, 0.0),
+        ({"Retry-After": "soon", "Date": DATE}, None),
+        ({"Retry-After": "-5", "Date": DATE}, None),
         ({}, None),
     ],
 )

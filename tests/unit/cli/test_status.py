@@ -239,7 +239,7 @@ def test_a_scheduled_run_that_was_not_good_is_wrong():
     states = list[LineState]()
     for name, state in (("a", "good"), ("b", "bad"), ("c", "running"), ("d", "skipped")):
         line = ScheduledLine(
-            schedule=name, target="vault", kind="drill", timing=timing,
+            schedule=name, target="vault", kind="drill", verb="drill vault", timing=timing,
             record=ScheduleRecord(MemoryArea()),
         )  # fmt: skip
         run = RunRecord(
@@ -256,4 +256,6 @@ def test_a_scheduled_run_that_was_not_good_is_wrong():
     ]
     said = text(found)
     assert "the schedule b (drill) of vault was bad 24.0 h ago: so it is" in said
+    assert [one.typed() for one in found.wrong] == ["replicator drill vault"] * 3
+    assert "type: replicator drill vault" in said
     assert "was lost 24.0 h ago: its process on watcher-1 ended without a word" in said

@@ -1,21 +1,24 @@
 """A scheduled run is a job like any other: seen, waited for, refused, cancelled, told of."""
 
 import asyncio
+import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from replicator.app.verbs.schedules import scheduled_lines
 from replicator.control.work import schedule_runs
 from replicator.control.work.schedule_runs import ScheduleRuns
 from replicator.services.schedules.scheduler import RunEnd, RunLine
 from tests.unit.control.stage import Served, ended, served
 
 NEVER = "0 0 1 1 *"
+VAULT = {"cron": NEVER, "targets": ["vault"]}
 SCHEDULES = {
-    "schedules.expiry": {"type": "expire", "cron": NEVER, "targets": ["vault"]},
-    "schedules.proof": {"type": "verify", "cron": NEVER, "targets": ["vault"]},
+    "schedules.expiry": {"type": "expire", **VAULT},
+    "schedules.proof": {"type": "verify", **VAULT},
     "targets.vault.retention": "7d",
 }
 RESUME = {"verb": "resume", "target": "vault"}
@@ -54,6 +57,32 @@ async def test_a_run_is_a_job_that_says_who_asked_and_needs_nobody_to_agree(tmp_
         stage.program.says.append(lambda _: ended({"good": False}, code=9))
         end = await lines["proof"].work()
         assert (end.exit_code, "code 9" in end.message) == (9, True)
+
+
+def parts(argument: str) -> set[str]:
+    return {argument, *argument.split("=", 1)}
+
+
+async def test_what_status_says_to_type_is_what_the_schedule_does(tmp_path: Path):
+    """It has no word that the arguments of the schedule's own process have not."""
+    more = {
+        **SCHEDULES,
+        "schedules.orphans": {"type": "expire", "orphans": True, **VAULT},
+        "schedules.drills": {"type": "drill", **VAULT},
+        "schedules.names": {
+            "type": "points",
+            "time_zone": "Europe/Berlin",
+            **VAULT,
+            "tiers": [{"each": "day", "keep": "90d"}, {"each": "month", "keep": "700d"}],
+        },
+    }
+    async with served(tmp_path, more=more) as stage:
+        settings = stage.application.settings.schedules
+        lines = scheduled_lines(stage.application, ["vault"])
+        assert {line.schedule for line in lines} == settings.keys()
+        for line in lines:
+            said = schedule_runs.asked(settings[line.schedule], "vault").arguments()
+            assert set(shlex.split(line.verb)) <= {part for one in said for part in parts(one)}
 
 
 async def test_a_run_waits_for_the_job_that_is_changing_its_target(

@@ -7,13 +7,15 @@ import pytest
 
 from replicator.cli.main import hoisted
 from replicator.cli.terminal.log_lines import configure_logging
+from replicator.cli.terminal.retry_lines import RetryLines
 from replicator.cli.terminal.screen import Screen
-from replicator.model.event import CutNumber, Offset
+from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.observation import (
     BaseWritten,
     CutApplied,
     CutPublished,
     DrillEnded,
+    EpochAcquired,
     ObjectCopied,
     Waiting,
 )
@@ -63,6 +65,72 @@ def test_a_line_of_a_target_names_it_and_what_it_took(capsys: pytest.CaptureFixt
     assert (other["event"], other["target"], other["bytes"]) == ("cut applied", "vault", 7)
     assert (waiting["event"], waiting["target"]) == ("waiting", "vault")
     assert isinstance(filled["lag_s"], float)
+
+
+def test_what_an_earlier_attempt_has_copied_was_not_there_before(
+    capsys: pytest.CaptureFixture[str],
+):
+    """An attempt that failed has copied two of five; the next finds them, and one of before."""
+    configure_logging("INFO", {}, as_json=True)
+    with Screen(quiet=True) as screen:
+        screen.follow()
+        standby = screen.of("standby")
+        standby(EpochAcquired(epoch=Epoch(1)))
+        for one in (copied(reused=True), copied(), copied()):
+            standby(one)
+        standby(Waiting(what="apply to standby", reason="it is away", delay_s=1.0))
+        standby(EpochAcquired(epoch=Epoch(2)))
+        for one in (*[copied(reused=True)] * 3, copied(), copied()):
+            standby(one)
+        standby(applied(1, 5, is_filling=True))
+        standby(copied(reused=True))
+        standby(applied(2, 1))
+    _, filled, later = lines(capsys)
+    assert (filled["segments"], filled["already_there"]) == (4, 1)
+    assert (later["segments"], later["already_there"]) == (0, 1)
+
+
+@pytest.mark.parametrize(("level", "single"), [("INFO", 1), ("DEBUG", 300)])
+def test_an_outage_is_a_line_with_a_count_and_not_a_line_a_location(
+    level: str, single: int, capsys: pytest.CaptureFixture[str]
+):
+    """Nothing is hidden: the rest is counted, and stands in `debug` one by one."""
+    configure_logging(level, {}, as_json=True)
+    with Screen(quiet=True) as screen:
+        standby = screen.of("standby")
+        for number in range(300):
+            what, away = f"copy druid/{number}", "the bucket is away"
+            standby(Waiting(what=what, reason=away, delay_s=1.0, is_part=True))
+        standby(Waiting(what="apply to standby", reason="the bucket is away", delay_s=1.0))
+    told = lines(capsys)
+    first, *others, counted, step = told
+    assert len(others) == single - 1
+    assert (first["event"], first["what"], first["target"]) == (
+        "waiting",
+        "copy druid/0",
+        "standby",
+    )
+    assert (counted["event"], counted["count"]) == ("retries", 299)
+    assert (counted["what"], counted["target"]) == ("copy druid/299", "standby")
+    assert (step["event"], step["what"]) == ("waiting", "apply to standby")
+
+
+def test_a_long_outage_is_told_each_minute_and_the_rest_at_the_end(
+    capsys: pytest.CaptureFixture[str],
+):
+    configure_logging("INFO", {}, as_json=True)
+    retries = RetryLines()
+    for second in range(0, 130, 10):
+        one = Waiting(what=f"copy {second}", reason="away", delay_s=1.0, is_part=True)
+        retries.tell("standby", one, float(second))
+    retries.end("standby")
+    retries.end("standby")
+    said = [(one["event"], one.get("count"), one["what"]) for one in lines(capsys)]
+    assert said == [
+        ("waiting", None, "copy 0"),
+        ("retries", 6, "copy 60"),
+        ("retries", 6, "copy 120"),
+    ]
 
 
 def test_nothing_is_logged_when_nothing_happens(capsys: pytest.CaptureFixture[str]):

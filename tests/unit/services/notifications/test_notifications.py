@@ -262,6 +262,25 @@ async def test_a_receiver_that_fails_is_tried_again_in_order_and_then_given_up(
     assert (await journal.listed(DeliveryState.DEAD)) == []
 
 
+@pytest.mark.parametrize(("asked_s", "waits_s"), [(300, 300), (10**9, RETRY.delay_max_s)])
+async def test_a_receiver_is_left_alone_for_as_long_as_it_asks(
+    asked_s: int, waits_s: float, operated: Operated, receiver: tuple[Fake, str]
+):
+    """No longer than `delay_max_s`: whoever asks for years holds up nothing for years."""
+    fake, _ = receiver
+    fake.status, fake.headers = 429, {"Retry-After": str(asked_s)}
+    await operated.passes(90)
+    await operated.passes(MINUTE_S)
+    await operated.delivers()
+    fake.status = 200
+    operated.clock.move(waits_s - 1)
+    await operated.delivers()
+    assert len(fake.asked) == 1
+    operated.clock.move(1)
+    await operated.delivers()
+    assert len(fake.asked) == 3
+
+
 async def test_what_waits_by_a_clock_that_was_ahead_waits_no_longer(
     operated: Operated, receiver: tuple[Fake, str]
 ):
