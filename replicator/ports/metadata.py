@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -175,6 +175,16 @@ class SourceReader(MetadataReader, Protocol):
 
         Those are named that hold a row, or that this role may not read; empty ones lose nothing.
         One request a table, whatever it holds.
+
+        Raises:
+            TransientError, ConfigError: as for `snapshot`.
+        """
+        ...
+
+    async def without_used(self, datasources: Sequence[str]) -> Collection[str]:
+        """Return those of these datasources that have no used segment.
+
+        One search of an index for each, whatever the tables hold.
 
         Raises:
             TransientError, ConfigError: as for `snapshot`.

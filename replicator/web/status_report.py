@@ -8,6 +8,7 @@ from typing import Any
 from replicator.model.operations.scheduled_run import RunState
 from replicator.model.operations.words import age_text, counted
 from replicator.model.store.canary import CanarySummary
+from replicator.services.monitoring.drops import RecentDrop
 from replicator.services.monitoring.trouble import Seen, Trouble, troubles
 from replicator.services.notifications.queues import WebhookQueue
 from replicator.services.schedules.states import LineState
@@ -35,6 +36,8 @@ class StatusReport:
     """What the canary has shown of them."""
     webhooks: Sequence[WebhookQueue] = ()
     """What is on its way to operators."""
+    drops: Sequence[RecentDrop] = ()
+    """Datasources that were dropped at the source lately."""
     away_since: Mapping[str, datetime] = field(default_factory=dict)
     """Since when targets cannot be looked at; empty: this is the only look."""
 
@@ -92,12 +95,17 @@ def _untold(queue: WebhookQueue) -> Trouble | None:
     )
 
 
-def report_json(report: StatusReport, typed: Callable[[Trouble], str]) -> dict[str, Any]:
+def report_json(
+    report: StatusReport,
+    typed: Callable[[Trouble], str],
+    undone: Callable[[RecentDrop], str] = lambda _: "",
+) -> dict[str, Any]:
     """Return the result of `status --json`.
 
     Args:
         report: What was seen.
         typed: Returns the command that helps against a trouble, as it is typed; '' for none.
+        undone: Returns the command that brings a datasource back, as it is typed; '' for none.
     """
     seen = report.seen
     return {
@@ -135,6 +143,16 @@ def report_json(report: StatusReport, typed: Callable[[Trouble], str]) -> dict[s
                 "unknown": one.unknown,
             }
             for one in report.webhooks
+        ],
+        "dropped": [
+            {
+                "datasource": one.datasource,
+                "cut": one.cut.closed.cut,
+                "offset": one.cut.offset,
+                "source_time": one.cut.closed.source_time,
+                "type": undone(one),
+            }
+            for one in report.drops
         ],
         "wrong": [{"what": one.what, "type": typed(one)} for one in report.wrong],
     }

@@ -226,6 +226,11 @@ async def test_after_an_accident_there_is_an_answer_and_what_it_says_to_type_und
     said = await user.types("blame", "orders", "--json")
     assert "marked unused at 2" in " ".join(said.result["summary"])
     assert "its bytes are on standby, as they were at offset" in said.result["summary"][-1]
+    status = (await user.types("status", "--json")).result
+    (drop,) = status["dropped"]
+    assert (drop["datasource"], "undelete orders --on standby" in drop["type"]) == ("orders", True)
+    told = " ".join((await user.types("status")).out.split())
+    assert f"dropped orders has had no used segment since cut {drop['cut']}, " in told
     (undo,) = said.result["undo"]
     shown = (await user.types("blame", "orders")).out
     assert shown.startswith("in short  orders: ")

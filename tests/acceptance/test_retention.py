@@ -95,6 +95,9 @@ async def test_what_has_expired_is_gone_and_what_is_held_can_be_restored(user: U
     assert done.result["files_removed"] > 0
     gone = before - objects(user.folder)
     assert done.result["removed"] == plan.result["plan"]["places"] == len(gone)
+    of = [location.split("/")[0] for location in gone]
+    assert plan.result["plan"]["datasources"] == {name: of.count(name) for name in of}
+    assert all(f"{of.count(name)} of {name}" in unasked.out for name in of), unasked.out
     assert (await user.types("verify", "standby", "--level", "checksum")).code == 0
 
     await look_for_points(user, offsets)

@@ -580,6 +580,10 @@ async def test_who_did_what(druid_dsn: str):
     assert await reader.left_behind() == []
     await execute(druid_dsn, "INSERT INTO druid_leases VALUES (1)")
     assert await reader.left_behind() == ["druid_leases"]
+    async with writing(druid_dsn) as transaction:
+        await transaction.upsert([SEGMENT, replace(SEGMENT, id="é", datasource="é", used=False)])
+    names = ["é", SEGMENT.datasource, SEGMENT.datasource.upper(), "'; --"]
+    assert await reader.without_used(names) == [names[0], *names[2:]]
 
 
 # --------------------------------------------------------------------------------- privileges

@@ -926,6 +926,14 @@ async def test_tables_that_nobody_replicates_are_named(druid_dsn: str):
     assert await reader.left_behind() == ["druid_leases"]
 
 
+async def test_which_datasources_have_no_used_segment(druid_dsn: str):
+    async with writing(druid_dsn) as transaction:
+        await transaction.upsert([SEGMENT, replace(SEGMENT, id="é", datasource="é", used=False)])
+    reader = PostgresqlMetadataReader(druid_dsn)
+    names = ["é", SEGMENT.datasource, SEGMENT.datasource.upper(), "'; --"]
+    assert {*await reader.without_used(names)} == {names[0], *names[2:]}
+
+
 async def test_a_table_that_may_not_be_read_is_named_too(role_dsn: tuple[str, str]):
     """Rights were granted before an extension made its table: nobody can say that it is empty."""
     owner, limited = role_dsn

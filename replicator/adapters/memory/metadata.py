@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -140,6 +140,11 @@ class MemoryMetadata:
     async def left_behind(self) -> Sequence[str]:
         """As a source; there is no other table here but those that a test names."""
         return sorted(self.other_tables)
+
+    async def without_used(self, datasources: Sequence[str]) -> Collection[str]:
+        """As a source."""
+        rows = (row for row in self.rows.values() if isinstance(row, Segment))
+        return set(datasources) - {row.datasource for row in rows if row.used}
 
     async def running_tasks(self) -> Sequence[str]:
         """As a source; nothing runs here."""

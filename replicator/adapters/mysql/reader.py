@@ -117,6 +117,23 @@ class MysqlMetadataReader:
                     found.append(name)
         return found
 
+    async def without_used(self, datasources: Sequence[str]) -> Sequence[str]:
+        segments, name = quoted(self._database.spelled("segments")), '"dataSource"'
+        # the index is by the column's collation, which may not tell names apart that Druid does
+        query = f"""
+            SELECT EXISTS (
+                SELECT 1 FROM {segments} WHERE {name} = ? AND "used"
+                AND CAST(CONVERT({name} USING utf8mb4) AS BINARY) = ?
+            )
+        """  # noqa: S608 - names are quoted
+        async with self._connect() as session:
+            doing = f"read {segments}"
+            return [
+                one
+                for one in datasources
+                if not await session.value(doing, query, one, one.encode())
+            ]
+
     async def running_tasks(self) -> Sequence[str]:
         tasks = quoted(self._database.spelled("tasks"))
         async with self._connect() as session:

@@ -165,6 +165,16 @@ class PostgresqlMetadataReader:
                     found.append(name)
         return found
 
+    async def without_used(self, datasources: Sequence[str]) -> Sequence[str]:
+        segments = self._database.relation("segments")
+        query = f"""
+            SELECT name FROM unnest($1::text[]) AS name
+            WHERE NOT EXISTS (SELECT FROM {segments} WHERE datasource = name AND used)
+        """  # noqa: S608 - names are quoted
+        async with self._connect() as session:
+            found = await session.fetch(f"read {segments}", query, list(datasources))
+            return [row["name"] for row in found]
+
     async def running_tasks(self) -> Sequence[str]:
         tasks = self._database.relation("tasks")
         async with self._connect() as session:

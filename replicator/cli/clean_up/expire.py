@@ -1,5 +1,6 @@
 """`expire`: the plan first, then what no point needs any more is deleted."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
@@ -21,6 +22,7 @@ from replicator.services.retention.expirer import Expired
 from replicator.services.retention.planner import ExpiryPlan
 
 PARTLY_DONE = 3
+DATASOURCES_SHOWN_MAX = 20
 ORPHANS_SHOWN_MAX = 20
 LOCKED_SHOWN_MAX = 10
 
@@ -141,6 +143,7 @@ def _plan_json(plan: ExpiryPlan) -> dict[str, Any]:
         "oldest_before": _cut_json(plan.oldest_before),
         "oldest_after": _cut_json(plan.oldest_after),
         "places": len(plan.unreferenced),
+        "datasources": dict(plan.datasources),
         "kept_places": len(plan.spared.wanted.hashes()),
         "history_files": len(plan.expired_files.history),
         "bases": len(plan.expired_files.bases),
@@ -184,6 +187,7 @@ def _show_plan(console: Console, plan: ExpiryPlan, request: _Request) -> None:
     console.print(f"  and then           {_point(plan.oldest_after)}")
     size = f", {size_text(plan.storage.expiring_bytes)}" if plan.storage else ""
     console.print(f"  segments to delete {len(plan.unreferenced)}{size}")
+    _show_datasources(console, plan.datasources)
     console.print(f"  segments to keep   {len(plan.spared.wanted.hashes())}")
     console.print(
         f"  history to delete  {counted(len(plan.expired_files.history), 'file')},"
@@ -194,6 +198,16 @@ def _show_plan(console: Console, plan: ExpiryPlan, request: _Request) -> None:
             f"  held by {hold.point.name}: {hold.reason} (offset {hold.point.offset})", markup=False
         )
     _show_storage(console, plan, request)
+
+
+def _show_datasources(console: Console, datasources: Mapping[str, int]) -> None:
+    """Name the datasources that lose segments, those that lose most first."""
+    most = sorted(datasources.items(), key=lambda item: (-item[1], item[0]))
+    for name, count in most[:DATASOURCES_SHOWN_MAX]:
+        console.print(f"    {count} of {name}", markup=False)
+    if (more := len(most) - DATASOURCES_SHOWN_MAX) > 0:
+        left = sum(count for _, count in most[DATASOURCES_SHOWN_MAX:])
+        console.print(f"    {left} of {counted(more, 'more datasource')}")
 
 
 def _show_storage(console: Console, plan: ExpiryPlan, request: _Request) -> None:

@@ -11,10 +11,11 @@ from replicator.cli.command import Changes, OpenCall, Outcome, agree
 from replicator.cli.terminal import signals
 from replicator.cli.terminal.console import good, paper
 from replicator.cli.verb import Expect, verb
+from replicator.model.checkpoint import Checkpoint
 from replicator.model.druid.cluster_config import Configuration
 from replicator.model.operations.words import counted, enumerated, whole_time
 from replicator.model.plans.expectation import expectation, refuse_unexpected
-from replicator.services.standby.promoter import PromotionPlan, refuse_moving_source
+from replicator.services.standby.promoter import Behind, PromotionPlan, refuse_moving_source
 
 Target = Annotated[str, typer.Argument(help="The target that becomes a primary.")]
 Chosen = Annotated[
@@ -63,11 +64,7 @@ async def promote(
                 before = await promoter.plan(chosen=chosen)
                 refuse_unexpected(expect, _expectation(before))
             if not (call.as_json or yes):
-                at = "nothing yet" if checkpoint is None else f"cut {checkpoint.cut}"
-                paper().print(
-                    f"{target} is at {at}, and its source rests: the rest is applied, then"
-                    f" {target} becomes the primary"
-                )
+                _say_what_comes(target, checkpoint, await promoter.behind())
             agree(target, yes=yes, doing="a promotion")
             await (await application.drain(target)).run(timeout_s=drain_timeout_s)
             await refuse_moving_source(application.source_metadata())
@@ -76,7 +73,17 @@ async def promote(
     if not dry_run:
         signals.WORK.so_far = None  # also of one that was agreed to before, and goes on
         plan = await promoter.execute(plan)
-    return _outcome(target, plan, now, done=not dry_run)
+    return _outcome(target, plan, now, done=not dry_run, drains=True)
+
+
+def _say_what_comes(target: str, checkpoint: Checkpoint | None, behind: Behind | None) -> None:
+    at = "nothing yet" if checkpoint is None else f"cut {checkpoint.cut}"
+    rest = "" if behind is None else f", {_changes(behind)},"
+    paper().print(
+        f"{target} is at {at}, and its source rests: the rest{rest} is applied, then {target}"
+        " becomes the primary",
+        markup=False,
+    )
 
 
 @verb("failover", changes=Changes.ONCE_AGREED)
@@ -101,10 +108,12 @@ async def failover(
     return _outcome(target, plan, now, done=not dry_run)
 
 
-def _outcome(target: str, plan: PromotionPlan, expect: str, *, done: bool) -> Outcome:
+def _outcome(
+    target: str, plan: PromotionPlan, expect: str, *, done: bool, drains: bool = False
+) -> Outcome:
     return Outcome(
         result=_json(plan, expect, done=done),
-        show=lambda console: _show(console, target, plan, done=done),
+        show=lambda console: _show(console, target, plan, done=done, drains=drains),
     )
 
 
@@ -139,6 +148,7 @@ def _json(plan: PromotionPlan, expect: str, *, done: bool) -> dict[str, Any]:
         "lost_events": behind.events if behind else None,
         "lost_datasources": sorted(behind.datasources) if behind else None,
         "drop_rules_restored": plan.rules is not None,
+        "rules_of": None if plan.rules is None else sorted(one.datasource for one in plan.rules),
         "configured": [row.name for row in configured.rows],
         "not_configured": [
             {"name": one.name, "why": one.why} for one in (*configured.left, *plan.left)
@@ -146,7 +156,10 @@ def _json(plan: PromotionPlan, expect: str, *, done: bool) -> dict[str, Any]:
     }
 
 
-def _show(console: Console, target: str, plan: PromotionPlan, *, done: bool) -> None:
+def _show(
+    console: Console, target: str, plan: PromotionPlan, *, done: bool, drains: bool = False
+) -> None:
+    """Show a plan; one that `drains` applies what the log holds before anything else."""
     at = plan.checkpoint
     state = good("is a primary") if done else "would become a primary"
     console.print(
@@ -166,14 +179,22 @@ def _show(console: Console, target: str, plan: PromotionPlan, *, done: bool) -> 
             "  the log is away: what the source committed after that time is not counted, and load"
             " rules that drop, compaction, dynamic configuration and users have to be set by hand"
         )
+    elif plan.behind.events and drains and not done:
+        console.print(f"  applied first: {_changes(plan.behind)}", markup=False)
     elif plan.behind.events:
         console.print(
-            f"  lost: {plan.behind.events} changes in {counted(plan.behind.cuts, 'cut')}"
-            f" that the log holds after it{_of(plan.behind.datasources)};"
-            " and what the source committed after its last cut"
+            f"  lost: {_changes(plan.behind)}; and what the source committed after its last cut",
+            markup=False,
         )
     else:
         console.print("  nothing that the log holds was lost")
+
+
+def _changes(behind: Behind) -> str:
+    return (
+        f"{counted(behind.events, 'change')} in {counted(behind.cuts, 'cut')} that the log holds"
+        f" after it{_of(behind.datasources)}"
+    )
 
 
 def _of(datasources: Collection[str]) -> str:
@@ -184,6 +205,8 @@ def _of(datasources: Collection[str]) -> str:
 
 def _show_configuration(console: Console, plan: PromotionPlan) -> None:
     configured = plan.configuration or Configuration()
+    if plan.rules:
+        console.print(f"  load rules{_of({one.datasource for one in plan.rules})}", markup=False)
     for row in configured.rows:
         console.print(f"  configured  {row.name}", markup=False)
     for one in (*configured.left, *plan.left):

@@ -1,6 +1,7 @@
 """`status`: is it running, is all as promised, back to when, what waits, what is wrong."""
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,6 +15,7 @@ from replicator.cli.command import Changes, OpenCall, Outcome
 from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
 from replicator.cli.verb import verb
+from replicator.config import Settings
 from replicator.errors import ConfigError, ReplicatorError, TransientError
 from replicator.model.operations.scheduled_run import RunState
 from replicator.model.operations.words import (
@@ -27,7 +29,9 @@ from replicator.model.operations.words import (
     whole_time,
 )
 from replicator.model.store.canary import CanarySummary
+from replicator.services.history.reader import History
 from replicator.services.monitoring.canary import kept_canary
+from replicator.services.monitoring.drops import RecentDrop, recent_drops
 from replicator.services.monitoring.life import Life, LifeSign, LifeSigns
 from replicator.services.monitoring.status import Pending, TargetStatus, look_at_source
 from replicator.services.monitoring.trouble import Seen, Trouble, drill_words, kill_words, within
@@ -41,10 +45,11 @@ PROMISE_BROKEN = 10
 @verb("status", changes=Changes.NEVER)
 async def status(call: OpenCall) -> Outcome:
     """Say what is running, what is promised and kept, back to when, what waits, what is wrong."""
-    found, said = await _look(call.application), call.typed.said
+    application, said = call.application, call.typed.said
+    found, undone = await _look(application), partial(_undone, application.settings, said)
     return Outcome(
-        result=report_json(found, partial(_typed, said)),
-        show=lambda console: _show(console, found, said),
+        result=report_json(found, partial(_typed, said), undone),
+        show=lambda console: _show(console, found, said, undone),
         exit_code=_exit_code(found.seen),
     )
 
@@ -83,7 +88,23 @@ async def _look(application: Application) -> StatusReport:
         schedules=states,
         canaries=canaries,
         webhooks=await told(application),
+        drops=await _drops(application, status_reader.history),
     )
+
+
+async def _drops(application: Application, history: History) -> list[RecentDrop]:
+    """Return what was dropped lately; nothing where log or source cannot say: that is wrong."""
+    try:
+        return await recent_drops(history, application.source_metadata(), application.clock.now())
+    except ReplicatorError:
+        return []
+
+
+def _undone(settings: Settings, said: Said, drop: RecentDrop) -> str:
+    """Return what is typed to have a dropped datasource back."""
+    clusters = [name for name, one in sorted(settings.targets.items()) if one.metadata is not None]
+    where = f"--on {clusters[0]}" if clusters else "--on-source"
+    return said.command(f"undelete {shlex.quote(drop.datasource)} {where}")
 
 
 async def _canaries(application: Application, names: Sequence[str]) -> list[CanarySummary]:
@@ -110,13 +131,16 @@ def _typed(said: Said, trouble: Trouble) -> str:
     return said.command(trouble.remedy) if trouble.remedy else ""
 
 
-def _show(console: Console, found: StatusReport, said: Said) -> None:
+def _show(
+    console: Console, found: StatusReport, said: Said, undone: Callable[[RecentDrop], str]
+) -> None:
     wrong = [line for one in found.wrong for line in _wrong(one, said)]
     shown = [
         Paragraph("running", _running(found.seen.life)),
         Paragraph("promises", _promises(found.seen)),
         Paragraph("restore", _restorable(found, said)),
         Paragraph("waits", _waits(found.seen)),
+        *([Paragraph("dropped", dropped)] if (dropped := _dropped(found, undone)) else []),
         Paragraph("wrong", wrong or ["nothing"]),
         *([Paragraph("schedules", scheduled)] if (scheduled := _schedules(found)) else []),
         *([Paragraph("canary", canaries)] if (canaries := _canary(found)) else []),
@@ -271,6 +295,20 @@ def _has_bytes(found: TargetStatus) -> bool:
 def _wrong(trouble: Trouble, said: Said) -> list[str]:
     typed = _typed(said, trouble)
     return [trouble.what, f"  type: {typed}"] if typed else [trouble.what]
+
+
+def _dropped(found: StatusReport, undone: Callable[[RecentDrop], str]) -> list[str]:
+    """Say which datasources have no used segment any more: perhaps nobody meant that."""
+    lines = []
+    for one in found.drops:
+        closed = one.cut.closed
+        ago = age_text(found.seen.life.looked_at - closed.source_time)
+        lines.append(
+            f"{one.datasource} has had no used segment since cut {closed.cut},"
+            f" {whole_time(closed.source_time)}, {ago}"
+        )
+        lines.append(f"  to bring it back, type: {undone(one)}")
+    return lines
 
 
 def _canary(found: StatusReport) -> list[str]:

@@ -17,6 +17,7 @@ from replicator.model.arrays import np
 from replicator.model.event import Offset, Record
 from replicator.model.inventory.ledger import Mask
 from replicator.model.load_spec import Layout, Location
+from replicator.model.log.peek import changed_datasource
 from replicator.model.log.row_mapping import located
 from replicator.model.log.wire import segment_payload
 
@@ -66,6 +67,11 @@ def among(wanted: LocationHashes, known: LocationHashes) -> Mask:
 def less(wanted: LocationHashes, others: LocationHashes) -> LocationHashes:
     """Return the hashes that are not among the others."""
     return wanted[~among(wanted, others)] if len(wanted) else wanted
+
+
+def union(some: Iterable[LocationHashes]) -> LocationHashes:
+    """Return the hashes that are in any of these, ascending and each once."""
+    return np.unique(np.concatenate([no_hashes(), *some]))
 
 
 class HashSet:
@@ -147,6 +153,19 @@ class TargetLocator:
             else:
                 found += b"" if location is None else location_hash(location)
         return Located(bytes(found), tuple(unlocated))
+
+    def hashes_by_datasource(self, records: Sequence[Record]) -> dict[str, bytes]:
+        """Return the locations of some records as hashes, by the datasource of the row."""
+        found: dict[str, bytearray] = {}
+        for record in records:
+            try:
+                location = self.location(record)
+            except MalformedRowError:
+                continue
+            if location is not None:
+                name = changed_datasource(record) or ""
+                found.setdefault(name, bytearray()).extend(location_hash(location))
+        return {name: bytes(hashes) for name, hashes in found.items()}
 
     def named(self, records: Sequence[Record]) -> list[Location]:
         """Return the locations of some records by their names."""

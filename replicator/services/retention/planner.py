@@ -1,6 +1,6 @@
 """Decides what a target's store no longer needs, without changing anything."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from replicator.errors import CorruptionError, NotFoundError, RefusedError
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.load_spec import Location
-from replicator.model.log.locations import LocationHashes, less
+from replicator.model.log.locations import LocationHashes, less, union
 from replicator.model.observation import ArchiveDamaged
 from replicator.model.store.archive import Base
 from replicator.model.store.holds import Hold
@@ -48,6 +48,8 @@ class ExpiryPlan:
     oldest_after: ClosedCut
     spared: Spared
     unreferenced: LocationHashes
+    datasources: Mapping[str, int]
+    """Number of segments to delete, by datasource."""
     expired_files: ExpiredFiles
     holds: tuple[Hold, ...]
     """Holds that keep something which would otherwise expire."""
@@ -126,7 +128,11 @@ class ExpiryPlanner:
         await self._retained.spare(look, horizon, spared)
         expired_files = look.expired_files(horizon)
         retained = spared.wanted.hashes()
-        unreferenced = less(await self._asked_for(look, expired_files), retained)
+        asked_for = await self._references.by_datasource(
+            *self._expired_records(look, expired_files), what="read what goes"
+        )
+        goes = {name: less(some, retained) for name, some in asked_for.items()}
+        unreferenced = union(goes.values())
         return ExpiryPlan(
             log_id=look.log_id,
             horizon=horizon,
@@ -135,6 +141,7 @@ class ExpiryPlanner:
             oldest_after=await self._oldest(look, horizon),
             spared=spared,
             unreferenced=unreferenced,
+            datasources={name: len(some) for name, some in sorted(goes.items()) if len(some)},
             expired_files=expired_files,
             holds=tuple(hold for hold in look.holds if hold.point.offset < horizon),
             storage=await self._look(look, retained, unreferenced) if storage else None,
@@ -250,12 +257,6 @@ class ExpiryPlanner:
                 break
             found.append(base)
         return found
-
-    async def _asked_for(self, look: Look, expired_files: ExpiredFiles) -> LocationHashes:
-        wanted = ReferencedLocations()
-        parts = self._expired_records(look, expired_files)
-        await self._references.gather(*parts, into=wanted, what="read what goes")
-        return wanted.hashes()
 
     async def _look(
         self, look: Look, retained: LocationHashes, unreferenced: LocationHashes

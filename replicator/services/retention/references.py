@@ -65,6 +65,18 @@ class References:
                 done += 1
                 self._observer(Progress(what=what, done=done, total=None, unit="batches"))
 
+    async def by_datasource(self, *parts: Records, what: str) -> dict[str, LocationHashes]:
+        """Return the locations that some records reference, by the datasources of their rows."""
+        found: dict[str, HashSet] = {}
+        done, work = 0, self._locator.hashes_by_datasource
+        async with self._workers.each(work, _chained(parts)) as results:
+            async for hashes in results:
+                for datasource, some in hashes.items():
+                    found.setdefault(datasource, HashSet()).add(some)
+                done += 1
+                self._observer(Progress(what=what, done=done, total=None, unit="batches"))
+        return {datasource: one.hashes() for datasource, one in found.items()}
+
     def named(self, *parts: Records) -> AbstractAsyncContextManager[AsyncIterator[list[Location]]]:
         """Yield the locations of some records by their names, within the block."""
         return self._workers.each(self._locator.named, _chained(parts))

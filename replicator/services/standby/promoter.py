@@ -194,6 +194,16 @@ class Promoter:
             behind=None if told is None else await self._behind(checkpoint),
         )
 
+    async def behind(self) -> Behind | None:
+        """Return what the log holds after the target's cut; None where it cannot be read."""
+        checkpoint = (await self._metadata.state(self._source)).checkpoint
+        if checkpoint is None:
+            return None
+        try:
+            return await self._behind(checkpoint)
+        except (TransientError, NotFoundError, GapError):
+            return None
+
     async def execute(self, plan: PromotionPlan) -> PromotionPlan:
         """Carry out a plan; the same call goes on with one that was interrupted.
 

@@ -4,11 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from itertools import count
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from replicator.cli.follow.promote import _show
 from replicator.errors import (
     CorruptionError,
     FencedError,
@@ -371,6 +374,25 @@ async def test_what_the_log_holds_beyond_the_target_is_counted():
     assert plan.behind is not None
     assert (plan.behind.cuts, plan.behind.events) == (1, 1)
     assert plan.behind.datasources == {"late"}
+    assert await promoter(pipeline, Overlord({})).behind() == plan.behind
+
+
+async def test_a_plan_in_words_names_what_changes():
+    """A failover loses what the log holds after the target; a promotion applies it first."""
+    pipeline = await followed()
+    pipeline.publish(segment("late"), segment("[red]x[/]"))
+    await pipeline.cut()
+    plan = await promoter(pipeline, Overlord({})).plan(chosen=None)
+    words = "2 changes in 1 cut that the log holds after it, of [red]x[/] and late"
+    said = dict[bool, str]()
+    for drains in (False, True):
+        paper = Console(file=StringIO(), width=200)
+        _show(paper, "standby", plan, done=False, drains=drains)
+        said[drains] = paper.file.getvalue()  # type: ignore[attr-defined]
+    assert f"  lost: {words}; and what the source committed" in said[False]
+    assert f"  applied first: {words}\n" in said[True]
+    assert plan.rules
+    assert f"  load rules, of {plan.rules[0].datasource}" in said[True]
 
 
 async def test_without_the_log_the_operator_says_which_supervisors_go_on():
@@ -445,6 +467,9 @@ class Source:
 
     async def left_behind(self) -> list[str]:
         return []
+
+    async def without_used(self, datasources: Sequence[str]) -> list[str]:
+        raise AssertionError("nobody asked for it")
 
     async def running_tasks(self) -> list[str]:
         return self.tasks
