@@ -1,20 +1,58 @@
-"""What `run` logs of cuts: a line a cut of each target at most, none when nothing happens.
+"""What `run` logs of cuts and of retries: a line a cut of each target, and a line an outage.
 
-A verb that ends says in its answer what it did: of it these lines are for `--log-level debug`.
+Nothing is logged when nothing happens. A verb that ends says in its answer what it did: of it the
+lines on cuts are for `--log-level debug`. Thousands of copies meet one outage, and each is tried
+again several times: the first retry is told at once, the others are counted.
 """
 
 from dataclasses import dataclass, field
 
 from replicator.cli.terminal.log_lines import logger
-from replicator.cli.terminal.retry_lines import RetryLines
 from replicator.model.observation import (
     BaseWritten,
     CutApplied,
     CutPublished,
     HistoryMerged,
     ObjectCopied,
+    Waiting,
 )
 from replicator.ports import Clock
+
+LINE_EVERY_S = 60.0
+"""Seconds between two lines about the retries of one target."""
+
+
+@dataclass(slots=True)
+class RetryLines:
+    """The retries of one target, or of the watcher; at the level `debug` each has a line."""
+
+    _told_s: float | None = None
+    """Time of the last line; None: nothing was told yet."""
+    _counted: int = 0
+    """Retries since then."""
+    _last: Waiting | None = None
+
+    def tell(self, target: str | None, retry: Waiting, now_s: float) -> bool:
+        """Count a retry; return whether a line was due, and was logged."""
+        told = _told(target, retry)
+        if self._told_s is not None and now_s - self._told_s < LINE_EVERY_S:
+            self._counted, self._last = self._counted + 1, retry
+            logger().debug("waiting", **told)
+            return False
+        if self._counted:
+            self._counted, self._last = self._counted + 1, retry
+            self.end(target)
+        else:
+            logger().warning("waiting", **told)
+        self._told_s = now_s
+        return True
+
+    def end(self, target: str | None) -> None:
+        """Tell of the retries that were only counted: the step has ended."""
+        if self._last is not None:
+            told = _told(target, self._last)
+            logger().warning("retries", count=self._counted, **told)
+        self._counted, self._last = 0, None
 
 
 @dataclass(slots=True)
@@ -89,3 +127,13 @@ class CutLines:
         log = logger().debug if quiet or not is_news else logger().info
         log(event, **values)
         self._has_told = True
+
+
+def _told(target: str | None, retry: Waiting) -> dict[str, object]:
+    of = {} if target is None else {"target": target}
+    return {
+        **of,
+        "what": retry.what,
+        "reason": retry.reason,
+        "delay_s": round(retry.delay_s, 1),
+    }

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from replicator.cli.main import hoisted
+from replicator.cli.terminal.cut_lines import RetryLines
 from replicator.cli.terminal.log_lines import configure_logging
-from replicator.cli.terminal.retry_lines import RetryLines
 from replicator.cli.terminal.screen import Screen
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.observation import (
