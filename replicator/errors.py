@@ -73,13 +73,19 @@ class FencedError(ReplicatorError):
 
 
 class CorruptionError(ReplicatorError):
-    """Bytes, rows and log disagree: stop and keep the evidence, never retry."""
+    """Bytes, rows and log disagree: keep the evidence, and write nothing until it is mended."""
 
     exit_code = 9
     hint = (
         "keep the log and the target as they are and run"
         " `replicator verify TARGET --level checksum`"
     )
+
+
+class LogCutShortError(ReplicatorError):
+    """The log has lost records: who goes on writing it makes another history of them."""
+
+    exit_code = 9
 
 
 class GapError(ReplicatorError):

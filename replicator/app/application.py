@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import cached_property
@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from replicator.services.retention.named_points import Naming
     from replicator.services.retention.point_rotation import PointRotation
     from replicator.services.running.heart import Heart
+    from replicator.services.running.supervisor import Service
     from replicator.services.running.turn import Turn
     from replicator.services.standby.drain import Drain
     from replicator.services.standby.promoter import Promoter
@@ -226,6 +227,25 @@ class Application:
         """Return the applier of one target."""
         await self.ask_release(name)
         return (await self.pipeline(name)).applier(self.source_storage(), allowed)
+
+    def services(self, name: str, allowed: Allowed) -> Mapping[str, Service]:
+        """Return what keeps one target up to date; each is made when it runs."""
+        from replicator.app.wiring.pipeline import interval
+        from replicator.services.running.opened import Opened
+
+        def opened(what: str, opening: Callable[[], Awaitable[Service]]) -> Service:
+            return Opened(
+                opening,
+                what=f"{what} {name}",
+                interval=interval(self.target(name).settings, self.tools, 0.0),
+                observer=self.tools.observer(name),
+            )
+
+        return {
+            f"apply {name}": opened("apply to", lambda: self.applier(name, allowed)),
+            f"bases {name}": opened("write a base of", lambda: self.base_writer(name)),
+            f"merging {name}": opened("merge the history of", lambda: self.history_merger(name)),
+        }
 
     def log_mover(self, wanted: Settings) -> LogMover:
         """Return what moves the log to where other settings say.

@@ -195,6 +195,25 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Halted:
+    """A service does nothing until somebody has mended what is wrong; it looks again by itself."""
+
+    what: str
+    reason: str
+    hint: str
+    exit_code: int
+    """With which a verb ends that meets the same."""
+    retry_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WentOn:
+    """A service that had halted works again."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """Progress of a long piece of work."""
 
@@ -340,6 +359,8 @@ Observation: TypeAlias = (
     | Muted
     | GapOpened
     | Waiting
+    | Halted
+    | WentOn
     | Progress
     | ArchiveDamaged
     | FileUnsigned

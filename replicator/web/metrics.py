@@ -20,6 +20,7 @@ from replicator.model.observation import (
     FileUnsigned,
     Followed,
     GapOpened,
+    Halted,
     HistoryMerged,
     LogBegun,
     Muted,
@@ -43,6 +44,7 @@ from replicator.model.observation import (
     TargetPaused,
     VersionsMissed,
     Waiting,
+    WentOn,
 )
 from replicator.model.operations.scheduled_run import RunState
 from replicator.ports import Clock
@@ -106,6 +108,13 @@ class Metrics:
         self._retries = counter(
             "retries_total", "Failures that may pass: polls, copies, transactions.", "target"
         )
+        self._halted = gauge(
+            "halted_services",
+            "Services of a target that an error has halted until somebody mends it.",
+            "target",
+        )
+        self._halts: dict[str, set[str]] = {}
+        """What has halted, by target."""
         self._damaged = counter(
             "archive_damaged_total", "Files of a target's history that were passed over.", "target"
         )
@@ -171,6 +180,7 @@ class Metrics:
         for reason in GAP_REASONS if target else ():
             self._gaps.labels(self._source, target, reason)
         self._retries.labels(self._source, target)
+        self._halted.labels(self._source, target)
         self._damaged.labels(self._source, target)
 
     def count(self, observation: Observation, target: str | None) -> None:
@@ -196,7 +206,9 @@ class Metrics:
             case CutApplied():
                 self._applied.labels(self._source, target).inc()
                 self._rows.labels(self._source, target).inc(observation.rows)
-            case GapOpened() | Waiting() | ArchiveDamaged() | VersionsMissed():
+            case (
+                GapOpened() | Waiting() | Halted() | WentOn() | ArchiveDamaged() | VersionsMissed()
+            ):
                 self._count_trouble(observation, target)
             case BaseWritten():
                 self._based.labels(self._source, target).set(self._clock.now().timestamp())
@@ -264,11 +276,15 @@ class Metrics:
                 assert_never(observation)
 
     def _count_trouble(
-        self, observation: GapOpened | Waiting | ArchiveDamaged | VersionsMissed, target: str
+        self,
+        observation: GapOpened | Waiting | Halted | WentOn | ArchiveDamaged | VersionsMissed,
+        target: str,
     ) -> None:
         match observation:
             case GapOpened(gap=gap):
                 self._gaps.labels(self._source, target, gap.reason).inc()
+            case Halted() | WentOn():
+                self._count_halt(observation, target)
             case Waiting():
                 self._retries.labels(self._source, target).inc()
             case ArchiveDamaged():
@@ -277,6 +293,14 @@ class Metrics:
                 self._missed.labels(self._source).inc(rows)
             case _:
                 assert_never(observation)
+
+    def _count_halt(self, observation: Halted | WentOn, target: str) -> None:
+        halts = self._halts.setdefault(target, set())
+        if isinstance(observation, Halted):
+            halts.add(observation.what)
+        else:
+            halts.discard(observation.what)
+        self._halted.labels(self._source, target).set(len(halts))
 
     def _count_watched(self, observation: Polled | CutPublished | StreamObservation) -> None:
         match observation:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from replicator.errors import ReplicatorError
+from replicator.model.operations.pulse import HaltedService
 from replicator.model.operations.scheduled_run import RunRecord
 from replicator.model.store.testimony import WitnessMemory
 from replicator.services.monitoring.life import LifeSign, LifeSigns
@@ -75,7 +76,18 @@ def _sign_json(sign: LifeSign) -> dict[str, Any]:
         "seen_at": pulse.seen_at if pulse else None,
         "done_at": pulse.done_at if pulse else None,
         "waits_for": pulse.waits if pulse else "",
+        "halted": [_halt_json(halt) for halt in pulse.halts] if pulse else [],
         "stopped_at": pulse.ended_at if pulse else None,
+    }
+
+
+def _halt_json(halt: HaltedService) -> dict[str, Any]:
+    return {
+        "what": halt.what,
+        "reason": halt.reason,
+        "hint": halt.hint,
+        "exit_code": halt.exit_code,
+        "since": halt.since,
     }
 
 

@@ -13,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from replicator.cli.demo.recording import RecordedDruid
+from replicator.model.store.intent import intent_name
 from tests.acceptance.test_cli import User, ids, user
 from tests.integration.test_every_cut import settings_file
 from tests.servers.postgresql import Postgresql, execute
@@ -148,7 +149,10 @@ async def test_run_is_scraped_while_it_works_and_while_its_source_is_away(
     user, wire = line
     await user.play("1-history")
     standby = {"target": "standby"}
-    async with monitored(await user.starts("run", *FAST)) as monitor:
+    vault = f"targets.vault.deep_storage={{type: local, root: {user.folder / 'vault'}}}"
+    (user.folder / "vault").mkdir()
+    halts = ("--set", vault, "--set", "targets.standby.halted_retry_s=0.2")
+    async with monitored(await user.starts("run", *FAST, *halts)) as monitor:
         async with monitor.session.get("/healthz") as health:
             assert (health.status, await health.text()) == (200, "ok\n")
         seen = await monitor.sees(lambda s: s.value("lag_records", **standby) == 0)
@@ -191,6 +195,32 @@ async def test_run_is_scraped_while_it_works_and_while_its_source_is_away(
         wire.is_cut = False
         lag = seen.value("lag_seconds", **standby)
         await monitor.sees(lambda s: s.value("lag_seconds", **standby) < lag)
+        await damage_in_one_store_halts_that_target_alone(user, monitor)
+
+
+async def damage_in_one_store_halts_that_target_alone(user: User, monitor: Monitor) -> None:
+    """The watcher and the other target go on, and so does this one when it is mended."""
+    damaged = user.folder / "target" / "_replicator" / intent_name(1)
+    damaged.parent.mkdir(exist_ok=True)
+    damaged.write_bytes(b"{}")
+    await user.play("3-overwrite")
+    await monitor.sees(
+        lambda s: (
+            s.value("halted_services", target="standby") >= 1
+            and s.value("halted_services", target="vault") == 0
+            and s.value("lag_records", target="standby") > 0
+            and s.value("lag_records", target="vault") == 0
+        )
+    )
+    async with monitor.session.get("/healthz") as health:
+        assert health.status == 200
+    damaged.unlink()
+    await monitor.sees(
+        lambda s: (
+            s.value("halted_services", target="standby") == 0
+            and s.value("lag_records", target="standby") == 0
+        )
+    )
 
 
 async def test_apply_tells_of_its_target_what_waits_and_what_a_kill_could_take(

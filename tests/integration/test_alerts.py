@@ -23,12 +23,14 @@ from replicator.model.observation import (
     CanarySeen,
     DrillEnded,
     GapOpened,
+    Halted,
     NotificationsQueued,
     ScheduledRunEnded,
     ScheduleSeen,
     StreamObservation,
     VersionsMissed,
     Waiting,
+    WentOn,
 )
 from replicator.model.operations.scheduled_run import RunRecord, RunState
 from replicator.model.store.proof import proof_json
@@ -209,6 +211,17 @@ async def test_failures_that_do_not_pass_fire(watched: Watched, promtool: Promto
             watched.observe(Waiting(what="copy", reason="503", delay_s=1))
         await watched.works()
     assert promtool.firing(watched.scrapes) == {"ReplicatorRetries"}
+
+
+async def test_a_target_that_an_error_has_halted_fires(watched: Watched, promtool: Promtool):
+    what = "write a base of standby"
+    watched.observe(Halted(what=what, reason="altered", hint="", exit_code=9, retry_s=60))
+    for _ in range(3):
+        await watched.works()
+    assert promtool.firing(watched.scrapes) == {"ReplicatorTargetHalted"}
+    watched.observe(WentOn(what=what))
+    await watched.works()
+    assert promtool.firing(watched.scrapes) == set()
 
 
 async def test_a_row_of_the_canary_that_does_not_arrive_fires(watched: Watched, promtool: Promtool):

@@ -117,6 +117,7 @@ class Pipeline:
                 objects_missing_max=self.objects_missing_max,
                 kill_wait_s=self.kill_wait_s,
                 apply_interval_s=0.001,
+                halted_retry_s=0.001,
                 delay=self.delay,
                 history=history_settings(file_bytes_max=self.file_bytes_max),
                 expiry=EXPIRY,

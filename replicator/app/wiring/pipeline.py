@@ -237,16 +237,14 @@ class Pipeline:
             archivist=self.archivist(),
             guard=self.guard(self._configured),
             options=ApplyOptions(
-                interval_s=settings.apply_interval_s,
+                interval=self._interval(settings.apply_interval_s),
                 objects_missing_max=settings.objects_missing_max,
-                retry=settings.retry.policy,
                 kill_wait=timedelta(seconds=settings.kill_wait_s),
                 delay=settings.delay,
                 resume=allowed.resume,
                 adopt=allowed.adopt,
                 new_log=allowed.new_log,
             ),
-            rng=self._tools.rng,
         )
 
     def restorer(self, bytes_from: BytesFrom, *, of: ConfiguredTarget | None = None) -> Restorer:
@@ -394,7 +392,7 @@ class Pipeline:
         )
 
     def _interval(self, seconds: float) -> LookInterval:
-        return LookInterval(seconds=seconds, retry=self._settings.retry.policy, rng=self._tools.rng)
+        return interval(self._settings, self._tools, seconds)
 
     def _merger(self, stay_s: float) -> Merger:
         history = self._settings.history
@@ -461,6 +459,16 @@ class Pipeline:
         rows_max = self._settings.rows_per_batch_max
         tools = replace(self._tools, records_per_read_max=rows_max)
         return replace(target, history=history_of(self._history_source, tools, target.observer))
+
+
+def interval(settings: TargetSettings, tools: Tools, seconds: float) -> LookInterval:
+    """Return how often a service of a target looks for work, and when it tries again."""
+    return LookInterval(
+        seconds=seconds,
+        retry=settings.retry.policy,
+        halted_retry_s=settings.halted_retry_s,
+        rng=tools.rng,
+    )
 
 
 def merges(target: ConfiguredTarget) -> bool:

@@ -139,9 +139,7 @@ async def run(
     for name in names:
         services[f"heart {name}"] = application.heart(apply_to(name), "run")
         allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log)
-        services[f"apply {name}"] = await application.applier(name, allowed)
-        services[f"bases {name}"] = await application.base_writer(name)
-        services[f"merging {name}"] = await application.history_merger(name)
+        services |= application.services(name, allowed)
     return await supervised(call, services, names)
 
 
@@ -190,16 +188,11 @@ async def apply(
     if not once:  # one that ends by itself takes a target from nobody
         await agree_to_take_over(call, [apply_to(target)], yes=take_over)
     allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log)
-    applier = await application.applier(target, allowed)
     heart = application.heart(apply_to(target), "apply --once" if once else "apply")
     if not once:
-        services: dict[str, Service] = {
-            f"apply {target}": applier,
-            f"bases {target}": await application.base_writer(target),
-            f"merging {target}": await application.history_merger(target),
-            "heart": heart,
-        }
+        services = {**application.services(target, allowed), "heart": heart}
         return await supervised(call, services, (target,))
+    applier = await application.applier(target, allowed)
     applied = await _applied(application, target, applier, call.screen)
     heart.observe(Followed())
     await heart.end()

@@ -193,6 +193,7 @@ def _sign(what: str, sign: LifeSign, life: LifeSigns) -> str:
     )
     last = f"{did} {_ago(life, pulse.done_at)}" if pulse.done_at else never
     waits = f", waits for {pulse.waits}" if pulse.waits else ""
+    waits = ", HALTED, see below" if pulse.halts else waits
     match sign.life:
         case Life.RUNNING:
             return f"{what}: {who}, {since}, {last}{waits}"

@@ -23,6 +23,7 @@ from replicator.model.observation import (
     FileUnsigned,
     Followed,
     GapOpened,
+    Halted,
     HistoryMerged,
     LogBegun,
     Muted,
@@ -44,6 +45,7 @@ from replicator.model.observation import (
     TargetPaused,
     VersionsMissed,
     Waiting,
+    WentOn,
     Why,
 )
 from replicator.model.observation import Progress as ProgressMade
@@ -86,6 +88,9 @@ _Done: TypeAlias = (
     | NotificationSent
     | ScheduledRunEnded
 )
+
+
+_Trouble: TypeAlias = GapOpened | Waiting | Halted | WentOn | ArchiveDamaged | FileUnsigned
 
 
 class Screen:
@@ -176,7 +181,7 @@ class Screen:
                 self._count(observation)
             case ProgressMade():
                 self._advance(observation)
-            case GapOpened() | Waiting() | ArchiveDamaged() | FileUnsigned():
+            case GapOpened() | Waiting() | Halted() | WentOn() | ArchiveDamaged() | FileUnsigned():
                 self._trouble(lines, observation)
             case _:
                 assert_never(observation)
@@ -196,9 +201,7 @@ class Screen:
             case _:
                 assert_never(observation)
 
-    def _trouble(
-        self, lines: CutLines, found: GapOpened | Waiting | ArchiveDamaged | FileUnsigned
-    ) -> None:
+    def _trouble(self, lines: CutLines, found: _Trouble) -> None:
         if isinstance(found, GapOpened):
             self.gaps.append(found.gap)
         if isinstance(found, Waiting) and found.is_part:
@@ -371,9 +374,7 @@ def _tell_sent(sent: NotificationSent) -> None:
         logger().warning("notification not delivered yet", **told, reason=sent.error)
 
 
-def _warn(
-    target: str | None, observation: GapOpened | Waiting | ArchiveDamaged | FileUnsigned
-) -> None:
+def _warn(target: str | None, observation: _Trouble) -> None:
     of = {} if target is None else {"target": target}
     match observation:
         case GapOpened(gap=gap):
@@ -381,6 +382,11 @@ def _warn(
             logger().warning("gap", **of, **told, offset=gap.opened)
         case Waiting(what=what, reason=reason, delay_s=delay_s):
             logger().warning("waiting", **of, what=what, reason=reason, delay_s=round(delay_s, 1))
+        case Halted(what=what, reason=reason, hint=hint, retry_s=retry_s):
+            told = {"what": what, "reason": reason, "hint": hint}
+            logger().error("halted", **of, **told, looks_again_s=round(retry_s, 1))
+        case WentOn(what=what):
+            logger().info("goes on", **of, what=what)
         case ArchiveDamaged(reason=reason):
             logger().error("archive damaged", **of, reason=reason)
         case FileUnsigned(name=name):

@@ -258,6 +258,11 @@ class TargetSettings(Section):
     """
     apply_interval_s: Positive = 1.0
     """Time between looks into the log, in seconds; a look at a quiet log costs next to nothing."""
+    halted_retry_s: Positive = 60.0
+    """How long a service that an error of this target has halted waits, in seconds.
+
+    Then it looks whether that is mended. A minute, as a look may compare the whole target.
+    """
     rows_per_batch_max: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Rows written in one statement; a cut is one transaction, however many it takes."""
     history: HistorySettings = HistorySettings.defaults()

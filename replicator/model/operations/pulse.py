@@ -46,6 +46,21 @@ class StreamPulse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HaltedService:
+    """A service of a process does nothing until somebody has mended what is wrong."""
+
+    what: str
+    """What the service does."""
+    reason: str
+    hint: str
+    exit_code: int
+    """With which a verb ends that meets the same."""
+    since: datetime
+    retry: timedelta
+    """Time until it looks again whether that is mended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pulse:
     """One heartbeat: which process it is, and how its work stands."""
 
@@ -64,6 +79,8 @@ class Pulse:
     """Polls of the source that this process has ended."""
     waits: str = ""
     """What the process waits for, after an error that may pass; empty if it does not wait."""
+    halts: tuple[HaltedService, ...] = ()
+    """What has halted; the process and everything else in it go on."""
     stream: StreamPulse | None = None
     """Of a watcher with a change stream."""
     ended_at: datetime | None = None
@@ -105,6 +122,17 @@ def pulse_json(pulse: Pulse) -> bytes:
             "done_at": pulse.done_at,
             "polls": pulse.polls,
             "waits": pulse.waits,
+            "halts": [
+                {
+                    "what": halt.what,
+                    "reason": halt.reason,
+                    "hint": halt.hint,
+                    "exit_code": halt.exit_code,
+                    "since": halt.since,
+                    "retry_s": halt.retry.total_seconds(),
+                }
+                for halt in pulse.halts
+            ],
             "change_stream": pulse.stream,
             "ended_at": pulse.ended_at,
         }
@@ -125,11 +153,23 @@ def pulse_of(data: bytes) -> Pulse | None:
             done_at=_time_or_none(found, "done_at"),
             polls=_natural(found.get("polls") or 0),
             waits=str(found.get("waits") or ""),
+            halts=tuple(map(_halt, found.get("halts") or ())),
             stream=_stream(found.get("change_stream")),
             ended_at=_time_or_none(found, "ended_at"),
         )
     except (ValueError, TypeError, KeyError, OverflowError):
         return None
+
+
+def _halt(found: Mapping[str, Any]) -> HaltedService:
+    return HaltedService(
+        what=str(found["what"]),
+        reason=str(found["reason"]),
+        hint=str(found["hint"]),
+        exit_code=_natural(found["exit_code"]),
+        since=_time(found["since"]),
+        retry=_every(found["retry_s"]),
+    )
 
 
 def _stream(found: Mapping[str, Any] | None) -> StreamPulse | None:

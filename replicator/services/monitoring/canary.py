@@ -96,7 +96,7 @@ class Canary:
         try:
             summary = track.summary(self._rules.datasource, name, now)
             await target.area.replace(NAME, canary_json(summary))
-        except (TransientError, ConfigError) as exc:
+        except (TransientError, ConfigError, CorruptionError) as exc:
             self._fails(f"keep the canary of {name}", str(exc))
 
     async def _newest(self, who: str, broker: QueryBroker) -> datetime | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from replicator.errors import ConfigError, ReplicatorError
-from replicator.model.operations.pulse import StreamPulse
+from replicator.model.operations.pulse import HaltedService, Pulse, StreamPulse
 from replicator.model.operations.words import age_text, counted, duration_text, moment, size_text
 from replicator.model.store.proof import OF_OBJECTS
 from replicator.model.store.testimony import WitnessMemory
@@ -75,7 +75,12 @@ class Seen:
 
 def troubles(seen: Seen) -> list[Trouble]:
     """Return what is wrong, the worst first."""
-    return [*_of_all(seen), *_failures(seen), *(t for f in seen.targets for t in _of(f, seen))]
+    return [
+        *_halted(seen.life),
+        *_of_all(seen),
+        *_failures(seen),
+        *(t for f in seen.targets for t in _of(f, seen)),
+    ]
 
 
 def _of_all(seen: Seen) -> Iterator[Trouble]:
@@ -165,6 +170,32 @@ def _failures(seen: Seen) -> Iterator[Trouble]:
         yield Trouble(f"{name} cannot be looked at: {error}", "check")
 
 
+def _halts(sign: LifeSign) -> Sequence[HaltedService]:
+    """Return what has halted in a process that runs, each reason once."""
+    if sign.pulse is None or sign.life is not Life.RUNNING:
+        return ()
+    return list({halt.reason: halt for halt in reversed(sign.pulse.halts)}.values())[::-1]
+
+
+def _halted(life: LifeSigns) -> Iterator[Trouble]:
+    for halt in _halts(life.watcher):
+        yield _halt("the watcher", halt, life)
+    for name, applier in sorted(life.appliers.items()):
+        for halt in _halts(applier):
+            yield _halt(name, halt, life)
+
+
+def _halt(name: str, halt: HaltedService, life: LifeSigns) -> Trouble:
+    """Say what halts a service; what it tells to do comes with the error, and names the target."""
+    hint = halt.hint.replace("TARGET", name)
+    what = (
+        f"{name} has halted {_ago(life, halt.since)} ({halt.what}): {halt.reason}"
+        + (f"; {hint}" if hint else "")
+        + f"; everything else goes on, and it looks again each {duration_text(halt.retry)}"
+    )
+    return Trouble(what, "" if "`replicator" in hint else "check")
+
+
 def _of(found: TargetStatus, seen: Seen) -> Iterator[Trouble]:
     broken, promises, name = found.broken, found.promises, found.target
     yield from _of_the_log(found, seen.log)
@@ -246,7 +277,9 @@ def _of_following(found: TargetStatus, seen: Seen) -> Iterator[Trouble]:
 
 def _waits(sign: LifeSign) -> str:
     """Return for what a process that runs waits, long before a promise breaks; empty: it works."""
-    return sign.pulse.waits if sign.pulse is not None and sign.life is Life.RUNNING else ""
+    if sign.pulse is None or sign.life is not Life.RUNNING or sign.pulse.halts:
+        return ""
+    return sign.pulse.waits
 
 
 def _is_missed(found: TargetStatus, applier: LifeSign, seen: Seen) -> bool:
@@ -273,9 +306,15 @@ def _lag(found: TargetStatus, seen: Seen) -> Trouble:
     if sign is None or sign.pulse is None:
         return Trouble(what, "run")
     if sign.life is Life.RUNNING:
-        why = sign.pulse.waits
-        return Trouble(f"{what}: it waits for {why}" if why else what, "check" if why else "")
+        return _lag_of_running(what, sign.pulse)
     return Trouble(f"{what}: {_who(sign)} is not running", sign_remedy(sign, name))
+
+
+def _lag_of_running(what: str, pulse: Pulse) -> Trouble:
+    if pulse.halts:
+        return Trouble(f"{what}: it has halted, see above")
+    why = pulse.waits
+    return Trouble(f"{what}: it waits for {why}" if why else what, "check" if why else "")
 
 
 def sign_remedy(sign: LifeSign, target: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from replicator.errors import ConfigError, TransientError
+from replicator.errors import ConfigError, CorruptionError, TransientError
 from replicator.ports import Journal, QueueLength
 
 
@@ -22,7 +22,7 @@ async def webhook_queues(journal: Journal, names: Iterable[str]) -> list[Webhook
     nothing, unknown = QueueLength(waiting=0, dead=0), ""
     try:
         lengths = await journal.lengths()
-    except (TransientError, ConfigError) as exc:
+    except (TransientError, ConfigError, CorruptionError) as exc:
         lengths, unknown = {}, str(exc)
     return [
         WebhookQueue(webhook=name, length=lengths.get(name, nothing), unknown=unknown)

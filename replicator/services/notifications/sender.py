@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 
-from replicator.errors import ConfigError, TransientError
+from replicator.errors import ConfigError, CorruptionError, TransientError
 from replicator.model.observation import NotificationSent, Observer, Waiting
 from replicator.model.operations.notification import key_of, signed_headers
 from replicator.model.operations.retry import RetryPolicy
@@ -60,7 +60,7 @@ class Sender:
         while not stop.is_set():
             try:
                 found = await self.send_next()
-            except (TransientError, ConfigError) as exc:
+            except (TransientError, ConfigError, CorruptionError) as exc:
                 what = f"read the notifications for {self._webhook.name}"
                 self._observer(Waiting(what=what, reason=str(exc), delay_s=LOOK_S))
                 found = False

@@ -1,10 +1,12 @@
 """What one look says of promises, gaps and drills, as things that may be told."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from replicator.model.operations.notification import NAMED_MAX, Sighting, Topic
+from replicator.model.operations.pulse import HaltedService
+from replicator.services.monitoring.life import Life, LifeSigns
 from replicator.services.monitoring.poller import Poller
 from replicator.services.monitoring.status import (
     DRILL,
@@ -16,7 +18,7 @@ from replicator.services.monitoring.status import (
 
 POLL = "poll"
 """Name of the promise that somebody polls the source."""
-LOG, LOOK = "log", "look"
+LOG, LOOK, HALTED = "log", "look", "halted"
 
 
 def sightings(poller: Poller) -> Iterator[Sighting]:
@@ -36,8 +38,31 @@ def sightings(poller: Poller) -> Iterator[Sighting]:
         is_overdue = poller.life.is_overdue(statuses)
         said = "nobody polls the source" if is_overdue else "the source is polled"
         yield Sighting(topic=Topic.PROMISE, target=None, name=POLL, is_bad=is_overdue, summary=said)
+        yield from _halts(poller.life)
     for name in poller.names:
         yield from _of_target(poller, name)
+
+
+def _halts(life: LifeSigns) -> Iterator[Sighting]:
+    """Tell of each target whether an error has halted what keeps it up to date."""
+    for name, halts in sorted(halted(life).items()):
+        yield Sighting(
+            topic=Topic.STATUS,
+            target=name,
+            name=HALTED,
+            is_bad=bool(halts),
+            summary=f"{name} has halted: {halts[0].reason}" if halts else f"{name} goes on",
+            details={"halted": [{"what": one.what, "hint": one.hint} for one in halts]},
+        )
+
+
+def halted(life: LifeSigns) -> Mapping[str, Sequence[HaltedService]]:
+    """Return for each target that a process keeps up to date what has halted of that."""
+    return {
+        name: applier.pulse.halts
+        for name, applier in life.appliers.items()
+        if applier.life is Life.RUNNING and applier.pulse is not None
+    }
 
 
 def _of_target(poller: Poller, name: str) -> Iterator[Sighting]:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from random import Random
 from uuid import UUID
 
-from replicator.errors import ConfigError, TransientError
+from replicator.errors import ConfigError, CorruptionError, TransientError
 from replicator.model.observation import NotificationsQueued, Observer, Waiting
 from replicator.model.operations.notification import (
     TEST,
@@ -19,7 +19,7 @@ from replicator.model.operations.notification import (
 )
 from replicator.ports import Clock, Decision, Journal, QueueLength
 from replicator.services.monitoring.poller import Poller
-from replicator.services.notifications.sightings import sightings
+from replicator.services.notifications.sightings import halted, sightings
 from replicator.services.running.pause import pause
 
 SETTLING = frozenset({Topic.PROMISE, Topic.STATUS})
@@ -90,7 +90,7 @@ class PromiseWatch:
             await self._journal.decide(lambda before: self._decided(before, found))
             self._unrecorded.clear()
             await self._count()
-        except (TransientError, ConfigError) as exc:
+        except (TransientError, ConfigError, CorruptionError) as exc:
             what = "record what is to be notified"
             self._observer(Waiting(what=what, reason=str(exc), delay_s=self._rules.interval_s))
             return
@@ -105,7 +105,8 @@ class PromiseWatch:
         if poller.log_failure is not None or poller.failures or poller.log is None:
             return False
         statuses = [seen.status for seen in poller.seen.values()]
-        if poller.life is not None and poller.life.is_overdue(statuses):
+        life = poller.life
+        if life is not None and (life.is_overdue(statuses) or any(halted(life).values())):
             return False
         return all(status.keeps_promise for status in statuses)
 

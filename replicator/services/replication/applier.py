@@ -19,7 +19,6 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from random import Random
 from typing import assert_never
 
 import numpy as np
@@ -29,6 +28,7 @@ from replicator.errors import (
     CorruptionError,
     FencedError,
     GapError,
+    LogCutShortError,
     RefusedError,
     TransientError,
 )
@@ -53,7 +53,6 @@ from replicator.model.observation import (
     TargetPaused,
     Waiting,
 )
-from replicator.model.operations.retry import RetryPolicy
 from replicator.model.operations.words import moment, whole_time
 from replicator.model.plans.plan import Plan, latest_per_key
 from replicator.model.plans.restore_point import ToOffset
@@ -63,7 +62,7 @@ from replicator.services.history.cuts import CutReader, CutSpan
 from replicator.services.records.applier_record import LOOK_S, ApplierRecord, PausedBy
 from replicator.services.records.missing_wait import Awaited, MissingWait
 from replicator.services.replication.delay import Delay
-from replicator.services.running.loop import UNTIL_THE_LOG_IS_THERE, repeat
+from replicator.services.running.loop import LookInterval
 from replicator.services.store.archivist import Archivist
 from replicator.services.store.expiry_guard import ExpiryGuard
 from replicator.services.target.copier import Copier, Trust, Uncopied
@@ -84,11 +83,10 @@ from replicator.services.target.target import Target
 class ApplyOptions:
     """How the applier follows the log, and what the operator allowed for this run."""
 
-    interval_s: float
-    """Seconds between two reads of a log that had nothing new."""
+    interval: LookInterval
+    """Time between two reads of a log that had nothing new, and until a failed step is repeated."""
     objects_missing_max: int
     """Number of missing objects in one cut that kill tasks can explain; more are refused."""
-    retry: RetryPolicy
     kill_wait: timedelta
     """How long a later cut may still explain missing bytes as killed; then they become a gap."""
     delay: timedelta = timedelta(0)
@@ -148,7 +146,6 @@ class Applier:
         archivist: Writes the target's own history.
         guard: Detects expiries that run in the target's store.
         options: How the log is followed, and what the operator allowed.
-        rng: Source of jitter for the waits.
     """
 
     def __init__(
@@ -161,12 +158,11 @@ class Applier:
         archivist: Archivist,
         guard: ExpiryGuard,
         options: ApplyOptions,
-        rng: Random,
     ) -> None:
         self._target, self._history, self._observer = target, target.history, target.observer
         self._reconciler, self._copier, self._executor = reconciler, copier, executor
         self._archivist, self._guard = archivist, guard
-        self._options, self._clock, self._rng = options, target.clock, rng
+        self._options, self._clock = options, target.clock
         self._missing = MissingWait(target.area, target.clock, options.kill_wait)
         self._record = ApplierRecord(target.area, target.clock)
         self._delay = Delay(target.history, target.clock, options.delay)
@@ -198,14 +194,9 @@ class Applier:
             FencedError: another applier that goes on has taken over.
         """
         self._lasts = True
-        await repeat(
-            self._step_and_tell,
-            stop,
-            what=f"apply to {self._target.name}",
-            retry=self._options.retry,
-            rng=self._rng,
-            observer=self._observer,
-            passing=UNTIL_THE_LOG_IS_THERE,
+        what = f"apply to {self._target.name}"
+        await self._options.interval.repeat(
+            self._step_and_tell, stop, what=what, observer=self._observer
         )
         await self._archivist.settle(at_once=True)
 
@@ -219,7 +210,7 @@ class Applier:
         try:
             if self._epoch is None and (paused_by := await self._paused_by()) is not None:
                 return None if paused_by is PausedBy.PROMOTED else LOOK_S
-            return 0.0 if await self.apply_next() else self._options.interval_s
+            return 0.0 if await self.apply_next() else self._options.interval.seconds
         except FencedError:
             await self._require_pause()
         except RefusedError:
@@ -230,16 +221,18 @@ class Applier:
     async def _paused_by(self) -> PausedBy | None:
         """Return why this applier does not lead now; report when the reason changes.
 
-        Only a target whose checkpoint is paused holds back an applier that starts.
+        Only a target whose checkpoint is paused holds back an applier that starts. One that had led
+        and failed looks who has taken an epoch since: a repair of what was wrong may be at work.
 
         Raises:
             FencedError: another applier that goes on has taken over.
         """
         state = await self._target.state()
         is_paused = state.checkpoint is not None and state.checkpoint.paused
-        if not self._is_paused and (self._options.resume or not is_paused):
+        was_fenced = self._led not in (None, state.epoch)
+        if not (self._is_paused or was_fenced) and (self._options.resume or not is_paused):
             return None
-        if self._is_paused and self._led not in (None, state.epoch):
+        if was_fenced:
             await self._refuse_taken(state.epoch)  # who took over may have recorded that by now
         paused_by = await self._record.paused_by(state)
         self._tell(paused_by, state.checkpoint)
@@ -286,6 +279,7 @@ class Applier:
                 are missing than kill tasks can explain.
             ConfigError: none of the source's segments is in a configured storage.
             CorruptionError: log and target contradict each other.
+            LogCutShortError: the log has lost records that were already applied.
         """
         self.awaited = None
         try:
@@ -293,6 +287,7 @@ class Applier:
             went_on = await (self._lead() if epoch is None else self._follow(epoch))
         except BaseException:
             self._epoch = None  # whatever was done, the target's checkpoint records it
+            self._archivist.forget()  # and its store what it holds: somebody may mend it meanwhile
             raise
         if not went_on:
             await self._archivist.settle(at_once=not self._lasts)
@@ -615,12 +610,12 @@ def _check_agreement(checkpoint: Checkpoint, span: Span, target: str) -> None:
     """Refuse to continue from a checkpoint that does not lie in this log.
 
     Raises:
-        RefusedError: the target follows another log.
-        CorruptionError: the log ends before the checkpoint.
+        CorruptionError: the target follows another log.
+        LogCutShortError: the log ends before the checkpoint.
     """
     refuse_other_log(checkpoint, span.log_id, target)
     if checkpoint.offset >= span.end:
-        raise CorruptionError(
+        raise LogCutShortError(
             f"target {target!r} is at offset {checkpoint.offset}, but the log ends at {span.end}:"
             " the log has lost records that were already applied",
             hint="restore the newest copy of the log; if there is none, move the log away, so that"

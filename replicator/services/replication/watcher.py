@@ -24,7 +24,7 @@ from replicator.services.history.reader import History
 from replicator.services.replication.commit_follower import CommitFollower
 from replicator.services.replication.cut_writer import CutWriter, OpenCuts, PublishedCut
 from replicator.services.replication.scout import Findings, Scout, VersionOptions
-from replicator.services.running.loop import repeat
+from replicator.services.running.loop import OF_THE_WATCHER, repeat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +82,10 @@ class Watcher:
                 stop,
                 what="poll the source",
                 retry=self._retry,
+                halted_retry_s=self._retry.delay_max_s,
                 rng=self._rng,
                 observer=self._observer,
+                tolerance=OF_THE_WATCHER,
             )
         finally:
             if self._follower is not None:

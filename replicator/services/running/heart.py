@@ -8,6 +8,7 @@ from replicator.errors import ConfigError, NotFoundError, ReplicatorError, Trans
 from replicator.model.observation import (
     CutApplied,
     Followed,
+    Halted,
     Muted,
     ObjectCopied,
     Observation,
@@ -20,8 +21,15 @@ from replicator.model.observation import (
     StreamRetained,
     StreamTold,
     Waiting,
+    WentOn,
 )
-from replicator.model.operations.pulse import Pulse, StreamPulse, pulse_json, pulse_of
+from replicator.model.operations.pulse import (
+    HaltedService,
+    Pulse,
+    StreamPulse,
+    pulse_json,
+    pulse_of,
+)
 from replicator.ports import Clock, Pulses
 from replicator.services.running.pause import pause
 
@@ -45,6 +53,7 @@ class Heart:
         self._is_muted = False
         self._done_at, self._waits, self._polls = pulse.done_at, pulse.waits, pulse.polls
         self._stream = pulse.stream
+        self._halts: dict[str, HaltedService] = {}
 
     def observe(self, observation: Observation) -> None:
         """Note from an observation whether the work goes on."""
@@ -55,8 +64,23 @@ class Heart:
                 self._done_at, self._waits = self._clock.now(), ""
             case Waiting(reason=reason):
                 self._waits = reason
+            case Halted(what=what):
+                self._halts[what] = self._halt(observation)
+            case WentOn(what=what):
+                self._halts.pop(what, None)
             case _:
                 pass
+
+    def _halt(self, halted: Halted) -> HaltedService:
+        before = self._halts.get(halted.what)
+        return HaltedService(
+            what=halted.what,
+            reason=halted.reason,
+            hint=halted.hint,
+            exit_code=halted.exit_code,
+            since=self._clock.now() if before is None else before.since,
+            retry=timedelta(seconds=halted.retry_s),
+        )
 
     def _note_stream(self, observation: Observation) -> None:
         now = self._clock.now()
@@ -128,6 +152,7 @@ class Heart:
             done_at=self._done_at,
             polls=self._polls,
             waits=self._waits,
+            halts=tuple(self._halts.values()),
             stream=self._stream,
         )
 

@@ -86,6 +86,11 @@ class Archivist:
         self._gaps: frozenset[Gap] | None = None
         self._told = False
 
+    def forget(self) -> None:
+        """Read anew what the store holds: a step failed, and somebody may mend the store."""
+        self._tail, self._archive, self._gaps, self._told = None, None, None, False
+        self._store.forget()
+
     async def cover(self, cut: ClosedCut, gaps: Sequence[Gap], *, whole: bool) -> None:
         """Make sure that the cut can be restored from the store alone.
 

@@ -198,13 +198,13 @@ class HeadKeeper:
         log_id, cut = self._newest
         try:
             await self._witness.remember(log_id, cut)
-        except (TransientError, ConfigError) as exc:
+        except (TransientError, ConfigError, CorruptionError) as exc:
             self._tell(exc)
             return
         self._known, self._newest = cut.offset, None
         if cut.offset >= self._end:  # `apply --once` first covers the cut that it finds
             self._written_at_s = now_s
 
-    def _tell(self, exc: TransientError | ConfigError) -> None:
+    def _tell(self, exc: TransientError | ConfigError | CorruptionError) -> None:
         what = "remember how far the store reached"
         self._observer(Waiting(what=what, reason=str(exc), delay_s=0.0))

@@ -19,7 +19,7 @@ from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.errors import ConfigError, TransientError
 from replicator.model.checkpoint import Gap
 from replicator.model.load_spec import Location
-from replicator.model.observation import GapOpened, Observation, Waiting
+from replicator.model.observation import GapOpened, Halted, Observation, Waiting, WentOn
 from replicator.model.store.proof import proof_json
 from replicator.ports import CopySource, Receipt
 from replicator.services.monitoring.poller import Poller, Watched
@@ -162,6 +162,12 @@ async def test_what_the_services_do_is_counted():
         assert await client.value("cuts_applied_total", target="standby") == 1
         assert await client.value("rows_applied_total", target="standby") == 2
         assert await client.value("build_info", version="1.2.3") == 1
+        assert await client.value("halted_services", target="standby") == 0
+        for what in ("apply to standby", "write a base of standby"):
+            pipeline.seen.append(Halted(what=what, reason="", hint="", exit_code=9, retry_s=60))
+        assert await client.value("halted_services", target="standby") == 2
+        pipeline.seen.append(WentOn(what="apply to standby"))
+        assert await client.value("halted_services", target="standby") == 1
     assert any(isinstance(one, GapOpened) for one in monitored.passed) is False
     assert monitored.passed
 

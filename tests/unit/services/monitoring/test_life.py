@@ -13,6 +13,7 @@ from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
 from replicator.errors import ConfigError, NotFoundError, RefusedError, TransientError
 from replicator.model.observation import (
     Followed,
+    Halted,
     Muted,
     Observation,
     Polled,
@@ -21,6 +22,7 @@ from replicator.model.observation import (
     StreamRetained,
     StreamTold,
     Waiting,
+    WentOn,
 )
 from replicator.model.operations.pulse import WATCH, Pulse, apply_to, pulse_json, pulse_of
 from replicator.ports import Freshness
@@ -29,7 +31,7 @@ from replicator.services.monitoring.status import SourceStatus
 from replicator.services.monitoring.trouble import Seen, Trouble, troubles
 from replicator.services.running import heart as module
 from replicator.services.running.heart import BEAT_S, NO_LOG_YET_S, Heart
-from replicator.web.status_json import stream_json
+from replicator.web.status_json import life_json, stream_json
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, HandClock, Pipeline
 from tests.unit.services.monitoring.test_status import look, seen_of, surveyed
@@ -454,3 +456,37 @@ async def test_who_waits_is_wrong_at_once_and_not_only_when_a_promise_breaks():
     fresh = Freshness(asked_at=now, shows=now, is_replica=False)
     answers = replace(seen, source=SourceStatus(freshness=fresh))
     assert Trouble("the watcher waits: the folder is not there", "check") in troubles(answers)
+
+
+async def test_a_target_that_an_error_has_halted_is_wrong_until_it_goes_on():
+    pipeline, beating = await followed()
+    applier = heart(pipeline, apply_to("standby"))
+    beating.observe(POLLED)
+    for what in ("apply to standby", "write a base of standby"):
+        applier.observe(
+            Halted(
+                what=what,
+                reason="expiry/1.json is altered",
+                hint="run `replicator verify TARGET --level checksum`",
+                exit_code=9,
+                retry_s=60,
+            )
+        )
+        pipeline.clock.move(30)
+    applier.observe(Followed())
+    assert pulse_of(pulse_json(applier.pulse)) == applier.pulse
+    await applier.beat()
+    await beating.beat()
+    seen = await looked(pipeline)
+    assert said(seen) == Trouble(
+        "standby has halted 60 s ago (apply to standby): expiry/1.json is altered; run"
+        " `replicator verify standby --level checksum`; everything else goes on, and it looks again"
+        " each 60 s"
+    )
+    assert sum("halted" in one.what for one in troubles(seen)) == 1, "each reason once"
+    (told,) = life_json(seen.life)["appliers"]
+    assert [one["exit_code"] for one in told["halted"]] == [9, 9]
+    for what in ("apply to standby", "write a base of standby"):
+        applier.observe(WentOn(what=what))
+    await applier.beat()
+    assert not [one for one in troubles(await looked(pipeline)) if "halted" in one.what]

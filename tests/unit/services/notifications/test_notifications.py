@@ -22,7 +22,15 @@ from replicator.adapters.sqlite.journal import SqliteJournal
 from replicator.adapters.webhook import HttpCaller
 from replicator.errors import ConfigError, TransientError
 from replicator.model.checkpoint import Gap
-from replicator.model.observation import NotificationSent, NotificationsQueued, Observation, Waiting
+from replicator.model.observation import (
+    Halted,
+    NotificationSent,
+    NotificationsQueued,
+    Observation,
+    Waiting,
+    WentOn,
+)
+from replicator.model.operations.pulse import apply_to
 from replicator.model.operations.retry import RetryPolicy
 from replicator.ports import DeliveryState
 from replicator.services.monitoring.life import life_signs
@@ -36,6 +44,7 @@ from tests.builders import segment
 from tests.servers.fake_http import Fake, serving
 from tests.unit.pipeline import SOURCE, Pipeline
 from tests.unit.services.drills.test_drills import made
+from tests.unit.services.monitoring.test_life import heart
 from tests.unit.services.monitoring.test_status import PROMISES, surveyed
 from tests.unit.web.test_web import Away
 
@@ -378,6 +387,29 @@ async def test_a_target_that_cannot_be_looked_at_is_told_after_a_while(
     await operated.delivers()
     told = [type_ for type_, _, name in types(fake) if name == "look"]
     assert told == ["status.lost", "status.found"]
+
+
+async def test_a_target_that_an_error_has_halted_is_told_until_it_goes_on(
+    operated: Operated, receiver: tuple[Fake, str]
+):
+    fake, _ = receiver
+    halted = Halted(
+        what="apply to standby", reason="1.json is altered", hint="", exit_code=9, retry_s=60
+    )
+    applier = heart(operated.pipeline, apply_to("standby"))
+    for told in (halted, WentOn(what=halted.what)):
+        applier.observe(told)
+        for seconds in (0, MINUTE_S + 1):
+            operated.clock.move(seconds)
+            await applier.beat()
+            await operated.follows()
+            await operated.watch.look()
+        assert operated.watch.is_well is (told is not halted)
+    await operated.delivers()
+    assert [type_ for type_, _, name in types(fake) if name == "halted"] == [
+        "status.lost",
+        "status.found",
+    ]
 
 
 async def test_more_than_may_wait_are_given_up_the_oldest_first(

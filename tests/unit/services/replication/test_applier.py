@@ -17,15 +17,17 @@ from replicator.errors import (
     CorruptionError,
     FencedError,
     GapError,
+    LogCutShortError,
     RefusedError,
     TransientError,
 )
 from replicator.model.event import Epoch, Offset
 from replicator.model.inventory.ledger import Offsets
 from replicator.model.load_spec import LocalLayout, Location
-from replicator.model.observation import ObjectCopied, TargetPaused, Waiting
+from replicator.model.observation import Halted, ObjectCopied, TargetPaused, Waiting, WentOn
 from replicator.model.plans.restore_point import Latest, ToOffset
 from replicator.model.row import Kind, RowKey, Rules, Segment, Supervisor, key_of
+from replicator.model.store.intent import intent_name
 from replicator.model.store.proof import Level
 from replicator.ports import StoredObject
 from replicator.services.records.applier_record import NAME as NAME_OF_HELM
@@ -496,7 +498,9 @@ async def test_a_checkpoint_ahead_of_the_log_is_refused(left: int):
     pipeline = await seeded(segment())
     del pipeline.log._stored.records[left:]
     pipeline.log._stored.end = Offset(left)
-    with pytest.raises(CorruptionError, match="the log has lost records that were already applied"):
+    with pytest.raises(
+        LogCutShortError, match="the log has lost records that were already applied"
+    ):
         await pipeline.new_applier().apply_next()
 
 
@@ -841,6 +845,45 @@ async def test_a_restore_that_is_at_work_is_not_disturbed_and_may_fail():
         copied = await pipeline.restorer().copy(plan)
         pipeline.publish(segment("during"))
         await pipeline.cut()
+        await following.until(lambda: len(following.whys()) == 1)
+        assert "is running" in str(following.whys()[0])
+        assert pipeline.target.sources[SOURCE].epoch == copied.state.epoch
+    await following.until(lambda: segment("during").id in pipeline.target_ids())
+    await following.end()
+
+
+@pytest.mark.usefixtures("looks_at_once")
+async def test_an_applier_that_an_error_has_halted_goes_on_when_it_is_mended():
+    """A damaged file in the target's store; every other service of the process works meanwhile."""
+    pipeline = await seeded()
+    pipeline.area.files[intent_name(1)] = b"{}"
+    following = Following(pipeline, pipeline.new_applier())
+    await following.until(lambda: any(isinstance(one, Halted) for one in pipeline.seen))
+    pipeline.publish(segment("during"))
+    await pipeline.cut()
+    halted = next(one for one in pipeline.seen if isinstance(one, Halted))
+    assert (halted.exit_code, intent_name(1) in halted.reason) == (9, True)
+    assert segment("during").id not in pipeline.target_ids()
+    del pipeline.area.files[intent_name(1)]
+    await following.until(lambda: WentOn(what=halted.what) in pipeline.seen)
+    assert segment("during").id in pipeline.target_ids()
+    await following.end()
+
+
+@pytest.mark.usefixtures("looks_at_once")
+async def test_an_applier_that_looks_again_takes_nothing_from_who_mends():
+    """Its bytes are gone; what brings the target to another cut has its epoch meanwhile."""
+    pipeline = await seeded()
+    following = Following(pipeline, pipeline.new_applier())
+    await following.leads()
+    plan = await pipeline.restorer().plan(Latest(), datasource=None, adopt=False, pause=True)
+    pipeline.area.files[intent_name(1)] = b"{}"
+    pipeline.publish(segment("during"))
+    await pipeline.cut()
+    await following.until(lambda: any(isinstance(one, Halted) for one in pipeline.seen))
+    del pipeline.area.files[intent_name(1)]
+    async with pipeline.restorer().leased(plan):
+        copied = await pipeline.restorer().copy(plan)
         await following.until(lambda: len(following.whys()) == 1)
         assert "is running" in str(following.whys()[0])
         assert pipeline.target.sources[SOURCE].epoch == copied.state.epoch

@@ -1,22 +1,33 @@
-"""What ends the loop of a service, and what a later step may get over."""
+"""What ends the loop of a service, what halts it, and what a later step may get over."""
 
 import asyncio
 from random import Random
 
 import pytest
 
-from replicator.errors import ConfigError, CorruptionError, TransientError
-from replicator.model.observation import Observation, Waiting
+from replicator.errors import (
+    ConfigError,
+    CorruptionError,
+    FencedError,
+    GapError,
+    LogCutShortError,
+    NotFoundError,
+    RefusedError,
+    ReplicatorError,
+    TransientError,
+)
+from replicator.model.observation import Halted, Observation, Waiting, WentOn
 from replicator.model.operations.retry import RetryPolicy
-from replicator.services.running.loop import repeat
+from replicator.services.running.loop import OF_A_TARGET, OF_THE_WATCHER, Tolerance, repeat
 
 AT_ONCE = RetryPolicy(attempts_max=3, delay_initial_s=0.001, delay_max_s=0.001)
 DENIED = ConfigError("cannot read rates.json: Permission denied", hint="give the user the rights")
+ALTERED = CorruptionError("holds/audit.json is altered")
 
 
-async def reasons(*steps: Exception | None) -> list[str]:
-    """Return what was waited for while the steps end as given; the loop ends after them."""
-    left, waits = list(steps), list[str]()
+async def told(*steps: Exception | None, tolerance: Tolerance = OF_A_TARGET) -> list[str]:
+    """Return what is told while the steps end as given; the loop ends after them."""
+    left, lines = list(steps), list[str]()
 
     async def step() -> float | None:
         if not left:
@@ -26,23 +37,76 @@ async def reasons(*steps: Exception | None) -> list[str]:
         return 0.0
 
     def note(observation: Observation) -> None:
-        assert isinstance(observation, Waiting)
-        waits.append(observation.reason)
+        match observation:
+            case Waiting(reason=reason):
+                lines.append(f"waits: {reason}")
+            case Halted(reason=reason, hint=hint, exit_code=code):
+                lines.append(f"halted ({code}): {reason}; {hint}")
+            case WentOn(what=what):
+                lines.append(f"goes on: {what}")
+            case _:
+                raise AssertionError(observation)
 
-    stop = asyncio.Event()
-    await repeat(step, stop, what="apply", retry=AT_ONCE, rng=Random(1), observer=note)
-    return waits
+    await repeat(
+        step,
+        asyncio.Event(),
+        what="apply",
+        retry=AT_ONCE,
+        halted_retry_s=0.001,
+        rng=Random(1),
+        observer=note,
+        tolerance=tolerance,
+    )
+    return lines
 
 
-async def test_settings_that_are_wrong_at_the_start_end_it():
-    with pytest.raises(ConfigError):
-        await reasons(TransientError("away"), DENIED)
+@pytest.mark.parametrize("tolerance", [OF_A_TARGET, OF_THE_WATCHER])
+@pytest.mark.parametrize("failure", [DENIED, RefusedError("rows that nobody here wrote")])
+async def test_what_is_wrong_at_the_start_ends_it(tolerance: Tolerance, failure: ReplicatorError):
+    with pytest.raises(type(failure)):
+        await told(TransientError("away"), failure, tolerance=tolerance)
 
 
-async def test_surroundings_that_change_later_are_waited_for_with_what_to_do():
-    assert await reasons(None, DENIED, DENIED, None) == [f"{DENIED}; {DENIED.hint}"] * 2
+@pytest.mark.parametrize("tolerance", [OF_A_TARGET, OF_THE_WATCHER])
+async def test_surroundings_that_change_later_halt_it_and_it_says_what_to_do(tolerance: Tolerance):
+    said = f"halted (2): {DENIED}; {DENIED.hint}"
+    assert await told(None, DENIED, DENIED, None, tolerance=tolerance) == [
+        said,
+        said,
+        "goes on: apply",
+    ]
 
 
-async def test_evidence_that_contradicts_itself_always_ends_it():
+@pytest.mark.parametrize("failure", [ALTERED, GapError("the log was trimmed")])
+async def test_what_is_wrong_with_one_target_halts_it_from_its_first_step_on(
+    failure: ReplicatorError,
+):
+    lines = await told(failure, TransientError("away"), failure, None)
+    assert [line.partition(":")[0] for line in lines] == [
+        f"halted ({failure.exit_code})",
+        "waits",
+        f"halted ({failure.exit_code})",
+        "goes on",
+    ]
+
+
+async def test_a_target_waits_for_a_log_that_is_not_there_yet():
+    assert await told(NotFoundError("no log"), None) == ["waits: no log"]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        FencedError("another applier has taken over"),
+        LogCutShortError("the log has lost records"),
+        RuntimeError("a defect"),
+    ],
+)
+async def test_nothing_hides_a_defect_or_another_process(failure: Exception):
+    with pytest.raises(type(failure)):
+        await told(None, failure)
+
+
+async def test_a_log_that_contradicts_itself_ends_its_watcher():
     with pytest.raises(CorruptionError):
-        await reasons(None, CorruptionError("two histories"))
+        await told(None, ALTERED, tolerance=OF_THE_WATCHER)

@@ -1,10 +1,15 @@
 """Services run side by side: one that fails ends all, a signal ends each with its work done."""
 
 import asyncio
+from random import Random
 
 import pytest
 
-from replicator.errors import FencedError
+from replicator.errors import CorruptionError, FencedError
+from replicator.model.observation import Halted, Observation, WentOn
+from replicator.model.operations.retry import RetryPolicy
+from replicator.services.running.loop import LookInterval
+from replicator.services.running.opened import Opened
 from replicator.services.running.supervisor import Service, supervise
 
 
@@ -52,6 +57,37 @@ async def test_told_to_stop_each_finishes_its_work_and_one_that_hangs_is_ended()
         await supervise(services, stop=stop, drain_s=0.01, late=late.append)
     assert follows.finished
     assert late == ["hangs"]
+
+
+class Made(Follows):
+    """A target's service, whose store is damaged until the other one has gone on for a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tries, self.told = 0, list[Observation]()
+
+    async def opened(self) -> Service:
+        self.tries += 1
+        if self.tries < 3:
+            raise CorruptionError("druid.json is altered")
+        return self
+
+    def service(self) -> Service:
+        interval = LookInterval(seconds=0, retry=RetryPolicy(), halted_retry_s=0.001, rng=Random(1))
+        observer = self.told.append
+        return Opened(self.opened, what="apply to it", interval=interval, observer=observer)
+
+
+async def test_a_target_whose_store_is_damaged_at_the_start_keeps_nobody_from_working():
+    stop, watcher, made = asyncio.Event(), Follows(), Made()
+    services: dict[str, Service] = {"watch": watcher, "apply": made.service()}
+    async with asyncio.timeout(30):
+        working = asyncio.create_task(supervise(services, stop=stop, drain_s=30))
+        await made.runs.wait()
+        stop.set()
+        await working
+    assert (watcher.finished, made.finished, made.tries) == (True, True, 3)
+    assert [type(one) for one in made.told] == [Halted, Halted, WentOn]
 
 
 class EndsByNoWord:
