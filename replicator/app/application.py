@@ -40,7 +40,7 @@ from replicator.config import (
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.druid.release import release_of
 from replicator.model.observation import Waiting
-from replicator.services.monitoring.life import at_work, life_signs, refuse_beside
+from replicator.services.monitoring.life import Ear, at_work, refuse_beside
 from replicator.services.store.spliced_log import SplicedLog
 from replicator.services.store.windows import windows
 
@@ -577,9 +577,11 @@ class Application:
 
     async def life(self, log: LogStatus | None) -> LifeSigns:
         """Return which processes are running."""
-        return await life_signs(
-            self._log, self.target_names, log, self.clock, own=self.hearts.pulse
-        )
+        return await self._ear.life_signs(self.target_names, log)
+
+    @cached_property
+    def _ear(self) -> Ear:
+        return Ear(self._log, self.clock, own=self.hearts.pulse)
 
     async def others(self, who: Sequence[str]) -> list[Pulse]:
         """Return the processes that do this work now, named as for `heart`."""

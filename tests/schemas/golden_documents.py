@@ -28,6 +28,7 @@ from replicator.model.store.holds import (
 from replicator.model.store.intent import (
     Intent,
     IntentDone,
+    LaterEnd,
     done_json,
     done_of,
     intent_json,
@@ -49,9 +50,15 @@ POINT = NamedPoint(
     created_at=TIME.replace(hour=13),
 )
 HOLD = Hold(point=POINT, reason="audit", until=None)
-LEASE = RestoreLease(log_id=LOG, offset=Offset(4711), valid_until=TIME)
+LEASE = RestoreLease(log_id=LOG, offset=Offset(4711), valid_until=TIME, lasts_s=600)
 INTENT = Intent(
-    number=3, log_id=LOG, horizon=Offset(900), before=Offset(400), valid_until=TIME, places=17
+    number=3,
+    log_id=LOG,
+    horizon=Offset(900),
+    before=Offset(400),
+    valid_until=TIME,
+    places=17,
+    lasts_s=1800,
 )
 HEAD = Head(target="vault", log_id=LOG, offset=Offset(4711), cut=CutNumber(12), source_time=TIME)
 PLACE = Location("wiki/0/index.zip")
@@ -127,7 +134,10 @@ DOCUMENTS = {
         read=lambda name, data: intent_of(3, data),
     ),
     "until.json": Golden(
-        name="expiry/0000000003.lease-1.json", value=TIME, write=until_json, read=until_of
+        name="expiry/0000000003.lease-1.json",
+        value=LaterEnd(valid_until=TIME, lasts_s=1800),
+        write=until_json,
+        read=until_of,
     ),
     "done.json": Golden(
         name="expiry/0000000003.done.json",

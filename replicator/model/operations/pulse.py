@@ -90,6 +90,30 @@ class Pulse:
         """Return whether the process seems to run: it has missed few heartbeats."""
         return self.ended_at is None and now - self.seen_at <= missed_max * self.every
 
+    def is_ahead(self, now: datetime) -> bool:
+        """Return whether its clock was ahead: no time that it says can be reckoned with."""
+        return self.ended_at is None and self.seen_at - now > MISSED_MAX * self.every
+
+    def heard_at(self, now: datetime) -> "Pulse":
+        """Return it by the clock of who has just heard it."""
+        wrong = self.seen_at - now
+        return replace(
+            self,
+            since=self.since - wrong,
+            seen_at=now,
+            done_at=None if self.done_at is None else self.done_at - wrong,
+        )
+
+    def not_after(self, now: datetime) -> "Pulse":
+        """Return it without times to come: nobody knows when it was said."""
+        is_known = self.done_at is not None and self.done_at <= now
+        return replace(
+            self,
+            since=min(self.since, now),
+            seen_at=min(self.seen_at, now),
+            done_at=self.done_at if is_known else None,
+        )
+
     @property
     def process(self) -> str:
         """Which process it is, as messages name it."""

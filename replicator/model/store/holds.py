@@ -7,11 +7,12 @@ restores/<id>.json       a cut that a running restore reads, for as long as its 
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from math import ceil
 from typing import Annotated, Any
 
 from replicator.errors import ConfigError
-from replicator.model.document import NATURAL, Name, Shape, Time, time_text, written
+from replicator.model.document import NATURAL, Name, Natural, Shape, Time, time_text, written
 from replicator.model.event import ClosedCut, CutNumber, Offset
 
 POINTS, HOLDS, RESTORES = "points", "holds", "restores"
@@ -53,6 +54,8 @@ class RestoreLease:
     offset: Annotated[Offset, NATURAL]
     """Offset of the cut that the lease's restore reads."""
     valid_until: Time
+    lasts_s: Natural = 0
+    """Seconds for which it lasts without a renewal; 0: its writer did not say so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +134,11 @@ def hold_of(name: str, data: bytes) -> Hold:
     return Hold(point=point, reason=terms.reason, until=terms.until)
 
 
+def lasting_s(lease: timedelta) -> int:
+    """Return for how many seconds others believe that something lasts which is not renewed."""
+    return ceil(lease.total_seconds())
+
+
 def lease_json(lease: RestoreLease) -> bytes:
     """Return a restore's lease as a document."""
     return written(
@@ -138,6 +146,7 @@ def lease_json(lease: RestoreLease) -> bytes:
             "log_id": lease.log_id,
             "offset": lease.offset,
             "valid_until": time_text(lease.valid_until),
+            "lasts_s": lease.lasts_s,
         }
     )
 

@@ -12,7 +12,6 @@ They have ten digits: a longer one is refused, because nobody would see the inte
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from typing import Annotated
 
 from replicator.errors import CorruptionError, RefusedError
@@ -50,6 +49,8 @@ class Announced:
     valid_until: Time
     """Time at which the expiry must stop deleting, unless a lease extends it."""
     places: Natural
+    lasts_s: Natural = 0
+    """Seconds after which it stops deleting unless it says more; 0: its writer did not say so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,14 +69,16 @@ class IntentDone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Later:
-    """A later end."""
+class LaterEnd:
+    """A later end of an expiry."""
 
     valid_until: Time
+    lasts_s: Natural = 0
+    """As that of the intent."""
 
 
 _HINT = "it was altered; take it from a copy of this store. Nothing expires without it"
-_INTENT, _LATER, _DONE = Shape(Announced, _HINT), Shape(_Later, _HINT), Shape(IntentDone, _HINT)
+_INTENT, _LATER, _DONE = Shape(Announced, _HINT), Shape(LaterEnd, _HINT), Shape(IntentDone, _HINT)
 
 
 @dataclass(slots=True)
@@ -167,6 +170,7 @@ def intent_json(intent: Intent) -> bytes:
             "before": intent.before,
             "valid_until": time_text(intent.valid_until),
             "places": intent.places,
+            "lasts_s": intent.lasts_s,
         }
     )
 
@@ -180,18 +184,18 @@ def intent_of(number: int, data: bytes) -> Intent:
     return Intent(number=number, **asdict(_INTENT.read(intent_name(number), data)))
 
 
-def until_json(valid_until: datetime) -> bytes:
+def until_json(end: LaterEnd) -> bytes:
     """Return a later end as a document."""
-    return written({"valid_until": time_text(valid_until)})
+    return written({"valid_until": time_text(end.valid_until), "lasts_s": end.lasts_s})
 
 
-def until_of(name: str, data: bytes) -> datetime:
+def until_of(name: str, data: bytes) -> LaterEnd:
     """Return the later end that a document holds.
 
     Raises:
         CorruptionError: it cannot be read.
     """
-    return _LATER.read(name, data).valid_until
+    return _LATER.read(name, data)
 
 
 def done_json(done: IntentDone) -> bytes:

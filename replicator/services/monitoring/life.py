@@ -1,7 +1,9 @@
 """Which processes are running: the last heartbeats of watcher and appliers, and their age."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -17,6 +19,10 @@ from replicator.model.operations.pulse import (
 from replicator.model.operations.words import age_text, duration_text
 from replicator.ports import Clock, Pulses
 from replicator.services.monitoring.status import LogStatus, TargetStatus
+from replicator.services.running.heart import BEAT_S
+
+LOOK_S = 1.0
+"""Seconds between two looks whether a heartbeat changes."""
 
 
 class Life(Enum):
@@ -101,31 +107,90 @@ def _needs_source(target: TargetStatus) -> bool:
     return target.checkpoint is None or not target.checkpoint.promoted
 
 
-async def life_signs(
-    pulses: Pulses,
-    targets: Sequence[str],
-    log: LogStatus | None,
-    clock: Clock,
-    *,
-    own: Callable[[str], Pulse | None] = lambda _: None,
-) -> LifeSigns:
-    """Read the signs of life of the watcher and of each target's applier.
+class Ear:
+    """Reads heartbeats, and judges those of a clock that is ahead by whether they change.
 
-    `own` returns what this process says of itself, which counts where nothing is written: the log
-    is about to be made, or away.
+    Args:
+        pulses: Where they are kept.
+        clock: By which all others are judged.
+        own: Returns what this process says of itself, which counts where nothing is written: the
+            log is about to be made, or away.
     """
-    watcher = await _sign(pulses, WATCH, clock, own)
-    appliers = {name: await _sign(pulses, apply_to(name), clock, own) for name in targets}
-    polls = [
-        watcher.pulse.done_at if watcher.pulse else None,
-        log.last.closed.source_time if log and log.last else None,
-    ]
-    return LifeSigns(
-        looked_at=clock.now(),
-        watcher=watcher,
-        appliers=appliers,
-        last_poll=max((time for time in polls if time is not None), default=None),
-    )
+
+    def __init__(
+        self,
+        pulses: Pulses,
+        clock: Clock,
+        *,
+        own: Callable[[str], Pulse | None] = lambda _: None,
+    ) -> None:
+        self._pulses, self._clock, self._own = pulses, clock, own
+        self._silent: dict[str, bytes] = {}
+        """Heartbeats that did not change while they were watched."""
+
+    async def life_signs(self, targets: Sequence[str], log: LogStatus | None) -> LifeSigns:
+        """Read the signs of life of the watcher and of each target's applier.
+
+        One whose clock is ahead takes some seconds when it is read for the first time.
+        """
+        names = [WATCH, *map(apply_to, targets)]
+        signs = {who: await self._sign(who) for who in names}
+        ahead = {
+            who: said
+            for who, (said, sign) in signs.items()
+            if said is not None and sign.pulse is not None and sign.pulse.is_ahead(self._now)
+        }
+        changed = await self._changed(ahead)
+        found = {who: sign for who, (_, sign) in signs.items()}
+        found |= {who: self._judged(found[who], is_heard=who in changed) for who in ahead}
+        watcher = found[WATCH]
+        polls = [
+            watcher.pulse.done_at if watcher.pulse else None,
+            log.last.closed.source_time if log and log.last else None,
+        ]
+        return LifeSigns(
+            looked_at=self._now,
+            watcher=watcher,
+            appliers={name: found[apply_to(name)] for name in targets},
+            last_poll=max((time for time in polls if time is not None), default=None),
+        )
+
+    @property
+    def _now(self) -> datetime:
+        return self._clock.now()
+
+    async def _sign(self, who: str) -> tuple[bytes | None, LifeSign]:
+        unknown, said = "", None
+        try:
+            said = await self._pulses.heard(who)
+        except ReplicatorError as exc:
+            unknown = str(exc)
+        pulse = self._own(who) if said is None else pulse_of(said)
+        if pulse is None and unknown:
+            return said, LifeSign(pulse=None, life=Life.UNKNOWN, unknown=unknown)
+        return said, LifeSign(pulse=pulse, life=_life(pulse, self._now))
+
+    async def _changed(self, ahead: Mapping[str, bytes]) -> frozenset[str]:
+        """Watch heartbeats for as long as one may be missing; return those that change."""
+        silent = {who: said for who, said in ahead.items() if self._silent.get(who) != said}
+        changed = set[str]()
+        for _ in range(round(MISSED_MAX * BEAT_S / LOOK_S)):
+            if not silent:
+                break
+            await asyncio.sleep(LOOK_S)
+            for who in [*silent]:
+                with suppress(ReplicatorError):
+                    if await self._pulses.heard(who) != silent[who]:
+                        changed.add(who)
+                        del silent[who]
+        self._silent |= silent
+        return frozenset(changed)
+
+    def _judged(self, sign: LifeSign, *, is_heard: bool) -> LifeSign:
+        assert sign.pulse is not None  # noqa: S101 - it is ahead
+        if is_heard:
+            return replace(sign, pulse=sign.pulse.heard_at(self._now), life=Life.RUNNING)
+        return replace(sign, pulse=sign.pulse.not_after(self._now), life=Life.SILENT)
 
 
 def at_work(
@@ -170,20 +235,6 @@ def refuse_beside(life: LifeSigns, doing: str) -> None:
             hint="stop it, then run the command again; one that was killed is believed to be gone"
             f" {duration_text(MISSED_MAX * pulse.every)} after its last heartbeat",
         )
-
-
-async def _sign(
-    pulses: Pulses, who: str, clock: Clock, own: Callable[[str], Pulse | None]
-) -> LifeSign:
-    unknown, said = "", None
-    try:
-        said = await pulses.heard(who)
-    except ReplicatorError as exc:
-        unknown = str(exc)
-    pulse = own(who) if said is None else pulse_of(said)
-    if pulse is None and unknown:
-        return LifeSign(pulse=None, life=Life.UNKNOWN, unknown=unknown)
-    return LifeSign(pulse=pulse, life=_life(pulse, clock.now()))
 
 
 def _life(pulse: Pulse | None, now: datetime) -> Life:

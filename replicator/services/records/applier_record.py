@@ -10,6 +10,7 @@ from replicator.model.document import NATURAL, Shape, written
 from replicator.model.event import Epoch
 from replicator.model.store.holds import RESTORES, lease_of
 from replicator.ports import Area, Clock
+from replicator.services.running.unchanged import Unchanged
 
 NAME = "applier.json"
 LOOK_S = 5.0
@@ -48,6 +49,7 @@ class ApplierRecord:
 
     def __init__(self, area: Area, clock: Clock) -> None:
         self._area, self._clock = area, clock
+        self._unchanged = Unchanged()
 
     async def take(self, epoch: Epoch, *, lasts: bool) -> None:
         """Record that an applier has this epoch, and whether it goes on until it is stopped.
@@ -75,12 +77,20 @@ class ApplierRecord:
         return PausedBy.AT_WORK if await self._is_leased() else None
 
     async def _is_leased(self) -> bool:
-        now = self._clock.now()
-        for name in await self._area.names(f"{RESTORES}/"):
-            try:
-                lease = lease_of(name, await self._area.get(name))
-            except (NotFoundError, CorruptionError):  # released; an expiry reports damage
-                continue
-            if lease.valid_until > now:
-                return True
-        return False
+        names = await self._area.names(f"{RESTORES}/")
+        self._unchanged.keep(frozenset(names))
+        return any([await self._is_at_work(name) for name in names])
+
+    async def _is_at_work(self, name: str) -> bool:
+        """Return whether a restore or a repair runs, as far as its lease tells.
+
+        One whose clock was ahead has ended, too, when it was watched for as long as the lease lasts
+        without being renewed. One that is believed to have ended, and has not, is fenced.
+        """
+        try:
+            lease = lease_of(name, await self._area.get(name))
+        except (NotFoundError, CorruptionError):  # released; an expiry reports damage
+            return False
+        unchanged_s = self._unchanged.seconds(name, lease)
+        is_silent = lease.lasts_s > 0 and unchanged_s >= lease.lasts_s
+        return lease.valid_until > self._clock.now() and not is_silent

@@ -1,8 +1,10 @@
 """Carries out an expiry: announces it, checks again, deletes bytes, then deletes history."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 
 import numpy as np
@@ -12,6 +14,7 @@ from replicator.errors import (
     FencedError,
     GapError,
     LockedError,
+    NotFoundError,
     RefusedError,
     ReplicatorError,
     TransientError,
@@ -23,11 +26,12 @@ from replicator.model.observation import Progress, Waiting
 from replicator.model.operations.words import moment
 from replicator.model.plans.restore_point import ToOffset
 from replicator.model.store.archive import manifest_name
-from replicator.model.store.holds import HOLDS, file_name
+from replicator.model.store.holds import HOLDS, file_name, lasting_s
 from replicator.model.store.intent import (
     Intent,
     IntentDone,
     IntentFiles,
+    LaterEnd,
     done_json,
     intent_json,
     intent_name,
@@ -72,11 +76,28 @@ class Expired:
 
 
 class _Lease:
-    """The time within which one expiry may delete."""
+    """The time within which one expiry may delete.
 
-    def __init__(self, area: Area, clock: Clock, limits: ExpiryLimits, intent: Intent) -> None:
+    It ends by the wall clock and by one that nobody sets, whichever is first: others believe that
+    it is over by either.
+    """
+
+    def __init__(
+        self,
+        area: Area,
+        clock: Clock,
+        limits: ExpiryLimits,
+        intent: Intent,
+        *,
+        said_at_s: float,
+    ) -> None:
+        """Begin with an intent; `said_at_s` is when that began to be written, by the loop's clock.
+
+        The time before the write counts: nobody can have seen the intent earlier.
+        """
         self._area, self._clock, self._limits = area, clock, limits
         self._number, self._until, self._count = intent.number, intent.valid_until, 0
+        self._said_at_s = said_at_s
 
     def require(self) -> None:
         """Require that there is time left for one more request.
@@ -84,7 +105,7 @@ class _Lease:
         Raises:
             FencedError: the lease is over, and processes that waited for this expiry continue.
         """
-        if self._clock.now() >= self._until - self._limits.margin:
+        if self._left() <= self._limits.margin:
             raise FencedError(
                 f"expiry {self._number} took longer than announced and stopped",
                 hint="run it again: it continues from here",
@@ -94,13 +115,21 @@ class _Lease:
         """Announce a later end once half of the time is over."""
         self.require()
         half = (self._limits.lease - self._limits.margin) / 2
-        if self._clock.now() < self._until - self._limits.margin - half:
+        if self._left() > self._limits.margin + half:
             return
+        said_at_s = asyncio.get_running_loop().time()
         until = self._clock.now() + self._limits.lease
         self._count += 1
-        await self._area.create(lease_name(self._number, self._count), until_json(until))
+        end = LaterEnd(valid_until=until, lasts_s=lasting_s(self._limits.lease))
+        await self._area.create(lease_name(self._number, self._count), until_json(end))
         self.require()  # if the write came late, another process may have considered the lease over
-        self._until = until
+        self._until, self._said_at_s = until, said_at_s
+
+    def _left(self) -> timedelta:
+        """Return the time until others may believe that it is over."""
+        since_s = asyncio.get_running_loop().time() - self._said_at_s
+        by_wall_clock = self._until - self._clock.now()
+        return min(by_wall_clock, self._limits.lease - timedelta(seconds=since_s))
 
 
 class Expirer:
@@ -159,8 +188,10 @@ class Expirer:
         # 2. Spare: needs from before the intent are in this second look. A look before the intent
         #    would miss a hold or a cut written between the two, and delete its bytes.
         await self._keep_checkpoint(plan)
-        intent = await self._announce(plan, unreferenced)
-        lease = _Lease(self._area, self._clock, self._limits, intent)
+        number = await self._turn()
+        said_at_s = asyncio.get_running_loop().time()
+        intent = await self._announce(number, plan, unreferenced)
+        lease = _Lease(self._area, self._clock, self._limits, intent, said_at_s=said_at_s)
         still = await self._look_again(plan, intent)
         left = less(unreferenced, still.retained)
         expired = Expired(number=intent.number, spared=len(unreferenced) - len(left))
@@ -189,13 +220,42 @@ class Expirer:
         except (GapError, CorruptionError) as exc:  # the bytes of the target's rows stay anyway
             self._observer(Waiting(what="write a base", reason=str(exc), delay_s=0.0))
 
-    async def _announce(self, plan: ExpiryPlan, unreferenced: LocationHashes) -> Intent:
+    async def _turn(self) -> int:
+        """Return the number of the next expiry, once no other one deletes.
+
+        Raises:
+            FencedError: another one does, or may.
+        """
+        has_waited = False
+        while True:
+            listed = await self._intents.listed()
+            running = [files for files in listed if not await self._intents.is_over(files)]
+            if not running:
+                return next_number(listed)
+            try:
+                left_s = None if has_waited else await self._silence_of(running[0])
+                if left_s is None:
+                    raise await self._busy(running[0])
+            except NotFoundError:  # it was over, and was tidied up since the listing
+                continue
+            has_waited = True
+            await asyncio.sleep(left_s)
+
+    async def _silence_of(self, files: IntentFiles) -> float | None:
+        """Return how long to watch an expiry whose clock was ahead; None: its time is not far."""
+        until = await self._intents.valid_until(files) + self._limits.clock_skew_max
+        left_s = await self._intents.silent_in_s(files)
+        if left_s is None or (until - self._clock.now()).total_seconds() <= left_s:
+            return None
+        reason = f"it says that it lasts until {moment(until)}: its clock was ahead"
+        what = f"see whether expiry {files.number} still runs"
+        self._observer(Waiting(what=what, reason=reason, delay_s=left_s))
+        return left_s
+
+    async def _announce(
+        self, number: int, plan: ExpiryPlan, unreferenced: LocationHashes
+    ) -> Intent:
         """Write the intent; every process that needs something from now on sees it first."""
-        listed = await self._intents.listed()
-        for files in listed:
-            if not await self._intents.is_over(files):
-                raise await self._busy(files)
-        number = next_number(listed)
         intent = Intent(
             number=number,
             log_id=plan.log_id,
@@ -203,6 +263,7 @@ class Expirer:
             before=await self._points.horizon(plan.log_id),
             valid_until=self._clock.now() + self._limits.lease,
             places=len(unreferenced),
+            lasts_s=lasting_s(self._limits.lease),
         )
         if intent.before > plan.horizon or not await self._area.create(
             intent_name(number), intent_json(intent)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from replicator.errors import NotFoundError
+from replicator.errors import NotFoundError, TransientError
 from replicator.model.event import Offset
 from replicator.model.log.locations import LocationHashes, sorted_hashes
 from replicator.model.store.intent import (
@@ -12,6 +12,7 @@ from replicator.model.store.intent import (
     Intent,
     IntentDone,
     IntentFiles,
+    LaterEnd,
     done_of,
     intent_name,
     intent_of,
@@ -20,6 +21,10 @@ from replicator.model.store.intent import (
     until_of,
 )
 from replicator.ports import LIST_BYTES_MAX, Area, Clock
+from replicator.services.running.unchanged import Unchanged
+
+LOOKS_MAX = 5
+"""Listings whose files may be gone when they are read."""
 
 
 class Intents:
@@ -36,6 +41,7 @@ class Intents:
     def __init__(self, area: Area, *, clock: Clock, clock_skew_max: timedelta) -> None:
         self._area, self._clock, self._skew = area, clock, clock_skew_max
         self._ended: set[int] = set()
+        self._unchanged = Unchanged()
 
     async def listed(self) -> list[IntentFiles]:
         """Return all intents by the names of their files, oldest first: one listing."""
@@ -60,15 +66,34 @@ class Intents:
             return None
 
     async def valid_until(self, files: IntentFiles) -> datetime:
-        """Return until when an expiry may delete."""
-        until = (await self.intent(files.number)).valid_until
+        """Return until when an expiry may delete, by its own clock."""
+        return (await self._end(files)).valid_until
+
+    async def silent_in_s(self, files: IntentFiles) -> float | None:
+        """Return in how many seconds an expiry is over if it says nothing more until then.
+
+        None: its files do not say how long it lasts without another word.
+        """
+        end = await self._end(files)
+        if not end.lasts_s:
+            return None
+        watched_s = self._unchanged.seconds(str(files.number), (files.last_lease, end))
+        return max(0.0, end.lasts_s + self._skew.total_seconds() - watched_s)
+
+    async def _end(self, files: IntentFiles) -> LaterEnd:
+        intent = await self.intent(files.number)
+        end = LaterEnd(valid_until=intent.valid_until, lasts_s=intent.lasts_s)
         if files.last_lease:
             name = lease_name(files.number, files.last_lease)
-            until = max(until, until_of(name, await self._area.get(name)))
-        return until
+            later = until_of(name, await self._area.get(name))
+            end = max(end, later, key=lambda one: one.valid_until)
+        return end
 
     async def is_over(self, files: IntentFiles) -> bool:
         """Return whether an expiry deletes nothing any more, even if its process still runs.
+
+        One whose clock was ahead is over when this process has watched it for as long as it lasts
+        without another word: it measures that time for itself, too, by a clock that nobody sets.
 
         Raises:
             CorruptionError: the intent, or the file that ends it, is altered or not signed.
@@ -77,11 +102,12 @@ class Intents:
             return True
         try:
             until = await self.valid_until(files)
+            left_s = await self.silent_in_s(files)
         except (
             NotFoundError
         ):  # deleted since the listing, which only happens to intents that are over
             return True
-        return self._clock.now() >= until + self._skew
+        return self._clock.now() >= until + self._skew or left_s == 0.0
 
     async def _is_ended(self, number: int) -> bool:
         """Read the file that ends an expiry, as its name proves nothing; False if it is gone."""
@@ -95,7 +121,20 @@ class Intents:
 
 
 async def horizon(area: Area, log_id: str) -> Offset:
-    """Return the horizon of a log: no cut before it can be restored, unless a hold keeps it."""
+    """Return the horizon of a log: no cut before it can be restored, unless a hold keeps it.
+
+    Raises:
+        TransientError: expiries follow each other faster than their files can be read.
+    """
+    for _ in range(LOOKS_MAX):
+        try:
+            return await _listed_horizon(area, log_id)
+        except NotFoundError:  # the next expiry has tidied it up since the listing
+            continue
+    raise TransientError(f"files in {EXPIRY}/ vanish while they are read: expiries are running")
+
+
+async def _listed_horizon(area: Area, log_id: str) -> Offset:
     for files in reversed(intents(await area.names(f"{EXPIRY}/"))):
         if files.is_announced:
             intent = await _intent(area, files.number)

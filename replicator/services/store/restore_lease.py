@@ -10,7 +10,13 @@ from typing import TypeAlias
 
 from replicator.errors import TransientError, worst_alone
 from replicator.model.event import Offset
-from replicator.model.store.holds import RESTORES, RestoreLease, file_name, lease_json
+from replicator.model.store.holds import (
+    RESTORES,
+    RestoreLease,
+    file_name,
+    lasting_s,
+    lease_json,
+)
 from replicator.ports import Area, Clock
 from replicator.services.store.points import StorePoints
 from replicator.task_group import TaskGroup
@@ -97,18 +103,30 @@ class RestoreLeases:
 
     async def _write(self, name: str, log_id: str, offset: Offset) -> datetime:
         until = self._clock.now() + self._limits.lease
-        data = lease_json(RestoreLease(log_id=log_id, offset=offset, valid_until=until))
+        lasts_s = lasting_s(self._limits.lease)
+        data = lease_json(
+            RestoreLease(log_id=log_id, offset=offset, valid_until=until, lasts_s=lasts_s)
+        )
         for area in self._areas.values():
             await area.replace(name, data)
         return until
 
     async def _renew(self, name: str, log_id: str, offset: Offset, until: datetime) -> None:
+        """Write the lease again and again; it ends by the wall clock and by one that nobody sets.
+
+        Others believe that it is over by either.
+        """
+        now_s = asyncio.get_running_loop().time
+        written_at_s = now_s()
         while True:
             await asyncio.sleep(self._limits.renewal.total_seconds())
+            begun_s = now_s()
             try:
                 until = await self._write(name, log_id, offset)
+                written_at_s = begun_s
             except TransientError as exc:
-                if self._clock.now() >= until:
+                is_old = now_s() >= written_at_s + self._limits.lease.total_seconds()
+                if is_old or self._clock.now() >= until:
                     raise TransientError(
                         f"the restore of offset {offset} could not renew its lease for"
                         f" {self._limits.lease}: {exc}"

@@ -14,7 +14,7 @@ import pytest
 from replicator.adapters.memory.workers import InPlaceWorkers
 from replicator.services.history.reader import History
 from replicator.services.inspection.chronicle import Chronicle
-from replicator.services.monitoring.life import LifeSigns, life_signs
+from replicator.services.monitoring.life import Ear, LifeSigns
 from replicator.services.monitoring.poller import Poller, Watched
 from replicator.services.monitoring.status import (
     LogStatus,
@@ -89,7 +89,7 @@ class Looked:
         return await look_at_source(self.source)
 
     async def life(self, log: LogStatus) -> LifeSigns:
-        return await life_signs(self.log, ["a"], log, self.pipeline.clock)
+        return await Ear(self.log, self.pipeline.clock).life_signs(["a"], log)
 
     def panorama(self) -> Panorama:
         pipeline = self.pipeline

@@ -13,7 +13,7 @@ from replicator.cli.go_back.when import Moment, moment_of, time_of
 from replicator.errors import ConfigError, NotFoundError
 from replicator.model.operations.pulse import WATCH, Pulse, pulse_json
 from replicator.model.plans.restore_point import Latest, ToTime
-from replicator.services.monitoring.life import LifeSigns, life_signs
+from replicator.services.monitoring.life import Ear, LifeSigns
 from replicator.services.monitoring.status import LogStatus
 from replicator.services.store.points import StorePoints
 from tests.builders import segment
@@ -116,7 +116,7 @@ class Opened:
         self.history = pipeline.history()
 
     async def life(self, log: LogStatus | None) -> LifeSigns:
-        return await life_signs(self._pipeline.log, [], log, self.clock)
+        return await Ear(self._pipeline.log, self.clock).life_signs([], log)
 
     def points(self, _: str) -> StorePoints:
         return self._pipeline.points()

@@ -26,13 +26,14 @@ from replicator.model.observation import (
 )
 from replicator.model.operations.pulse import WATCH, Pulse, apply_to, pulse_json, pulse_of
 from replicator.ports import Freshness
-from replicator.services.monitoring.life import Life, at_work, life_signs, refuse_beside
+from replicator.services.monitoring.life import Ear, Life, at_work, refuse_beside
 from replicator.services.monitoring.status import SourceStatus
 from replicator.services.monitoring.trouble import Seen, Trouble, troubles
 from replicator.services.running import heart as module
 from replicator.services.running.heart import BEAT_S, NO_LOG_YET_S, Heart
 from replicator.web.status_json import life_json, stream_json
 from tests.builders import segment
+from tests.simulation.virtual_time import in_virtual_time
 from tests.unit.pipeline import SOURCE, HandClock, Pipeline
 from tests.unit.services.monitoring.test_status import look, seen_of, surveyed
 
@@ -154,7 +155,7 @@ async def test_the_first_watcher_has_the_time_that_is_promised():
     async def seen() -> Seen:
         found = await looked(pipeline)
         log = await surveyed(pipeline).log()
-        life = await life_signs(pipeline.log, ["standby"], log, pipeline.clock, own=own)
+        life = await Ear(pipeline.log, pipeline.clock, own=own).life_signs(["standby"], log)
         return replace(found, life=life)
 
     pipeline.clock.move(4)
@@ -490,3 +491,52 @@ async def test_a_target_that_an_error_has_halted_is_wrong_until_it_goes_on():
         applier.observe(WentOn(what=what))
     await applier.beat()
     assert not [one for one in troubles(await looked(pipeline)) if "halted" in one.what]
+
+
+@pytest.mark.parametrize("lives", [False, True])
+def test_a_clock_that_was_ahead_keeps_nobody_alive(*, lives: bool):
+    """A heartbeat from tomorrow is judged by whether another one follows it."""
+
+    async def within() -> None:
+        pipeline, beating = await followed()
+        ear = Ear(pipeline.log, pipeline.clock)
+        pipeline.clock.move(86_400)
+        beating.observe(POLLED)
+        await beating.beat()
+        pipeline.clock.move(-86_400 + 90)
+        stop = asyncio.Event()
+        going_on = asyncio.create_task(ahead(pipeline, beating, stop)) if lives else None
+        log = await surveyed(pipeline).log()
+        loop = asyncio.get_running_loop()
+        took_s = list[float]()
+        lives_seen = []
+        for _ in range(2):
+            begun_s = loop.time()
+            lives_seen.append(await ear.life_signs(["standby"], log))
+            took_s.append(loop.time() - begun_s)
+        life = lives_seen[-1]
+        seen = replace(await looked(pipeline), life=life)
+        if going_on is not None:
+            stop.set()
+            await going_on
+            assert (life.watcher.life, seen.is_overdue) == (Life.RUNNING, False)
+            assert life.unpolled == timedelta(0), "by the clock of who has heard it"
+            assert took_s[0] <= BEAT_S
+        else:
+            assert (life.watcher.life, seen.is_overdue) == (Life.SILENT, True)
+            assert life.unpolled == timedelta(seconds=90), "by the log: it said no time"
+            assert took_s == [3 * BEAT_S, 0], "it is watched once"
+
+    in_virtual_time(within())
+
+
+async def ahead(pipeline: Pipeline, beating: Heart, stop: asyncio.Event) -> None:
+    """Go on with heartbeats whose times are a day ahead."""
+    count = 0
+    while not stop.is_set():
+        count += 1
+        pipeline.clock.move(86_400 + count)
+        beating.observe(POLLED)
+        await beating.beat()
+        pipeline.clock.move(-86_400 - count)
+        await asyncio.sleep(1)

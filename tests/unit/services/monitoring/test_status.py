@@ -17,7 +17,7 @@ from replicator.model.store.proof import proof_json
 from replicator.model.store.rates import Rates
 from replicator.ports import DOCUMENT_BYTES_MAX
 from replicator.services.history.reader import History
-from replicator.services.monitoring.life import life_signs
+from replicator.services.monitoring.life import Ear
 from replicator.services.monitoring.status import (
     LogStatus,
     Promises,
@@ -81,7 +81,7 @@ async def look(
 
 async def seen_of(pipeline: Pipeline, *targets: TargetStatus, log: LogStatus) -> Seen:
     return Seen(
-        life=await life_signs(pipeline.log, ["standby"], log, pipeline.clock),
+        life=await Ear(pipeline.log, pipeline.clock).life_signs(["standby"], log),
         source=SourceStatus(freshness=None, unknown="it is away"),
         log=log,
         targets=targets,

@@ -33,7 +33,7 @@ from replicator.model.observation import (
 from replicator.model.operations.pulse import apply_to
 from replicator.model.operations.retry import RetryPolicy
 from replicator.ports import DeliveryState
-from replicator.services.monitoring.life import life_signs
+from replicator.services.monitoring.life import Ear
 from replicator.services.monitoring.poller import Poller, Watched
 from replicator.services.notifications.dead_mans_switch import DeadMansSwitch
 from replicator.services.notifications.queues import webhook_queues
@@ -70,7 +70,7 @@ class Operated:
         pipeline = self.pipeline
 
         async def life(log):
-            return await life_signs(pipeline.log, ["standby"], log, pipeline.clock)
+            return await Ear(pipeline.log, pipeline.clock).life_signs(["standby"], log)
 
         poller = Poller(
             status_reader=surveyed(pipeline),

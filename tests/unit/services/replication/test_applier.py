@@ -21,17 +21,19 @@ from replicator.errors import (
     RefusedError,
     TransientError,
 )
+from replicator.model.checkpoint import TargetState
 from replicator.model.event import Epoch, Offset
 from replicator.model.inventory.ledger import Offsets
 from replicator.model.load_spec import LocalLayout, Location
 from replicator.model.observation import Halted, ObjectCopied, TargetPaused, Waiting, WentOn
 from replicator.model.plans.restore_point import Latest, ToOffset
 from replicator.model.row import Kind, RowKey, Rules, Segment, Supervisor, key_of
+from replicator.model.store.holds import RestoreLease, lease_json
 from replicator.model.store.intent import intent_name
 from replicator.model.store.proof import Level
 from replicator.ports import StoredObject
 from replicator.services.records.applier_record import NAME as NAME_OF_HELM
-from replicator.services.records.applier_record import ApplierRecord
+from replicator.services.records.applier_record import ApplierRecord, PausedBy
 from replicator.services.records.missing_wait import NAME, Awaited, MissingWait
 from replicator.services.replication.applier import Applier
 from replicator.services.store.archived_log import ArchivedLog, archived_gaps
@@ -48,6 +50,7 @@ from tests.builders import (
     segment_payload,
     supervisor,
 )
+from tests.simulation.virtual_time import in_virtual_time
 from tests.unit.pipeline import ORIGIN, SOURCE, TARGET_ROOT, HandClock, Pipeline, place_of
 
 
@@ -889,6 +892,38 @@ async def test_an_applier_that_looks_again_takes_nothing_from_who_mends():
         assert pipeline.target.sources[SOURCE].epoch == copied.state.epoch
     await following.until(lambda: segment("during").id in pipeline.target_ids())
     await following.end()
+
+
+@pytest.mark.parametrize("is_renewed", [False, True])
+def test_a_lease_of_a_clock_that_was_ahead_holds_nobody_up_for_longer_than_it_lasts(
+    *, is_renewed: bool
+):
+    """Its process was killed, and nobody can know that but by watching."""
+
+    async def within() -> None:
+        clock = HandClock()
+        area = MemoryArea()
+        record, state = (
+            ApplierRecord(area, clock),
+            TargetState(epoch=Epoch(3), checkpoint=None, applied_at=None),
+        )
+        lease = RestoreLease(
+            log_id="log",
+            offset=Offset(1),
+            valid_until=clock.now() + timedelta(days=1, seconds=600),
+            lasts_s=600,
+        )
+        for minutes in range(12):
+            if is_renewed and minutes % 4 == 0:
+                until = lease.valid_until + timedelta(minutes=minutes)
+                area.files["restores/1.json"] = lease_json(replace(lease, valid_until=until))
+            elif not minutes:
+                area.files["restores/1.json"] = lease_json(lease)
+            is_over = minutes >= 10 and not is_renewed
+            assert (await record.paused_by(state)) is (None if is_over else PausedBy.AT_WORK)
+            await asyncio.sleep(60)
+
+    in_virtual_time(within())
 
 
 @pytest.mark.usefixtures("looks_at_once")

@@ -44,6 +44,7 @@ from replicator.model.store.holds import (
     RestoreLease,
     file_name,
     hold_json,
+    lasting_s,
     lease_json,
     point_at,
     point_json,
@@ -52,10 +53,13 @@ from replicator.model.store.intent import (
     NUMBER_MAX,
     Intent,
     IntentDone,
+    LaterEnd,
     done_json,
     intent_json,
     intent_name,
+    intent_of,
     lease_name,
+    until_json,
 )
 from replicator.ports import CopySource
 from replicator.services.history.cuts import fold
@@ -66,10 +70,12 @@ from replicator.services.retention.references import beginning_until, ending_aft
 from replicator.services.retention.retained import listed_base
 from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.expiry_guard import ExpiryGuard
+from replicator.services.store.intents import horizon
 from replicator.services.store.restore_lease import LeaseLimits, RestoreLeases
 from replicator.services.store.store import Store
 from replicator.services.store.windows import windows
 from tests.builders import TIME, segment
+from tests.simulation.virtual_time import in_virtual_time
 from tests.unit.adapters.test_signing import rule
 from tests.unit.pipeline import EXPIRY, SOURCE, Pipeline, place_of
 from tests.unit.services.restore.test_renamer import renamer
@@ -599,7 +605,7 @@ async def test_a_cut_waits_as_long_as_an_expiry_that_died_might_still_delete():
     pipeline, _ = await story()
     plan = await pipeline.planner().plan(timedelta(days=2), storage=True)
     expirer = pipeline.expirer()
-    await expirer._announce(plan, plan.unreferenced)
+    await expirer._announce(1, plan, plan.unreferenced)
     pipeline.publish(replace(WIKI, created_date="2031-01-01T00:00:00.000Z"))
     await pipeline.cut()
     for _ in range(3):
@@ -614,7 +620,7 @@ async def test_a_cut_waits_as_long_as_an_expiry_that_died_might_still_delete():
 async def test_cuts_that_need_nothing_of_what_goes_do_not_wait():
     pipeline, _ = await story()
     plan = await pipeline.planner().plan(timedelta(days=2), storage=True)
-    await pipeline.expirer()._announce(plan, plan.unreferenced)
+    await pipeline.expirer()._announce(1, plan, plan.unreferenced)
     last = await day(pipeline, segment("clicks", partition=3))
     await restorable(pipeline, last)
 
@@ -623,7 +629,7 @@ async def test_of_two_expiries_one_is_refused():
     pipeline, days = await story()
     first = await pipeline.planner().plan(timedelta(days=2), storage=False)
     second = await pipeline.planner().plan(timedelta(days=1), storage=False)
-    await pipeline.expirer()._announce(first, first.unreferenced)
+    await pipeline.expirer()._announce(1, first, first.unreferenced)
     with pytest.raises(FencedError, match="is running"):
         await pipeline.expirer().carry_out(second, orphans=False)
     await restorable(pipeline, days[2])
@@ -674,6 +680,7 @@ async def announced(pipeline: Pipeline) -> Intent:
         before=Offset(0),
         valid_until=pipeline.clock.now() + EXPIRY.lease,
         places=1,
+        lasts_s=lasting_s(EXPIRY.lease),
     )
     await pipeline.area.create(intent_name(1), intent_json(intent))
     return intent
@@ -682,7 +689,9 @@ async def announced(pipeline: Pipeline) -> Intent:
 async def test_an_expiry_deletes_for_as_long_as_it_says_so_and_no_longer():
     pipeline = Pipeline()
     intent = await announced(pipeline)
-    lease = _Lease(pipeline.area, pipeline.clock, pipeline.planner().limits, intent)
+    said_at_s = asyncio.get_running_loop().time()
+    limits = pipeline.planner().limits
+    lease = _Lease(pipeline.area, pipeline.clock, limits, intent, said_at_s=said_at_s)
     for _ in range(6):
         pipeline.clock.move(600)
         await lease.extend()
@@ -695,6 +704,94 @@ async def test_an_expiry_deletes_for_as_long_as_it_says_so_and_no_longer():
     assert not await pipeline.intents().is_over(files_), "its machine's clock may be behind"
     pipeline.clock.time = until + EXPIRY.clock_skew_max
     assert await pipeline.intents().is_over(files_)
+
+
+def test_an_expiry_whose_clock_was_ahead_holds_nobody_up_for_longer_than_it_lasts():
+    """It was killed: a cut that needs what it condemned waits that long, and the next expiry."""
+
+    async def within() -> None:
+        pipeline, _ = await story()
+        plan = await pipeline.planner().plan(timedelta(days=2), storage=True)
+        pipeline.clock.move(86_400)
+        await pipeline.expirer()._announce(1, plan, plan.unreferenced)
+        pipeline.clock.move(-86_400)
+        pipeline.publish(replace(WIKI, created_date="2031-01-01T00:00:00.000Z"))
+        await pipeline.cut()
+        lasts_s = (EXPIRY.lease + EXPIRY.clock_skew_max).total_seconds()
+        waited_s = 0
+        while WIKI.id not in pipeline.target_ids():
+            try:
+                await pipeline.follow()
+            except TransientError:
+                await asyncio.sleep(60)
+                waited_s += 60
+        assert lasts_s <= waited_s <= lasts_s + 60
+        clock = asyncio.get_running_loop().time
+        begun_s = clock()
+        second = await pipeline.planner().plan(timedelta(days=1), storage=False)
+        assert (await pipeline.expirer().carry_out(second, orphans=False)).number == 2
+        assert clock() - begun_s == lasts_s, "another process has not watched it"
+
+    in_virtual_time(within())
+
+
+def test_an_expiry_that_says_more_is_waited_for_and_not_outwaited():
+    async def within() -> None:
+        pipeline, days = await story()
+        pipeline.clock.move(86_400)
+        intent = await announced(pipeline)
+        pipeline.clock.move(-86_400)
+        plan = await pipeline.planner().plan(timedelta(days=1), storage=False)
+        refused = asyncio.create_task(pipeline.expirer().carry_out(plan, orphans=False))
+        await asyncio.sleep(600)
+        later = LaterEnd(
+            valid_until=intent.valid_until + timedelta(minutes=10), lasts_s=intent.lasts_s
+        )
+        await pipeline.area.create(lease_name(1, 1), until_json(later))
+        with pytest.raises(FencedError, match="is running"):
+            await refused
+        await restorable(pipeline, days[2])
+
+    in_virtual_time(within())
+
+
+def test_an_expiry_whose_clock_was_put_back_deletes_no_longer_than_others_wait():
+    """Others believe that it is over when they have watched it for so long: it must, too."""
+
+    async def within() -> None:
+        pipeline = Pipeline()
+        pipeline.clock.move(86_400)
+        intent = await announced(pipeline)
+        limits, said_at_s = pipeline.planner().limits, asyncio.get_running_loop().time()
+        lease = _Lease(pipeline.area, pipeline.clock, limits, intent, said_at_s=said_at_s)
+        pipeline.clock.move(-86_400)
+        await asyncio.sleep((EXPIRY.lease - EXPIRY.margin).total_seconds() - 1)
+        lease.require()
+        await asyncio.sleep(1)
+        with pytest.raises(FencedError, match="took longer"):
+            lease.require()
+
+    in_virtual_time(within())
+
+
+async def test_an_intent_that_is_tidied_up_while_it_is_read_is_no_missing_log(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """The next expiry removes it between the listing and the reading."""
+    pipeline = Pipeline()
+    await announced(pipeline)
+    get = pipeline.area.get
+
+    async def after_the_next(name: str, **limits: int) -> bytes:
+        if name == intent_name(1):
+            data = pipeline.area.files.pop(name, None)
+            if data is not None:
+                newer = replace(intent_of(1, data), number=2, horizon=Offset(7))
+                pipeline.area.files[intent_name(2)] = intent_json(newer)
+        return await get(name, **limits)
+
+    monkeypatch.setattr(pipeline.area, "get", after_the_next)
+    assert await horizon(pipeline.area, "log") == Offset(7)
 
 
 async def test_an_expiry_that_does_not_say_what_it_condemns_may_condemn_anything():
@@ -831,7 +928,7 @@ async def test_a_restore_of_what_goes_is_refused_and_that_of_what_stays_is_not()
     restorer = pipeline.restorer()
     ready = await restorer.plan(ToOffset(offset=days[0]), datasource=None, adopt=False)
     plan = await pipeline.planner().plan(timedelta(days=2), storage=False)
-    await pipeline.expirer()._announce(plan, plan.unreferenced)
+    await pipeline.expirer()._announce(1, plan, plan.unreferenced)
     with pytest.raises(GapError, match=f"has expired; the nearest .* offset {days[2]}"):
         await restorer.execute(ready, accept_gaps=False)
     with pytest.raises(GapError, match="has expired"):
