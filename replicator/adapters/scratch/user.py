@@ -3,24 +3,24 @@
 The user is made when it is missing. Everybody else runs them as themselves.
 """
 
-import fcntl
 import os
 import pwd
 import shutil
 import subprocess
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from replicator.adapters.machine.file_lock import alone
 from replicator.adapters.machine.threads import finished
 from replicator.adapters.scratch.process import Identity, environment
 from replicator.errors import ConfigError
 
 NAME: Final = "druid-replicator"
-USERS: Final = Path("/etc")
-"""Folder of the list of users, which is locked while a user is created."""
+MAKING: Final = Path("/etc/.druid-replicator.making")
+"""Locked while the user is made: root alone can open it."""
+MAKING_MAX_S: Final = 60.0
+"""How long another process may take to make it, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def _made_alone(program: str) -> pwd.struct_passwd:
     Two `useradd` of one name at once both succeed (shadow 4.13 looks before it locks): the second
     gives the user another number, and files of the first number have no owner.
     """
-    with _locked(USERS):
+    with alone(MAKING, within_s=MAKING_MAX_S):
         if (user := _known()) is not None:
             return user
         ended = _ended(
@@ -75,17 +75,6 @@ def _made_alone(program: str) -> pwd.struct_passwd:
                 hint="run the command as another user than root",
             )
         return user
-
-
-@contextmanager
-def _locked(folder: Path) -> Generator[None]:
-    """Wait for a lock of a folder, which leaves nothing in it and ends with the process."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 async def run(*command: str, given: str = "") -> Ended:

@@ -1,6 +1,5 @@
 """The SQLite file of an event log: made durably, recognised, opened, its errors translated."""
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Generator, Iterator, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 from uuid import uuid4
 
+from replicator.adapters.machine.file_lock import alone
 from replicator.adapters.sqlite.rows import DamagedRowError, damage
 from replicator.errors import (
     ConfigError,
@@ -98,7 +98,12 @@ class LogFile:
             raise ConfigError(
                 f"{self.path}: the folder {self.path.parent} is not there", hint=FOLDER_HINT
             )
-        with _alone_in(self.path.parent):
+        if self._is_made():
+            return
+        # SQLite itself answers the second of two that make it with "locked" at once, whatever its
+        # timeout is, while the journal mode of a new file changes.
+        making = self.path.with_name(f".{self.path.name}.making")
+        with alone(making, within_s=self.busy_timeout_s):
             self._touch()
             connection = self._connect("rw")
             try:
@@ -107,6 +112,18 @@ class LogFile:
                     fsync_folder(self.path.parent)
             finally:
                 connection.close()
+
+    def _is_made(self) -> bool:
+        """Return whether the log is there; False also while another process makes it."""
+        if not self.path.exists():
+            return False
+        connection = self._connect("rw")
+        try:
+            return self._found_log(connection)
+        except sqlite3.OperationalError:
+            return False
+        finally:
+            connection.close()
 
     def open(self, mode: str) -> sqlite3.Connection:
         """Open the log, `mode` is 'ro' or 'rw'.
@@ -297,21 +314,6 @@ def transaction(connection: sqlite3.Connection, begin: str) -> Generator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Generator[None]:
-    """Keep other processes of ours from making a log here at the same time.
-
-    SQLite itself answers the second one with "locked" at once, whatever its timeout is, while the
-    journal mode of a new file changes.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _is_on_a_read_only_disk(path: Path) -> bool:

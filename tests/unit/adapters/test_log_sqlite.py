@@ -1,13 +1,15 @@
 """What only a log in an SQLite file promises: crashes, foreign files, full disks, processes."""
 
 import asyncio
+import fcntl
+import os
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -247,6 +249,37 @@ async def test_two_processes_that_make_the_log_at_once_make_one(path: Path):
 
 
 # --------------------------------------------------------------------------------- foreign files
+
+
+@contextmanager
+def locked(path: Path, flags: int) -> Iterator[None]:
+    """As another process holds it: a lock belongs to the opened file."""
+    held = os.open(path, flags, 0o600)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
+async def test_a_lock_of_a_stranger_on_its_folder_delays_no_start(path: Path):
+    with locked(path.parent, os.O_RDONLY | os.O_DIRECTORY):
+        async with asyncio.timeout(20), opened(path) as log:
+            assert await log.acquire() == 1
+
+
+async def test_whoever_holds_up_the_making_of_the_log_is_named(path: Path):
+    making, flags = path.with_name(f".{path.name}.making"), os.O_RDWR | os.O_CREAT
+    with locked(making, flags):
+        async with opened(path, busy_timeout_s=0.01) as log:
+            with pytest.raises(TransientError, match="is locked by") as refused:
+                await log.acquire()
+        assert f"process {os.getpid()} (`" in str(refused.value)
+    async with opened(path) as log:
+        assert await log.acquire() == 1
+        assert not making.exists()
+        with locked(making, flags):
+            assert await log.acquire() == 2, "where the log is there nothing is locked"
 
 
 async def test_a_missing_file_is_not_found_and_not_made_for_a_reader(tmp_path: Path):

@@ -895,9 +895,7 @@ async def test_an_applier_that_looks_again_takes_nothing_from_who_mends():
 
 
 @pytest.mark.parametrize("is_renewed", [False, True])
-def test_a_lease_of_a_clock_that_was_ahead_holds_nobody_up_for_longer_than_it_lasts(
-    *, is_renewed: bool
-):
+def test_a_lease_of_a_clock_that_was_ahead_holds_nobody_up(*, is_renewed: bool):
     """Its process was killed, and nobody can know that but by watching."""
 
     async def within() -> None:

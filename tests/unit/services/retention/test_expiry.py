@@ -706,7 +706,7 @@ async def test_an_expiry_deletes_for_as_long_as_it_says_so_and_no_longer():
     assert await pipeline.intents().is_over(files_)
 
 
-def test_an_expiry_whose_clock_was_ahead_holds_nobody_up_for_longer_than_it_lasts():
+def test_an_expiry_whose_clock_was_ahead_holds_nobody_up():
     """It was killed: a cut that needs what it condemned waits that long, and the next expiry."""
 
     async def within() -> None:

@@ -1,0 +1,91 @@
+"""A lock that other processes of this user wait for, and that no other user can take."""
+
+import fcntl
+import os
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from replicator.errors import TransientError
+
+LOOK_S: Final = 0.01
+LOCKS: Final = Path("/proc/locks")
+
+
+@contextmanager
+def alone(path: Path, *, within_s: float) -> Generator[None]:
+    """Hold the lock of a file within the block; the file is made for it and removed at its end.
+
+    A lock on a folder that others can open would be theirs to take; this file is this user's own.
+
+    Raises:
+        TransientError: another process holds it for longer; its number and command are named.
+        OSError: the file cannot be made here.
+    """
+    descriptor = _locked(path, time.monotonic() + within_s)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # while it is locked: who waits for it sees that it is gone
+        os.close(descriptor)
+
+
+def _locked(path: Path, deadline_s: float) -> int:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_there(path, descriptor):
+                return descriptor
+        except BlockingIOError:
+            if time.monotonic() > deadline_s:
+                raise _refusal(path, descriptor) from None
+            time.sleep(LOOK_S)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _is_there(path: Path, descriptor: int) -> bool:
+    """Return whether the file that was locked is still the one of that name."""
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _refusal(path: Path, descriptor: int) -> TransientError:
+    who = holder(descriptor)
+    os.close(descriptor)
+    return TransientError(
+        f"{path} is locked by {who}",
+        hint="it is held for a moment while a file is made; end that process if it hangs",
+    )
+
+
+def holder(descriptor: int) -> str:
+    """Return which process holds the lock of an open file, as far as this machine tells."""
+    found = os.fstat(descriptor)
+    place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    try:
+        lines = LOCKS.read_text().splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        # 1: FLOCK  ADVISORY  WRITE 4711 fd:01:1234 0 EOF; with "->" behind the number: it waits
+        words = line.split()
+        if len(words) > 5 and words[1] == "FLOCK" and words[5] == place:  # noqa: PLR2004 - above
+            return f"process {words[4]}{_command(words[4])}"
+    return "another process"
+
+
+def _command(pid: str) -> str:
+    try:
+        said = Path("/proc", pid, "cmdline").read_bytes()
+    except OSError:
+        return ""
+    command = said.replace(b"\0", b" ").decode(errors="replace").strip()
+    return f" (`{command:.200}`)" if command else ""
