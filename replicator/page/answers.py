@@ -14,7 +14,7 @@ from replicator.model.event import Offset
 from replicator.model.store.drill import evidence_json
 from replicator.page.lanes import Lane, PointMark, Promised, lane, restores
 from replicator.page.outlook import outlook
-from replicator.page.timeline import Neighbours, at_offset, at_time, timeline
+from replicator.page.timeline import Neighbours, at_offset, at_time, timeline, uncounted
 from replicator.services.inspection.chronicle import CutColumns, time_of
 from replicator.services.inspection.happenings import Happening
 from replicator.services.monitoring.trouble import Trouble
@@ -65,7 +65,7 @@ def timeline_json(
         "begins": found.begins,
         "ends": found.ends,
         "cuts_between": found.cuts,
-        "columns": [asdict(one) for one in found.columns],
+        "columns": [asdict(one if targets is None else uncounted(one)) for one in found.columns],
         "lanes": lanes,
     }
 
@@ -84,6 +84,8 @@ def moment_json(
     """
     cuts = panorama.chronicle.cuts
     found = _meant(cuts, time=time, offset=offset)
+    if found is not None and targets is not None:
+        found = found.uncounted
     if found is None:
         raise NotFoundError(
             "no cut is known at or before this moment",

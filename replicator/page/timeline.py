@@ -3,9 +3,9 @@
 Pure: the answer's size depends on the number of columns alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -64,6 +64,30 @@ class Neighbours:
     changed_before: CutMark | None
     """The last cut before it that changed something."""
     changed_after: CutMark | None
+
+    @property
+    def uncounted(self) -> "Neighbours":
+        """The same for who may see some targets only."""
+        near = (self.before, self.after, self.changed_before, self.changed_after)
+        before, after, *changed = (None if one is None else uncounted(one) for one in near)
+        return Neighbours(
+            at=uncounted(self.at),
+            before=before,
+            after=after,
+            changed_before=changed[0],
+            changed_after=changed[1],
+        )
+
+
+_Counted = TypeVar("_Counted", CutMark, TimelineColumn)
+
+
+def uncounted(one: _Counted) -> _Counted:
+    """Return a cut, or a column of cuts, without how much it changed: only whether it did.
+
+    Who may see some targets only chooses moments by it, and learns nothing of the rest.
+    """
+    return replace(one, events=min(1, one.events), new_bytes=0, lost=0)
 
 
 def timeline(

@@ -124,7 +124,7 @@ def log_json(log: LogStatus) -> dict[str, Any]:
     """Return the state of the log."""
     return {
         "log_id": log.log_id,
-        "records": log.records,
+        "records": log.records if log.is_counted else None,
         "last_cut": log.last.closed.cut if log.last else None,
         "last_cut_offset": log.last.offset if log.last else None,
         "last_cut_source_time": log.last.closed.source_time if log.last else None,

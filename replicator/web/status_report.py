@@ -48,7 +48,7 @@ class StatusReport:
         return [*troubles(self.seen), *filter(None, (*runs, *queues))]
 
     def of(self, targets: Collection[str]) -> "StatusReport":
-        """Return the report on some targets only; its parts on source and log stay."""
+        """Return the report on some targets only; of the log no count stays."""
         seen = self.seen
         life = replace(
             seen.life,
@@ -57,6 +57,7 @@ class StatusReport:
         limited = replace(
             seen,
             life=life,
+            log=replace(seen.log, is_counted=False),
             targets=[one for one in seen.targets if one.target in targets],
             failures={name: one for name, one in seen.failures.items() if name in targets},
         )

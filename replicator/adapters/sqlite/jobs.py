@@ -1,6 +1,7 @@
 """Jobs and plans in the control file."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -32,16 +33,15 @@ class JobStore:
         self._file = file
 
     async def add(self, job: Job, *, key: str | None, kept_max: int) -> None:
-        """Keep a new job by its owner's key for it, and forget the oldest ended ones."""
+        """Keep a new job by its owner's key for it, and with it `kept_max` jobs that have ended.
+
+        The oldest of whoever has most of them goes: nobody pushes out what others have asked for.
+        """
 
         def change(connection: sqlite3.Connection) -> None:
             insert = f"INSERT INTO jobs ({COLUMNS}, idempotency_key) VALUES ({_marks(16)})"  # noqa: S608
             connection.execute(insert, (*_row(job), key))
-            connection.execute(
-                "DELETE FROM jobs WHERE state NOT IN (?, ?) AND number <="
-                " (SELECT max(number) FROM jobs) - ?",
-                (*UNFINISHED, kept_max),
-            )
+            _forget_beyond(connection, kept_max - 1)
 
         await self._file.write("keep a job", change)
 
@@ -150,6 +150,27 @@ class JobStore:
             return _plan(row)
 
         return await self._file.read("look up a plan", look)
+
+
+def _forget_beyond(connection: sqlite3.Connection, kept_max: int) -> None:
+    ended = f"state NOT IN ({_marks(len(UNFINISHED))})"
+    counts: dict[str, int] = dict(
+        connection.execute(
+            f"SELECT by, count(*) FROM jobs WHERE {ended} GROUP BY by",  # noqa: S608 - our names
+            UNFINISHED,
+        )
+    )
+    excess = Counter[str]()
+    while sum(counts.values()) > kept_max:
+        most = max(counts, key=counts.__getitem__)
+        counts[most] -= 1
+        excess[most] += 1
+    for by, count in excess.items():
+        oldest = f"SELECT number FROM jobs WHERE {ended} AND by = ? ORDER BY number LIMIT ?"  # noqa: S608 - our names
+        connection.execute(
+            f"DELETE FROM jobs WHERE number IN ({oldest})",  # noqa: S608
+            (*UNFINISHED, by, count),
+        )
 
 
 def _row(job: Job) -> tuple[object, ...]:

@@ -47,6 +47,8 @@ from replicator.control.asked.upkeep import (
 )
 from replicator.control.asked.verb_asked import Flag, VerbAsked
 from replicator.errors import RefusedError
+from replicator.model.operations.access import Role
+from replicator.model.operations.job import Job
 
 AnyJob: TypeAlias = Annotated[
     CheckAsked
@@ -113,6 +115,14 @@ def asked_of(verb: str, request: Mapping[str, Any]) -> VerbAsked:
             f"what {verb!r} was asked for is not known to this release",
             hint="ask for it anew",
         ) from exc
+
+
+def needed_role(job: Job) -> Role:
+    """Return what is needed to end a job or to run it again: what was needed to ask for it."""
+    try:
+        return asked_of(job.verb, job.request).role
+    except RefusedError:  # of another release: nobody knows what it took
+        return Role.ADMIN
 
 
 def flags_of(asked: type[VerbAsked]) -> dict[str, str]:

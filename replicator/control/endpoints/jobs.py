@@ -10,7 +10,7 @@ from replicator.control.access.permits import require
 from replicator.control.asked.planned import Planned
 from replicator.control.asked.upkeep import PauseAsked
 from replicator.control.asked.verb_asked import VerbAsked, touched_by
-from replicator.control.asked.verbs import AnyJob, AnyPlan, asked_of
+from replicator.control.asked.verbs import AnyJob, AnyPlan, asked_of, needed_role
 from replicator.control.endpoints.views import (
     JobsQuery,
     JobsView,
@@ -270,7 +270,7 @@ class JobRoutes:
 
     async def _cancel(self, call: ApiCall) -> Reply:
         job = await self.own(call)
-        require(call.by, job.targets, _role(job))
+        require(call.by, job.targets, needed_role(job))
         ended = await self._jobs.cancel(job.id, call.by.name)
         return Reply(
             content=JobView.of(ended),
@@ -303,14 +303,6 @@ class JobRoutes:
         job = await self._jobs.job(call.path["id"])
         require(call.by, touched_by(job.request))
         return job
-
-
-def _role(job: Job) -> Role:
-    """Return what is needed to end a job: what was needed to ask for it."""
-    try:
-        return asked_of(job.verb, job.request).role
-    except RefusedError:  # of another release: nobody knows what it took
-        return Role.ADMIN
 
 
 def _order(call: ApiCall, asked: VerbAsked) -> Order:

@@ -5,7 +5,9 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from replicator.control.asked.verbs import needed_role
 from replicator.control.routes import RequestBody
+from replicator.model.operations.access import Role
 from replicator.model.operations.job import AgreedPlan, Job, JobAnswer, JobProgress, JobState
 from replicator.web.document import SCHEMA
 
@@ -47,6 +49,8 @@ class JobView(View):
     targets: list[str]
     by: str
     """Who asked for it."""
+    role: Role
+    """What a token needs to end it or to run it again; to end one it is at least operator."""
     state: JobState
     created_at: datetime
     started_at: datetime | None
@@ -73,6 +77,7 @@ class JobView(View):
             request=dict(job.request),
             targets=list(job.targets),
             by=job.by,
+            role=needed_role(job),
             state=job.state,
             created_at=job.created_at,
             started_at=job.started_at,

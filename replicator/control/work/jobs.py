@@ -228,19 +228,23 @@ class Jobs:
                     raise BusyError(target, live.job)
 
     def _leave_places(self, order: Order) -> None:
-        """Leave half of the places to jobs that do more than look.
+        """Leave half of the places to jobs that do more than look, and a quarter to other askers.
 
         Raises:
-            FullError: too many that only look wait already.
+            FullError: too many that only look wait already, or too many of the same asker.
         """
-        looks = sum(
-            live.job.state is JobState.QUEUED and live.order.only_looks
-            for live in self._live.values()
-        )
-        looks_max = (self._settings.queued_max + self._settings.running_max + 1) // 2
-        if order.only_looks and looks >= looks_max:
+        places = self._settings.queued_max + self._settings.running_max
+        waiting = [one for one in self._live.values() if one.job.state is JobState.QUEUED]
+        looks = sum(one.order.only_looks for one in waiting)
+        if order.only_looks and looks >= (places + 1) // 2:
             raise FullError(
                 f"{looks} jobs that only look wait already; other places are kept for operators",
+                hint="try again when some of them have ended",
+            )
+        own = sum(one.job.by == order.by for one in waiting)
+        if own >= max(1, places - max(1, places // 4)):
+            raise FullError(
+                f"{own} jobs of {order.by} wait already; other places are kept for others",
                 hint="try again when some of them have ended",
             )
 

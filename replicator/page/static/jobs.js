@@ -66,8 +66,8 @@ export function One({ id, may }) {
       <${Fact} name="took">${isFinal(job) ? took(job) : html`began <${Age} at=${job.started_at} />`}<//>
       <${Fact} name="id"><code>${job.id}</code><//></dl>
     ${isFinal(job) && html`<${Said} job=${job} />`}
-    <p class="actions">${!isFinal(job) && may("operator") && html`<button type="button" onClick=${() => act(cancel)}>Cancel</button>`}
-      ${isFinal(job) && !job.plan && may("operator") && html`<button type="button" onClick=${() => act(again)}>Run again</button>`}
+    <p class="actions">${!isFinal(job) && may("operator") && may(job.role) && html`<button type="button" onClick=${() => act(cancel)}>Cancel</button>`}
+      ${isFinal(job) && !job.plan && may(job.role) && html`<button type="button" onClick=${() => act(again)}>Run again</button>`}
       ${isFinal(job) && job.state !== "done" && PLANNED[job.verb] && html`<a class="button" href=${PLANNED[job.verb]}>Plan again</a>`}</p>
   </section>`;
 }

@@ -186,7 +186,7 @@ export function Run({ id, title, into, may, look, again, Ended = Restored }) {
   return html`<section class="card"><div class="head"><h1>${title} <${Name} of=${into} /></h1>${job && html`<${State} job=${job} />`}</div>
     ${error && html`<${Trouble} error=${error} />`}${failure && html`<${Trouble} error=${failure} />`}
     ${job && !isFinal(job) && html`<${Progress} job=${job} />
-      <div class="next">${may("operator") && html`<button type="button" onClick=${() => cancel(id).catch(setFailure)}>Cancel</button>`}</div>`}
+      <div class="next">${may("operator") && may(job.role) && html`<button type="button" onClick=${() => cancel(id).catch(setFailure)}>Cancel</button>`}</div>`}
     ${has && html`<${Ended} job=${job} into=${into} may=${may} failed=${setFailure} />`}
     ${job && isFinal(job) && !has && html`<${Trouble} error=${problemOf(job)} /><div class="next"><a class="button primary" href=${again}>Plan again</a></div>`}
   </section>`;

@@ -39,6 +39,8 @@ class LogStatus:
     """How long the log keeps a record; None: until an operator trims it."""
     failure: ReplicatorError | None = None
     """Why it cannot be read; None: it can."""
+    is_counted: bool = True
+    """Whether the number of its records may be told to whoever asks."""
 
     @property
     def unknown(self) -> str:

@@ -110,6 +110,43 @@ async def test_what_only_looks_never_holds_up_an_operator(tmp_path: Path):
         stage.program.holds.append(False)
 
 
+async def test_one_operator_leaves_places_to_others(tmp_path: Path):
+    places = {"web.control.jobs.running_max": 2, "web.control.jobs.queued_max": 4}
+    async with served(tmp_path, more=places) as stage:
+        stage.program.holds.append(True)
+        proof = {"verb": "verify", "target": "standby", "level": "exists"}
+        flood = [await stage.ask("POST", "/v1/jobs", proof, role=Role.OPERATOR) for _ in range(9)]
+        refused = [problem for status, problem in flood if status == 429]
+        assert refused
+        assert {one["type"] for one in refused} == {"FullError"}
+        status, _ = await stage.ask("POST", "/v1/jobs", VERIFY, role=Role.ADMIN)
+        assert status == 202
+        for run in stage.program.runs:
+            run.may_end.set()
+        stage.program.holds.append(False)
+
+
+async def test_nobody_pushes_out_what_others_have_asked_for(tmp_path: Path):
+    async with served(tmp_path, more={"web.control.jobs.kept_max": 10}) as stage:
+        _, theirs = await stage.ask("POST", "/v1/jobs?wait=5", VERIFY, role=Role.ADMIN)
+        for _ in range(13):
+            await stage.ask("POST", "/v1/jobs?wait=5", VERIFY, role=Role.OPERATOR)
+        status, kept = await stage.ask("GET", f"/v1/jobs/{theirs['id']}")
+        assert (status, kept["by"]) == (200, "admin")
+        _, listed = await stage.ask("GET", "/v1/jobs?limit=1000")
+        assert len(listed["jobs"]) == 10
+
+
+async def test_a_job_says_what_ends_it(tmp_path: Path):
+    """The page offers no button that would be refused."""
+    async with served(tmp_path) as stage:
+        roles = {
+            verb["verb"]: (await stage.ask("POST", "/v1/jobs?wait=5", verb))[1]["role"]
+            for verb in (VERIFY, {"verb": "log"}, {"verb": "target create", "target": "standby"})
+        }
+    assert roles == {"verify": "operator", "log": "viewer", "target create": "admin"}
+
+
 async def test_what_is_asked_for_twice_by_one_key_is_one_job(tmp_path: Path):
     key = {"Idempotency-Key": "nightly-1"}
     async with served(tmp_path) as stage:

@@ -148,7 +148,16 @@ async def test_who_may_see_one_target_sees_that_alone(made: MadeUp):
     assert not any("vault" in one["what"] for one in status["wrong"])
     assert (found["datasources"], found["datasource_count"]) == ([], 0)
     assert [one["target"] for one in found["stores"]] == ["standby"]
+    assert status["log"]["records"] is None
+    assert status["log"]["last_cut_offset"] is not None, "a moment is chosen by it"
     timeline = timeline_json(made.panorama, {"standby"}, begins=None, ends=None, columns_max=5)
+    counts = [(one["events"], one["new_bytes"], one["lost"]) for one in timeline["columns"]]
+    assert {*counts} <= {(0, 0, 0), (1, 0, 0)}
+    whole = timeline_json(made.panorama, None, begins=None, ends=None, columns_max=5)
+    assert max(one["events"] for one in whole["columns"]) > 1
+    moment = moment_json(made.panorama, {"standby"}, time=None, offset=None)
+    near = [moment[name] for name in ("at", "before", "after", "changed_before", "changed_after")]
+    assert all((one["new_bytes"], one["lost"]) == (0, 0) for one in near if one)
     assert [one["target"] for one in timeline["lanes"]] == ["standby"]
     assert moment_json(made.panorama, {"standby"}, time=None, offset=None)["what"] == ""
     trend = trend_json(made.panorama, {"standby"})

@@ -69,6 +69,7 @@ from .resend_asked import ResendAsked
 from .restore_asked import RestoreAsked
 from .restore_beside_asked import RestoreBesideAsked
 from .resume_asked import ResumeAsked
+from .role import Role
 from .rollback_asked import RollbackAsked
 from .run_asked import RunAsked
 from .schedule_view import ScheduleView
@@ -167,6 +168,7 @@ __all__ = (
     "RestoreAsked",
     "RestoreBesideAsked",
     "ResumeAsked",
+    "Role",
     "RollbackAsked",
     "RunAsked",
     "SchedulesView",

@@ -9,6 +9,7 @@ from attrs import field as _attrs_field
 from ..types import UNSET, Unset
 
 from ..models.job_state import JobState
+from ..models.role import Role
 from ..types import UNSET, Unset
 from typing import cast
 import datetime
@@ -40,6 +41,7 @@ class JobView:
             plan (None | str): Digest of the plan that it carries out, or has made.
             progress (None | ProgressView):
             request (JobViewRequest):
+            role (Role): What a principal may do; each role may do all that the roles before it may.
             started_at (datetime.datetime | None):
             state (JobState): Where a job stands. The last four are final.
             targets (list[str]):
@@ -58,6 +60,7 @@ class JobView:
     plan: None | str
     progress: None | ProgressView
     request: JobViewRequest
+    role: Role
     started_at: datetime.datetime | None
     state: JobState
     targets: list[str]
@@ -103,6 +106,8 @@ class JobView:
 
         request = self.request.to_dict()
 
+        role = self.role.value
+
         started_at: None | str
         if isinstance(self.started_at, datetime.datetime):
             started_at = self.started_at.isoformat()
@@ -140,6 +145,7 @@ class JobView:
             "plan": plan,
             "progress": progress,
             "request": request,
+            "role": role,
             "started_at": started_at,
             "state": state,
             "targets": targets,
@@ -233,6 +239,11 @@ class JobView:
 
 
 
+        role = Role(d.pop("role"))
+
+
+
+
         def _parse_started_at(data: object) -> datetime.datetime | None:
             if data is None:
                 return data
@@ -293,6 +304,7 @@ class JobView:
             plan=plan,
             progress=progress,
             request=request,
+            role=role,
             started_at=started_at,
             state=state,
             targets=targets,
