@@ -10,7 +10,7 @@ from replicator.model.document import NATURAL, Shape, written
 from replicator.model.event import Epoch
 from replicator.model.store.holds import RESTORES, lease_of
 from replicator.ports import Area, Clock
-from replicator.services.running.unchanged import Unchanged
+from replicator.services.running.lease_watch import LeaseWatch
 
 NAME = "applier.json"
 LOOK_S = 5.0
@@ -49,7 +49,7 @@ class ApplierRecord:
 
     def __init__(self, area: Area, clock: Clock) -> None:
         self._area, self._clock = area, clock
-        self._unchanged = Unchanged()
+        self._watch = LeaseWatch()
 
     async def take(self, epoch: Epoch, *, lasts: bool) -> None:
         """Record that an applier has this epoch, and whether it goes on until it is stopped.
@@ -78,7 +78,7 @@ class ApplierRecord:
 
     async def _is_leased(self) -> bool:
         names = await self._area.names(f"{RESTORES}/")
-        self._unchanged.keep(frozenset(names))
+        self._watch.keep(frozenset(names))
         return any([await self._is_at_work(name) for name in names])
 
     async def _is_at_work(self, name: str) -> bool:
@@ -91,6 +91,6 @@ class ApplierRecord:
             lease = lease_of(name, await self._area.get(name))
         except (NotFoundError, CorruptionError):  # released; an expiry reports damage
             return False
-        unchanged_s = self._unchanged.seconds(name, lease)
+        unchanged_s = self._watch.seconds(name, lease)
         is_silent = lease.lasts_s > 0 and unchanged_s >= lease.lasts_s
         return lease.valid_until > self._clock.now() and not is_silent

@@ -23,6 +23,7 @@ from replicator.errors import (
 from replicator.model.load_spec import Location
 from replicator.model.log.locations import LocationHashes, RemainingLocations, less, no_hashes
 from replicator.model.observation import Progress, Waiting
+from replicator.model.operations.clocks import CLOCK_SKEW_MAX
 from replicator.model.operations.words import moment
 from replicator.model.plans.restore_point import ToOffset
 from replicator.model.store.archive import manifest_name
@@ -245,7 +246,9 @@ class Expirer:
         """Return how long to watch an expiry whose clock was ahead; None: its time is not far."""
         until = await self._intents.valid_until(files) + self._limits.clock_skew_max
         left_s = await self._intents.silent_in_s(files)
-        if left_s is None or (until - self._clock.now()).total_seconds() <= left_s:
+        # An honest clock says the same, but for its skew and for the time of these two readings.
+        skew = self._limits.clock_skew_max + CLOCK_SKEW_MAX
+        if left_s is None or (until - self._clock.now() - skew).total_seconds() <= left_s:
             return None
         reason = f"it says that it lasts until {moment(until)}: its clock was ahead"
         what = f"see whether expiry {files.number} still runs"

@@ -21,7 +21,7 @@ from replicator.model.store.intent import (
     until_of,
 )
 from replicator.ports import LIST_BYTES_MAX, Area, Clock
-from replicator.services.running.unchanged import Unchanged
+from replicator.services.running.lease_watch import LeaseWatch
 
 LOOKS_MAX = 5
 """Listings whose files may be gone when they are read."""
@@ -41,7 +41,7 @@ class Intents:
     def __init__(self, area: Area, *, clock: Clock, clock_skew_max: timedelta) -> None:
         self._area, self._clock, self._skew = area, clock, clock_skew_max
         self._ended: set[int] = set()
-        self._unchanged = Unchanged()
+        self._watch = LeaseWatch()
 
     async def listed(self) -> list[IntentFiles]:
         """Return all intents by the names of their files, oldest first: one listing."""
@@ -77,7 +77,7 @@ class Intents:
         end = await self._end(files)
         if not end.lasts_s:
             return None
-        watched_s = self._unchanged.seconds(str(files.number), (files.last_lease, end))
+        watched_s = self._watch.seconds(str(files.number), (files.last_lease, end))
         return max(0.0, end.lasts_s + self._skew.total_seconds() - watched_s)
 
     async def _end(self, files: IntentFiles) -> LaterEnd:

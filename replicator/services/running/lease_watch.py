@@ -1,10 +1,10 @@
-"""How long something stayed as it was, by a clock that nobody sets."""
+"""How long a lease was not renewed, by a clock that nobody sets."""
 
 import asyncio
 from collections.abc import Hashable
 
 
-class Unchanged:
+class LeaseWatch:
     """Remembers since when this process has seen the same, of each thing by its name.
 
     A time that another process wrote by its own clock may lie ahead by as much as that clock was
