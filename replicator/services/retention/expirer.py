@@ -36,7 +36,7 @@ from replicator.model.store.intent import (
     until_json,
 )
 from replicator.ports import Area, Clock, SegmentRemover
-from replicator.services.retention.look import ExpiredFiles
+from replicator.services.retention.look import ExpiredFiles, Over
 from replicator.services.retention.planner import (
     ExpiryLimits,
     ExpiryPlan,
@@ -46,7 +46,7 @@ from replicator.services.retention.planner import (
 from replicator.services.retention.retained import Retained
 from replicator.services.running.retry import Retry
 from replicator.services.store.archivist import Archivist
-from replicator.services.store.intents import Intents
+from replicator.services.store.intents import Intents, horizon
 from replicator.services.store.points import StorePoints
 from replicator.services.store.store import Store
 from replicator.services.target.target import Target
@@ -159,7 +159,8 @@ class Expirer:
         # 2. Spare: needs from before the intent are in this second look. A look before the intent
         #    would miss a hold or a cut written between the two, and delete its bytes.
         await self._keep_checkpoint(plan)
-        intent = await self._announce(plan, unreferenced)
+        listed = await self._intents.listed()
+        intent = await self._announce(plan, unreferenced, listed)
         lease = _Lease(self._area, self._clock, self._limits, intent)
         still = await self._look_again(plan, intent)
         left = less(unreferenced, still.retained)
@@ -175,7 +176,7 @@ class Expirer:
         if not expired.locked:
             await self._remove_files(plan, still.files, lease, expired)
         await self._finish(intent, carried_out=True)
-        await self._tidy(plan.log_id, intent.number)
+        await self._tidy(plan.log_id, still.over, listed)
         return expired
 
     async def _keep_checkpoint(self, plan: ExpiryPlan) -> None:
@@ -189,9 +190,13 @@ class Expirer:
         except (GapError, CorruptionError) as exc:  # the bytes of the target's rows stay anyway
             self._observer(Waiting(what="write a base", reason=str(exc), delay_s=0.0))
 
-    async def _announce(self, plan: ExpiryPlan, unreferenced: LocationHashes) -> Intent:
-        """Write the intent; every process that needs something from now on sees it first."""
-        listed = await self._intents.listed()
+    async def _announce(
+        self, plan: ExpiryPlan, unreferenced: LocationHashes, listed: Sequence[IntentFiles]
+    ) -> Intent:
+        """Write the intent; every process that needs something from now on sees it first.
+
+        Another expiry that starts meanwhile has taken the number that follows those listed.
+        """
         for files in listed:
             if not await self._intents.is_over(files):
                 raise await self._busy(files)
@@ -200,7 +205,7 @@ class Expirer:
             number=number,
             log_id=plan.log_id,
             horizon=plan.horizon,
-            before=await self._points.horizon(plan.log_id),
+            before=await horizon(self._area, plan.log_id, listed),
             valid_until=self._clock.now() + self._limits.lease,
             places=len(unreferenced),
         )
@@ -295,17 +300,23 @@ class Expirer:
         done = done_json(IntentDone(carried_out=carried_out))
         await self._area.create(intent_name(intent.number, "done.json"), done)
 
-    async def _tidy(self, log_id: str, number: int) -> None:
-        """Delete what is over: older intents of this log, ended holds, leases of dead restores."""
+    async def _tidy(self, log_id: str, over: Over, listed: Sequence[IntentFiles]) -> None:
+        """Delete what is over: older intents of this log, ended holds, leases of dead restores.
+
+        Holds and leases are those that the second look has found over, each read once more: a hold
+        can be made again under its name.
+        """
         now = self._clock.now()
-        for hold in await self._points.holds():
-            if not hold.holds_at(now):
-                await self._area.delete(file_name(HOLDS, hold.point.name))
-        for name, lease in await self._points.leases():
-            if lease.valid_until + self._limits.clock_skew_max <= now:
+        for name in over.holds:
+            hold = await self._points.hold(name)
+            if hold is not None and not hold.holds_at(now):
+                await self._area.delete(file_name(HOLDS, name))
+        for name in over.leases:
+            lease = await self._points.lease(name)
+            if lease is not None and lease.valid_until + self._limits.clock_skew_max <= now:
                 await self._area.delete(name)
-        for files in await self._intents.listed():
-            if files.number < number and await self._is_of(log_id, files):
+        for files in listed:
+            if await self._is_of(log_id, files):
                 await self._forget(files)
 
     async def _is_of(self, log_id: str, files: IntentFiles) -> bool:

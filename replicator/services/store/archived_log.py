@@ -46,13 +46,21 @@ class ArchivedLog:
         self._history = Files(store)
         self._bases: list[Offset] = []
         self._known: dict[Offset, tuple[Base, Files]] = {}
-        self._listed = False
+        self._listed = self._is_fixed = False
         self._passed: set[str] = set()
 
     @property
     def log_id(self) -> str:
         """Return the id of the log that this history is a copy of."""
         return self._log_id
+
+    def fix(self) -> None:
+        """Keep to the last listing from now on: two requests less for each question.
+
+        For an operation that reads cuts which are listed already. What is written meanwhile is not
+        seen; a file that is gone leads to a new listing, as it does without this.
+        """
+        self._is_fixed = True
 
     async def refresh(self) -> None:
         """List the files again: two requests."""
@@ -96,7 +104,7 @@ class ArchivedLog:
         Raises:
             NotFoundError: there are no files.
         """
-        await self.refresh()
+        await self._list_anew()
         if (end := self._end()) is None:
             raise NotFoundError(f"there is no history of log {self._log_id} here")
         first = min([*self._history.starts[:1], *self._bases[:1]])
@@ -161,7 +169,7 @@ class ArchivedLog:
 
     async def offsets(self) -> Sequence[Offset]:
         """List the files again and return the offsets of the cuts with a base, ascending."""
-        await self.refresh()
+        await self._list_anew()
         return self._bases
 
     @property
@@ -364,11 +372,15 @@ class ArchivedLog:
             try:
                 base = await self.store.base(name)
             except NotFoundError as exc:
+                await self.refresh()  # an expiry has deleted it since it was listed
                 raise CorruptionError(f"{name} is missing from the archive") from exc
             bounds = pairwise([*[part.start for part in base.parts], Offset(offset + 1)])
             names = [(start, end, part_name(self._log_id, offset, start)) for start, end in bounds]
             self._known = {offset: (base, Files(self.store, names))}
         return self._known[offset]
+
+    async def _list_anew(self) -> None:
+        await (self._list_once() if self._is_fixed else self.refresh())
 
     async def _list_once(self) -> None:
         if not self._listed:

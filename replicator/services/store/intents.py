@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from replicator.errors import NotFoundError
@@ -94,9 +95,14 @@ class Intents:
         return True
 
 
-async def horizon(area: Area, log_id: str) -> Offset:
-    """Return the horizon of a log: no cut before it can be restored, unless a hold keeps it."""
-    for files in reversed(intents(await area.names(f"{EXPIRY}/"))):
+async def horizon(area: Area, log_id: str, listed: Sequence[IntentFiles] | None = None) -> Offset:
+    """Return the horizon of a log: no cut before it can be restored, unless a hold keeps it.
+
+    `listed` are the intents that the caller has just listed; None: they are listed here.
+    """
+    if listed is None:
+        listed = intents(await area.names(f"{EXPIRY}/"))
+    for files in reversed(listed):
         if files.is_announced:
             intent = await _intent(area, files.number)
             if intent.log_id == log_id:
