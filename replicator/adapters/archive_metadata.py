@@ -124,7 +124,11 @@ class ArchiveMetadata:
         del release, centralized
         return False
 
-    async def acquire(self, source: str) -> TargetState:
+    async def acquire(
+        self, source: str, *, store: str | None = None, anew: bool = False
+    ) -> TargetState:
+        """Take the next epoch; what an archive knows lies in its store, so it is of no other."""
+        del store, anew
         for _ in range(ATTEMPTS_MAX):
             last = await self._last(source)
             mine = replace(last, number=last.number + 1, epoch=Epoch(last.epoch + 1))

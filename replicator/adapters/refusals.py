@@ -5,7 +5,7 @@ Names of tables and columns come as the database wants them typed.
 
 from collections.abc import Sequence
 
-from replicator.errors import ConfigError, FencedError, NotFoundError
+from replicator.errors import ConfigError, FencedError, NotFoundError, RefusedError
 from replicator.model.event import Epoch
 
 
@@ -19,6 +19,14 @@ def other_prefix(database: str, prefix: str) -> ConfigError:
     return ConfigError(
         f"{database}: only tables that begin with {prefix} can be made",
         hint="start the target's Coordinator on the empty database once, it makes them",
+    )
+
+
+def other_store(database: str, source: str, store: str) -> RefusedError:
+    """Return the error of a writer whose bytes are not where those of the rows are."""
+    return RefusedError(
+        f"{database}: the bytes of source {source!r} are in another store than {store}, of another"
+        " target or another place"
     )
 
 

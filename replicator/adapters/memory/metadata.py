@@ -12,6 +12,7 @@ from typing import Any, Final, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from replicator.adapters import refusals
 from replicator.adapters.memory.stream import MemoryChangeStream
 from replicator.adapters.memory.versions import MemoryVersions
 from replicator.errors import ConfigError, FencedError, RefusedError
@@ -80,6 +81,7 @@ class Bookkeeping:
     applied_at: datetime | None = None
     gaps: dict[tuple[str, Offset], Gap] = field(default_factory=dict)
     renamed: dict[str, Renamed] = field(default_factory=dict)
+    store: str | None = None
 
 
 class MemoryMetadata:
@@ -156,15 +158,25 @@ class MemoryMetadata:
         found = [row for row in self.audited if row.is_about(about, since, until)]
         return sorted(found, key=lambda row: (row.created_date, row.id))[-rows_max:]
 
-    async def acquire(self, source: str) -> TargetState:
+    async def acquire(
+        self, source: str, *, store: str | None = None, anew: bool = False
+    ) -> TargetState:
         books = self.sources.setdefault(source, Bookkeeping(Epoch(0)))
+        if store is not None and books.store not in {None, store}:
+            if not anew:
+                raise refusals.other_store("memory", source, store)
+            books.checkpoint = None
+        books.store = store or books.store
         books.epoch = Epoch(books.epoch + 1)
         return await self.state(source)
 
     async def state(self, source: str) -> TargetState:
         books = self.sources.get(source, Bookkeeping(Epoch(0)))
         return TargetState(
-            checkpoint=books.checkpoint, epoch=books.epoch, applied_at=books.applied_at
+            checkpoint=books.checkpoint,
+            epoch=books.epoch,
+            applied_at=books.applied_at,
+            store=books.store,
         )
 
     async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
@@ -351,7 +363,7 @@ class MemoryTransaction:
         self._metadata.supervisor_id = self._supervisor_id
         books = self._metadata.sources[self._source]
         for checkpoint, gaps in self._recorded:
-            if books.checkpoint is not None and books.checkpoint.log_id != checkpoint.log_id:
+            if books.checkpoint is None or books.checkpoint.log_id != checkpoint.log_id:
                 books.gaps.clear()
             books.checkpoint, books.applied_at = checkpoint, self._now
             books.gaps.update({(gap.key, gap.opened): gap for gap in gaps})

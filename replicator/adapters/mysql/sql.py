@@ -299,8 +299,22 @@ def checkpoint_table_sql(relation: str) -> str:
             "paused" BOOLEAN,
             "promoted" BOOLEAN,
             "datasource" VARBINARY(1024),
-            "applied_at" DATETIME(6)
+            "applied_at" DATETIME(6),
+            "store" VARCHAR(64)
         ) {OWN_TABLE}"""
+
+
+def add_store_sql(relation: str) -> str:
+    """Return the statement that lets a table of checkpoints from before say the store."""
+    return f'ALTER TABLE {relation} ADD COLUMN "store" VARCHAR(64)'
+
+
+def change_store_sql(relation: str) -> str:
+    """Return the statement that forgets a checkpoint with its store: the new store, the source."""
+    return (
+        f'UPDATE {relation} SET "store" = ?, "log_id" = NULL, "offset" = NULL, "cut" = NULL,'  # noqa: S608 - quoted names
+        ' "source_time" = NULL, "digest" = NULL, "datasource" = NULL WHERE "source" = ?'
+    )
 
 
 def gap_table_sql(relation: str) -> str:
@@ -337,7 +351,7 @@ def forget_gaps_sql(gaps: str, checkpoints: str) -> str:
     """Return the statement that removes gaps of another log: source, source, the new log."""
     return (
         f'DELETE FROM {gaps} WHERE "source" = ? AND EXISTS (SELECT 1 FROM {checkpoints} AS at_'  # noqa: S608 - quoted names
-        ' WHERE at_."source" = ? AND at_."log_id" <> ?)'
+        ' WHERE at_."source" = ? AND NOT (at_."log_id" <=> ?))'
     )
 
 

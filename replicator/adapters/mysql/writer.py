@@ -30,6 +30,8 @@ from replicator.adapters.mysql.sql import (
     GAP_COLUMNS,
     USED_STATUS,
     Shape,
+    add_store_sql,
+    change_store_sql,
     checkpoint_table_sql,
     forget_gaps_sql,
     gap_table_sql,
@@ -65,6 +67,10 @@ BATCH_BYTES: Final = 4 << 20
 """Limit for the bytes of payloads in one statement; a single larger payload goes alone."""
 BATCH_KEYS: Final = 500
 BATCH_HASHES: Final = 16_384
+
+
+STORE: Final = "store"
+"""A column of the checkpoints' table that it did not have at first."""
 
 
 class MysqlMetadataWriter:
@@ -121,7 +127,9 @@ class MysqlMetadataWriter:
             await discover(session, self._database)
         return made
 
-    async def acquire(self, source: str) -> TargetState:
+    async def acquire(
+        self, source: str, *, store: str | None = None, anew: bool = False
+    ) -> TargetState:
         own = quoted(self._own.checkpoints)
         async with connect(self._database) as session:
             await self._make_own_tables(session)
@@ -129,19 +137,29 @@ class MysqlMetadataWriter:
             # waits for a transaction of the epoch before, whose lock is on this row
             await session.execute(
                 "become the writer",
-                f'INSERT INTO {own} ("source", "epoch") VALUES (?, 1)'  # noqa: S608 - quoted names
-                ' ON DUPLICATE KEY UPDATE "epoch" = "epoch" + 1',
+                f'INSERT INTO {own} ("source", "epoch", "store") VALUES (?, 1, ?)'  # noqa: S608 - quoted names
+                ' ON DUPLICATE KEY UPDATE "epoch" = "epoch" + 1,'
+                ' "store" = COALESCE("store", VALUES("store"))',
                 source.encode(),
+                store,
             )
             held = await self._held(session, source)
+            if store is not None and held.store != store:
+                if not anew:
+                    await session.execute("leave the target alone", "ROLLBACK")
+                    raise refusals.other_store(self._database.name, source, store)
+                await session.execute(
+                    "change the store", change_store_sql(own), store, source.encode()
+                )
+                held = await self._held(session, source)
             await session.execute("become the writer", "COMMIT")
         return held
 
     async def state(self, source: str) -> TargetState:
         async with connect(self._database) as session:
-            if not await _exists(session, self._own.checkpoints):
+            if not (columns := await _columns_of(session, self._own.checkpoints)):
                 return UNTOUCHED
-            return await self._held(session, source)
+            return await self._held(session, source, says_store=STORE in columns)
 
     async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
         own = self._own
@@ -198,6 +216,9 @@ class MysqlMetadataWriter:
         for name, statement in wanted.items():
             if not await _exists(session, name):  # so that a user without CREATE can go on
                 await session.execute(f"create {name}", statement)
+        if STORE not in await _columns_of(session, own.checkpoints):
+            what = f"add the store to {own.checkpoints}"
+            await session.execute(what, add_store_sql(quoted(own.checkpoints)))
 
     async def _check_epoch(self, session: Session, source: str, epoch: Epoch) -> None:
         # the lock makes `acquire` of a newer writer wait: the epoch stays true until the commit
@@ -207,11 +228,12 @@ class MysqlMetadataWriter:
         if found != epoch:
             raise refusals.older_epoch(self._database.name, source, epoch, found)
 
-    async def _held(self, session: Session, source: str) -> TargetState:
+    async def _held(self, session: Session, source: str, *, says_store: bool = True) -> TargetState:
         own = quoted(self._own.checkpoints)
+        store = quoted(STORE) if says_store else "NULL"
         query = (
             'SELECT "log_id", "offset", "cut", "source_time", "digest", "paused", "promoted",'  # noqa: S608 - quoted names
-            f' "datasource", "epoch", "applied_at" FROM {own} WHERE "source" = ?'
+            f' "datasource", "epoch", "applied_at", {store} FROM {own} WHERE "source" = ?'
         )
         rows = await session.fetch(f"read {own}", query, source.encode())
         return _held(source, rows[0]) if rows else UNTOUCHED
@@ -505,11 +527,22 @@ async def _exists(session: Session, table: str) -> bool:
     return bool(await session.value(f"look for {table}", query, table))
 
 
+async def _columns_of(session: Session, table: str) -> frozenset[str]:
+    """Return the names of a table's columns; none if there is no such table."""
+    query = (
+        "SELECT COLUMN_NAME FROM information_schema.COLUMNS"
+        " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?"
+    )
+    rows = await session.fetch(f"look for {table}", query, table)
+    return frozenset(name if isinstance(name, str) else name.decode() for (name,) in rows)
+
+
 UNTOUCHED: Final = TargetState(checkpoint=None, epoch=Epoch(0), applied_at=None)
 
 
 def _held(source: str, row: Values) -> TargetState:
-    log_id, offset, cut, source_time, digest, paused, promoted, datasource, epoch, applied_at = row
+    log_id, offset, cut, source_time, digest, paused, promoted, *rest = row
+    datasource, epoch, applied_at, store = rest
     checkpoint = None
     if log_id is not None:
         checkpoint = Checkpoint(
@@ -527,6 +560,7 @@ def _held(source: str, row: Values) -> TargetState:
         checkpoint=checkpoint,
         epoch=Epoch(epoch),
         applied_at=None if applied_at is None else _aware(applied_at),
+        store=store,
     )
 
 

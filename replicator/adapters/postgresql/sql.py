@@ -251,8 +251,32 @@ def checkpoint_table_sql(relation: str) -> str:
             paused boolean,
             promoted boolean,
             datasource text,
-            applied_at timestamptz
+            applied_at timestamptz,
+            store text
         )"""
+
+
+def add_store_sql(relation: str) -> str:
+    """Return the statement that lets a table of checkpoints from before say the store."""
+    return f"ALTER TABLE {relation} ADD COLUMN IF NOT EXISTS store text"
+
+
+def become_writer_sql(relation: str) -> str:
+    """Return the statement that takes the next epoch: $1 is the source, $2 the store, $3 anew.
+
+    It returns no row if the store is another one, unless anew is true.
+    """
+    other = "former.store <> $2::text"
+    kept = ", ".join(
+        f'"{name}" = CASE WHEN {other} THEN NULL ELSE former."{name}" END'
+        for name in ("log_id", "offset", "cut", "source_time", "digest", "datasource")
+    )
+    return (
+        f"INSERT INTO {relation} AS former (source, epoch, store) VALUES ($1, 1, $2)"  # noqa: S608 - quoted names
+        f" ON CONFLICT (source) DO UPDATE SET epoch = former.epoch + 1, {kept},"
+        " store = coalesce($2, former.store)"
+        f" WHERE $3::boolean OR ({other}) IS NOT TRUE RETURNING *"
+    )
 
 
 def gap_table_sql(relation: str) -> str:
@@ -305,7 +329,7 @@ def record_checkpoint_sql(checkpoints: str, gaps: str) -> str:
     """
     return (
         f"WITH forgotten AS (DELETE FROM {gaps} AS gap USING {checkpoints} AS at"  # noqa: S608 - quoted names
-        " WHERE gap.source = $1 AND at.source = $1 AND at.log_id <> $2)"
+        " WHERE gap.source = $1 AND at.source = $1 AND at.log_id IS DISTINCT FROM $2)"
         f' UPDATE {checkpoints} SET log_id = $2, "offset" = $3, cut = $4, source_time = $5,'
         " digest = $6, paused = $7, promoted = $8, datasource = $9, applied_at = $10"
         " WHERE source = $1"

@@ -18,6 +18,7 @@ from replicator.services.history.backlog import NOTHING, BacklogReader
 from replicator.services.history.reader import History
 from replicator.services.records.drill_record import DrillRecord
 from replicator.services.records.proof_record import last_proved
+from replicator.services.records.store_id import refuse_other_store, store_id
 from replicator.services.store.witness import Witness
 from replicator.services.target.rates import RateBook
 
@@ -197,6 +198,9 @@ class _KnownLog:
     rates: Rates = field(default_factory=Rates)
     memory: WitnessMemory | None = None
     store_seen_at: datetime | None = None
+    store: str | None = None
+    """Id of the store, if it was seen: None for one without."""
+    store_seen: bool = False
     witness_seen_at: datetime | None = None
 
 
@@ -262,6 +266,8 @@ class StatusReader:
         trimmed = reached < end and log.first > reached + 1
         known = self._known.setdefault(name, _KnownLog(BacklogReader(self.history)))
         await self._look_into_store(known, area)
+        if known.store_seen:
+            refuse_other_store(name, state, known.store)
         if witness is not None and checkpoint is not None and not checkpoint.promoted:
             await self._ask_witness(known, witness, checkpoint)
         return TargetStatus(
@@ -292,6 +298,8 @@ class StatusReader:
         if known.store_seen_at is not None and now - known.store_seen_at < STORE_LOOK:
             return
         known.store_seen_at = now
+        with suppress(ReplicatorError):  # `drilled.unknown` reports the same store
+            known.store, known.store_seen = await store_id(area), True
         found = await DrillRecord(area).drilled()
         if found.unknown is None or known.drilled.last is None:
             known.drilled = found
