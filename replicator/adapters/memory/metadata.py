@@ -1,4 +1,4 @@
-"""A metadata store in dicts, with the rules of the real ones: for tests and the simulation."""
+"""A metadata store in dicts, with the rules of the real ones, for tests and the simulation."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ ALL_COLUMNS: Mapping[Kind, frozenset[str]] = {
     for kind, table in TABLES.items()
     if kind in REPLICATED
 }
-"""What the newest Druid's replicated tables have."""
+"""Columns of the newest Druid's replicated tables."""
 
 
 @dataclass(slots=True)
 class Bookkeeping:
-    """What our own tables hold of one source."""
+    """Contents of the replicator's own tables for one source."""
 
     epoch: Epoch
     checkpoint: Checkpoint | None = None
@@ -87,9 +87,9 @@ class Bookkeeping:
 class MemoryMetadata:
     """A `MetadataWriter`, or with `target=False` a source, whose snapshots compare all columns.
 
-    `rows` may be read and changed at any time, as a Druid of one's own would do it; of append-only
-    tables it holds the newest row of each key. `tables` are the columns that this store's tables
-    have, so that it can play an older Druid.
+    `rows` may be read and changed at any time, as the store's own Druid would do; of append-only
+    tables it holds the newest row of each key. `tables` are the columns of this store's tables, so
+    that it can play an older Druid.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class MemoryMetadata:
         return Freshness(asked_at=now, shows=now, is_replica=False)
 
     async def left_behind(self) -> Sequence[str]:
-        """As a source; there is no other table here but those that a test names."""
+        """As a source; the only other tables are those that a test names."""
         return sorted(self.other_tables)
 
     async def without_used(self, datasources: Sequence[str]) -> Collection[str]:
@@ -149,7 +149,7 @@ class MemoryMetadata:
         return set(datasources) - {row.datasource for row in rows if row.used}
 
     async def running_tasks(self) -> Sequence[str]:
-        """As a source; nothing runs here."""
+        """As a source; no task runs here."""
         return ()
 
     async def audit(
@@ -219,7 +219,7 @@ class _Source:
 
 
 class MemorySnapshot:
-    """A `Snapshot`: a copy of the dict, rows being frozen; its handles are places in the copy."""
+    """A `Snapshot`: a copy of the dict of frozen rows; its handles are indexes in the copy."""
 
     def __init__(
         self, metadata: MemoryMetadata, columns: Mapping[Kind, frozenset[str]] | None
@@ -292,7 +292,7 @@ class MemorySnapshot:
         return [at for at in found if int(self._versions.places[at]) in wanted]
 
     def _marks(self, kind: Kind, columns: frozenset[str] | None) -> dict[int, tuple[Row, bytes]]:
-        """Return the fingerprint of each row; rows are frozen: none is hashed twice."""
+        """Return the fingerprint of each row; rows are frozen, so none is hashed twice."""
         known = self._all_marks.get((kind, columns is None), {})
         found = {
             id(row): known.get(id(row)) or (row, fingerprint(row, columns=columns))
