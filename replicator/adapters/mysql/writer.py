@@ -1,7 +1,7 @@
 """Druid's metadata store on MySQL or MariaDB, as a target: rows and checkpoint in one transaction.
 
 The user needs SELECT, INSERT, UPDATE and DELETE on Druid's tables, and CREATE and INDEX on the
-database until all tables are there.
+database until all tables exist.
 """
 
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
@@ -60,11 +60,11 @@ from replicator.model.timestamps import iso_ms, later
 from replicator.ports import Obstacle, Snapshot, Transaction
 
 BATCH_ROWS: Final = 1000
-"""Each number of keys is a prepared statement of its own, so that most batches are of one."""
+"""Number of keys of most batches: each number has a prepared statement of its own."""
 PLACES_MAX: Final = 65_535
-"""Parameters of one statement; its count has two bytes on the wire."""
+"""Limit for the parameters of a statement; their count has two bytes on the wire."""
 BATCH_BYTES: Final = 4 << 20
-"""Limit for the bytes of payloads in one statement; a single larger payload goes alone."""
+"""Limit for the bytes of payloads in one statement; a larger payload is sent alone."""
 BATCH_KEYS: Final = 500
 BATCH_HASHES: Final = 16_384
 
@@ -118,7 +118,7 @@ class MysqlMetadataWriter:
     async def create(self, release: str | None, *, centralized: bool) -> bool:
         segments = self._database.spelled(spelled(TABLES[Kind.SEGMENT]))
         if release is not None:
-            druid_tables.statements(release, centralized=centralized)  # also where none is made
+            druid_tables.statements(release, centralized=centralized)  # also if no table is created
         async with connect(self._database) as session:
             made = not await _exists(session, segments)
             if made:
@@ -214,7 +214,7 @@ class MysqlMetadataWriter:
             own.renamed: renamed_table_sql(quoted(own.renamed)),
         }
         for name, statement in wanted.items():
-            if not await _exists(session, name):  # so that a user without CREATE can go on
+            if not await _exists(session, name):  # so that a user without CREATE can continue
                 await session.execute(f"create {name}", statement)
         if STORE not in await _columns_of(session, own.checkpoints):
             what = f"add the store to {own.checkpoints}"
@@ -240,7 +240,7 @@ class MysqlMetadataWriter:
 
 
 class OwnTables:
-    """The names of our own tables."""
+    """Names of the replicator's own tables."""
 
     def __init__(self, *, checkpoints: str, gaps: str, renamed: str) -> None:
         self.checkpoints = checkpoints
@@ -251,9 +251,9 @@ class OwnTables:
 class MysqlTransaction:
     """A `Transaction`; its memory is bounded by one batch, however many rows it is given.
 
-    The rows in place of a batch are read and locked first, and compared here: then it is plain
-    which rows are new and which are to be changed, and by what. An INSERT that decides by itself
-    would write over a row whose key differs in case only.
+    The existing rows with a batch's keys are read and locked first, and compared here, which shows
+    which rows are new and which change. An INSERT that decides by itself would overwrite a row
+    whose key differs only in case.
     """
 
     def __init__(
@@ -378,9 +378,9 @@ class MysqlTransaction:
         await self._insert(shape, names, changed, over=True)
 
     async def _append(self, shape: Shape, rows: Sequence[Row]) -> None:
-        """Add rows that differ from the newest of their key, with what Druid itself writes.
+        """Add rows that differ from the newest one of their key, with the values that Druid sets.
 
-        As SQLMetadataSupervisorManager and SQLMetadataRuleManager do.
+        SQLMetadataSupervisorManager and SQLMetadataRuleManager do the same.
         """
         keys = [key_of(row).key for row in rows]
         found = await self._standing(shape, keys)
@@ -404,7 +404,7 @@ class MysqlTransaction:
     async def _rules_id(
         self, shape: Shape, row: Rules, former: str | None, now: str
     ) -> tuple[str, str]:
-        """Return an id that no row has, not even in other letters, and its version."""
+        """Return an id that no row has, whatever its case, and its version."""
         version = later(former, now)
         query = f'SELECT COUNT(*) FROM {shape.relation} WHERE "id" = ?'  # noqa: S608 - quoted names
         while await self._session.value(
@@ -414,10 +414,10 @@ class MysqlTransaction:
         return f"{row.datasource}_{version}", version
 
     async def _standing(self, shape: Shape, keys: Sequence[str]) -> Mapping[str, "_Former"]:
-        """Return what is there of rows with some keys.
+        """Return the existing rows with some keys.
 
         Raises:
-            ConfigError: the table takes a key for another one that is there.
+            ConfigError: the table equates a key with another one that exists.
         """
         found = await self._session.fetch(
             f"read {shape.relation}", standing_sql(shape, len(keys)), *keys
@@ -438,14 +438,14 @@ class MysqlTransaction:
             return
         doing = f"write {shape.relation}"
         if len(rows) == 1 or shape.extras:
-            # a batch of several is bounded by its payloads, and only unknown columns are as large
+            # a batch of several rows is bounded by its payloads; only unknown columns are as large
             self._session.expect_room(doing, max(map(_size, rows)))
         absent = frozenset(
             name for at, name in enumerate(names) if all(values[at] is None for values in rows)
         )
         given = [at for at, name in enumerate(names) if name not in absent]
         cells = [[values[at] for at in given] for values in rows] if absent else rows
-        # a MariaDB with a binary log spells the values of any other statement out, as text
+        # MariaDB with a binary log writes out the values of any other statement as text
         query = insert_sql(shape, names, 1, absent=absent, over=over)
         if await self._session.execute_rows(doing, query, cells):
             return
@@ -478,23 +478,23 @@ class MysqlTransaction:
 
 
 class _Former:
-    """The row that is there where one is to be written."""
+    """The existing row with the key of one to write."""
 
     def __init__(self, stamp: str | bytes | None, mark: bytes | None) -> None:
         self.stamp = stamp.decode() if isinstance(stamp, bytes) else stamp
-        """Timestamp of the row, which must move on, or its version."""
+        """Timestamp of the row, which must move forward, or its version."""
         self.mark = mark
         """Fingerprint of the row; None: the row is too large for the server to compute it."""
 
 
 async def _begin(session: Session) -> None:
-    # what is locked stays as it is, and nothing beside it is: no gaps in which Druid cannot insert
+    # locks rows and nothing between them: no gaps into which Druid could not insert
     await session.execute("begin", "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
     await session.execute("begin", "START TRANSACTION READ WRITE")
 
 
 def _values_of(shape: Shape) -> Callable[[Row], list[object]]:
-    """Return the function that gives the values which an upsert writes of a row."""
+    """Return the function that returns the values which an upsert writes of a row."""
     extras = shape.extras
     known = attrgetter(*(name for name in shape.written if name not in extras))
 
@@ -505,7 +505,7 @@ def _values_of(shape: Shape) -> Callable[[Row], list[object]]:
 
 
 def _parsed(shape: Shape, name: str, text: str | None) -> object:
-    """Return the value of an unknown column, whose text is as PostgreSQL writes it."""
+    """Return the value of an unknown column, whose text is in PostgreSQL's form."""
     if text is None:
         return None
     if shape.types[name] == BOOLEAN and text in {"true", "false"}:

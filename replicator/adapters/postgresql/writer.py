@@ -1,8 +1,8 @@
 """Druid's metadata store on PostgreSQL, as a target: rows and checkpoint in one transaction.
 
 The role needs SELECT, INSERT, UPDATE and DELETE on Druid's tables, USAGE on the sequences of
-`druid_supervisors` and `druid_segmentSchemas`, and CREATE on the schema until our own tables
-are there.
+`druid_supervisors` and `druid_segmentSchemas`, and CREATE on the schema until the replicator's own
+tables exist.
 """
 
 from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
@@ -56,10 +56,10 @@ from replicator.ports import Obstacle, Snapshot, Transaction
 
 BATCH_ROWS: Final = 250
 BATCH_BYTES: Final = 64 << 10
-"""Limit for the bytes of payloads in one statement; a single larger payload goes alone.
+"""Limit for the bytes of payloads in one statement; a larger payload is sent alone.
 
-Many small statements are faster than few large ones: the next is encoded while the server works,
-and asyncpg's buffers grow by a kilobyte at a time once they are large.
+Many small statements are faster than few large ones: the next one is encoded while the server
+works, and asyncpg's buffers grow by a kilobyte at a time once they are large.
 """
 BATCH_GAPS: Final = 1000
 BATCH_KEYS: Final = 65_536
@@ -110,7 +110,7 @@ class PostgresqlMetadataWriter:
     async def create(self, release: str | None, *, centralized: bool) -> bool:
         segments = self._database.relation(TABLES[Kind.SEGMENT].name)
         if release is not None:
-            druid_tables.statements(release, centralized=centralized)  # also where none is made
+            druid_tables.statements(release, centralized=centralized)  # also if no table is created
         async with connect(self._database) as session:
             made = not await _exists(session, segments)
             if made:
@@ -196,7 +196,7 @@ class PostgresqlMetadataWriter:
             missing.append(f"{self._checkpoints}.store")
             statements.append(add_store_sql(self._checkpoints))
         if not missing:
-            return  # so that a role without CREATE can go on
+            return  # so that a role without CREATE can continue
         await session.execute(
             f"create {' and '.join(missing)}",
             f"BEGIN; SELECT pg_advisory_xact_lock({OWN_TABLES_LOCK}); {';'.join(statements)};"
