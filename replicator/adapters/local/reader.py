@@ -205,10 +205,15 @@ class LocalDeepStorageReader:
 
     def _can_read_another(self, path: object) -> bool:
         """Try a few files of the root; folders that cannot be listed are passed over."""
-        with opened(self._root) as root, closing(walk(root, passing=OSError)) as walked:
+        with (
+            suppress(OSError),
+            opened(self._root) as root,
+            closing(walk(root, passing=OSError)) as walked,
+        ):
             found = (Leaf(one.folder, name) for one in walked for name in one.others)
             others = (leaf for leaf in found if str(leaf) != str(path))
             return any(map(_can_be_read, islice(others, FILES_TRIED_MAX)))
+        return False
 
     def _require_root(self) -> None:
         """A mount that is gone must never look like segments that were killed."""

@@ -369,7 +369,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
                 try:
                     self._area.keep(location, InodeReceipt(receipt=receipt, inode=_inode(new)))
                     _rename(new, leaf)
-                except OSError:
+                except BaseException:
                     if unfinished.stat(OLD) is not None:
                         unfinished.rename(OLD, leaf.folder, leaf.name)
                     raise

@@ -231,7 +231,7 @@ async def test_a_link_in_the_root_is_no_way_to_our_own_files(root: Path, place: 
 
 
 async def test_folders_without_end_stop_nothing_and_use_up_no_descriptors(root: Path):
-    deep = "d/" * 300
+    deep = "d/" * 100
     (root / "_replicator" / "holds" / deep).mkdir(parents=True)
     (root / PLACE / deep).mkdir(parents=True)
     (root / PLACE / deep / "file").touch()
