@@ -112,10 +112,9 @@ class Reconciler:
             }
             if differing is not None:
                 await self._tell(snapshot, seen, differing)
+        lacking = np.sort(ledger.offsets) if whole else comparison.lacking()
         plan = Plan(
-            picks=_with_gaps(
-                np.sort(ledger.offsets) if whole else comparison.lacking(), ledger, gaps
-            ),
+            picks=_with_gaps(lacking, ledger, gaps),
             surplus={kind: keys for kind, keys in surplus.items() if len(keys)},
             checkpoint=checkpoint_at(
                 cut, self._target.source, log_id, paused=paused, datasource=datasource

@@ -213,7 +213,7 @@ ADAPTERS: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="epoch-is-not-raised",
-        function="PostgresqlMetadataWriter.acquire",
+        function="become_writer_sql",
         old="former.epoch + 1",
         new="former.epoch",
         loses="The applier before is never shut out.",
