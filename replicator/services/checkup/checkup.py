@@ -86,7 +86,7 @@ class Checkup:
         return [Finding(what="log", good=True, detail=detail)]
 
     async def copies(self, trial: CopyTrial) -> list[Finding]:
-        """Copy to a target by the real path; from the source what `source` has read before."""
+        """Copy to a target by the real path, also the samples that `source` has read before."""
         return await trial.run(self._storage, self._samples)
 
     async def left_out(self, name: str, metadata: CheckableMetadata) -> list[Finding]:
@@ -109,9 +109,8 @@ async def try_target(
 ) -> list[Finding]:
     """Read a target's tables and checkpoint; write, read and delete a probe.
 
-    `area` has our own files beside the bytes; `source` is the name of the source that it follows,
-    None where none is configured; `has_rows` says whether it is a cluster: an archive has no
-    tables.
+    `area` has the replicator's own files beside the bytes; `source` is the name of the source that
+    the target follows, None if none is configured; `has_rows`: it is a cluster, not an archive.
     """
     where = f"target {name} deep storage"
     return [

@@ -111,8 +111,8 @@ async def life_signs(
 ) -> LifeSigns:
     """Read the signs of life of the watcher and of each target's applier.
 
-    `own` returns what this process says of itself, which counts where nothing is written: the log
-    is about to be made, or away.
+    `own` returns this process's own heartbeat, which counts if none can be read: the log is about
+    to be created, or unreachable.
     """
     watcher = await _sign(pulses, WATCH, clock, own)
     appliers = {name: await _sign(pulses, apply_to(name), clock, own) for name in targets}
@@ -133,13 +133,14 @@ def at_work(
 ) -> list[Pulse]:
     """Return the other processes that do some work and go on until they are told to stop.
 
-    One of this machine that is dead is none, whatever it said last: a start after a kill goes on.
+    A dead process of this machine does not count, whatever it said last: a start after a kill
+    continues.
 
     Args:
-        life: What was heard.
+        life: The signs of life.
         who: The work, by `model/operations/pulse.py`.
-        host: The name of this machine.
-        is_alive: Says whether it has a process of a number.
+        host: Name of this machine.
+        is_alive: Returns whether this machine has a process with a number.
     """
     signs = {WATCH: life.watcher} | {apply_to(name): one for name, one in life.appliers.items()}
     found: dict[tuple[str, int], Pulse] = {}
@@ -157,7 +158,7 @@ def refuse_beside(life: LifeSigns, doing: str) -> None:
     """Refuse what must not be done while watcher or appliers run.
 
     Raises:
-        RefusedError: one of them does, as far as one can know; it names the process to stop.
+        RefusedError: one of them runs, as far as is known; the message names the process to stop.
     """
     for sign in (life.watcher, *life.appliers.values()):
         pulse = sign.pulse

@@ -228,7 +228,7 @@ class Expirer:
         )
 
     async def _look_again(self, plan: ExpiryPlan, intent: Intent) -> StillExpired:
-        """Look again; whatever speaks against the plan by now withdraws the intent."""
+        """Look again; if anything speaks against the plan by now, withdraw the intent."""
         try:
             return await self._planner.look_again(plan)
         except ReplicatorError:
@@ -269,7 +269,7 @@ class Expirer:
             except LockedError as exc:
                 expired.locked.append(str(exc))
             except RefusedError:
-                # Nothing of ours can be at such a place: a row of the source named it, and its
+                # Nothing was stored at such a location: a row of the source named it, and its
                 # bytes were a gap. History that waited for it would never be deleted again.
                 return
 

@@ -28,7 +28,7 @@ class ExpiredFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Over:
-    """What was found over in a store, and may be deleted if it still is."""
+    """Holds and leases that a look found over; each may be deleted if it still is."""
 
     holds: tuple[str, ...]
     """Names of holds."""

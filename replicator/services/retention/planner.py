@@ -66,10 +66,10 @@ class ExpiryPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StillExpired:
-    """What of a plan still expires by a look that began when its intent could be seen."""
+    """The part of a plan that still expires, by a look that began after its intent was visible."""
 
     retained: LocationHashes
-    """Locations that stay, those that came since the plan was made among them."""
+    """Locations that stay, including those that were added since the plan was made."""
     files: ExpiredFiles
     over: Over
     locations: AbstractAsyncContextManager[AsyncIterator[list[Location]]]

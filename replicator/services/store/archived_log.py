@@ -306,7 +306,7 @@ class ArchivedLog:
             found.append(f"there is no history from offset {start} to {until}, and no base")
         holds = await held_offsets(self.store.area, self._log_id)
         for offset in self._bases:
-            # What an expiry leaves of a base is deleted by the next one; so is the base of a hold
+            # The next expiry deletes what an expiry leaves of a base, and also the base of a hold
             # that was refused because the expiry came first.
             if offset >= bar or offset in holds:
                 found += await self._damages_of(offset)
@@ -391,7 +391,7 @@ class ArchivedLog:
         return max(ends, default=None)
 
     def _require_end(self, start: Offset) -> None:
-        """Raise GapError unless `start` is at the history's end."""
+        """Raise a GapError unless `start` is at the history's end."""
         if (end := self._end()) is not None and start < end:
             after = self._history.holding(start) + 1
             until = self._history.starts[after] if after < len(self._history) else end
@@ -401,7 +401,7 @@ class ArchivedLog:
 
 
 async def held_offsets(area: Area, log_id: str) -> frozenset[Offset]:
-    """Return the cuts of a log that holds name, including holds that have ended.
+    """Return the cuts of a log that have holds, including holds that have ended.
 
     Raises:
         CorruptionError: a hold is altered.
@@ -453,7 +453,7 @@ async def archived_gaps(area: Area, log_id: str) -> Sequence[Gap]:
 
 
 def _span(name: str) -> tuple[Offset, Offset]:
-    """Return what a listing is ordered by: merged files stand in a folder of their own."""
+    """Return the key by which listings are ordered: merged files are in a folder of their own."""
     return history_span(name) or (Offset(0), Offset(0))
 
 
