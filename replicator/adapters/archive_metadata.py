@@ -1,7 +1,7 @@
-"""What a target without a cluster remembers: its checkpoint and gaps, in files of its own store.
+"""The state of a target without a cluster: its checkpoint and gaps, in files of its own store.
 
-`state/<source>/<number>.json`, each written once and never changed: the process that creates the
-next number has won, so the newest file is the state, and a writer whose number is taken is fenced.
+Each `state/<source>/<number>.json` is written once and never changed. The process that creates the
+next number has won: the newest file is the state, and a writer whose number is taken is fenced.
 Rows are not kept: they are in the history.
 """
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KEPT_STATES = 8
-"""Older files of the state are removed; a few stay, for those who look back."""
+"""Number of state files that stay; older ones are removed. A few help whoever investigates."""
 ATTEMPTS_MAX = 100
 """Number of attempts to write the state while other processes write it at the same time."""
 DIGITS = 20
@@ -58,7 +58,7 @@ _CHECKPOINT = Shape(Checkpoint, "", closed=True)
 
 
 def _checkpoint(found: object) -> Checkpoint | None:
-    """Return a checkpoint; what is unknown of it is refused: it may be why nothing is written."""
+    """Return a checkpoint; unknown members are refused: one may be the reason to write nothing."""
     if found is None:
         return None
     if not isinstance(found, dict):
@@ -68,7 +68,7 @@ def _checkpoint(found: object) -> Checkpoint | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """Contents of a state's file."""
+    """Contents of a state file."""
 
     epoch: Annotated[Epoch, NATURAL]
     checkpoint: Annotated[Checkpoint | None, PlainValidator(_checkpoint)]
@@ -78,7 +78,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State(Written):
-    """What a target remembers, and the number of its file."""
+    """A target's state, and the number of its file."""
 
     number: int
 
@@ -92,8 +92,8 @@ class ArchiveMetadata:
     """A `MetadataWriter` and a `NewMetadata` for a store alone.
 
     Args:
-        area: Where the target keeps our files.
-        clock: Says when a checkpoint was written.
+        area: The target's own files.
+        clock: Clock that dates checkpoints.
     """
 
     def __init__(self, area: Area, clock: Clock) -> None:
@@ -116,7 +116,7 @@ class ArchiveMetadata:
         return ()
 
     async def is_made(self) -> bool:
-        """There is nothing to be made."""
+        """Do nothing: there is nothing to make."""
         return True
 
     async def create(self, release: str | None, *, centralized: bool) -> bool:
@@ -124,7 +124,11 @@ class ArchiveMetadata:
         del release, centralized
         return False
 
-    async def acquire(self, source: str) -> TargetState:
+    async def acquire(
+        self, source: str, *, store: str | None = None, anew: bool = False
+    ) -> TargetState:
+        """Take the next epoch; what an archive knows lies in its store, so it is of no other."""
+        del store, anew
         for _ in range(ATTEMPTS_MAX):
             last = await self._last(source)
             mine = replace(last, number=last.number + 1, epoch=Epoch(last.epoch + 1))
@@ -164,10 +168,10 @@ class ArchiveMetadata:
         await self._prune(source, new.number)
 
     async def _create(self, source: str, state: State) -> bool:
-        """Make a state the newest one; False when another has that place, or had it once.
+        """Make a state the newest one; return False if its number is taken, or was taken once.
 
-        A writer that was paused for long may find its number free because it was pruned: then the
-        newest one is further on than any process could have come since.
+        A writer that was paused for long may find its number free because that file was pruned: the
+        newest state is then so many numbers ahead that this one is recognised and removed.
         """
         name = _name(source, state.number)
         if not await self._area.create(name, state_json(state)):
@@ -183,7 +187,7 @@ class ArchiveMetadata:
                 await self._area.delete(name)
 
     async def _names(self, source: str) -> list[str]:
-        """Return the files of the state, oldest first; files with other names are none of them."""
+        """Return the state files, oldest first; files with other names are ignored."""
         found = await self._area.names(_folder(source))
         return [name for name in found if _NAME.fullmatch(name.rpartition("/")[2])]
 
@@ -192,7 +196,7 @@ class ArchiveMetadata:
             names = await self._names(source)
             if not names:
                 return State(number=0, epoch=Epoch(0), checkpoint=None, applied_at=None, gaps=())
-            with suppress(NotFoundError):  # pruned meanwhile: look again
+            with suppress(NotFoundError):  # removed meanwhile: look again
                 return state_of(
                     names[-1], await self._area.get(names[-1], bytes_max=LIST_BYTES_MAX)
                 )

@@ -35,13 +35,13 @@ CHAIN = frozenset(
         "AZURE_TENANT_ID",
     }
 )
-"""Variables in which obstore finds a login that is not configured: those of a service principal, a
-workload identity, a key or a SAS. Without them it asks the endpoint of the managed identity."""
+"""Variables in which obstore looks for a login that is not configured: of a service principal, a
+workload identity, a key or a SAS. Without any of them it asks the managed identity's endpoint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AzureAddress:
-    """Where a container is and who asks, as configured; nothing else counts but for `CHAIN`."""
+    """A container's address and login, as configured; only `CHAIN` can add to them."""
 
     account: str
     container: str
@@ -61,18 +61,18 @@ class AzureAddress:
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """Name in messages."""
         return f"azure://{self.account}/{self.container}"
 
     @property
     def chain(self) -> frozenset[str]:
-        """The variables that may say who asks: none where the configuration does."""
+        """The variables that may provide the login; none if the configuration has one."""
         configured = self.account_key is not None or self.sas is not None or self.use_cli
         return frozenset() if configured else CHAIN
 
     @property
     def identity(self) -> Effective:
-        """The login, as far as it is known without a request."""
+        """The login, as far as it is known without a request to the service."""
         if self.account_key is not None:
             return Effective(name="identity", value="account key", origin=CONFIGURATION)
         if self.sas is not None:

@@ -1,4 +1,4 @@
-"""Turning a library's exceptions into ours, at the adapter's edge and nowhere else."""
+"""Turns a library's exceptions into the replicator's, at the adapter's edge and nowhere else."""
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ ErrorMap: TypeAlias = Mapping[type[BaseException], Callable[[str], ReplicatorErr
 
 @contextmanager
 def translate(errors: ErrorMap, doing: str) -> Generator[None]:
-    """Raise our error for the first match, the library's own kept as `__cause__`."""
+    """Raise the replicator's error of the first match; the library's own is its `__cause__`."""
     try:
         yield
     except tuple(errors) as exc:
@@ -22,7 +22,7 @@ def translate(errors: ErrorMap, doing: str) -> Generator[None]:
 
 
 def reason(exc: BaseException) -> str:
-    """Return what an exception says, and what it is where it says nothing, as a timeout does."""
+    """Return an exception's message, or its class if the message is empty, as a timeout's is."""
     if said := str(exc).strip():
         return said
     return "no answer in time" if isinstance(exc, TimeoutError) else type(exc).__name__

@@ -1,4 +1,4 @@
-"""One of Druid's tables as one database has it: which of its columns mean what to us."""
+"""One of Druid's tables as one database has it, and the role of each of its columns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from replicator.model.row import Table
 
 @dataclass(frozen=True, kw_only=True)
 class FoundTable:
-    """What a catalogue says of a table, whichever database it is."""
+    """A table as the catalogue of any database describes it."""
 
     table: Table
     name: str
-    """Name as in the database's catalogue."""
+    """Name in the database's catalogue."""
     types: Mapping[str, str]
     """SQL type of each column."""
 
     @cached_property
     def extras(self) -> tuple[str, ...]:
-        """Columns this release does not know, sorted as the fingerprint wants them."""
+        """Columns that this release does not know, in the order that the fingerprint needs."""
         return tuple(sorted(self.types.keys() - set(self.table.columns) - self.table.local))
 
     @cached_property
@@ -39,5 +39,5 @@ class FoundTable:
 
     @cached_property
     def written(self) -> tuple[str, ...]:
-        """Columns that an upsert takes from a row, the unknown ones last."""
+        """Columns that an upsert takes from a row, unknown ones last."""
         return self.written_known + self.extras

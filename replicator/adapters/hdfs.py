@@ -41,23 +41,23 @@ from replicator.ports import OWN_AREA, Clock, Effective, Piece
 
 DENIED = frozenset({"AccessControlException", "SecurityException", "InvalidToken"})
 PASSED_OVER = (b"StandbyException", b"RetriableException", b"SafeModeException")
-"""Exceptions of a name node that is a standby, starting, or in safe mode; another may be active."""
+"""Exceptions of a name node that stands by, starts or is in safe mode; another may be active."""
 AWAY = frozenset({502, 503, 504})
 """Answers of a proxy whose name node is gone or cannot answer now."""
 ENCRYPTED = "AuthorizationException"
 """Exception for an encryption zone whose key this user may not use."""
 UNFINISHED = f"{OWN_AREA}/unfinished"
 ABANDONED_AFTER = timedelta(days=2)
-"""Age above which an unfinished file is abandoned; the copy of one object takes minutes."""
+"""Age above which an unfinished file counts as abandoned; one object is copied within minutes."""
 NOT_EMPTY = "PathIsNotEmptyDirectoryException"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HdfsAddress:
-    """Where a file system's name nodes are and who asks; Kerberos is not spoken."""
+    """The addresses of a file system's name nodes, and the login; Kerberos is not supported."""
 
     urls: tuple[str, ...]
-    """`http://namenode:9870`, all of them where there is a standby; or that of an HttpFS."""
+    """`http://namenode:9870`, all name nodes if one stands by; or the address of an HttpFS."""
     root: str
     user: str | None = None
     delegation_token: str | None = None
@@ -66,7 +66,7 @@ class HdfsAddress:
     request_timeout_s: float = 300.0
 
     async def effective(self) -> tuple[Effective, ...]:
-        """Return what counts, and from where each came."""
+        """Return the settings in force, and where each comes from."""
         who = "delegation token" if self.delegation_token is not None else self.user
         return (
             *(Effective(name="name node", value=url, origin="configuration") for url in self.urls),
@@ -149,14 +149,14 @@ class HdfsFolder:
         )
 
     async def begin(self, key: str) -> Begun | None:
-        """Return an object without its bytes: they are a request of their own."""
+        """Return an object without its bytes, which take a request of their own."""
         stat = await self.stat(key)
         return None if stat is None else Begun(stat, None)
 
     async def pages(
         self, prefix: str, *, page_objects_max: int = PAGE_OBJECTS_MAX
     ) -> AsyncIterator[Sequence[Listed]]:
-        """Yield the files below a folder: one request for each folder, which is a page."""
+        """Yield the files below a folder, a page for each folder: one request each."""
         del page_objects_max
         folders = [prefix.rstrip("/")]
         while folders:
@@ -175,7 +175,7 @@ class HdfsFolder:
     async def read(
         self, key: str, *, tag: str, start: int, end: int, piece_bytes: int
     ) -> AsyncIterator[bytes]:
-        """Yield a range of a file; that it is still the same is asked before."""
+        """Yield a range of a file, after checking that the file is still the same."""
         if start >= end:
             return
         doing = f"cannot read {key}"
@@ -214,7 +214,7 @@ class HdfsFolder:
         return await self._placed(aside, key)
 
     async def replace(self, key: str, data: Piece, *, retained: bool = False) -> None:
-        """Store a file of our own, whatever was there."""
+        """Store one of the replicator's own files, whatever was there."""
         del retained
         aside = await self._written_aside(key, [data])
         if not await self._placed(aside, key, keep=True):
@@ -239,7 +239,7 @@ class HdfsFolder:
         return True
 
     async def delete(self, key: str) -> None:
-        """Remove a file, and the folders above it that hold nothing any more; it may be gone."""
+        """Remove a file, which may be gone, and the folders above it that are empty then."""
         await self._asked("DELETE", key, "DELETE", f"cannot remove {key}")
         folder, _, _ = key.rpartition("/")
         while folder and not key.startswith(f"{OWN_AREA}/"):
@@ -258,7 +258,7 @@ class HdfsFolder:
         await self._send("POST", place, [data], doing)
 
     async def place(self, aside: str, key: str) -> None:
-        """Make a file visible that was written aside.
+        """Make visible a file that was written aside.
 
         Raises:
             FileExistsError: there is one already.
@@ -267,7 +267,7 @@ class HdfsFolder:
             raise FileExistsError(key)
 
     async def _forget_abandoned(self) -> None:
-        """Remove what processes that died have left, once; by age, as others may be at work."""
+        """Remove, once, what dead processes left; judged by age, because others may be at work."""
         if self._cleaned:
             return
         self._cleaned = True
@@ -278,7 +278,7 @@ class HdfsFolder:
                     await self.delete(one.key)
 
     async def _placed(self, aside: str, key: str, *, keep: bool = False) -> bool:
-        """Rename a file into place, in one step; False when something is there."""
+        """Rename a file into place in one step; return False if something is there."""
         folder, _, _ = key.rpartition("/")
         await self._asked("PUT", folder, "MKDIRS", f"cannot make the folder of {key}")
         params = {"destination": f"{self._root}/{key}"}
@@ -324,8 +324,8 @@ class HdfsFolder:
     ) -> dict[str, Any] | None:
         """Ask the name node that is active now; None when there is no such file.
 
-        The one that answered last is asked first. What it did before its answer was lost is done
-        again by the next one, which tells that something is there, or is gone.
+        The one that answered last is asked first. If it acted and its answer was lost, the next one
+        is asked for the same again, and reports that the file is there, or is gone.
         """
         asking = _NameNodeRequest(method, key, {"op": op, **self._who, **(params or {})})
         urls, begin, refusals = self._address.urls, self._active, list[TransientError]()
@@ -391,7 +391,7 @@ class HdfsFolder:
 
 
 class _NameNodeRequest(NamedTuple):
-    """What is asked of a name node."""
+    """A request to a name node."""
 
     method: str
     key: str
@@ -399,11 +399,11 @@ class _NameNodeRequest(NamedTuple):
 
 
 class _PassedOverError(TransientError):
-    """This name node is not at work; another may be."""
+    """This name node is not active; another may be."""
 
 
 class HdfsWriter:
-    """Adds to a file aside and renames it at the end."""
+    """Appends to a file that is written aside, and renames the file at the end."""
 
     def __init__(self, folder: HdfsFolder, key: str, aside: str) -> None:
         self._folder, self._key, self._aside = folder, key, aside

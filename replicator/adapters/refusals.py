@@ -1,29 +1,37 @@
-"""What is refused of a metadata store, in the same words whichever database keeps its tables.
+"""Refusals of a metadata store, in the same words for every database.
 
-Names of tables and columns come as the database wants them typed.
+Names of tables and columns are given as they are typed in that database.
 """
 
 from collections.abc import Sequence
 
-from replicator.errors import ConfigError, FencedError, NotFoundError
+from replicator.errors import ConfigError, FencedError, NotFoundError, RefusedError
 from replicator.model.event import Epoch
 
 
 def no_druid(database: str) -> NotFoundError:
-    """Return the error of a database that no Druid has made its tables in."""
+    """Return the error of a database in which no Druid has made its tables."""
     return NotFoundError(f"{database}: there are no tables of a Druid")
 
 
 def other_prefix(database: str, prefix: str) -> ConfigError:
-    """Return the error of Druid's tables that are to be made under a prefix of their own."""
+    """Return the error when Druid's tables are to be made with another prefix."""
     return ConfigError(
         f"{database}: only tables that begin with {prefix} can be made",
         hint="start the target's Coordinator on the empty database once, it makes them",
     )
 
 
+def other_store(database: str, source: str, store: str) -> RefusedError:
+    """Return the error of a writer whose bytes are not where those of the rows are."""
+    return RefusedError(
+        f"{database}: the bytes of source {source!r} are in another store than {store}, of another"
+        " target or another place"
+    )
+
+
 def older_epoch(database: str, source: str, epoch: Epoch, newest: object) -> FencedError:
-    """Return the error of a writer that is not the newest; `newest` may be None or 0: nobody."""
+    """Return the error of a writer that is not the newest; `newest` None or 0: there is none."""
     return FencedError(
         f"{database}: epoch {epoch} of source {source!r} is not the newest"
         f" ({newest or 'no process has acquired it'})"
@@ -31,7 +39,7 @@ def older_epoch(database: str, source: str, epoch: Epoch, newest: object) -> Fen
 
 
 def no_table(database: str, table: str, hint: str) -> ConfigError:
-    """Return the error of a table that every Druid has; `hint` says where the database looks."""
+    """Return the error of a missing table that every Druid has; `hint`: where it was looked for."""
     return ConfigError(f"{database}: there is no table {table}", hint=hint)
 
 
@@ -52,14 +60,14 @@ def no_columns(database: str, table: str, columns: Sequence[str], also: str = ""
 
 
 def no_column_for(database: str, table: str, column: str, key: str, remedy: str) -> ConfigError:
-    """Return the error of a row with a value that the table has no column for.
+    """Return the error of a row with a value for which the table has no column.
 
     Args:
-        database: Its name in messages.
+        database: Name of the database in messages.
         table: The table.
-        column: The column that is not there.
-        key: The row's.
-        remedy: The statement that adds the column, in this database's words.
+        column: The missing column.
+        key: The row's key.
+        remedy: The statement that adds the column in this database.
     """
     return ConfigError(
         f"{database}: {table} has no column {column}, which {key!r} has a value for",

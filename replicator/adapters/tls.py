@@ -1,15 +1,15 @@
-"""Which servers are believed: those whose certificate an authority has signed."""
+"""Which servers are trusted: those whose certificate an authority has signed."""
 
 import ssl
 from os import PathLike
 
 
 def trusting(ca_file: str | PathLike[str] | None) -> ssl.SSLContext:
-    """Return how a server is believed by the authorities in a file in PEM; its name is checked.
+    """Return a context that trusts the authorities in a PEM file and checks the server's name.
 
-    Since Python 3.13 certificates that RFC 5280 calls incomplete, as the ones that many companies'
-    own authorities made, are refused (`VERIFY_X509_STRICT`). Who names such an authority here
-    believes it; curl, libpq and Java do too. Nothing is added for the system's authorities.
+    Since Python 3.13 certificates that RFC 5280 calls incomplete, such as those of many companies'
+    own authorities, are refused (`VERIFY_X509_STRICT`). An operator who names such an authority
+    trusts it, as curl, libpq and Java do. For the system's authorities nothing is relaxed.
 
     Args:
         ca_file: The authorities; None for the system's.

@@ -1,4 +1,4 @@
-"""Requests to the addresses of operators: webhooks, and a dead man's switch."""
+"""Requests to addresses that operators configure: webhooks, and a dead man's switch."""
 
 import ssl
 from collections.abc import Callable, Mapping
@@ -16,15 +16,15 @@ from replicator.errors import ConfigError, TransientError
 from replicator.model.operations.shown import printable
 
 ANSWER_SHOWN_BYTES = 200
-"""Bytes of a failed answer that are shown to the operator; hardly more is read."""
+"""Number of bytes of a failed answer that the operator sees; hardly more is read."""
 SECRET_CHARACTERS_MIN = 6
-"""Length from which on a part of an address may be what makes it secret."""
+"""Length from which a part of an address may be secret."""
 USER_AGENT = "druid-replicator"
 REDIRECTS = range(300, 400)
 
 
 def without_address(text: str, url: str) -> str:
-    """Return an answer without what it repeats of an address: many servers name the path."""
+    """Return an answer without the parts of an address that it repeats, as many servers do."""
     parts = urlsplit(url)
     written = [parts.path, *parts.path.split("/"), parts.query, *parts.query.split("&")]
     written += [value for _, value in parse_qsl(parts.query)]
@@ -36,11 +36,11 @@ def without_address(text: str, url: str) -> str:
 
 
 class HttpCaller:
-    """A `Caller`; each request is a connection of its own, for they are few.
+    """A `Caller`; each request has a connection of its own, because there are few.
 
     Args:
-        address: Gives the address of each request: a file that holds it may have changed.
-        ca_file: Certificates that are believed; None: the system's.
+        address: Returns the address for each request: a file that holds it may have changed.
+        ca_file: Authorities that are trusted; None: the system's.
         timeout_s: Longest wait for an answer.
     """
 
@@ -62,7 +62,7 @@ class HttpCaller:
         except TimeoutError:
             raise TransientError(f"{host} did not answer within {self._timeout_s:g} s") from None
         except (aiohttp.ClientError, OSError) as exc:
-            # the words of aiohttp have the URL in them, which may be a secret
+            # aiohttp's message contains the URL, which may be a secret
             raise TransientError(f"{host} cannot be reached: {_why(exc)}") from None
 
     async def _post(self, url: str, host: str, body: bytes, headers: Mapping[str, str]) -> None:

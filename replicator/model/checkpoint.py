@@ -39,6 +39,8 @@ class TargetState:
     """Cut that the target is at; None: nothing was applied yet."""
     epoch: Epoch
     applied_at: datetime | None
+    store: str | None = None
+    """Id of the store that holds the bytes of the target's rows; None: no writer has said it."""
 
     def reached_in(self, log_id: str) -> Offset | None:
         """Return the offset that the target is at, None when it is at none of this log."""

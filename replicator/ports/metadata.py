@@ -277,11 +277,23 @@ class MetadataWriter(MetadataReader, Protocol):
         """
         ...
 
-    async def acquire(self, source: str) -> TargetState:
+    async def acquire(
+        self, source: str, *, store: str | None = None, anew: bool = False
+    ) -> TargetState:
         """Become the writer for one source: take a new epoch, and return the checkpoint with it.
 
         Once this returns, no transaction of an older epoch can commit. Our own tables are created
         if they are missing.
+
+        Args:
+            source: Name of the source.
+            store: Id of the store with the bytes of the target's rows; the first one that is said
+                stays. None: a writer that has no bytes to do with.
+            anew: Whether another store may be said. The checkpoint is then forgotten: the rows say
+                nothing of what is in that one.
+
+        Raises:
+            RefusedError: the rows' bytes are in another store; the epoch is what it was.
         """
         ...
 

@@ -283,7 +283,12 @@ def druid_settings(cluster: Cluster, folder: Path, *roles: str) -> dict[str, Any
 
 
 async def write_config(
-    folder: Path, source: Cluster, targets: Mapping[str, Cluster], log: Mapping[str, Any]
+    folder: Path,
+    source: Cluster,
+    targets: Mapping[str, Cluster],
+    log: Mapping[str, Any],
+    *,
+    name: str = "replicator.yaml",
 ) -> Path:
     """Write the configuration; the source is read by a role that can do nothing else."""
     reader = await reader_of(source.dsn)
@@ -307,7 +312,7 @@ async def write_config(
             for name, target in targets.items()
         },
     }
-    path = folder / "replicator.yaml"
+    path = folder / name
     path.write_text(yaml.safe_dump(json.loads(json.dumps(found))))
     return path
 

@@ -493,13 +493,14 @@ async def test_a_locked_target(
         assert "has no object lock" in checked.out
         target["bucket"] = bucket
         file.write_text(yaml.safe_dump(settings))
-        await may_be_copied_to(file, monkeypatch)
-        for args in (
-            ("watch", "--once"), ("apply", "standby", "--once"),
-            ("verify", "standby", "--level", "checksum"),
-        ):  # fmt: skip
-            ended = await run(*args)
-            assert ended.code == 0, f"{args}: {ended.out}{ended.err}"
+        async with asyncio.TaskGroup() as group:
+            group.create_task(may_be_copied_to(file, monkeypatch))  # it waits for its lock's end
+            for args in (
+                ("watch", "--once"), ("apply", "standby", "--once"),
+                ("verify", "standby", "--level", "checksum"),
+            ):  # fmt: skip
+                ended = await run(*args)
+                assert ended.code == 0, f"{args}: {ended.out}{ended.err}"
         versions = (await client.list_object_versions(Bucket=bucket))["Versions"]
         segments = [one for one in versions if "/_replicator/" not in one["Key"]]
         assert segments

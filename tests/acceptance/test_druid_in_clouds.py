@@ -15,8 +15,8 @@ from socket import gethostname
 
 import pytest
 
+from tests.acceptance.acts import Acts, Stream
 from tests.acceptance.druids import Stored, User, cluster, write_config
-from tests.acceptance.test_two_druids import Acts, Stream
 from tests.servers.certificates import Authority
 from tests.servers.druid import DRUID_33_CLOUDS
 from tests.servers.kafka import Kafka

@@ -6,9 +6,9 @@ from random import Random
 
 import pytest
 
+from tests.acceptance.acts import DAYS, Acts, Stream
 from tests.acceptance.druids import User, cluster, write_config
-from tests.acceptance.test_failover import killed_on_the_standby_alone, promoted_as_planned
-from tests.acceptance.test_two_druids import DAYS, Acts, Stream
+from tests.acceptance.failover import killed_on_the_standby_alone, promoted_as_planned
 from tests.servers.kafka import Kafka
 from tests.servers.postgresql import Postgresql
 from tests.servers.process import Processes

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.acceptance.acts import Acts, Stream
 from tests.acceptance.druids import PASSWORD, Cluster, Moment, User, cluster, write_config
-from tests.acceptance.test_two_druids import Acts, Stream
 from tests.acceptance.worked_example import (
     commands,
     configuration,

@@ -8,10 +8,10 @@ from random import Random
 
 import pytest
 
+from tests.acceptance.acts import Acts, Stream
 from tests.acceptance.api import Api, offered, served
 from tests.acceptance.druids import User, cluster, kafka_log, write_config
-from tests.acceptance.test_failover import counts_are, read_but_not_published
-from tests.acceptance.test_two_druids import Acts, Stream
+from tests.acceptance.failover import counts_are, read_but_not_published
 from tests.servers.kafka import Kafka
 from tests.servers.postgresql import Postgresql
 from tests.servers.process import Processes

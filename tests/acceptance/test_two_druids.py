@@ -1,23 +1,45 @@
-"""Two real Druid clusters and a real Kafka: what the source answered, the target answers."""
+"""Two real Druid clusters and a real Kafka: what the source answered, the target answers.
+
+One history is enough for all that a disaster needs of it: it is followed, its moments come back,
+the standby takes over, and at last a bucket elsewhere is all that is left.
+"""
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
-from typing import Any, TypeAlias
+from typing import Any
 
 import pytest
 import yaml
-from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from tests.acceptance.druids import Cluster, Moment, User, cluster, kafka_log, write_config
+from tests.acceptance.acts import DAYS, Act, Acts, Stream
+from tests.acceptance.druids import (
+    Cluster,
+    Moment,
+    User,
+    cluster,
+    kafka_log,
+    s3_settings,
+    write_config,
+)
+from tests.acceptance.failover import (
+    a_killed_source_loses_no_message,
+    killed_on_the_standby_alone,
+    read_again_without_the_offsets,
+)
+from tests.acceptance.region_lost import (
+    has_reached,
+    moments_come_back_from_the_bucket_alone,
+    with_a_vault,
+)
 from tests.rings import IS_LONG, times
-from tests.servers.druid import Client, Row, kafka_supervisor
 from tests.servers.kafka import Kafka
 from tests.servers.postgresql import Postgresql
 from tests.servers.process import Processes
+from tests.servers.stores import S3
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [
@@ -26,142 +48,53 @@ pytestmark = [
     pytest.mark.xdist_group("jvms"),  # two JVMs at a time are enough
 ]
 
-Act: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
-DAYS = [f"2026-01-{day:02}" for day in range(1, 6)]
 
-
-class Stream:
-    """A Kafka topic of rows."""
-
-    def __init__(self, broker: Kafka, topic: str) -> None:
-        self.broker, self.topic, self.sent = broker, topic, 0
-
-    async def make(self) -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.broker.bootstrap)
-        await admin.start()
-        await admin.create_topics([NewTopic(self.topic, 1, 1)])
-        await admin.close()
-
-    async def send(self, count: int) -> None:
-        producer = AIOKafkaProducer(bootstrap_servers=self.broker.bootstrap)
-        await producer.start()
-        for _ in range(count):
-            n = self.sent
-            row = {"__time": f"{DAYS[n % 2]}T{n % 24:02}:00:00Z", "page": f"p{n % 7}", "n": n}
-            await producer.send_and_wait(self.topic, json.dumps(row).encode())
-            self.sent += 1
-        await producer.stop()
-
-
-class Acts:
-    """What operators and jobs do to a Druid."""
-
-    def __init__(self, client: Client, rng: Random, stream: Stream) -> None:
-        self._client, self._rng, self._stream, self._n = client, rng, stream, 0
-
-    def rows(self, *days: str, each: int = 20) -> list[Row]:
-        found = []
-        for day in days:
-            for hour in range(each):
-                self._n += 1
-                page = f"page {self._rng.randrange(9)}"
-                found.append({"__time": f"{day}T{hour:02}:00:00Z", "page": page, "n": self._n})
-        return found
-
-    async def ingest(self) -> None:
-        await self._client.load("wiki", self.rows(*DAYS))
-
-    async def ingest_another(self) -> None:
-        await self._client.load("orders", self.rows(*DAYS[:3]))
-
-    async def append(self) -> None:
-        await self._client.load("wiki", self.rows(DAYS[1], DAYS[2], each=5), append=True)
-
-    async def overwrite_a_part(self) -> None:
-        interval = f"{DAYS[1]}/{DAYS[3]}"
-        rows = self.rows(DAYS[1], DAYS[2], each=3)
-        await self._client.load("wiki", rows, interval=interval)
-
-    async def mark_unused(self) -> None:
-        await self._client.mark_unused("wiki", f"{DAYS[0]}/{DAYS[1]}")
-
-    async def mark_used(self) -> None:
-        await self._client.mark_used("wiki", f"{DAYS[0]}/{DAYS[1]}")
-
-    async def compact(self) -> None:
-        await self._client.load("orders", self.rows(DAYS[0], each=4), append=True)
-        await self._client.compact("orders", f"{DAYS[0]}/{DAYS[1]}")
-
-    async def drop_by_rule(self) -> None:
-        gone = {"type": "dropByInterval", "interval": f"{DAYS[4]}/2026-01-06"}
-        stays = {"type": "loadForever", "tieredReplicants": {"_default_tier": 1}}
-        await self._client.rules("wiki", [gone, stays])
-        async with asyncio.timeout(60):
-            while any(id_.startswith(f"wiki_{DAYS[4]}") for id_ in await self._client.used()):
-                await asyncio.sleep(0.3)
-
-    async def kill(self) -> None:
-        await self._client.mark_unused("wiki", f"{DAYS[3]}/{DAYS[4]}")
-        await self._client.kill_unused("wiki", f"{DAYS[3]}/{DAYS[4]}")
-
-    async def stream(self) -> None:
-        if not self._stream.sent:
-            await self._stream.make()
-            spec = kafka_supervisor("clicks", self._stream.topic, self._stream.broker.bootstrap)
-            await self._client.supervise(spec)
-        await self._stream.send(40)
-        await self._read()
-        await self._client.hand_off("clicks")
-        await self._published()
-
-    async def _read(self) -> None:
-        """Wait until the tasks have read everything."""
-        async with asyncio.timeout(90):
-            while True:
-                found = await self._client.sql_or_nothing('SELECT COUNT(*) AS c FROM "clicks"')
-                if found and found[0]["c"] == self._stream.sent:
-                    return
-                await asyncio.sleep(0.3)
-
-    async def _published(self) -> None:
-        async with asyncio.timeout(90):
-            while True:
-                found = await self._client.sql(
-                    "SELECT SUM(num_rows) AS c FROM sys.segments"
-                    " WHERE datasource = 'clicks' AND is_published = 1 AND is_realtime = 0"
-                )
-                if found and found[0]["c"] == self._stream.sent:
-                    return
-                await asyncio.sleep(0.3)
-
-    async def drop_everything(self) -> None:
-        """The accident."""
-        await self._client.mark_unused("orders", "2026-01-01/2027-01-01")
-        await self._client.kill_unused("orders", "2026-01-01/2027-01-01")
-
-
-async def test_a_history_is_followed_and_every_chosen_moment_comes_back(
-    postgresql: Postgresql, kafka_broker: Kafka, druid_folder: Path, forks: Processes
+async def test_a_history_is_followed_comes_back_is_taken_over_and_outlives_its_region(
+    postgresql: Postgresql, kafka_broker: Kafka, s3: S3, druid_folder: Path, forks: Processes
 ):
-    folder = druid_folder
-    rng = Random(33)
-    async with (
-        cluster("source", folder, postgresql) as source,
-        cluster("standby", folder, postgresql, standby=True) as standby,
-    ):
-        config = await write_config(
-            folder, source, {"standby": standby}, kafka_log(kafka_broker, folder.name)
-        )
-        user = User(config, forks, source, standby)
+    """The source's segments are unpacked, in a folder; the standby reads them packed, from S3."""
+    folder, rng = druid_folder, Random(33)
+    vault = s3_settings(s3, bucket(folder, "vault"))
+    async with followed_by(postgresql, kafka_broker, s3, folder, forks) as (user, control):
+        with_a_vault(user.config, vault)
         assert (await user.types("check")).code == 0
         await created(user)
         stream = Stream(kafka_broker, f"{folder.name}.clicks")
-        moments = await followed(user, Acts(source.client, rng, stream), rng)
-        source.druid.kill()  # what comes now needs nothing of it but its bytes
+        moments = await followed(user, Acts(user.source.client, rng, stream), rng)
         now = await restored(user, moments, rng)
         await restored_beside_the_live_one(user, moments[0], now)
         if IS_LONG:  # a cluster more
             await restored_into_a_third(user, moments, folder, postgresql, rng)
+        await a_killed_source_loses_no_message(user, stream)
+        await killed_on_the_standby_alone(user, s3.root / user.standby.name)
+        if control is not None:
+            await read_again_without_the_offsets(user, control, stream)
+        await moments_come_back_from_the_bucket_alone(
+            user, moments, vault, postgresql, kafka_broker, s3
+        )
+
+
+def bucket(folder: Path, name: str) -> str:
+    return f"{folder.name}-{name}".replace("_", "-").lower()
+
+
+@asynccontextmanager
+async def followed_by(
+    postgresql: Postgresql, broker: Kafka, s3: S3, folder: Path, forks: Processes
+) -> AsyncIterator[tuple[User, Cluster | None]]:
+    """Run a source and its standby, in the long run a third cluster that follows as well."""
+    async with AsyncExitStack() as stack:
+        source = await stack.enter_async_context(cluster("source", folder, postgresql))
+        standby = await stack.enter_async_context(
+            cluster(bucket(folder, "standby"), folder, postgresql, in_s3=s3, standby=True)
+        )
+        targets, control = {"standby": standby}, None
+        if IS_LONG:
+            control = targets["control"] = await stack.enter_async_context(
+                cluster("control", folder, postgresql, standby=True)
+            )
+        config = await write_config(folder, source, targets, kafka_log(broker, folder.name))
+        yield User(config, forks, source, standby), control
 
 
 async def created(user: User) -> None:
@@ -188,10 +121,12 @@ async def followed(user: User, acts: Acts, rng: Random) -> list[Moment]:
         moment = await user.moment(act.__name__)
         await user.standby_is(moment)
         moments.append(moment)
+    await has_reached(user, moments[-1])
     ended = await running.terminate()
     assert ended.code == 0, ended.err
-    proof = await user.types("verify", "standby", "--level", "checksum")
-    assert proof.code == 0, proof.out + proof.err
+    for target in ("standby", "vault"):
+        proof = await user.types("verify", target, "--level", "checksum")
+        assert proof.code == 0, proof.out + proof.err
     await both_answer_alike(user)
     assert len({json.dumps(moment.answers) for moment in moments}) > len(moments) - 3
     return moments
@@ -247,12 +182,12 @@ async def restored_beside_the_live_one(user: User, then: Moment, now: Moment) ->
 async def restored_into_a_third(
     user: User, moments: list[Moment], folder: Path, postgresql: Postgresql, rng: Random
 ) -> None:
-    """The source's bytes are gone as well: the standby's own are enough."""
-    (folder / "source").rename(folder / "gone")
+    """The source's bytes are away as well: the standby's own are enough."""
+    (folder / "source").rename(folder / "away")
     async with cluster("third", folder, postgresql, standby=True) as third:
         clusters: dict[str, Cluster] = {"standby": user.standby, "third": third}
         log = kafka_log_of(user.config)
-        config = await write_config(folder, user.source, clusters, log)
+        config = await write_config(folder, user.source, clusters, log, name="third.yaml")
         for number, moment in enumerate(rng.sample(moments, 3)):
             adopt = ["--adopt"] if number == 0 else []
             other = User(config, user.processes, user.source, user.standby)
@@ -262,6 +197,7 @@ async def restored_into_a_third(
             )
             assert done["done"], done
             await other.standby_is(moment, cluster=third)
+    (folder / "away").rename(folder / "source")
 
 
 def kafka_log_of(config: Path) -> dict[str, Any]:

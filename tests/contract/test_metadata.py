@@ -39,6 +39,7 @@ from replicator.model.row import (
 )
 from replicator.model.versions import Lineage, NoVersions, Versions, broken, new_stamps
 from replicator.ports import Chunk, MetadataReader, MetadataWriter, Snapshot, SourceReader
+from replicator.task_group import TaskGroup
 from tests.servers import mariadb as of_mariadb
 from tests.servers.mariadb import Mariadb
 from tests.servers.postgresql import Postgresql, put
@@ -843,6 +844,56 @@ async def test_every_acquire_gives_a_larger_epoch_and_keeps_the_checkpoint(store
     assert second.epoch > first.epoch
     assert second.checkpoint == CHECKPOINT
     assert await store.target.state(SOURCE) == second
+
+
+async def test_the_first_store_that_is_said_stays_and_another_takes_no_epoch(store: Store):
+    unsaid = await store.target.acquire(SOURCE)
+    first = await store.target.acquire(SOURCE, store="here")
+    async with store.target.transaction(SOURCE, first.epoch) as transaction:
+        await transaction.record(CHECKPOINT, [GAP])
+    with pytest.raises(RefusedError, match="another store than there"):
+        await store.target.acquire(SOURCE, store="there")
+    state = await store.target.state(SOURCE)
+    assert (unsaid.store, first.store, state.store) == (None, "here", "here")
+    assert (state.epoch, state.checkpoint) == (first.epoch, CHECKPOINT)
+    for said in (None, "here"):
+        again = await store.target.acquire(SOURCE, store=said)
+        assert (again.store, again.checkpoint) == ("here", CHECKPOINT)
+
+
+async def test_another_store_that_is_taken_anew_forgets_what_was_reached_with_the_first(
+    store: Store,
+):
+    first = await store.target.acquire(SOURCE, store="here")
+    async with store.target.transaction(SOURCE, first.epoch) as transaction:
+        await transaction.record(CHECKPOINT, [GAP])
+    same = await store.target.acquire(SOURCE, store="here", anew=True)
+    assert (same.checkpoint, same.store) == (CHECKPOINT, "here")
+
+    anew = await store.target.acquire(SOURCE, store="there", anew=True)
+
+    assert (anew.checkpoint, anew.store) == (None, "there")
+    assert anew.epoch > same.epoch
+    assert await store.target.state(SOURCE) == anew
+    assert list(await store.target.gaps(SOURCE, CHECKPOINT.log_id)) == []
+    async with store.target.transaction(SOURCE, anew.epoch) as transaction:
+        await transaction.record(CHECKPOINT, [])
+    assert list(await store.target.gaps(SOURCE, CHECKPOINT.log_id)) == []
+
+
+async def test_of_two_stores_that_are_said_at_once_one_is_taken(store: Store):
+    said = [f"store-{number}" for number in range(6)]
+
+    async def acquired(name: str) -> str | None:
+        try:
+            return (await store.target.acquire(SOURCE, store=name)).store
+        except RefusedError:
+            return None
+
+    async with TaskGroup() as group:
+        asked = [group.create_task(acquired(name)) for name in said]
+    taken = {one.result() for one in asked} - {None}
+    assert taken == {(await store.target.state(SOURCE)).store}
 
 
 @pytest.mark.parametrize(

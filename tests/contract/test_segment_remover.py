@@ -173,10 +173,9 @@ async def test_a_local_removal_that_dies_at_any_step_is_finished_by_the_next(
     async with ALL["local"](tmp_path, request) as made:
         await put_all(made)
         with pytest.MonkeyPatch.context() as patched:
-            module = "files" if place == FOLDER else "storage"
             owner = {
-                "unlink": "pathlib.Path.unlink",
-                "sync": f"replicator.adapters.local.{module}.sync",
+                "unlink": "replicator.adapters.local.folder.Folder.unlink",
+                "sync": "replicator.adapters.local.folder.Folder.sync",
                 "forget": "replicator.adapters.local.workspace.Workspace.forget",
             }
             patched.setattr(owner[step], die)

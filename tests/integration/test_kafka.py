@@ -568,20 +568,11 @@ async def grown(written: list[str], by: int) -> None:
 # --------------------------------------------------------------------------------- TLS and SASL
 
 
-@pytest.fixture(scope="module")
-def secured_kafka(tmp_path_factory: pytest.TempPathFactory, kafka_broker: Kafka) -> Iterator[Kafka]:
-    """One broker that is reached in each way that keeps strangers out."""
-    broker = Kafka(tmp_path_factory.mktemp("secured"), secured=SECURED)
-    broker.start()
-    yield broker
-    broker.kill()
-
-
 @pytest.mark.parametrize("security", SECURED, ids=[one.protocol for one in SECURED])
-async def test_a_secured_broker(logs: Logs, secured_kafka: Kafka, security: Security):
-    tls = Tls(ca_file=secured_kafka.ca_file, certificate_file=None, key_file=None)
+async def test_a_secured_broker(logs: Logs, kafka_broker: Kafka, security: Security):
+    tls = Tls(ca_file=kafka_broker.ca_file, certificate_file=None, key_file=None)
     right = KafkaSession(
-        bootstrap_servers=(secured_kafka.bootstrap_by(security),),
+        bootstrap_servers=(kafka_broker.bootstrap_by(security),),
         request_timeout_s=10,
         tls=tls if security.has_tls else None,
         sasl=scram(PASSWORD) if security.has_sasl else None,
@@ -647,12 +638,12 @@ async def allow(broker: Kafka, topic: str, *, principal: str, user: str) -> None
     await client.close()
 
 
-async def test_the_acls_of_the_docs_are_enough(logs: Logs, secured_kafka: Kafka):
+async def test_the_acls_of_the_docs_are_enough(logs: Logs, kafka_broker: Kafka):
     security = Security("SASL_PLAINTEXT")
     wanted = topic()
     watcher, applier = (
         KafkaSession(
-            bootstrap_servers=(secured_kafka.bootstrap_by(security),),
+            bootstrap_servers=(kafka_broker.bootstrap_by(security),),
             request_timeout_s=10,
             sasl=scram(PASSWORD, user),
         )
@@ -661,8 +652,8 @@ async def test_the_acls_of_the_docs_are_enough(logs: Logs, secured_kafka: Kafka)
     with pytest.raises(ConfigError, match="uthorization") as caught:
         await logs(watcher, topic()).acquire()
     assert "Write and Describe on the transactional id" in caught.value.hint
-    await allow(secured_kafka, wanted.name, principal="replicator", user="watching")
-    await allow(secured_kafka, wanted.name, principal="applier", user="applying")
+    await allow(kafka_broker, wanted.name, principal="replicator", user="watching")
+    await allow(kafka_broker, wanted.name, principal="applier", user="applying")
     log = logs(watcher, wanted)
     await log.acquire()
     await log.append(documents("a"))

@@ -541,6 +541,15 @@ async def test_no_mode_of_the_server_changes_what_is_written(druid_dsn: str):
     assert found.payload == row.payload if isinstance(found, Segment) else False
 
 
+async def test_a_table_of_checkpoints_from_before_learns_of_stores(druid_dsn: str):
+    writer = MysqlMetadataWriter(druid_dsn)
+    before = await writer.acquire(SOURCE)
+    await execute(druid_dsn, "ALTER TABLE replicator_checkpoint DROP COLUMN store")
+    assert await writer.state(SOURCE) == before
+
+    assert (await writer.acquire(SOURCE, store="here")).store == "here"
+
+
 async def test_tables_of_another_prefix_and_spelling_are_found(mariadb: Mariadb):
     """`lower_case_table_names=1` has all names in lower case."""
     renamed = [f"RENAME TABLE druid_{name} TO my_{name.lower()}" for name in (

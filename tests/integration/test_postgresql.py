@@ -699,6 +699,15 @@ async def _held(dsn: str):
     return await PostgresqlMetadataWriter(dsn).state(SOURCE)
 
 
+async def test_a_table_of_checkpoints_from_before_learns_of_stores(druid_dsn: str):
+    writer = PostgresqlMetadataWriter(druid_dsn)
+    before = await writer.acquire(SOURCE)
+    await execute(druid_dsn, "ALTER TABLE replicator_checkpoint DROP COLUMN store")
+    assert await writer.state(SOURCE) == before
+
+    assert (await writer.acquire(SOURCE, store="here")).store == "here"
+
+
 WAITING: dict[str, tuple[str, Callable[[str], Awaitable[object]]]] = {
     "scan": ("druid_segments", lambda dsn: rows_of(PostgresqlMetadataReader(dsn))),
     "upsert": ("druid_segments", upsert_segment),

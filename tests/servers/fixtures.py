@@ -14,7 +14,7 @@ import pytest
 
 from tests.servers import fetching
 from tests.servers.desk import on_a_desk_only
-from tests.servers.kafka import Kafka, KafkaCluster
+from tests.servers.kafka import SECURED, Kafka, KafkaCluster
 from tests.servers.mariadb import BINLOG, Mariadb
 from tests.servers.postgresql import Postgresql, started
 from tests.servers.process import Processes, processes
@@ -106,9 +106,9 @@ async def druid_dsn(postgresql: Postgresql) -> AsyncIterator[str]:
 
 @pytest.fixture(scope="session")
 def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    """One broker for all tests that do not harm it."""
+    """One broker for all tests that do not harm it, reached in each way, plain and secured."""
     with on_a_desk_only():
-        broker = Kafka(tmp_path_factory.mktemp("kafka"))
+        broker = Kafka(tmp_path_factory.mktemp("kafka"), secured=SECURED)
     broker.start()
     yield broker
     broker.kill()

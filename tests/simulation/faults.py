@@ -203,9 +203,11 @@ class FlakyWriter:
     async def columns(self) -> Mapping[Kind, frozenset[str]]:
         return await self._metadata.columns()
 
-    async def acquire(self, source: str) -> TargetState:
+    async def acquire(
+        self, source: str, *, store: str | None = None, anew: bool = False
+    ) -> TargetState:
         await self._weather.before()
-        held = await self._metadata.acquire(source)
+        held = await self._metadata.acquire(source, store=store, anew=anew)
         await self._weather.after("acquired the target and was not told")
         return held
 

@@ -1,4 +1,4 @@
-"""Our own files at a target in a bucket, below `<prefix>/_replicator/`."""
+"""The replicator's own files at a target in a bucket, below `<prefix>/_replicator/`."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -14,10 +14,10 @@ class ObjectArea:
     """An `Area` over the calls of a `Bucket`.
 
     Args:
-        bucket: Where it is.
-        folder: What the keys begin with, without a slash at the end.
-        prove: Raises where the bucket would not do what is asked of it, like to replace
-            nothing; it is awaited before each write, and tries the bucket once.
+        bucket: The bucket.
+        folder: Beginning of all keys, without a slash at the end.
+        prove: Awaited before each write; raises if the bucket does not do what is asked of it,
+            such as to replace nothing. It tries the bucket once.
     """
 
     def __init__(

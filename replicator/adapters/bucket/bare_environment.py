@@ -1,9 +1,9 @@
 """Keeps obstore from settings that are not in the configuration.
 
-Its stores read every variable that begins with `AWS_` or `AZURE_` before they look at what they are
-given, and some of what is read so cannot be taken back by any option: an emulator, another
-endpoint, an encryption, a login that wins over a configured key. obstore 0.12 has no other way to
-make a store, so it is made while these variables are not there.
+Its stores read every variable that begins with `AWS_` or `AZURE_` before their own arguments, and
+no option overrules some of these: an emulator, another endpoint, an encryption, a login that wins
+over a configured key. obstore 0.12 has no other way to make a store, so stores are made while these
+variables are hidden.
 """
 
 import os
@@ -13,19 +13,19 @@ from threading import Lock
 
 PREFIXES = ("AWS_", "AZURE_", "GOOGLE_")
 SUFFIX = "_PROXY"
-"""An option names the proxy; reqwest would look for one of its own."""
+"""Variables of proxies: an option names the proxy, and reqwest would look for another one."""
 _one_at_a_time = Lock()
 
 
 @contextmanager
 def bare_environment(*, but: Collection[str] = ()) -> Generator[None]:
-    """Hide variables from code that is not Python's, for as long as a store is made.
+    """Hide variables from code outside Python while a store is made.
 
     `os.environ` does not change, so nothing else in this process sees a difference. The body must
     neither wait nor start a process.
 
     Args:
-        but: Names of the variables that are read on purpose.
+        but: Names of the variables that may be read.
     """
     with _one_at_a_time:
         hidden = {

@@ -1,4 +1,4 @@
-"""What a deep storage needs of a bucket, a container or a file system that has objects by keys."""
+"""What a deep storage needs of a bucket, a container or a file system with objects by keys."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from replicator.ports import Piece
 
 MIB = 1 << 20
 PAGE_OBJECTS_MAX = 1000
-"""Number of objects that S3 and Google list by one request."""
+"""Number of objects that S3 and Google list per request."""
 ARCHIVED_HINT = (
     "bring the object back from its archive tier (S3: RestoreObject, Azure: rehydrate), and leave"
     " what Druid still uses out of the lifecycle rule that moved it"
@@ -18,11 +18,11 @@ ARCHIVED_HINT = (
 
 
 class DeniedKeyError(ConfigError):
-    """The server denied a request about a key: it may deny all, or this one."""
+    """The server denied a request for a key: it may deny all keys, or only this one."""
 
 
 class RejectedKeyError(TransientError):
-    """The server found fault with a request about a key: with all such, or with this key's."""
+    """The server rejected a request for a key: it may reject all such keys, or only this one."""
 
 
 OF_ONE_PERHAPS = (DeniedKeyError, RejectedKeyError)
@@ -48,15 +48,15 @@ class Stat(Listed):
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """An object whose bytes may be on their way."""
+    """An object whose bytes may be on their way already."""
 
     stat: Stat
     rest: Callable[[], Awaitable[Piece]] | None
-    """Gives all bytes, once; None when they have to be asked for."""
+    """Returns all bytes, once; None: they take a request of their own."""
 
 
 class Writer(Protocol):
-    """Writes one object in pieces, in their order; nothing is there before `complete`."""
+    """Writes one object in pieces, in order; it is invisible before `complete`."""
 
     async def write(self, data: Piece) -> None:
         """Add bytes at the end."""
@@ -66,21 +66,21 @@ class Writer(Protocol):
         """Make it visible.
 
         Raises:
-            FileExistsError: there is an object meanwhile; it was not changed.
+            FileExistsError: an object has appeared meanwhile; it was not changed.
         """
         ...
 
     async def abort(self) -> None:
-        """Leave nothing behind, where the service does not forget by itself."""
+        """Remove what was sent, if the service does not do that by itself."""
         ...
 
 
 class Bucket(Protocol):
-    """Objects by their keys. Every call raises TransientError and ConfigError as a port does."""
+    """Objects by their keys. Every call raises TransientError and ConfigError, as ports do."""
 
     @property
     def name(self) -> str:
-        """For messages, like `s3://bucket`."""
+        """Name in messages, such as `s3://bucket`."""
         ...
 
     @property

@@ -75,7 +75,7 @@ UNKNOWN_HINT = (
     " that knows conditional writes"
 )
 BUSY = ("status code: 429", "status code: 503")
-"""The library does not show the server's Retry-After."""
+"""Texts for a busy server; the library does not expose its Retry-After."""
 ANSWERED = "status code: "
 ANSWERED_HINT = "the server answered so: its log says more"
 CERTIFICATE = "its certificate is not believed"
@@ -130,7 +130,7 @@ ERRORS: ErrorMap = {
 
 
 class UnsayableKeyError(ConfigError):
-    """An object's key is none that obstore can say."""
+    """obstore cannot ask for an object with this key."""
 
 
 def is_sayable(key: str) -> bool:
@@ -139,13 +139,13 @@ def is_sayable(key: str) -> bool:
 
 
 class ObstoreBucket:
-    """Asks one bucket, at its pace, and says what went wrong in our words.
+    """Asks one bucket at its pace, and translates the library's errors.
 
     Args:
-        store: obstore's, with credentials, time limits and few retries of its own.
-        name: For messages, like `s3://bucket`.
-        pace: How fast it may be asked.
-        attributes: What is said of each object that is stored.
+        store: obstore's store, with credentials, time limits and few retries of its own.
+        name: Name in messages, such as `s3://bucket`.
+        pace: Limits the requests and bytes.
+        attributes: Attributes of each stored object.
     """
 
     def __init__(
@@ -258,7 +258,7 @@ class ObstoreBucket:
                 self._require_bucket(exc)
                 raise MissingObjectError(f"{key} is not in {self.name}") from exc
             except PreconditionError as exc:
-                if await self.stat(key) is None:  # Azure says so of an object that is gone, too
+                if await self.stat(key) is None:  # Azure also says so of an object that is gone
                     raise MissingObjectError(f"{key} is not in {self.name}") from exc
                 raise TransientError(
                     f"{key} of {self.name} was written while it was read",
@@ -325,7 +325,7 @@ class ObstoreBucket:
             await obstore.delete_async(self._store, key)
 
     async def extend(self, key: str, until: datetime) -> bool:
-        """Do nothing: obstore knows no locks."""
+        """Do nothing: obstore does not support locks."""
         del key, until
         return True
 
@@ -374,7 +374,7 @@ class ObstoreBucket:
 
 
 def _meant(exc: Exception, said: str) -> ReplicatorError:
-    """Return our error for the library's remaining errors, by whether a server answered."""
+    """Return the error for what the library does not classify, by whether a server answered."""
     for kind, ours in ERRORS.items():
         if isinstance(exc, kind):
             return ours(said)
@@ -410,7 +410,7 @@ def _keys_said(name: str) -> Generator[None]:
 
 
 class ObstoreWriter:
-    """Writes one object in parts, in their order; it is there once `complete` returned."""
+    """Writes one object in parts, in order; it is there once `complete` has returned."""
 
     def __init__(
         self, bucket: ObstoreBucket, file: "AsyncWritableFile", key: str, *, pace: Pace
@@ -425,7 +425,7 @@ class ObstoreWriter:
             await self._file.write(data)
 
     async def abort(self) -> None:
-        """Do nothing: Azure forgets blocks after a week, and S3's parts are not sent by this."""
+        """Do nothing: Azure drops blocks after a week, and S3's parts are not sent through this."""
 
     async def complete(self) -> None:
         """Make it visible."""
@@ -451,7 +451,7 @@ def client_options(
         options["root_certificate"] = _text_of(ca_file)
     if proxy_url is not None:
         options["proxy_url"] = proxy_url
-        options["proxy_excludes"] = excluded()  # it asks for logins by the same settings
+        options["proxy_excludes"] = excluded()  # the library requests logins with the same settings
     return options
 
 
@@ -491,7 +491,7 @@ def _tag(meta: "obstore.ObjectMeta") -> str:
 def brief(exc: BaseException) -> str:
     """Return the library's first lines, and why it was not connected.
 
-    What follows them is a debug dump; only it says that no server answered, and why.
+    A debug dump follows; only that says that no server answered, and why.
     """
     text, _, dump = str(exc).partition("\n\nDebug source")
     said = " ".join(text.split())[:500]

@@ -18,8 +18,7 @@ from replicator.ports import Effective, Piece
 class BucketOutOfReach:
     """A `Bucket` whose calls all raise the same ConfigError.
 
-    One target's wrong settings are then that target's trouble, as a server that is away is, and
-    hide no other target.
+    So wrong settings of one target hide no other target; they count like a server that is away.
 
     Args:
         failure: Why no client of the bucket could be made.
@@ -72,7 +71,7 @@ class BucketOutOfReach:
         self._refuse()
 
     async def effective(self) -> Sequence[Effective]:
-        """Refuse to say what counts: nothing could be decided."""
+        """Refuse to return the settings in force: they are not complete."""
         self._refuse()
 
     def _refuse(self) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Reading a deep storage in a bucket of any service."""
+"""Reads a deep storage in a bucket of any service."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from secrets import token_hex
@@ -27,7 +27,7 @@ from replicator.model.load_spec import Location, key_prefix
 from replicator.ports import AREAS, OWN_AREA, Checked, Effective, Piece, StoredObject
 
 AHEAD_OBJECTS_MAX = 1024
-"""Objects that are opened ahead: as many as can be copied at once."""
+"""Number of objects that are opened ahead: as many as can be copied at once."""
 LOOKS_OF_PAGE, LOOKS_MAX, PAGES_LOOKED_AT = 4, 16, 20
 """Number of objects tried and pages listed to tell one bad object from a bad storage."""
 
@@ -36,12 +36,12 @@ class ObjectStorageReader:
     """A `DeepStorageReader` of a bucket below a prefix; it has no method that writes.
 
     Args:
-        bucket: Where it is.
-        prefix: What all keys of this cluster begin with, '' for the whole bucket; as Druid has
-            it, so that slashes before and in it are parts of the keys.
-        piece_bytes: How much is read at once.
-        close: What is to be closed with it.
-        effective: Says what counts for it, and from where that came.
+        bucket: The bucket.
+        prefix: Beginning of all keys of this cluster, '' for the whole bucket; exactly as Druid
+            has it, so slashes before and in it are parts of the keys.
+        piece_bytes: Number of bytes that are read at once.
+        close: Closes the connections.
+        effective: Returns the settings in force, and where each comes from.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class ObjectStorageReader:
 
     @property
     def bucket(self) -> Bucket:
-        """The bucket it reads."""
+        """The bucket that it reads."""
         return self._bucket
 
     async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
@@ -98,7 +98,7 @@ class ObjectStorageReader:
         return [] if stat is None else [stat]
 
     async def _begun(self, location: Location, key: str) -> Sequence[Listed]:
-        """Look at an object that is read next by the request that reads it, if it is small."""
+        """Look at an object by the request that also reads it, if it is small."""
         if (begun := await self._bucket.begin(key)) is None:
             return []
         if begun.rest is not None and begun.stat.size_bytes <= self._piece_bytes:
@@ -108,7 +108,7 @@ class ObjectStorageReader:
         return [begun.stat]
 
     def forget(self, location: Location) -> None:
-        """Give up the bytes of an object that is not read after all."""
+        """Drop the bytes of an object that is not read after all."""
         self._ahead.pop(location, None)
 
     async def read(
@@ -143,10 +143,10 @@ class ObjectStorageReader:
         )
 
     def key(self, location: Location) -> str:
-        """Return the key of a place.
+        """Return the key of a location.
 
         Raises:
-            RefusedError: it is no place below the prefix, or in our own area.
+            RefusedError: it is not below the prefix, or it is in the replicator's own area.
         """
         names = location.split("/")
         if not any(names) or not {".", ".."}.isdisjoint(names) or names[0] in AREAS:
@@ -154,7 +154,7 @@ class ObjectStorageReader:
         return self._below(location)
 
     async def _refuse_one(self, key: str, exc: ReplicatorError) -> None:
-        """Raise a DeniedObjectError where another object can be read now: it is this one's."""
+        """Raise a DeniedObjectError if another object can be read: then only this one is denied."""
         async for other in self._others(key):
             if await self._can_read(other):
                 raise DeniedObjectError(
@@ -164,7 +164,7 @@ class ObjectStorageReader:
                 ) from exc
 
     async def _others(self, key: str) -> AsyncIterator[str]:
-        """Yield a few other keys: what was read last, and some from here and there."""
+        """Yield a few other keys: the one read last, and some from all over the listing."""
         if self._read_last not in {"", key}:
             yield self._read_last
         pages, looks = 0, 0
@@ -178,7 +178,7 @@ class ObjectStorageReader:
                 if pages >= PAGES_LOOKED_AT or looks >= LOOKS_MAX:
                     return
         except (ConfigError, RejectedKeyError):
-            return  # that may not be listed says nothing of what may be read
+            return  # a denied listing says nothing about what may be read
 
     async def _can_read(self, key: str) -> bool:
         try:
@@ -197,7 +197,7 @@ class ObjectStorageReader:
         return self._prefix + name
 
     async def _require_any(self) -> None:
-        """A wrong prefix must never look like segments that were killed."""
+        """Refuse an empty prefix: a wrong one must never look like killed segments."""
         async for page in self._bucket.pages(self._prefix, page_objects_max=1):
             if page:
                 return
@@ -209,5 +209,5 @@ class ObjectStorageReader:
 
 
 def stored_object(one: Listed, key: str) -> StoredObject:
-    """Return what a listing says of an object, by its name below a location's key."""
+    """Return an object as listed, with its name below a location's key."""
     return StoredObject(name=one.key[len(key) :], size_bytes=one.size_bytes, tag=one.tag)

@@ -1,7 +1,7 @@
 """Receipts in a bucket: metadata of the object, or `_replicator/receipts/…` after the bytes.
 
-An object that the service copies gets its metadata before its checksum is known. Where the
-service keeps that and tells it, the metadata leaves it out.
+An object that the service copies gets its metadata before its checksum is known. If the service
+keeps and reports the checksum, the metadata leaves it out.
 """
 
 import re
@@ -25,9 +25,9 @@ from replicator.model.load_spec import Location
 from replicator.ports import Receipt, too_large
 
 METADATA = "replicatorreceipt"
-"""Name of the metadata, in letters that no store and no proxy changes."""
+"""Name of the metadata entry, in letters that no store and no proxy changes."""
 METADATA_BYTES_MAX = 1800
-"""S3 takes 2 KB of metadata, names included."""
+"""Limit for metadata; S3 takes 2 KB, names included."""
 RECEIPT_BYTES_MAX = 64 << 20
 """Limit for a receipt's bytes; one of a hundred thousand files takes 20 MB."""
 NOTED_BYTES = 16
@@ -40,7 +40,7 @@ class Receipts:
     """The receipts of one storage that are objects of their own."""
 
     def __init__(self, bucket: Bucket, area: str) -> None:
-        """Take the bucket and the key of our own folder in it."""
+        """Take the bucket, and the key of the replicator's own folder in it."""
         self._bucket, self._folder = bucket, f"{area}/receipts"
 
     async def keep(self, location: Location, receipt: Receipt) -> None:
@@ -49,10 +49,10 @@ class Receipts:
         await self._bucket.replace(self.key(location), text, retained=True)
 
     async def written_receipt(self, location: Location) -> Receipt | None:
-        """Return a receipt, whatever has become of its bytes.
+        """Return a receipt, whether its bytes are still there or not.
 
         Raises:
-            CorruptionError: there is one and it cannot be read.
+            CorruptionError: the receipt cannot be read.
         """
         key = self.key(location)
         if (stat := await self._bucket.stat(key)) is None:
@@ -72,16 +72,16 @@ class Receipts:
         await self._bucket.delete(self.key(location))
 
     async def clear(self, location: Location) -> None:
-        """Let a receipt count no more, if there is one; where older versions are kept, it stays."""
+        """Invalidate a receipt, if there is one; where older versions are kept, they stay."""
         if await self.has(location):
             await self._bucket.clear(self.key(location))
 
     async def noted(self) -> "Noted":
-        """List which locations have a receipt now: 24 bytes for each."""
+        """Return which locations have a receipt now, in 24 bytes each."""
         found = bytearray()
         async for page in self._bucket.pages(self._folder):
             for one in page:
-                if (name := _NAME.search(one.key)) is not None:  # a folder is none, nor is a stray
+                if (name := _NAME.search(one.key)) is not None:  # not a folder or a stray
                     found += bytes.fromhex(name[1])[:NOTED_BYTES]
         return Noted(np.frombuffer(found, dtype=f"S{NOTED_BYTES}"))
 
@@ -92,7 +92,7 @@ class Receipts:
 
 
 class Noted:
-    """The locations that have a receipt in an object of its own."""
+    """The locations whose receipt is an object of its own."""
 
     def __init__(self, names: NDArray[np.bytes_]) -> None:
         names = np.sort(names)
@@ -119,19 +119,19 @@ def metadata_of(location: Location, receipt: Receipt) -> dict[str, str] | None:
 
 
 def mapped(location: Location, stat: Stat) -> Receipt | None:
-    """Return the receipt that an object carries itself, its checksum '' where the service has it.
+    """Return the receipt in an object's metadata; its checksum is '' if the service keeps that.
 
     A receipt for another location does not count: it came along when the object was copied.
 
     Raises:
-        CorruptionError: it carries one that cannot be read.
+        CorruptionError: the receipt cannot be read.
     """
     text = stat.metadata.get(METADATA)
     return None if text is None else _read(text.encode(), location, may_be_foreign=True)
 
 
 def carries(location: Location, stat: Stat) -> bool:
-    """Whether an object has a receipt of its own location; one that cannot be read is none."""
+    """Whether an object carries a readable receipt for its own location."""
     try:
         return mapped(location, stat) is not None
     except CorruptionError:
@@ -139,7 +139,7 @@ def carries(location: Location, stat: Stat) -> bool:
 
 
 def document(location: Location, receipt: Receipt) -> bytes:
-    """Return a receipt as the bytes that are stored."""
+    """Return a receipt as it is stored."""
     whole = all(stored.sha256 for stored in receipt.objects)
     format_ = FORMAT if whole else WITHOUT_CHECKSUM
     return written({"location": location, **receipt_json(receipt)}, format_)

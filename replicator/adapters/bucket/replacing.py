@@ -15,10 +15,10 @@ Put = Callable[[Location, CopySource], Awaitable[Receipt]]
 
 
 class Mending:
-    """Replaces what is at one place.
+    """Replaces the bytes of one location.
 
-    What one request stores is written over in one step. Larger objects go first, and the receipt
-    that says what they must be stays: without them it counts for nothing.
+    What one request stores is overwritten in one step. Larger objects are removed first; their
+    receipt stays and still says what they must be, but does not count without them.
     """
 
     def __init__(

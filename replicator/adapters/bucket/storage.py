@@ -1,8 +1,8 @@
 """A deep storage in a bucket of any service: objects with a receipt, and none half written.
 
-What one request stores carries its receipt as metadata. What is stored in parts or in several
-objects has its receipt in an object of its own, `_replicator/receipts/…` below the prefix, written
-last: without a receipt nothing counts as there, and no row points to it.
+An object that one request stores carries its receipt as metadata. What is stored in parts or in
+several objects has its receipt in an object of its own, `_replicator/receipts/…` below the prefix,
+which is written last: without a receipt nothing counts as stored, and no row points to it.
 """
 
 from asyncio import Lock
@@ -59,14 +59,14 @@ class ObjectStorage(ObjectStorageReader):
     """A `DeepStorage`, `SegmentRemover` and `SegmentReplacer` in a bucket below a prefix.
 
     Args:
-        bucket: Where it is.
-        prefix: What all keys of this cluster begin with, '' for the whole bucket.
-        upload: How large objects are stored.
+        bucket: The bucket.
+        prefix: Beginning of all keys of this cluster, '' for the whole bucket.
+        upload: Stores large objects.
         in_flight: The memory that all copies share.
-        sizes: How bytes are cut.
-        server_copy: Copies what is in the same service already.
-        close: What is to be closed with it.
-        effective: Says what counts for it, and from where that came.
+        sizes: Sizes of the parts.
+        server_copy: Copies within the service; None: it does not.
+        close: Closes the connections.
+        effective: Returns the settings in force, and where each comes from.
     """
 
     def __init__(
@@ -91,9 +91,9 @@ class ObjectStorage(ObjectStorageReader):
             bucket, receipts, upload=upload, in_flight=in_flight, sizes=sizes, put=self.put
         )
         self._absent: dict[str, float] = {}
-        """Time of each look that found no object, so that the storage is not asked again."""
+        """Times of looks that found no object, by key: the storage is not asked again at once."""
         self._copies_are_refused = True
-        """Whether the service obeys that a copy must replace nothing."""
+        """Whether the service honours that a copy must replace nothing."""
         self._proved, self._proving = False, Lock()
 
     async def __aenter__(self) -> Self:
@@ -113,11 +113,11 @@ class ObjectStorage(ObjectStorageReader):
         return super().key(location)
 
     def area(self) -> ObjectArea:
-        """Return where our own files are kept."""
+        """Return the area of the replicator's own files."""
         return ObjectArea(self._bucket, self._below(OWN_AREA), prove=self._require_proved)
 
     async def create(self) -> None:
-        """Do nothing: a prefix need not be made, and a bucket is its owner's to make."""
+        """Do nothing: a prefix need not be made, and making a bucket is up to its owner."""
 
     async def receipt(self, location: Location) -> Receipt | None:
         key = self.key(location)
@@ -175,15 +175,15 @@ class ObjectStorage(ObjectStorageReader):
         self.forget(location)
         if (names := await self._removable(location, key)) is None:
             return
-        # The receipt goes last: it alone says which objects are this location's.
+        # The receipt is removed last: it alone says which objects are this location's.
         for name in names:
             await self._bucket.delete(key + name)
         await self._receipts.drop(location)
 
     async def _removable(self, location: Location, key: str) -> Sequence[str] | None:
-        """Return the names of the objects that are a location's own, None without its receipt.
+        """Return the names of a location's own objects, None without its receipt.
 
-        A row of the source can name any place, and its bytes may never have come here.
+        A row of the source can name any location, and its bytes may never have arrived here.
         """
         if not location.endswith("/"):
             stat = await self._bucket.stat(key)
@@ -199,7 +199,7 @@ class ObjectStorage(ObjectStorageReader):
             ) from exc
         if written_receipt is None:
             return None
-        # Earlier versions took what lies deeper, which is at other locations, for the segment's.
+        # Earlier versions also counted objects in deeper folders, which are at other locations.
         return [one.name for one in written_receipt.objects if "/" not in one.name]
 
     async def written_receipt(self, location: Location) -> Receipt | None:
@@ -257,7 +257,7 @@ class ObjectStorage(ObjectStorageReader):
         return await self._finish(location, contents, checksum)
 
     async def _copied(self, location: Location, contents: Contents) -> Receipt | None:
-        """Let the service copy, where it can and nothing is in the way."""
+        """Let the service copy, if it can and nothing is in the way."""
         key = self.key(location)
         if (
             self._server_copy is None
@@ -300,7 +300,7 @@ class ObjectStorage(ObjectStorageReader):
             raise
 
     async def _is_absent(self, key: str) -> bool:
-        """Return whether nothing is there; a service that sees to that itself is trusted."""
+        """Return whether nothing is there; a service that checks this itself is trusted."""
         await self._require_proved()
         looked_at_s = self._absent.pop(key, None)
         if looked_at_s is not None and (
@@ -316,7 +316,7 @@ class ObjectStorage(ObjectStorageReader):
                 await self.probe()
 
     async def _copies_obey(self, key: str) -> bool:
-        """Copy within the service onto an object of our own that is there: it must refuse."""
+        """Copy within the service onto an existing object of the replicator: it must refuse."""
         if self._server_copy is not None:
             self._copies_are_refused = await self._server_copy.is_refused(key)
         return self._copies_are_refused
@@ -366,7 +366,7 @@ class ObjectStorage(ObjectStorageReader):
     async def _confirm(
         self, location: Location, receipt: Receipt, there: Sequence[StoredObject]
     ) -> Receipt:
-        """Adopt equal bytes that a process that died, or another writer, wrote."""
+        """Adopt equal bytes that a dead process or another writer has written."""
         await self._require_in_no_folder(location)
         if tuple([await self._check(location, one) for one in there]) != receipt.objects:
             raise RefusedError(
@@ -419,7 +419,7 @@ class ObjectStorage(ObjectStorageReader):
                 checked.append(await self._put_file(key + stored.name, copy_source, stored, made))
         except ReplicatorError:
             for one in made:
-                with suppress(RefusedError):  # locked: it is taken over by the next try
+                with suppress(RefusedError):  # locked: the next attempt takes it over
                     await self._bucket.delete(one)
             raise
         receipt = Receipt(objects=tuple(checked), copied_from=copy_source.objects)
@@ -427,9 +427,9 @@ class ObjectStorage(ObjectStorageReader):
         return receipt
 
     async def _forget_former(self, location: Location) -> None:
-        """Drop the receipt of an object that is gone: with it another one might look whole.
+        """Drop the receipt of a missing object: with it, another object might look whole.
 
-        A removal that died leaves one, and so does whoever removes the object by other means.
+        An interrupted removal leaves one, and so does whoever removes the object by other means.
         """
         if await self._receipts.has(location) and await self._is_gone(location):
             await self._receipts.clear(location)
@@ -438,7 +438,7 @@ class ObjectStorage(ObjectStorageReader):
         return await self._bucket.stat(self.key(location)) is None
 
     async def _require_no_others(self, location: Location, names: Sequence[str]) -> None:
-        """Refuse a folder's file that is an object of another location: it would go with that."""
+        """Refuse a folder's file that is another location's object: it is removed with that."""
         for name in names:
             other = Location(location + name)
             if is_plain(other) and await self.written_receipt(other) is not None:
@@ -449,7 +449,7 @@ class ObjectStorage(ObjectStorageReader):
                 )
 
     async def _require_in_no_folder(self, location: Location) -> None:
-        """Refuse an object that is a file of another location's folder: it would go with that."""
+        """Refuse an object that is a file of another location's folder: it is removed with that."""
         folder, slash, name = location.rpartition("/")
         above = Location(folder + slash)
         if not folder or (found := await self._receipts.written_receipt(above)) is None:
@@ -505,7 +505,7 @@ class ObjectStorage(ObjectStorageReader):
         )
 
     async def _found(self, location: Location, key: str, *, ahead: bool) -> Sequence[Listed]:
-        """Find what the receipt of a folder names: what else is there is another location's.
+        """Find the objects that a folder's receipt names: all others belong to other locations.
 
         A row of the source can name an object in the folder of any other row.
         """
@@ -514,7 +514,7 @@ class ObjectStorage(ObjectStorageReader):
             return found
         try:
             receipt = await self._receipts.written_receipt(location)
-        except CorruptionError:  # it tells nothing; whoever asks for the receipt is told
+        except CorruptionError:  # it names nothing; whoever asks for the receipt gets the error
             receipt = None
         return found if receipt is None else _own(found, key, receipt)
 

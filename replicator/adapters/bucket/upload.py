@@ -1,4 +1,4 @@
-"""One object on its way into a bucket: what it holds, how it is cut, who stores it."""
+"""One object on its way into a bucket: its contents, its parts, and what stores it."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
@@ -14,26 +14,26 @@ from replicator.model.load_spec import Location
 from replicator.ports import Checked, CopySource, DeepStorageReader, Piece, StoredObject
 
 PARTS_MAX = 9_500
-"""S3 takes 10,000 parts; a packed segment can be larger than its files together."""
+"""Limit for parts; S3 takes 10,000, and a packed segment can be larger than all its files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """How bytes are cut."""
+    """Sizes of the parts in which objects are stored."""
 
     part_bytes: int = 8 * MIB
     """Objects up to this are stored by one request; larger ones in parts of at least this."""
     parts_in_flight_max: int = 4
-    """Parts of one object that are under way at once."""
+    """Number of parts of one object that are sent at once."""
 
     def part_of(self, object_bytes: int) -> int:
-        """Return the size of an object's parts: larger ones rather than too many."""
+        """Return the size of an object's parts: larger parts rather than too many."""
         least = -(-object_bytes // PARTS_MAX)
         return max(self.part_bytes, -(-least // MIB) * MIB)
 
 
 class Contents:
-    """What one object will hold: an object of the source as it is, or all of them packed."""
+    """The contents of one object: an object of the source as it is, or all objects packed."""
 
     def __init__(self, copy_source: CopySource, stored: StoredObject | None) -> None:
         """Take one object of a source, or None to pack all of them."""
@@ -43,11 +43,11 @@ class Contents:
 
     @property
     def about_bytes(self) -> int:
-        """The size, of a packed segment about."""
+        """The size; of a packed segment an estimate."""
         return self.copy_source.size_bytes if self.stored is None else self.stored.size_bytes
 
     def range(self, start: int, end: int) -> AsyncIterator[Piece]:
-        """Yield some of the bytes of contents that are not packed."""
+        """Yield a range of contents that are not packed."""
         return self.copy_source.read(self._whole, start=start, end=end)
 
     @property
@@ -62,12 +62,12 @@ class Contents:
         return self.copy_source.read(self._whole)
 
     async def whole(self) -> Piece:
-        """Return all bytes at once; what came in one piece is not copied."""
+        """Return all bytes at once; a single piece is not copied."""
         pieces = [piece async for piece in self.pieces()]
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def require_size(self, size_bytes: int) -> None:
-        """Raise a CorruptionError when other than the announced bytes arrived."""
+        """Raise a CorruptionError if another number of bytes arrived than was announced."""
         if self.stored is not None and size_bytes != self.stored.size_bytes:
             raise CorruptionError(
                 f"{self.copy_source.location}{self.stored.name}: {size_bytes} bytes arrived, its"
@@ -75,17 +75,17 @@ class Contents:
             )
 
     def require_expected(self, sha256: str) -> None:
-        """Raise a CorruptionError when an object that is not packed is not what it should be."""
+        """Raise a CorruptionError if an object that is not packed has other bytes than expected."""
         if self.stored is not None:
             size_bytes, name = self.stored.size_bytes, self.stored.name
             self.copy_source.require(Checked(name=name, size_bytes=size_bytes, sha256=sha256))
 
 
 class Upload(Protocol):
-    """One large object on its way, part by part."""
+    """Stores one large object, part by part."""
 
     async def run(self, key: str, contents: Contents) -> str:
-        """Store the contents, visible at the end only, and return their SHA-256.
+        """Store the contents, visible only at the end, and return their SHA-256.
 
         Raises:
             FileExistsError: there is an object already; nothing was changed.
@@ -97,15 +97,16 @@ class ServerCopy(Protocol):
     """Copies within the storage service, without the bytes coming here."""
 
     def reaches(self, reader: DeepStorageReader, location: Location) -> bool:
-        """Return whether what is at this place is in the same service, and not denied so far."""
+        """Return whether a location is in the same service, and no copy of it was denied so far."""
         ...
 
     async def run(
         self, key: str, contents: Contents, metadata: Mapping[str, str]
     ) -> Checked | None:
-        """Copy the one object that the contents are; None when it cannot be done here.
+        """Copy the contents, which are one object; return None if the service cannot.
 
-        With a SHA-256 it has this metadata, and `sha256` gives it again; with '' it has none of it.
+        If the result has a SHA-256, the copy has this metadata, and `sha256` returns the same; if
+        that is '', the copy has none of the metadata.
 
         Raises:
             MissingObjectError: it is gone.
@@ -114,7 +115,7 @@ class ServerCopy(Protocol):
         ...
 
     async def is_refused(self, key: str) -> bool:
-        """Return whether the service refuses to copy over an object that is there, as asked."""
+        """Return whether the service refuses to copy over an existing object, as it is asked to."""
         ...
 
     async def sha256(self, key: str) -> str | None:
@@ -123,7 +124,7 @@ class ServerCopy(Protocol):
 
 
 class WriterUpload:
-    """An `Upload` through a bucket's writer: what no `complete` follows is never visible."""
+    """An `Upload` through a bucket's writer: nothing is visible without `complete`."""
 
     def __init__(self, bucket: Bucket, in_flight: InFlight, sizes: Sizes) -> None:
         self._bucket, self._in_flight, self._sizes = bucket, in_flight, sizes
@@ -137,7 +138,7 @@ class WriterUpload:
             try:
                 return await _written(writer, contents)
             except ReplicatorError:
-                with suppress(ReplicatorError):  # that it failed is said already
+                with suppress(ReplicatorError):  # the failure itself is reported already
                     await writer.abort()
                 raise
 

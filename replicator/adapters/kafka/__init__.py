@@ -1,4 +1,4 @@
 """The event log in a Kafka topic of one partition, written in transactions.
 
-The *session* is what both ends are connected by, the *topic* is made and checked once.
+A *session* says how the brokers are reached; the *topic* is created and checked once.
 """

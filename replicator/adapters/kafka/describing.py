@@ -1,6 +1,6 @@
-"""What the brokers say of a topic, with the id that tells it from one of the same name before it.
+"""A topic as the brokers describe it, with the id that tells it from an earlier one of its name.
 
-aiokafka's own request stops at version 5, which has no topic ids and creates what it asks for.
+aiokafka's own request stops at version 5, which has no topic ids and creates missing topics.
 """
 
 from dataclasses import dataclass
@@ -29,30 +29,30 @@ _UUID_BYTES = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
-    """A topic as the cluster's metadata shows it."""
+    """A topic, from the cluster's metadata."""
 
     id: str
-    """Given anew each time a topic is made, also under an old name (KIP-516)."""
+    """Id that is new each time a topic is created, also under an old name (KIP-516)."""
     partitions: int
     replicas: int
     in_sync: int
-    """Replicas that have all there is."""
+    """Replicas that are in sync."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """A cluster's brokers, and its topic of one name."""
+    """The brokers of a cluster, and its topic of one name."""
 
     brokers: int
-    """Brokers that are alive."""
+    """Number of brokers that are alive."""
     topic: Described | None
 
 
 async def find(session: KafkaSession, name: str) -> Described:
-    """Return what there is under this name.
+    """Return the topic of this name.
 
     Raises:
-        NotFoundError: nothing is; asking does not make it, whatever the broker's settings say.
+        NotFoundError: there is none; asking never creates it, whatever the broker's settings say.
         TransientError: no broker answers.
     """
     if (found := (await survey(session, name)).topic) is None:
@@ -63,7 +63,7 @@ async def find(session: KafkaSession, name: str) -> Described:
 
 
 async def survey(session: KafkaSession, name: str) -> Survey:
-    """Return how many brokers are alive, and what there is under this name.
+    """Return how many brokers are alive, and the topic of this name.
 
     Raises:
         TransientError: no broker answers, or the topic has no leader at the moment.
@@ -154,7 +154,7 @@ class _MetadataRequest(RequestStruct):
 
 
 class _DescribeTopic(Request[_MetadataRequest]):
-    """Asks for one topic by its name, and makes none."""
+    """Asks for one topic by its name, and creates none."""
 
     API_KEY = 3
 

@@ -1,12 +1,12 @@
 """A topic that a log is moved into: the same records at the same distance from each other.
 
-Each append of a writer is a transaction, and each transaction takes an offset of the topic. So what
-is moved is sent outside of transactions, by an idempotent producer that lets one record follow the
-other. Offsets that hold nothing in the former log (markers of its own transactions) get a filler.
-The move ends with the first record of a writer, in a transaction; until then nobody reads here.
+Each append of a writer is a transaction, and each transaction takes an offset of the topic. So the
+moved records are sent outside transactions, by an idempotent producer, which keeps their order.
+Offsets that hold nothing in the former log (markers of its own transactions) get a filler. The move
+ends with the first record of a writer, in a transaction; until then nobody reads the topic.
 
 A writer of the topic is shut out by the broker, as by any other writer: the transactional id is the
-topic's name. What a killed move had still on its way shows in the offset of the next record.
+topic's name. Records that a killed move still had on their way show in the next record's offset.
 """
 
 import asyncio
@@ -48,13 +48,13 @@ from replicator.model.log.wire import document_of
 from replicator.ports import LogState
 
 SETTLED_S = 1.0
-"""After which nothing of a killed move is under way any more; if it is, its offset shows it."""
+"""Time after which no record of a killed move is on its way; a later one shows in the offsets."""
 _EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
 class _BatchLine(TypedDict):
-    """One record, as a batch takes it."""
+    """One record as a batch takes it."""
 
     key: bytes
     value: bytes
@@ -64,7 +64,7 @@ class _BatchLine(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """A batch on its way, and the offset that it must get."""
+    """A batch on its way, and the offset that its first record must get."""
 
     first: int
     done: "asyncio.Future[RecordMetadata]"
@@ -159,7 +159,7 @@ class KafkaHeir:
             await admin.close()
 
     async def finish(self, state: LogState) -> None:
-        """Begin as a writer does, in a transaction: from here on the log is read and written."""
+        """Write the first record of a writer, in a transaction: from then on the log is in use."""
         fence, epoch = self._fence, Epoch(state.epoch + 1)
         assert fence is not None  # noqa: S101 - for the type checker
         with translated(f"end the move into topic {self._topic.name}"):
@@ -186,7 +186,7 @@ class KafkaHeir:
         """Return whether the log is here already.
 
         Raises:
-            RefusedError: another log is.
+            RefusedError: the topic holds another log.
         """
         tail, log_id = await tail_of(self._reader), state.span.log_id
         if tail is None:
@@ -201,7 +201,7 @@ class KafkaHeir:
     def _batches(
         self, sender: AIOKafkaProducer, records: Sequence[Record]
     ) -> Iterator[tuple[int, BatchBuilder]]:
-        """Yield batches, each with the topic's offset that its first record must get."""
+        """Yield batches, each with the offset in the topic that its first record must get."""
         first, batch = self._next, sender.create_batch()
         for line in self._lines(records):
             if batch.append(**line) is None:
@@ -213,7 +213,7 @@ class KafkaHeir:
             yield first, batch
 
     def _lines(self, records: Sequence[Record]) -> Iterator[_BatchLine]:
-        """Yield what is sent: the records, with fillers for what is not between them."""
+        """Yield the records, with fillers for the offsets between them that hold nothing."""
         header = (MOVING, self._place.header)
         filling = headers(FILLER, self._epoch, header)
         for record in records:

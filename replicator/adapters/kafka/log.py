@@ -1,11 +1,11 @@
 """An event log in a Kafka topic of one partition: an offset is a total order and a restore point.
 
-Every append is one transaction. Its transactional id is the topic's name, so a new writer shuts out
-the old one in the broker itself. Epochs are ours and not the broker's, because a producer id is
-forgotten after a week of silence: a writer's first transaction holds a record of its own, of type
-`log.acquired`, with an epoch one larger than that of the last record. Readers here pass it over.
+Every append is one transaction. Its transactional id is the topic's name, so the broker itself
+shuts out the old writer when a new one comes. Epochs are the replicator's and not the broker's,
+because the broker forgets a producer id after a week of silence: a writer's first transaction holds
+a record of type `log.acquired`, whose epoch is one larger than the last record's. Readers skip it.
 
-Offsets are not dense, transactions leave markers between them. `appended_at` is Kafka's CreateTime,
+Offsets are not dense: transactions leave markers between them. `appended_at` is Kafka's CreateTime,
 in milliseconds, and never decreases along the offsets: the larger of the last one and the clock.
 """
 
@@ -54,9 +54,9 @@ STABLE_POLL_S = 0.002
 NEWER_WRITER_SHOWS_S = 5.0
 NEWER_WRITER_POLL_S = 0.1
 MARKERS = 1
-"""Records of the broker's own behind the last one of a transaction, which ends with each cut."""
+"""Records that the broker adds after the last one of a transaction; each cut ends one."""
 RETENTION_ASKED_EVERY_S = 60.0
-"""Each question is a connection; a topic's retention is changed by hand."""
+"""Time between two questions for the retention: each takes a connection, and it rarely changes."""
 
 _MILLISECOND = timedelta(milliseconds=1)
 _EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,7 +64,7 @@ _EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaLimits:
-    """How much is read ahead, and how long is waited."""
+    """Limits for reading ahead and for waiting."""
 
     transaction_timeout_s: float = 60.0
     """Time after which the broker aborts the transaction of a silent writer, in seconds."""
@@ -74,14 +74,14 @@ class KafkaLimits:
 
 @dataclass(slots=True)
 class _Producing:
-    """State of the one writer."""
+    """State of the one writer of a log."""
 
     producer: AIOKafkaProducer
     epoch: Epoch
     appended_at_ms: int
     place: LogPlace | None = None
     end: int = 0
-    """The topic's end, as far as this writer knows: what it appends lies behind it."""
+    """End of the topic, as far as this writer knows: its appends get larger offsets."""
 
     @property
     def shift(self) -> int:
@@ -91,7 +91,7 @@ class _Producing:
 
 @dataclass(frozen=True, slots=True)
 class _TopicLog:
-    """The log that the topic with one id holds."""
+    """The log in the topic with one id."""
 
     topic_id: str
     place: LogPlace | None
@@ -99,7 +99,7 @@ class _TopicLog:
 
 @dataclass(frozen=True, slots=True)
 class _TopicRetention:
-    """What the topic's retention was when it was asked for."""
+    """The topic's retention when it was last asked for."""
 
     asked_at_s: float
     retention: timedelta | None
@@ -108,7 +108,7 @@ class _TopicRetention:
 class KafkaEventLog:
     """An `EventLog` and `EventLogWriter` in the topic that `topic` names.
 
-    No call before `acquire` makes the topic or writes anything.
+    No call before `acquire` creates the topic or writes anything.
     """
 
     def __init__(
@@ -128,14 +128,14 @@ class KafkaEventLog:
         self._is_moved_away = False
         self._writing: _Producing | None = None
         self._began_with: str | None = None
-        """Id of the topic that this process writes to, since it first did."""
+        """Id of the topic to which this process has written first, and so writes."""
         self._lock = asyncio.Lock()
         self._appends: set[asyncio.Task[Offset]] = set()
         self._groups: dict[str, AIOKafkaConsumer] = {}
         self._retention: _TopicRetention | None = None
 
     async def close(self) -> None:
-        """Finish what is being appended and close all connections."""
+        """Finish the appends under way and close all connections."""
         if self._appends:
             await asyncio.wait(self._appends)
         await self._resign()
@@ -171,10 +171,10 @@ class KafkaEventLog:
         return []
 
     async def _require_followed(self) -> None:
-        """Refuse a topic that ends before a place that is asked for, if it is another one by now.
+        """Refuse a topic that ends before an offset that is asked for, if the topic is another one.
 
         Raises:
-            CorruptionError: the topic was deleted and made again.
+            CorruptionError: the topic was deleted and created again.
         """
         known, found = self._known, await find(self._session, self._topic.name)
         if known is not None and known.topic_id != found.id:
@@ -224,7 +224,7 @@ class KafkaEventLog:
                 await self._groups[name].commit(position)
 
     async def beat(self, who: str, data: bytes) -> None:
-        """Keep it as the metadata of a group's offset, at the log's end: the group has no lag."""
+        """Keep a heartbeat as metadata of a group's offset at the log's end: it has no lag."""
         name = self._running(who)
         with translated(f"commit the offset of group {name} at {self._session.servers}"):
             if name not in self._groups:
@@ -242,7 +242,7 @@ class KafkaEventLog:
         return f"{self._topic.name}.running.{who}"
 
     async def _next_of(self, offset: Offset) -> int:
-        """Return where a reader goes on: at the log's end behind the marker of the transaction."""
+        """Return where a reader continues: at the log's end, after the transaction's marker."""
         at = offset - await self._shift()
         end = await self._reader.end()
         return end if at + 1 + MARKERS == end else at + 1
@@ -257,9 +257,9 @@ class KafkaEventLog:
         return consumer
 
     async def _shift(self, topic_id: str | None = None) -> int:
-        """Return what offsets of the log have more than those of the topic.
+        """Return by how much offsets of the log are larger than those of the topic.
 
-        `topic_id` is that of the topic, where it was asked for just now.
+        `topic_id` is the topic's id, if the caller has just asked for it.
 
         Raises:
             NotFoundError: there is no topic.
@@ -281,7 +281,7 @@ class KafkaEventLog:
 
     @asynccontextmanager
     async def _prober(self) -> AsyncIterator[PartitionReader]:
-        """Lend a reader for single records, which fetches nothing ahead."""
+        """Lend a reader of single records, which fetches nothing ahead."""
         reader = PartitionReader(self._session, self._topic.name, cursors_max=1, fetch_bytes_max=1)
         try:
             yield reader
@@ -308,21 +308,21 @@ class KafkaEventLog:
             return writing.epoch
 
     async def _require_same(self, topic_id: str) -> None:
-        """Refuse to go on in another topic than the one that this process has written to.
+        """Refuse to continue in another topic than the one that this process has written to.
 
-        What it knows is what that topic held: what it would append says nothing without that.
+        The process knows what that topic held; its appends mean nothing in another one.
         """
         found = (await survey(self._session, self._topic.name)).topic
         if found is None or found.id != topic_id:
             raise _made_again(self._topic.name, "wrote to")
 
     async def _take_over(self, writing: _Producing) -> None:
-        """Go on from the last record: the epoch, the clock, and the place in a log moved here."""
+        """Continue from the last record: its epoch, its time, and the shift of a log moved here."""
         self._known = None
         await self._shift()
         tail = await tail_of(self._reader)
         writing.end = await self._reader.end()
-        if tail is None:  # every epoch took an offset, so none was larger than this
+        if tail is None:  # every epoch took an offset, so no epoch was larger than this
             writing.epoch = Epoch(writing.end + 1)
             return
         writing.epoch, writing.appended_at_ms = Epoch(tail.epoch + 1), tail.appended_at_ms
@@ -353,14 +353,14 @@ class KafkaEventLog:
                 raise
 
     async def _commit(self, documents: Sequence[Document], writing: _Producing) -> Offset:
-        """Append in one transaction, and return when every reader sees it."""
+        """Append in one transaction, and return once every reader sees it."""
         now_ms = int((self._clock.now() - _EPOCH_START) / _MILLISECOND)
         writing.appended_at_ms = max(writing.appended_at_ms, now_ms)
         with translated(f"append to topic {self._topic.name} at {self._session.servers}"):
             async with asyncio.timeout(2 * self._session.request_timeout_s):
                 await writing.producer.begin_transaction()
                 first, last = await self._send(documents, writing)
-                if first < writing.end:  # offsets of a topic only grow
+                if first < writing.end:  # a topic's offsets only grow
                     await writing.producer.abort_transaction()
                     raise _made_again(self._topic.name, "wrote to")
                 await writing.producer.commit_transaction()
@@ -369,7 +369,7 @@ class KafkaEventLog:
         return Offset(first + writing.shift)
 
     async def _send(self, documents: Sequence[Document], writing: _Producing) -> tuple[int, int]:
-        """Hand all documents to the producer and return their first and last offset."""
+        """Hand all documents to the producer; return the offsets of the first and the last."""
         sent: list[asyncio.Future[RecordMetadata]] = []
         try:
             for batch in self._batches(documents, writing):
@@ -378,7 +378,7 @@ class KafkaEventLog:
         finally:
             for future in sent:
                 await asyncio.wait([future])
-                future.exception()  # seen; the first of them is raised below
+                future.exception()  # retrieved; the first of them is raised below
         offsets: list[int] = [future.result().offset for future in sent]
         return offsets[0], offsets[0] + len(documents) - 1
 
@@ -415,9 +415,9 @@ class KafkaEventLog:
             await asyncio.sleep(STABLE_POLL_S)
 
     async def _why_fenced(self, epoch: Epoch) -> ReplicatorError:
-        """Tell another writer from a transaction that the broker gave up because we were slow.
+        """Tell another writer from a transaction that the broker aborted because this one was slow.
 
-        Another writer shuts us out a moment before its first record stands in the log.
+        Another writer shuts this one out a moment before its own first record is in the log.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(NEWER_WRITER_SHOWS_S):
@@ -447,7 +447,7 @@ class KafkaEventLog:
 
 
 class _Headers(dict[str, list[tuple[str, bytes]]]):
-    """The headers of each type of event, made once a transaction."""
+    """The headers of each type of event, made once per transaction."""
 
     def __init__(self, writing: _Producing) -> None:
         super().__init__()
@@ -460,7 +460,7 @@ class _Headers(dict[str, list[tuple[str, bytes]]]):
 
 
 def acquired(epoch: Epoch) -> Document:
-    """Return the record that a writer begins with."""
+    """Return the first record of a writer."""
     return Document(type=ACQUIRED, subject="", data=orjson.dumps({"epoch": epoch}))
 
 
@@ -478,9 +478,9 @@ def _moved(topic: str, into: str) -> ConfigError:
 
 
 def _records(found: Sequence[ConsumerRecord], shift: int) -> list[Record]:
-    """Return what readers see of consumed records; the records of one append share their times."""
+    """Return consumed records as readers see them; records of one append share a time object."""
     types, times = _Types(), _Times()
-    new = tuple.__new__  # a third quicker than the constructor of a NamedTuple
+    new = tuple.__new__  # a third faster than the constructor of a NamedTuple
     try:
         return [
             new(Record, (one.offset + shift, times[one.timestamp], type_, one.value))
@@ -494,7 +494,7 @@ def _records(found: Sequence[ConsumerRecord], shift: int) -> list[Record]:
 
 
 class _Types(dict[bytes, str]):
-    """The type that a header names."""
+    """The type of event that a header names."""
 
     def __missing__(self, value: bytes) -> str:
         self[value] = found = value.decode()
@@ -502,7 +502,7 @@ class _Types(dict[bytes, str]):
 
 
 class _Times(dict[int, datetime]):
-    """The time that a timestamp means."""
+    """The time of a timestamp."""
 
     def __missing__(self, time_ms: int) -> datetime:
         self[time_ms] = found = _EPOCH_START + time_ms * _MILLISECOND

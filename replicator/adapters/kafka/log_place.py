@@ -1,9 +1,9 @@
 """Which log a topic holds: its own, or one that was moved here with its id and its offsets.
 
-The broker gives a topic its id and its offsets. A log that is moved must keep its own: checkpoints,
-gaps, holds and stores name them. So each record of such a topic has a header with the log's id and
-the distance between its offsets and the topic's, which is the same for all of them. It stands in
-each record because retention may trim any other.
+The broker gives a topic its id and its offsets. A log that is moved must keep its own, which
+checkpoints, gaps, holds and stores name. So each record of such a topic has a header with the log's
+id and the difference between its offsets and the topic's, which is the same for all records. Each
+record has it because retention may trim any other.
 """
 
 from collections.abc import Sequence
@@ -18,20 +18,20 @@ from replicator.errors import ConfigError, CorruptionError, RefusedError
 from replicator.model.event import Epoch
 
 ACQUIRED: Final = "log.acquired"
-"""Type of the record that a writer begins with."""
+"""Type of a writer's first record."""
 FILLER: Final = "log.filler"
 """Type of a record at an offset that holds nothing in the log that was moved here."""
 MOVED: Final = "log.moved"
-"""Type of the last record of a log that was moved away; its value says where to."""
+"""Type of the last record of a log that was moved away; its value says where it is."""
 NOT_EVENTS: Final = frozenset({ACQUIRED, FILLER, MOVED})
-"""Types that readers pass over."""
+"""Types that readers skip."""
 CONTENT_TYPE, TYPE, EPOCH = "content-type", "ce_type", "epoch"
 TYPE_AT: Final = 1
-"""Place of the type among the headers of a record."""
+"""Index of the type among the headers of a record."""
 CLOUD_EVENT: Final = b"application/cloudevents+json; charset=UTF-8"
-"""Names a whole CloudEvent in the value: the structured mode of CloudEvents' Kafka binding."""
+"""Header for a whole CloudEvent in the value: structured mode of CloudEvents' Kafka binding."""
 CONTINUES, MOVING = "log", "moving"
-"""Header of a record of a log that was moved here, and of one whose move has not ended."""
+"""Headers of records of a log that was moved here, and of one whose move has not ended."""
 STEP, STEP_FACTOR, RECORDS_MAX = 4, 8, 1000
 
 
@@ -44,10 +44,10 @@ class LogPlace(NamedTuple):
 
     @classmethod
     def of(cls, value: bytes) -> Self:
-        """Read it from a header.
+        """Return the log that a header names.
 
         Raises:
-            CorruptionError: it was not written by this program.
+            CorruptionError: this program did not write the header.
         """
         log_id, _, shift = value.decode(errors="replace").partition(" ")
         try:
@@ -57,28 +57,28 @@ class LogPlace(NamedTuple):
 
     @property
     def header(self) -> bytes:
-        """The header's value."""
+        """Value of the header."""
         return f"{self.log_id} {self.shift}".encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tail:
-    """What the last record of a topic says."""
+    """The state of a log, from the last record of its topic."""
 
     offset: int
     """The topic's own."""
     epoch: Epoch
     appended_at_ms: int
     place: LogPlace | None
-    """Of a log that was moved here; None: the topic's own."""
+    """The log that was moved here; None: the topic holds its own."""
     is_moving: bool
-    """Whether not all of that log is here yet."""
+    """Whether the move of that log has not ended."""
     moved_into: str | None
-    """Where the log was moved to."""
+    """Where the log was moved to, in words."""
 
 
 async def tail_of(reader: PartitionReader) -> Tail | None:
-    """Return what the last committed record says, None without one; looks back in growing steps."""
+    """Return the state from the last committed record, None without one; look back in steps."""
     first, end = await reader.first(), await reader.end()
     at, step = end, STEP
     while at > first:
@@ -99,7 +99,7 @@ def headers(type_: str, epoch: Epoch, *more: tuple[str, bytes]) -> list[tuple[st
 
 
 def refuse_unreadable(tail: Tail, topic: str) -> None:
-    """Refuse a log that is not all here yet, or not here any more.
+    """Refuse a log that is not completely here yet, or not here any more.
 
     Raises:
         RefusedError: its move has not ended.
@@ -119,7 +119,7 @@ def refuse_unreadable(tail: Tail, topic: str) -> None:
 
 
 def moved_to(found: Sequence[ConsumerRecord]) -> str | None:
-    """Return where the log was moved to, where one of its records says it."""
+    """Return where the log was moved to, if one of its records says so."""
     last = found[-1]
     return _moved_into(last) if last.headers[TYPE_AT][1] == MOVED.encode() else None
 

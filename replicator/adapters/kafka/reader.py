@@ -1,7 +1,7 @@
-"""Reading one partition from anywhere: committed records only, and a sure answer at the end.
+"""Reads one partition from any offset: committed records only, and a certain answer at the end.
 
-A consumer fetches ahead, which is fast while reads follow each other and waste when they jump. So
-there are a few of them, and each read takes the one that already stands at its start.
+A consumer fetches ahead, which is fast while reads follow each other and wasted when they jump. So
+there are a few consumers, and each read takes the one that is already at its start.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ EMPTY_POLL_S = 0.02
 
 @dataclass(slots=True, eq=False)
 class _Cursor:
-    """A consumer and where it stands."""
+    """A consumer and its position."""
 
     consumer: AIOKafkaConsumer
     at: int = -1
@@ -34,8 +34,8 @@ class PartitionReader:
     Args:
         session: How the brokers are reached.
         topic: The topic, which must be there.
-        cursors_max: Consumers kept open; as many reads can follow their own line undisturbed.
-        fetch_bytes_max: Bytes that each of them fetches ahead.
+        cursors_max: Number of consumers kept open, and of reads that can progress undisturbed.
+        fetch_bytes_max: Number of bytes that each of them fetches ahead.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class PartitionReader:
 
     @property
     def known_end(self) -> int:
-        """The last stable offset when it was asked for last, -1 before that."""
+        """The last stable offset when it was last asked for; -1 before that."""
         return self._known_end
 
     async def close(self) -> None:
@@ -62,14 +62,14 @@ class PartitionReader:
         self._cursors, self._asking = [], None
 
     async def first(self) -> int:
-        """Return the offset of the oldest record kept."""
+        """Return the offset of the oldest record that is kept."""
         with self._translated("ask for the first offset"):
             consumer = await self._asked()
             found: int = (await consumer.beginning_offsets([self._partition]))[self._partition]
             return found
 
     async def end(self) -> int:
-        """Return the offset up to which everything is decided: Kafka's last stable offset."""
+        """Return the offset before which each transaction has ended: Kafka's last stable offset."""
         with self._translated("ask for the last stable offset"):
             consumer = await self._asked()
             found: int = (await consumer.end_offsets([self._partition]))[self._partition]
@@ -77,11 +77,11 @@ class PartitionReader:
             return found
 
     async def offset_at(self, time_ms: int) -> int | None:
-        """Return the offset of the first record stamped at or after a time, in Unix milliseconds.
+        """Return the offset of the first record at or after a time, in Unix milliseconds.
 
-        Records' times must not decrease. The broker's own look-up is where the search begins: it
-        also finds transaction markers, which carry the broker's time, and it finds nothing when
-        what it would find was trimmed (Kafka 4.4).
+        Records' times must not decrease. The search begins with the broker's own look-up, which
+        also finds transaction markers, with the broker's time, and finds nothing when the record
+        that it would find was trimmed (Kafka 4.4).
         """
         low = await self._hint(time_ms)
         if await self._is_late(low, time_ms):
@@ -104,7 +104,7 @@ class PartitionReader:
         return await self.first() if found is None else found.offset
 
     async def _is_late(self, offset: int, time_ms: int) -> bool:
-        """Whether no record from this offset on is stamped before a time."""
+        """Whether no record from this offset on is older than a time."""
         records = await self.read(offset, records_max=1)
         return not records or records[0].timestamp >= time_ms
 
@@ -153,7 +153,7 @@ class PartitionReader:
 
     @asynccontextmanager
     async def _at(self, start: int) -> AsyncIterator[_Cursor]:
-        """Lend the consumer that stands at an offset, or the least used one, moved there."""
+        """Lend the consumer that is at an offset, or the least used one after moving it there."""
         cursor = await self._free(start)
         async with cursor.busy:
             self._cursors.remove(cursor)
@@ -164,7 +164,7 @@ class PartitionReader:
             try:
                 yield cursor
             except BaseException:
-                cursor.at = -1  # records that it had read are lost with the call
+                cursor.at = -1  # the call's records are lost with it
                 raise
 
     async def _free(self, start: int) -> _Cursor:

@@ -1,4 +1,4 @@
-"""How Kafka is reached, and what its errors mean to us: for every client of this package."""
+"""How Kafka is reached, and what its errors mean, for every client of this package."""
 
 import asyncio
 import logging
@@ -18,13 +18,13 @@ from replicator.adapters.tls import trusting
 from replicator.errors import ConfigError, FencedError, NotFoundError, TransientError
 
 _heard: ContextVar[list[Exception]] = ContextVar("_heard")
-"""Why connections failed: aiokafka 0.14 says it to its logger and raises something vaguer."""
+"""Reasons of failed connections: aiokafka 0.14 logs them and raises something vaguer."""
 
 
 class _Listener(logging.Handler):
     """Keeps the reasons for failed connections, and writes nothing to the terminal.
 
-    What else aiokafka warns of reaches our callers as errors.
+    All else that aiokafka warns of reaches callers as errors.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -44,7 +44,7 @@ Options: TypeAlias = dict[str, Any]
 """Keyword arguments that all of aiokafka's clients share."""
 
 BATCH_BYTES = 1 << 20
-"""Bytes that a producer sends to a partition at a time."""
+"""Number of bytes that a producer sends to a partition at once."""
 STOP_S = 5.0
 _LOGIN_HINT = "correct log.tls, log.sasl or the setting that is named; the brokers' log says more"
 _SAID_HINT = "the brokers answered so: their log says more; it may pass"
@@ -56,16 +56,16 @@ ACL_HINT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """How the broker proves who it is, and perhaps how we do."""
+    """How the broker proves its identity, and perhaps how this client does."""
 
     ca_file: Path | None
-    """Certificates of the broker's signer; None for the system's authorities."""
+    """Authorities that sign the broker's certificate; None: the system's."""
     certificate_file: Path | None
-    """Our own certificate, when the broker asks for one."""
+    """This client's certificate, if the broker asks for one."""
     key_file: Path | None
 
     def context(self) -> ssl.SSLContext:
-        """Return what a connection is wrapped in; host names are checked.
+        """Return the TLS context of a connection; host names are checked.
 
         Raises:
             ConfigError: a file cannot be read or is not what it should be.
@@ -91,23 +91,23 @@ class Sasl:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaSession:
-    """Where the brokers are and how they are spoken to."""
+    """The addresses of the brokers, and how they are reached."""
 
     bootstrap_servers: tuple[str, ...]
-    """`host:port` of some brokers; the others are learned from them."""
+    """`host:port` of some brokers, which name the others."""
     client_id: str = "druid-replicator"
     tls: Tls | None = None
     sasl: Sasl | None = None
     request_timeout_s: float = 30.0
-    """Longest wait for one answer; a lost leader is replaced within it."""
+    """Longest wait for one answer; a lost leader is replaced within this time."""
 
     @property
     def servers(self) -> str:
-        """The brokers, for messages."""
+        """The brokers in messages."""
         return ", ".join(self.bootstrap_servers)
 
     def options(self) -> Options:
-        """Return what every aiokafka client is constructed with."""
+        """Return the arguments of every aiokafka client."""
         found: Options = {
             "bootstrap_servers": list(self.bootstrap_servers),
             "client_id": self.client_id,
@@ -216,7 +216,7 @@ ERRORS: ErrorMap = {
 
 @contextmanager
 def translated(doing: str) -> Generator[None]:
-    """Raise our errors for aiokafka's; `doing` says what was tried, with the brokers' names."""
+    """Translate aiokafka's errors; `doing` says what was tried, with the brokers' names."""
     reasons: list[Exception] = []
     token = _heard.set(reasons)
     try:
@@ -257,17 +257,17 @@ async def started(
 async def stopped(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
     """Close a client in any state, also one whose brokers are gone.
 
-    What it has to say then was said by the call that failed before; and aiokafka's consumers raise
-    the cancellation of their own tasks.
+    The call that failed before has reported the error already, and aiokafka's consumers raise the
+    cancellation of their own tasks.
     """
     if not await _ends(client.stop()):
         await _abandon(client)
 
 
 async def _abandon(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
-    """Close the connections of a client that waits for its brokers for ever.
+    """Close the connections of a client that would wait for its brokers for ever.
 
-    aiokafka 0.14 has no other way: a producer flushes before it closes.
+    aiokafka 0.14 offers no other way: a producer flushes before it closes.
     """
     if isinstance(client, AIOKafkaProducer):
         if (sending := client._sender.sender_task) is not None:
@@ -275,13 +275,13 @@ async def _abandon(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
         connections = client.client
     else:
         connections = client._client
-    await _ends(connections.close())  # with it a connection that was being made is cancelled
+    await _ends(connections.close())  # this also cancels a connection that is being made
 
 
 async def _ends(closing: Coroutine[Any, Any, None]) -> bool:
-    """Let something close, and return whether it did in time; its errors concern nobody.
+    """Wait for a close, and return whether it ended in time; its errors are ignored.
 
-    Nor does its cancellation: aiokafka's own tasks raise it in whoever waits for them.
+    So is its cancellation: aiokafka's own tasks raise it in whoever waits for them.
     """
     task = asyncio.create_task(closing)
     done, _ = await asyncio.wait([task], timeout=STOP_S)

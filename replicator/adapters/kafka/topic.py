@@ -1,8 +1,8 @@
-"""The one topic that holds a source's events: made with the right settings, or refused.
+"""The one topic that holds a source's events: created with the right settings, or refused.
 
-One partition, because its offsets are the log's only order. Nothing is compacted, because an older
-event of the same key is history and not waste. Retention is unlimited unless it was configured,
-because a trimmed log cannot be restored from.
+It has one partition, because its offsets are the log's only order. It is not compacted, because an
+older event of the same key is history and not waste. Its retention is unlimited unless configured,
+because trimmed records cannot be restored from the log.
 """
 
 import asyncio
@@ -30,12 +30,12 @@ from replicator.ports import Obstacle
 UNLIMITED = -1
 APPEARS_POLL_S = 0.05
 _FIXED = ("cleanup.policy", "message.timestamp.type", "retention.bytes")
-"""Settings of a topic that no setting of ours changes."""
+"""Settings of the topic that the configuration cannot change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicSettings:
-    """What the topic is made with, and what an existing one must have."""
+    """The settings with which the topic is created, and which an existing one must have."""
 
     name: str
     replication_factor: int
@@ -58,11 +58,11 @@ class TopicSettings:
 
 
 async def make(session: KafkaSession, wanted: TopicSettings) -> Described:
-    """Return the topic, made when there was none, with its settings checked.
+    """Return the topic, with its settings checked; create it if there is none.
 
     Raises:
-        ConfigError: it has a setting with which history would be lost; the hint says what to do.
-        TransientError: no broker answers, or one does not know yet that it was made.
+        ConfigError: a setting of the topic would lose history; the hint says what to do.
+        TransientError: no broker answers, or a broker has not heard of the new topic yet.
     """
     async with _admin(session) as admin:
         with suppress(NotFoundError):
@@ -71,17 +71,17 @@ async def make(session: KafkaSession, wanted: TopicSettings) -> Described:
         await _appeared(session, wanted.name)
         try:
             return await _checked(session, admin, wanted)
-        except NotFoundError as exc:  # another broker was asked, which has not heard of it yet
+        except NotFoundError as exc:  # another broker, which has not heard of the topic yet
             raise TransientError(
                 f"topic {wanted.name} was made, and not all of {session.servers} know it yet"
             ) from exc
 
 
 async def obstacles(session: KafkaSession, wanted: TopicSettings) -> Sequence[Obstacle]:
-    """Return what would keep a writer from the topic; nothing is made.
+    """Return what would keep a writer from using the topic; nothing is created.
 
-    Of a topic that is not there the brokers say whether they would make it (`validateOnly` of
-    CreateTopics): that is the right to, the number of brokers, and any policy of theirs.
+    If the topic is missing, the brokers say whether they would create it (`validateOnly` of
+    CreateTopics), which covers the privilege, the number of brokers and the brokers' policies.
 
     Raises:
         TransientError: no broker answers.
@@ -115,7 +115,7 @@ def _brokers(number: int) -> str:
 async def _refused(
     session: KafkaSession, wanted: TopicSettings, brokers: int
 ) -> Sequence[Obstacle]:
-    """Let the brokers say why they would not make the topic."""
+    """Ask the brokers why they would not create the topic."""
     factor = min(brokers, wanted.replication_factor)
     topic = NewTopic(wanted.name, 1, factor, topic_configs=dict(wanted.configs))
     async with _admin(session) as admin:
@@ -152,8 +152,8 @@ def _out_of_sync(found: Described, wanted: TopicSettings) -> Iterator[Obstacle]:
 async def retention(session: KafkaSession, wanted: TopicSettings) -> timedelta | None:
     """Return how long the topic keeps a record, None: for ever.
 
-    Where the brokers do not let us ask, it is what the settings say: a watcher does not start on a
-    topic that keeps less.
+    If the brokers deny the question, return what the settings say: a watcher does not start on a
+    topic that keeps records for less.
 
     Raises:
         NotFoundError: there is no such topic.
@@ -170,10 +170,10 @@ async def retention(session: KafkaSession, wanted: TopicSettings) -> timedelta |
 
 
 async def note(session: KafkaSession, name: str, group: str) -> bytes | None:
-    """Return what a group has said with the offset that it committed, None: nothing.
+    """Return the metadata that a group has committed with its offset; None: there is none.
 
     Raises:
-        ConfigError: the brokers do not let us ask.
+        ConfigError: the brokers deny the question.
         TransientError: no broker answers.
     """
     async with _admin(session) as admin:
@@ -207,7 +207,7 @@ async def _create(session: KafkaSession, admin: AIOKafkaAdminClient, wanted: Top
 
 
 async def _appeared(session: KafkaSession, name: str) -> None:
-    """Wait until the brokers have told each other of a new topic."""
+    """Wait until all brokers have heard of a new topic."""
     with translated(f"wait for topic {name} to appear at {session.servers}"):
         async with asyncio.timeout(session.request_timeout_s):
             while True:
@@ -244,7 +244,7 @@ async def _values(
 def _mended_by(
     session: KafkaSession, found: Described, values: Mapping[str, str], wanted: TopicSettings
 ) -> str:
-    """Say what mends a topic: a setting, its replicas, or another topic."""
+    """Return the hint for a wrong topic: a setting, its replicas, or another topic."""
     if found.partitions != 1:
         return "partitions cannot be taken away: set log.topic_prefix, so that another is made"
     login = " --command-config FILE" if session.tls or session.sasl else ""

@@ -1,27 +1,22 @@
 """Our own files at a target in a folder, `<root>/_replicator/`.
 
 A file is written among this process's unfinished work, made durable, and linked or renamed into its
-place: a link fails when the name is taken, so of two that create it at once one gets it. What a
+leaf: a link fails when the name is taken, so of two that create it at once one gets it. What a
 process that was killed has left there, the next one removes. No other user reads them: history
 and bases hold what Druid's tables hold, passwords of supervisors too.
 """
 
-import os
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from replicator.adapters.local.files import (
     PRIVATE_FOLDER,
     is_text,
-    make_folders,
-    read_inside,
-    refuse_links,
-    sync,
+    read_document,
     translated,
-    write_durably,
 )
+from replicator.adapters.local.folder import Folder, Leaf, made, opened, walk
 from replicator.adapters.local.workspace import MOUNT, Workspace
 from replicator.adapters.machine.threads import finished
 from replicator.errors import NotFoundError, RefusedError, TransientError
@@ -41,7 +36,7 @@ class LocalArea:
     """
 
     def __init__(self, root: Path, name: str, unfinished: Workspace) -> None:
-        self._root, self._top, self._unfinished = root, root / name, unfinished
+        self._root, self._name, self._unfinished = root, name, unfinished
 
     async def names(self, prefix: str) -> Sequence[str]:
         return await finished(lambda: self._names(prefix))
@@ -64,70 +59,74 @@ class LocalArea:
     # ------------------------------------------------------------------------------ in a thread
 
     def _names(self, prefix: str) -> list[str]:
-        folder = self._top / prefix.rpartition("/")[0]
-        with translated(f"cannot list {folder}"):
+        above = prefix.rpartition("/")[0]
+        names = (self._name, *PurePosixPath(above).parts)
+        with translated(f"cannot list {self._root.joinpath(*names)}"):
             self._require_root()
-            refuse_links(folder, self._root)
-            found = [
-                Path(parent, name).relative_to(self._top).as_posix()
-                for parent, _, names in os.walk(folder, onerror=_raise_unless_missing)
-                for name in names
-                if not name.startswith(HIDDEN)
-            ]
+            try:
+                with opened(self._root, names) as folder:
+                    below = f"{above}/" if above else ""
+                    found = [
+                        f"{below}{one.below}{name}"
+                        for one in walk(folder)
+                        for name in one.others
+                        if not name.startswith(HIDDEN)
+                    ]
+            except (FileNotFoundError, NotADirectoryError):
+                return []
         return sorted(name for name in found if name.startswith(prefix) and is_text(name))
 
     def _get(self, name: str, bytes_max: int) -> bytes:
-        path = self._path(name)
+        names = self._parts(name)
+        path = self._root.joinpath(*names)
         with translated(f"cannot read {path}"):
             try:
-                names = path.relative_to(self._root).parts
-                return read_inside(self._root, names, bytes_max)
+                with opened(self._root, names[:-1]) as folder:
+                    return read_document(Leaf(folder, names[-1]), bytes_max)[0]
             except (FileNotFoundError, NotADirectoryError) as exc:
                 self._require_root()
                 raise NotFoundError(f"there is no {path}") from exc
 
     def _create(self, name: str, data: bytes) -> bool:
-        path = self._path(name)
-        with translated(f"cannot write {path}"), self._written(path, data) as new:
-            try:
-                os.link(new, path)
-            except FileExistsError:
-                sync(path.parent)  # the process that made it may have died before its own sync
-                return False
-            sync(path.parent)
+        names = self._parts(name)
+        with translated(f"cannot write {self._root.joinpath(*names)}"):
+            self._unfinished.prepare()
+            with self._made(names) as folder, self._unfinished.new_document(data) as new:
+                try:
+                    new.folder.link(new.name, folder, names[-1])
+                except FileExistsError:
+                    folder.sync()  # the process that made it may have died before its own sync
+                    return False
+                folder.sync()
         return True
 
     def _replace(self, name: str, data: bytes) -> None:
-        path = self._path(name)
-        with translated(f"cannot write {path}"), self._written(path, data) as new:
-            new.replace(path)
-            sync(path.parent)
+        names = self._parts(name)
+        with translated(f"cannot write {self._root.joinpath(*names)}"):
+            self._unfinished.prepare()
+            with self._made(names) as folder, self._unfinished.new_document(data) as new:
+                new.folder.rename(new.name, folder, names[-1])
+                folder.sync()
 
     def _delete(self, name: str) -> None:
-        path = self._path(name)
-        with translated(f"cannot remove {path}"):
-            refuse_links(path.parent, self._root)
-            path.unlink(missing_ok=True)
-            if path.parent.is_dir():
-                sync(path.parent)
+        names = self._parts(name)
+        with translated(f"cannot remove {self._root.joinpath(*names)}"):
+            try:
+                folder = opened(self._root, names[:-1])
+            except (FileNotFoundError, NotADirectoryError):
+                return
+            with folder:
+                folder.unlink(names[-1])
+                folder.sync()
 
-    @contextmanager
-    def _written(self, path: Path, data: bytes) -> Generator[Path]:
-        self._unfinished.prepare()
-        refuse_links(path.parent, self._root)
-        make_folders(path.parent, self._root, PRIVATE_FOLDER)
-        new = self._unfinished.new_folder()
-        try:
-            write_durably(new, data)
-            yield new
-        finally:
-            new.unlink(missing_ok=True)
+    def _made(self, names: Sequence[str]) -> Folder:
+        return made(self._root, names[:-1], PRIVATE_FOLDER)
 
-    def _path(self, name: str) -> Path:
+    def _parts(self, name: str) -> tuple[str, ...]:
         parts = PurePosixPath(name).parts
         if not parts or parts[0] == "/" or ".." in parts or "\0" in name:
-            raise RefusedError(f"{name!r} is no name of a file in {self._top}")
-        return self._top.joinpath(*parts)
+            raise RefusedError(f"{name!r} is no name of a file in {self._root / self._name}")
+        return (self._name, *parts)
 
     def _require_root(self) -> None:
         """A mount that is gone must never look like an empty history."""
@@ -135,8 +134,3 @@ class LocalArea:
             raise TransientError(
                 f"{self._root}: the deep storage is not there; is it mounted?", hint=MOUNT
             )
-
-
-def _raise_unless_missing(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError | NotADirectoryError):
-        raise error

@@ -7,12 +7,12 @@ import errno
 import os
 import stat as kinds
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from hashlib import sha256
 from io import FileIO
-from pathlib import Path
 from typing import NamedTuple
 
+from replicator.adapters.local.folder import Folder, Leaf, walk
 from replicator.errors import (
     ConfigError,
     CorruptionError,
@@ -80,8 +80,8 @@ def is_text(name: str) -> bool:
     return name.isprintable()
 
 
-def files_at(path: Path) -> list[Found]:
-    """Return the file at a path, named '', or the files directly in a folder; sorted by name.
+def files_at(leaf: Leaf) -> list[Found]:
+    """Return the file at a place, named '', or the files directly in a folder; sorted by name.
 
     Those are a segment's, and Druid reads those; what lies deeper is at other locations.
 
@@ -90,106 +90,68 @@ def files_at(path: Path) -> list[Found]:
             are not followed.
         OSError: as the operating system says it.
     """
-    stat = path.stat()
-    if path.is_dir():
-        return sorted(_directly_in(path))
-    _require_file(stat, path)
+    stat = leaf.stat()
+    if stat is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(leaf))
+    if kinds.S_ISDIR(stat.st_mode):
+        with leaf.folder.folder(leaf.name) as folder:
+            return sorted(_directly_in(folder))
+    _require_file(stat, str(leaf))
     return [Found("", stat.st_size, stat.st_mtime_ns)]
 
 
-def _require_file(stat: os.stat_result, path: Path) -> None:
-    """Refuse pipes, sockets and devices: a read of one may never end."""
+def _require_file(stat: os.stat_result, path: str) -> None:
+    """Refuse links, pipes, sockets and devices: a read of one of the latter may never end."""
     if not kinds.S_ISREG(stat.st_mode):
         raise RefusedError(f"{path} is neither a file nor a folder")
 
 
-def _open_file(path: str, flags: int) -> int:
-    """Open a file; a pipe is opened without waiting for its other end."""
-    descriptor = os.open(path, flags | os.O_NONBLOCK)
+def opened_file(leaf: Leaf) -> int:
+    """Open a file to be read; a pipe is opened without waiting for its other end.
+
+    Raises:
+        RefusedError: it is no file.
+        OSError: as the operating system says it.
+    """
+    descriptor = leaf.folder.open(leaf.name, os.O_RDONLY)
     try:
-        _require_file(os.fstat(descriptor), Path(path))
+        _require_file(os.fstat(descriptor), str(leaf))
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
 
 
-LINK_HINT = "make it a folder of its own: what is ours is never looked for elsewhere"
-
-
-def refuse_links(path: Path, root: Path) -> None:
-    """Refuse a path on which a link stands below `root`, its last part included.
-
-    Raises:
-        RefusedError: there is one; the message names it.
-    """
-    for one in (path, *path.parents):
-        if one == root:
-            return
-        if one.is_symlink():
-            raise RefusedError(f"{one} is a link, and is not followed", hint=LINK_HINT)
-
-
-@contextmanager
-def folder_inside(root: Path, names: Sequence[str]) -> Generator[int]:
-    """Open a folder below `root`, and give its descriptor; no link on the way is followed.
-
-    Raises:
-        RefusedError: there is one; the message names it.
-        OSError: as the operating system says it.
-    """
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-    descriptor, path = os.open(root, flags), root
-    try:
-        for name in names:
-            path /= name
-            try:
-                inner = os.open(name, flags | os.O_NOFOLLOW, dir_fd=descriptor)
-            except OSError as exc:
-                if exc.errno in {errno.ELOOP, errno.ENOTDIR}:
-                    refuse_links(path, root)
-                raise
-            os.close(descriptor)
-            descriptor = inner
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def read_inside(root: Path, names: Sequence[str], bytes_max: int) -> bytes:
-    """Return the bytes of a file of ours below `root`; no link is followed.
+def read_document(leaf: Leaf, bytes_max: int) -> tuple[bytes, float]:
+    """Return what a file of ours holds, and when it was written.
 
     Raises:
         CorruptionError: it is a link, a pipe or a device, or larger than `bytes_max`.
-        RefusedError: a folder on the way is a link.
         OSError: as the operating system says it.
     """
-    path = root.joinpath(*names)
-    with folder_inside(root, names[:-1]) as folder:
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        try:
-            descriptor = os.open(names[-1], flags, dir_fd=folder)
-        except OSError as exc:
-            if exc.errno not in {errno.ELOOP, errno.ENXIO}:
-                raise
-            raise CorruptionError(f"{path} is no file, but a link or a socket") from exc
+    try:
+        descriptor = leaf.folder.open(leaf.name, os.O_RDONLY)
+    except OSError as exc:
+        if exc.errno not in {errno.ELOOP, errno.ENXIO}:
+            raise
+        raise CorruptionError(f"{leaf} is no file, but a link or a socket") from exc
     stat = os.fstat(descriptor)
     if not kinds.S_ISREG(stat.st_mode) or stat.st_size > bytes_max:
         os.close(descriptor)
         if kinds.S_ISREG(stat.st_mode):
-            raise too_large(str(path), stat.st_size, bytes_max)
-        raise CorruptionError(f"{path} is no file, but a folder, a pipe or a device")
+            raise too_large(str(leaf), stat.st_size, bytes_max)
+        raise CorruptionError(f"{leaf} is no file, but a folder, a pipe or a device")
     with FileIO(descriptor, "rb") as file:
         data = bytearray()
         while piece := file.read(bytes_max - len(data) + 1):
             data += piece
             if len(data) > bytes_max:
-                raise too_large(str(path), len(data), bytes_max)
-        return bytes(data)
+                raise too_large(str(leaf), len(data), bytes_max)
+        return bytes(data), stat.st_mtime
 
 
-def _directly_in(folder: Path) -> Iterator[Found]:
-    with os.scandir(folder) as entries:
+def _directly_in(folder: Folder) -> Iterator[Found]:
+    with folder.entries() as entries:
         for entry in entries:
             if not is_text(entry.name):
                 raise RefusedError(
@@ -200,38 +162,48 @@ def _directly_in(folder: Path) -> Iterator[Found]:
                 stat = entry.stat(follow_symlinks=False)
                 yield Found(entry.name, stat.st_size, stat.st_mtime_ns)
             elif not entry.is_dir(follow_symlinks=False):
-                raise RefusedError(f"{entry.path} is neither a file nor a folder")
+                raise RefusedError(f"{folder.where(entry.name)} is neither a file nor a folder")
 
 
-def deeper(path: Path) -> Path | None:
-    """Return a file that lies deeper in a folder than its own files do, None: there is none."""
-    found = ((folder, names) for folder, _, names in os.walk(path) if Path(folder) != path)
-    return next((Path(folder, names[0]) for folder, names in found if names), None)
+def folder_with_more(leaf: Leaf) -> str | None:
+    """Return a folder deeper in a folder that has files, None: there is none."""
+    if not leaf.is_folder():
+        return None
+    with leaf.folder.folder(leaf.name) as folder, closing(walk(folder)) as walked:
+        more = (one for one in walked if one.too_deep or (one.below and one.others))
+        return next((str(one.folder) for one in more), None)
 
 
-def remove_files(path: Path, names: Iterable[str]) -> None:
+def remove_files(leaf: Leaf, names: Iterable[str]) -> None:
     """Remove some files of a folder, durably, and the empty folders in it; others stay."""
-    for name in names:
-        if not (path / name).is_dir():
-            (path / name).unlink(missing_ok=True)
-    sync(path)
-    for folder, _, _ in os.walk(path, topdown=False):
-        with suppress(OSError):
-            Path(folder).rmdir()
-    sync(path.parent)
+    with leaf.folder.folder(leaf.name) as folder:
+        for name in names:
+            if not Leaf(folder, name).is_folder():
+                folder.unlink(name)
+        folder.sync()
+        for one in walk(folder):
+            for name in one.folders:
+                _remove_if_empty(one.folder, name)
+    _remove_if_empty(*leaf)
+    leaf.folder.sync()
+
+
+def _remove_if_empty(folder: Folder, name: str) -> None:
+    with suppress(OSError):
+        folder.rmdir(name)
 
 
 class FileReading:
-    """One file, read in pieces from a byte on; `locate` gives its path once it is opened."""
+    """One file, read in pieces from a byte on; `opened` gives its descriptor when it is needed."""
 
-    def __init__(self, locate: Callable[[], Path], piece_bytes: int, start: int = 0) -> None:
-        self._locate, self._piece_bytes, self._start = locate, piece_bytes, start
+    def __init__(self, opened: Callable[[], int], piece_bytes: int, start: int = 0) -> None:
+        self._opened, self._piece_bytes, self._start = opened, piece_bytes, start
         self._file: FileIO | None = None
 
     def piece(self) -> bytes:
         """Return the next piece, b'' at the end; all but the last have the full size."""
         if self._file is None:
-            self._file = FileIO(self._locate(), "rb", opener=_open_file)
+            self._file = FileIO(self._opened(), "rb")
             self._file.seek(self._start)
         piece = self._file.read(self._piece_bytes) or b""
         while piece and len(piece) < self._piece_bytes and (more := self._rest(len(piece))):
@@ -252,10 +224,10 @@ class FileReading:
 
 
 class FileWriting:
-    """One new file, written in pieces, its checksum computed on the way."""
+    """One new file, written in pieces, its checksum computed on the way; `made` creates it."""
 
-    def __init__(self, path: Path, mode: int = FILE) -> None:
-        self._path, self._mode = path, mode
+    def __init__(self, made: Callable[[], int]) -> None:
+        self._made = made
         self._file: FileIO | None = None
         self._sha256 = sha256()
         self.size_bytes = 0
@@ -263,8 +235,7 @@ class FileWriting:
     def piece(self, data: Piece) -> None:
         """Add bytes at the end."""
         if self._file is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = FileIO(self._path, "xb", opener=self._made)
+            self._file = FileIO(self._made(), "wb")
         self._sha256.update(data)
         self.size_bytes += len(data)
         rest = memoryview(data)
@@ -284,54 +255,36 @@ class FileWriting:
         if self._file is not None:
             self._file.close()
 
-    def _made(self, path: str, flags: int) -> int:
-        return os.open(path, flags, self._mode)
+
+def new_file(leaf: Leaf, mode: int) -> int:
+    """Create a file, and return its descriptor."""
+    return leaf.folder.open(leaf.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
 
 
-def write_durably(path: Path, data: bytes) -> None:
+def write_durably(leaf: Leaf, data: bytes) -> None:
     """Write a new file of ours whose bytes survive; its name does so once the folder is synced."""
-    writing = FileWriting(path, PRIVATE_FILE)
+    writing = FileWriting(lambda: new_file(leaf, PRIVATE_FILE))
     try:
         writing.end(data)
     finally:
         writing.close()
 
 
-def make_folders(folder: Path, top: Path, mode: int = FOLDER) -> None:
-    """Make folders below `top`, each durable in the one above.
-
-    Existing folders are synced too: the process that made them may have died before its own sync.
-    """
-    if folder != top:
-        make_folders(folder.parent, top, mode)
-        with suppress(FileExistsError):
-            folder.mkdir(mode)
-        sync(folder.parent)
-
-
-def remove_empty(folder: Path, top: Path) -> None:
-    """Remove folders below `top` that hold nothing any more, from here upwards."""
-    while folder != top:
+def remove_empty(opened: Callable[[Sequence[str]], Folder], names: Sequence[str]) -> None:
+    """Remove folders below a root that hold nothing any more, from here upwards."""
+    for depth in reversed(range(len(names))):
         try:
-            folder.rmdir()
+            with opened(names[:depth]) as folder:
+                folder.rmdir(names[depth])
         except FileNotFoundError:
             pass  # another process removed it
-        except OSError:
+        except (OSError, RefusedError):
             return
-        folder = folder.parent
 
 
-def sync_tree(path: Path) -> None:
+def sync_tree(leaf: Leaf) -> None:
     """Make the names in all folders from here on down durable."""
-    if path.is_dir():
-        for folder, _, _ in os.walk(path, topdown=False):
-            sync(Path(folder))
-
-
-def sync(path: Path) -> None:
-    """Make a file's bytes or a folder's names survive a loss of power."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    if leaf.is_folder():
+        with leaf.folder.folder(leaf.name) as folder:
+            for one in walk(folder):
+                one.folder.sync()

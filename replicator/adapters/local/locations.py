@@ -1,49 +1,49 @@
-"""Everything in a local deep storage, location by location; all calls block."""
+"""Everything in a local deep storage, location by location; all calls block.
+
+Each folder is opened from the root on, listed and closed again: between two pages none is open.
+"""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from replicator.adapters.local.files import is_text
+from replicator.adapters.local.folder import LinkError, opened, walk
 from replicator.adapters.local.workspace import Workspace
 from replicator.model.load_spec import Location
 from replicator.ports import AREAS, Known, StoredLocation
 
+PATH_BYTES_MAX = 4096
+"""Length of a path that Linux takes: what is deeper is at nobody's location."""
+
+
+class _Unknown(NamedTuple):
+    location: Location
+    stat: os.stat_result | None
+    """None: it is a folder."""
+
 
 def local_locations(root: Path, area: Workspace, known: Known) -> Iterator[StoredLocation]:
     """Yield each location that is not known, and nothing below a folder that is."""
-    return _below(root, "", area, known)
-
-
-def _below(folder: Path, prefix: str, area: Workspace, known: Known) -> Iterator[StoredLocation]:
-    for entry in _entries(folder):
-        if prefix == "" and entry.name in AREAS:
-            continue
-        is_folder = entry.is_dir(follow_symlinks=False)
-        location = Location(f"{prefix}{entry.name}{'/' if is_folder else ''}")
-        if known(location):
-            continue
-        if not is_folder:
-            yield _stored(location, [entry], has_receipt=area.has(location))
+    ahead = _entries(root, "", known)
+    while ahead:
+        location, stat = ahead.pop()
+        if stat is not None:
+            yield _stored(location, [stat], has_receipt=area.has(location))
         elif area.has(location):
-            yield _stored(location, _files(entry), has_receipt=True)
-        else:
-            yield from _below(Path(entry.path), location, area, known)
+            yield _stored(location, _files(root, location), has_receipt=True)
+        elif len(location.encode()) < PATH_BYTES_MAX:
+            ahead += _entries(root, location, known)
 
 
 def _stored(
-    location: Location,
-    files: "Iterator[os.DirEntry[str]] | list[os.DirEntry[str]]",
-    *,
-    has_receipt: bool,
+    location: Location, files: Iterable[os.stat_result], *, has_receipt: bool
 ) -> StoredLocation:
     size_bytes, newest = 0, 0.0
-    for file in files:
-        try:
-            stat = file.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            continue  # removed meanwhile
+    for stat in files:
         size_bytes, newest = size_bytes + stat.st_size, max(newest, stat.st_mtime)
     return StoredLocation(
         location=location,
@@ -53,22 +53,36 @@ def _stored(
     )
 
 
-def _files(folder: "os.DirEntry[str]") -> "Iterator[os.DirEntry[str]]":
-    for entry in _entries(Path(folder.path)):
-        if entry.is_dir(follow_symlinks=False):
-            yield from _files(entry)
-        else:
-            yield entry
-
-
-def _entries(folder: Path) -> "list[os.DirEntry[str]]":
-    """Return what is in a folder: read to its end at once, so that none stays open.
+def _entries(root: Path, prefix: str, known: Known) -> list[_Unknown]:
+    """Return what is in a folder and not known, the last one first.
 
     What has a name that is no text is nobody's location.
     """
-    try:
-        with os.scandir(folder) as entries:
-            texts = (entry for entry in entries if is_text(entry.name))
-            return sorted(texts, key=lambda entry: entry.name)
-    except FileNotFoundError:
-        return []  # removed meanwhile
+    found = []
+    with (
+        suppress(FileNotFoundError, LinkError),
+        opened(root, _names(prefix)) as folder,
+        folder.entries() as entries,
+    ):
+        for entry in sorted(entries, key=lambda entry: entry.name, reverse=True):
+            if not is_text(entry.name) or (prefix == "" and entry.name in AREAS):
+                continue
+            is_folder = entry.is_dir(follow_symlinks=False)
+            location = Location(f"{prefix}{entry.name}{'/' if is_folder else ''}")
+            if known(location):
+                continue
+            with suppress(FileNotFoundError):  # removed meanwhile
+                stat = None if is_folder else entry.stat(follow_symlinks=False)
+                found.append(_Unknown(location, stat))
+    return found
+
+
+def _files(root: Path, location: Location) -> list[os.stat_result]:
+    with suppress(FileNotFoundError, LinkError), opened(root, _names(location)) as folder:
+        stats = (one.folder.stat(name) for one in walk(folder) for name in one.others)
+        return [stat for stat in stats if stat is not None]
+    return []
+
+
+def _names(location: str) -> list[str]:
+    return location.split("/")[:-1]

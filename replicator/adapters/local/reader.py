@@ -3,13 +3,20 @@
 import errno
 import os
 from collections.abc import AsyncIterator, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from replicator.adapters.local.files import FileReading, Found, files_at, translated
+from replicator.adapters.local.files import (
+    FileReading,
+    Found,
+    files_at,
+    opened_file,
+    translated,
+)
+from replicator.adapters.local.folder import Folder, Leaf, LinkError, opened, walk
 from replicator.adapters.machine.threads import finished
 from replicator.errors import (
     DeniedObjectError,
@@ -35,7 +42,7 @@ EMPTY_HINT = (
 class LocalDeepStorageReader:
     """A `DeepStorageReader` of the folder `root`; it has no method that writes.
 
-    A place outside the root is refused, also one behind a link.
+    A place outside the root is refused, also one behind a link, whenever that comes.
 
     Args:
         root: `druid.storage.storageDirectory`, as this process sees it.
@@ -93,24 +100,25 @@ class LocalDeepStorageReader:
 
     def _files(self, location: Location) -> list[Found]:
         with self._reading(location):
-            path = self._path(location)
-            if location.endswith("/") and path.exists() and not path.is_dir():
-                raise UnreadableObjectError(
-                    f"{path} is a file, its load spec names a folder",
-                    hint="put the segment's folder there",
-                )
-            if not location.endswith("/") and path.is_dir():
-                raise UnreadableObjectError(
-                    f"{path} is a folder, its load spec names a file",
-                    hint="write a slash at the end of the load spec's path if it is a segment's",
-                )
-            found = files_at(path)
+            with self._read_at(self._names(location)) as leaf:
+                is_folder = leaf.is_folder()
+                if location.endswith("/") and not is_folder and leaf.stat() is not None:
+                    raise UnreadableObjectError(
+                        f"{leaf} is a file, its load spec names a folder",
+                        hint="put the segment's folder there",
+                    )
+                if not location.endswith("/") and is_folder:
+                    raise UnreadableObjectError(
+                        f"{leaf} is a folder, its load spec names a file",
+                        hint="write a slash at the end of the load spec's path if it is one's",
+                    )
+                found = files_at(leaf)
             if not found:
                 raise FileNotFoundError(f"{location} holds no file")
             return found
 
     def _opened(self, location: Location, name: str, *, start: int = 0) -> FileReading:
-        return FileReading(partial(self._object_path, location, name), self._piece_bytes, start)
+        return FileReading(partial(self._file, location, name), self._piece_bytes, start)
 
     def _require_same(self, reading: FileReading, location: Location, stored: StoredObject) -> None:
         """Raise a TransientError when the file was written since it was listed."""
@@ -124,21 +132,51 @@ class LocalDeepStorageReader:
         with self._reading(f"{location}{name}"):
             return reading.piece()
 
-    def _object_path(self, location: Location, name: str) -> Path:
-        return self._path(Location(f"{location.rstrip('/')}/{name}" if name else location))
+    def _file(self, location: Location, name: str) -> int:
+        names = self._names(Location(f"{location.rstrip('/')}/{name}" if name else location))
+        with self._read_at(names) as leaf:
+            return opened_file(leaf)
 
-    def _path(self, location: Location) -> Path:
+    def _names(self, location: Location) -> tuple[str, ...]:
         parts = PurePosixPath(location).parts
         reserved = {"/", "//", *AREAS}
         if not parts or parts[0] in reserved or ".." in parts or "\0" in location:
             raise RefusedError(f"{location!r} is not a place in the deep storage {self._root}")
-        path, real_root = self._root.joinpath(*parts), os.path.realpath(self._root)
+        return parts
+
+    @contextmanager
+    def _at(self, names: Sequence[str]) -> Generator[Leaf]:
+        """Open the folder that a name is in; the name itself may be a link."""
+        with self._folder(names[:-1]) as folder:
+            yield Leaf(folder, names[-1])
+
+    @contextmanager
+    def _read_at(self, names: Sequence[str]) -> Generator[Leaf]:
+        """Open the folder of what is read, where a link to it leads."""
+        with self._at(names) as leaf:
+            if not leaf.folder.is_link(leaf.name):
+                yield leaf
+                return
+        with self._at(self._led(names)) as leaf:
+            yield leaf
+
+    def _folder(self, names: Sequence[str]) -> Folder:
+        try:
+            return opened(self._root, names)
+        except LinkError:
+            return opened(self._root, self._led(names))
+
+    def _led(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return where names lead by links that stay in the root: the owner may have moved things.
+
+        What this finds is opened without following any: a link that comes later leads nowhere.
+        """
+        path, real_root = self._root.joinpath(*names), Path(os.path.realpath(self._root))
         real = Path(os.path.realpath(path))
-        if not real.is_relative_to(real_root) or not AREAS.isdisjoint(
-            real.relative_to(real_root).parts[:1]
-        ):
+        inside = real.relative_to(real_root).parts if real.is_relative_to(real_root) else ()
+        if not inside or inside[0] in AREAS:
             raise RefusedError(f"{path} leads out of the deep storage {self._root}, to {real}")
-        return path
+        return inside
 
     @contextmanager
     def _reading(self, what: str) -> Generator[None]:
@@ -167,14 +205,14 @@ class LocalDeepStorageReader:
 
     def _can_read_another(self, path: object) -> bool:
         """Try a few files of the root; folders that cannot be listed are passed over."""
-        found = (Path(folder, name) for folder, _, names in os.walk(self._root) for name in names)
-        for other in islice(found, FILES_TRIED_MAX):
-            try:
-                if str(other) != str(path) and other.is_file():
-                    with other.open("rb") as file:
-                        return bool(file.read(1))
-            except OSError:
-                continue
+        with (
+            suppress(OSError),
+            opened(self._root) as root,
+            closing(walk(root, passing=OSError)) as walked,
+        ):
+            found = (Leaf(one.folder, name) for one in walked for name in one.others)
+            others = (leaf for leaf in found if str(leaf) != str(path))
+            return any(map(_can_be_read, islice(others, FILES_TRIED_MAX)))
         return False
 
     def _require_root(self) -> None:
@@ -192,3 +230,9 @@ class LocalDeepStorageReader:
                 f"the deep storage {self._root} is empty, as when it is not mounted",
                 hint=EMPTY_HINT,
             )
+
+
+def _can_be_read(leaf: Leaf) -> bool:
+    with suppress(OSError, RefusedError), os.fdopen(opened_file(leaf), "rb") as file:
+        return bool(file.read(1))
+    return False

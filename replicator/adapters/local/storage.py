@@ -4,11 +4,10 @@ Nothing is ever linked: a hard link to the source's file would change and rot to
 """
 
 import os
-import shutil
 from collections.abc import AsyncIterator, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
-from errno import EACCES
+from errno import EACCES, ENOENT
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -17,21 +16,23 @@ from typing import Self
 
 from replicator.adapters.local.area import LocalArea
 from replicator.adapters.local.files import (
+    FILE,
+    FOLDER,
     FileWriting,
-    deeper,
     files_at,
+    folder_with_more,
     is_text,
-    make_folders,
+    new_file,
+    read_document,
     remove_empty,
     remove_files,
-    sync,
     sync_tree,
     translated,
-    write_durably,
 )
+from replicator.adapters.local.folder import Folder, Leaf, LinkError, made
 from replicator.adapters.local.locations import local_locations
 from replicator.adapters.local.reader import PIECE_BYTES, LocalDeepStorageReader
-from replicator.adapters.local.workspace import InodeReceipt, Workspace
+from replicator.adapters.local.workspace import InodeReceipt, Workspace, new_name
 from replicator.adapters.machine.threads import finished
 from replicator.errors import (
     CorruptionError,
@@ -53,6 +54,8 @@ from replicator.ports import (
 )
 
 PROBE_BYTES = 4096
+NEW, OLD = "new", "old"
+"""What one piece of work is called in its folder: new bytes, and those in whose place they come."""
 PAGE_PLACES_MAX = 1000
 
 FOLDER_HINT = (
@@ -114,12 +117,12 @@ class LocalDeepStorage(LocalDeepStorageReader):
     async def put(self, location: Location, copy_source: CopySource) -> Receipt:
         _require_names(location, copy_source.objects)
         await finished(lambda: self._begin(location))
-        work = self._area.new_folder()
+        work = new_name()
         try:
             receipt = await self._written(work, location, copy_source)
             return await finished(lambda: self._place(location, work, receipt))
         finally:
-            await finished(lambda: shutil.rmtree(work, ignore_errors=True))
+            await finished(lambda: self._area.discard(work))
 
     async def remove(self, location: Location) -> None:
         await finished(lambda: self._remove(location))
@@ -136,7 +139,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
     ) -> Receipt:
         _require_names(location, copy_source.objects)
         await finished(lambda: self._prepare(location))
-        work = self._area.new_folder()
+        work = new_name()
         try:
             receipt = (await self._written(work, location, copy_source)).confirmed(truth)
             if receipt is None:
@@ -147,11 +150,11 @@ class LocalDeepStorage(LocalDeepStorageReader):
             await finished(lambda: self._swap(location, work, final))
             return final
         finally:
-            await finished(lambda: shutil.rmtree(work, ignore_errors=True))
+            await finished(lambda: self._area.discard(work))
 
     async def extend(self, location: Location, until: datetime) -> None:
         del until
-        self._path(location)
+        self._names(location)
 
     async def stored_locations(self, known: Known) -> AsyncIterator[Sequence[StoredLocation]]:
         found = local_locations(self._root, self._area, known)
@@ -165,7 +168,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
         await finished(self._probe)
         return ()
 
-    async def _written(self, work: Path, location: Location, copy_source: CopySource) -> Receipt:
+    async def _written(self, work: str, location: Location, copy_source: CopySource) -> Receipt:
         """Write the source's bytes into the workspace, beside their location."""
         checked = [
             await self._write(work, location, wanted, copy_source) for wanted in copy_source.objects
@@ -173,9 +176,9 @@ class LocalDeepStorage(LocalDeepStorageReader):
         return Receipt(objects=tuple(checked), copied_from=copy_source.objects)
 
     async def _write(
-        self, work: Path, location: Location, wanted: StoredObject, copy_source: CopySource
+        self, work: str, location: Location, wanted: StoredObject, copy_source: CopySource
     ) -> Checked:
-        writing = FileWriting(work / "new" / wanted.name if wanted.name else work / "new")
+        writing = FileWriting(partial(self._new_file, work, wanted.name))
         doing = f"cannot write {location}{wanted.name} to {self._root}"
         try:
             last: Piece = b""
@@ -201,15 +204,26 @@ class LocalDeepStorage(LocalDeepStorageReader):
         with translated(f"cannot clean {self._root}"):
             self._area.clean()
 
+    def _new_file(self, work: str, name: str) -> int:
+        """Create a file of a location among the unfinished work: one of a folder, or the only."""
+        with self._area.work(work) as unfinished:
+            if not name:
+                return new_file(Leaf(unfinished, NEW), FILE)
+            with unfinished.made(NEW, FOLDER) as folder:
+                return new_file(Leaf(folder, name), FILE)
+
     def _receipt(self, location: Location) -> Receipt | None:
-        path = self._path(location)
-        with translated(f"cannot read {path}"):
+        with translated(f"cannot read {self._path(location)}"):
             self._area.require_root()
-            written_receipt = self._area.written_receipt(location)
-            if written_receipt is None or not _is_whole(path, written_receipt):
-                return None
-            self._settle()
-            return written_receipt.receipt
+            with (
+                suppress(FileNotFoundError, NotADirectoryError),
+                self._at(self._names(location)) as leaf,
+            ):
+                written_receipt = self._area.written_receipt(location)
+                if written_receipt is not None and _holds(leaf, written_receipt.receipt):
+                    self._settle()
+                    return written_receipt.receipt
+            return None
 
     def _settle(self) -> None:
         """Once a process: sync what a killed process has renamed and not yet synced."""
@@ -219,49 +233,58 @@ class LocalDeepStorage(LocalDeepStorageReader):
 
     def _begin(self, location: Location) -> None:
         """Refuse early, before anything is read; `_place` looks again."""
-        path = self._path(location)
-        with translated(f"cannot write {path}"):
+        with translated(f"cannot write {self._path(location)}"):
             self._area.prepare()
             self._require_in_no_folder(location)
             written_receipt = self._area.written_receipt(location)
-            if written_receipt is None or not _is_whole(path, written_receipt):
-                _require_ours(path, written_receipt)
+            with suppress(FileNotFoundError), self._at(self._names(location)) as leaf:
+                if written_receipt is None or not _holds(leaf, written_receipt.receipt):
+                    _require_ours(leaf, written_receipt)
+
+    def _path(self, location: Location) -> Path:
+        """Return what a location is called in messages."""
+        return self._root.joinpath(*self._names(location))
 
     @contextmanager
-    def _alone(self, location: Location) -> Generator[Path]:
-        """Shut out all other writers of a location, and only then find where it leads.
+    def _made(self, location: Location) -> Generator[Leaf]:
+        """Open the folder that a location is in, and make those that are not there."""
+        *above, name = self._names(location)
+        try:
+            folder = made(self._root, above, FOLDER)
+        except LinkError:
+            folder = made(self._root, self._led(above), FOLDER)
+        with folder:
+            yield Leaf(folder, name)
 
-        Whoever held the lock for long may have put a link in the place of a folder.
-        """
-        with self._area.placing(location):
-            yield self._path(location)
-
-    def _place(self, location: Location, work: Path, receipt: Receipt) -> Receipt:
-        new = work / "new"
-        with translated(f"cannot write {self._path(location)}"), self._alone(location) as path:
+    def _place(self, location: Location, work: str, receipt: Receipt) -> Receipt:
+        with (
+            translated(f"cannot write {self._path(location)}"),
+            self._area.placing(location),
+            self._area.work(work) as unfinished,
+        ):
             self._area.require_root()
-            written_receipt = self._area.written_receipt(location)
-            if written_receipt is not None and _is_whole(path, written_receipt):
-                return self._confirm(location, path, written_receipt, receipt)
-            # Away first: under the new receipt the rest of older bytes might look whole.
-            _clear(path, written_receipt)
-            sync_tree(new)
-            make_folders(path.parent, self._root)
-            self._area.keep(location, InodeReceipt(receipt=receipt, inode=new.stat().st_ino))
-            _rename(new, path)
+            with self._made(location) as leaf:
+                written_receipt = self._area.written_receipt(location)
+                if written_receipt is not None and _holds(leaf, written_receipt.receipt):
+                    return self._confirm(location, leaf, written_receipt, receipt)
+                # Away first: under the new receipt the rest of older bytes might look whole.
+                _clear(leaf, written_receipt)
+                new = Leaf(unfinished, NEW)
+                sync_tree(new)
+                self._area.keep(location, InodeReceipt(receipt=receipt, inode=_inode(new)))
+                _rename(new, leaf)
         return receipt
 
     def _confirm(
-        self, location: Location, path: Path, written_receipt: InodeReceipt, receipt: Receipt
+        self, location: Location, leaf: Leaf, written_receipt: InodeReceipt, receipt: Receipt
     ) -> Receipt:
         """Adopt whole bytes that are equal to the new ones, and note where they came from."""
         if written_receipt.receipt.objects != receipt.objects:
             raise RefusedError(
-                f"{path} holds other bytes already, which this tool wrote and will not replace",
+                f"{leaf} holds other bytes already, which this tool wrote and will not replace",
                 hint="compare the two; to have it copied again remove what is there",
             )
-        make_folders(path.parent, self._root)
-        sync(path.parent)  # the process that put it there may have died before its own sync
+        leaf.folder.sync()  # the process that put it there may have died before its own sync
         if written_receipt.receipt.copied_from != receipt.copied_from:
             self._area.keep(location, InodeReceipt(receipt=receipt, inode=written_receipt.inode))
         return receipt
@@ -269,19 +292,25 @@ class LocalDeepStorage(LocalDeepStorageReader):
     def _remove(self, location: Location) -> None:
         with translated(f"cannot remove {self._path(location)}"):
             self._area.prepare()
-            with self._alone(location) as path:
+            with self._area.placing(location):
                 # What is ours has a receipt for as long as it is there. Without one it may be at
                 # another location: a row of the source can name any.
                 if not self._area.has(location):
                     return
-                if not location.endswith("/"):
-                    if _is_of_kind(path, location):
-                        path.unlink()
-                        sync(path.parent)
-                elif path.is_dir() and not path.is_symlink():
-                    remove_files(path, self._own_names(location))
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    self._remove_bytes(location)
                 self._area.forget(location)
-            remove_empty(path.parent, self._root)
+            remove_empty(self._folder, self._names(location)[:-1])
+
+    def _remove_bytes(self, location: Location) -> None:
+        with self._at(self._names(location)) as leaf:
+            if not _is_of_kind(leaf, location):
+                return
+            if location.endswith("/"):
+                remove_files(leaf, self._own_names(location))
+            else:
+                leaf.folder.unlink(leaf.name)
+                leaf.folder.sync()
 
     def _own_names(self, location: Location) -> list[str]:
         """Return the files that a folder's receipt names; earlier versions named deeper ones."""
@@ -296,8 +325,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
         return [stored.name for stored in objects if _is_name(stored.name)]
 
     def _inode_receipt(self, location: Location) -> InodeReceipt | None:
-        path = self._path(location)
-        with translated(f"cannot read {path}"):
+        with translated(f"cannot read {self._path(location)}"):
             self._area.require_root()
             return self._area.written_receipt(location)
 
@@ -308,30 +336,43 @@ class LocalDeepStorage(LocalDeepStorageReader):
     def _write_receipt(self, location: Location, receipt: Receipt) -> None:
         with translated(f"cannot write the receipt of {self._path(location)}"):
             self._area.prepare()
-            with self._alone(location) as path:
-                if not os.path.lexists(path) or not _holds(path, receipt):
+            with self._area.placing(location):
+                inode = self._inode_of(location, receipt)
+                if inode is None:
+                    path = self._path(location)
                     raise MissingObjectError(f"{path} is not what its receipt would say")
                 os.sync()  # the process that put it there may have died before its own sync
-                self._area.keep(location, InodeReceipt(receipt=receipt, inode=path.stat().st_ino))
+                self._area.keep(location, InodeReceipt(receipt=receipt, inode=inode))
 
-    def _swap(self, location: Location, work: Path, receipt: Receipt) -> None:
-        new, old = work / "new", work / "old"
-        with translated(f"cannot write {self._path(location)}"), self._alone(location) as path:
+    def _inode_of(self, location: Location, receipt: Receipt) -> int | None:
+        """Return the inode of bytes that are as a receipt says, None: there are none such."""
+        names = self._names(location)
+        with suppress(FileNotFoundError, NotADirectoryError), self._at(names) as leaf:
+            return _inode(leaf) if _holds(leaf, receipt) else None
+        return None
+
+    def _swap(self, location: Location, work: str, receipt: Receipt) -> None:
+        with (
+            translated(f"cannot write {self._path(location)}"),
+            self._area.placing(location),
+            self._area.work(work) as unfinished,
+        ):
             self._area.require_root()
-            _require_kind(path, location)
-            _require_nothing_deeper(path)
             self._require_in_no_folder(location)
-            sync_tree(new)
-            make_folders(path.parent, self._root)
-            if os.path.lexists(path):
-                path.rename(old)
-            try:
-                self._area.keep(location, InodeReceipt(receipt=receipt, inode=new.stat().st_ino))
-                _rename(new, path)
-            except OSError:
-                if os.path.lexists(old):
-                    old.rename(path)
-                raise
+            with self._made(location) as leaf:
+                _require_kind(leaf, location)
+                _require_nothing_deeper(leaf)
+                new = Leaf(unfinished, NEW)
+                sync_tree(new)
+                if leaf.stat() is not None:
+                    leaf.folder.rename(leaf.name, unfinished, OLD)
+                try:
+                    self._area.keep(location, InodeReceipt(receipt=receipt, inode=_inode(new)))
+                    _rename(new, leaf)
+                except BaseException:
+                    if unfinished.stat(OLD) is not None:
+                        unfinished.rename(OLD, leaf.folder, leaf.name)
+                    raise
 
     def _require_in_no_folder(self, location: Location) -> None:
         """Refuse a file in a folder that is another location's: it would be one of its files."""
@@ -354,7 +395,8 @@ class LocalDeepStorage(LocalDeepStorageReader):
             if not self._root.is_dir():
                 self._root.parent.mkdir(parents=True, exist_ok=True)
                 self._root.mkdir(exist_ok=True)
-                sync(self._root.parent)
+                with Folder.root(self._root.parent) as parent:
+                    parent.sync()
 
     def _probe(self) -> None:
         if not self._root.is_dir():
@@ -363,88 +405,86 @@ class LocalDeepStorage(LocalDeepStorageReader):
             self._area.prepare()
             if not os.access(self._root, os.W_OK | os.X_OK):
                 raise PermissionError(EACCES, os.strerror(EACCES), str(self._root))
-            path, data = self._area.new_folder(), os.urandom(PROBE_BYTES)
-            try:
-                write_durably(path, data)
-                if path.read_bytes() != data:
-                    raise CorruptionError(f"{path}: other bytes are read than were written")
-            finally:
-                path.unlink(missing_ok=True)
+            data = os.urandom(PROBE_BYTES)
+            with self._area.new_document(data) as leaf:
+                if read_document(leaf, PROBE_BYTES)[0] != data:
+                    raise CorruptionError(f"{leaf}: other bytes are read than were written")
 
 
-def _is_whole(path: Path, written_receipt: InodeReceipt) -> bool:
-    return _holds(path, written_receipt.receipt)
-
-
-def _holds(path: Path, receipt: Receipt) -> bool:
+def _holds(leaf: Leaf, receipt: Receipt) -> bool:
     try:
-        found = {file.name: file.size_bytes for file in files_at(path)}
+        found = {file.name: file.size_bytes for file in files_at(leaf)}
     except (FileNotFoundError, NotADirectoryError):
         return False
     return found == {stored.name: stored.size_bytes for stored in receipt.objects}
 
 
-def _require_ours(path: Path, written_receipt: InodeReceipt | None) -> None:
+def _inode(leaf: Leaf) -> int:
+    stat = leaf.stat()
+    if stat is None:
+        raise FileNotFoundError(ENOENT, os.strerror(ENOENT), str(leaf))
+    return stat.st_ino
+
+
+def _require_ours(leaf: Leaf, written_receipt: InodeReceipt | None) -> None:
     """Refuse a file that another program may own: only a remainder of our own may be replaced.
 
     Ours has the inode that was renamed into place, and no file that the receipt does not name.
     """
-    if not os.path.lexists(path):
+    if (stat := leaf.stat()) is None:
         return
-    _require_nothing_deeper(path)
-    names = {file.name for file in files_at(path)}
-    ours = written_receipt is not None and path.stat().st_ino == written_receipt.inode
+    _require_nothing_deeper(leaf)
+    names = {file.name for file in files_at(leaf)}
+    ours = written_receipt is not None and stat.st_ino == written_receipt.inode
     if names and not (
         ours
         and written_receipt
         and names <= {stored.name for stored in written_receipt.receipt.objects}
     ):
         raise RefusedError(
-            f"{path} holds something that this tool did not write",
+            f"{leaf} holds something that this tool did not write",
             hint="move it away if nothing needs it, then run the command again",
         )
 
 
-def _require_kind(path: Path, location: Location) -> None:
+def _require_kind(leaf: Leaf, location: Location) -> None:
     """A file's name must not lead to a folder, in which there may be other places."""
-    if os.path.lexists(path) and not _is_of_kind(path, location):
-        raise RefusedError(f"{path} is not what {location!r} names: one is a folder, one a file")
+    if leaf.stat() is not None and not _is_of_kind(leaf, location):
+        raise RefusedError(f"{leaf} is not what {location!r} names: one is a folder, one a file")
 
 
-def _is_of_kind(path: Path, location: Location) -> bool:
-    """Return whether a folder is where a folder's place is, or a file where a file's is."""
-    return os.path.lexists(path) and location.endswith("/") == path.is_dir()
+def _is_of_kind(leaf: Leaf, location: Location) -> bool:
+    """Return whether a folder is where a folder's place is, or something else where a file's is."""
+    return leaf.stat() is not None and location.endswith("/") == leaf.is_folder()
 
 
-def _require_nothing_deeper(path: Path) -> None:
+def _require_nothing_deeper(leaf: Leaf) -> None:
     """Refuse a folder in which other locations are: it is renamed into place, and they are not."""
-    if (found := deeper(path)) is not None:
+    if (found := folder_with_more(leaf)) is not None:
         raise RefusedError(
-            f"{path} has another row's segment in it, at {found.parent}",
+            f"{leaf} has another row's segment in it, at {found}",
             hint="correct the load spec of the row whose segment is not there",
         )
 
 
-def _clear(path: Path, written_receipt: InodeReceipt | None) -> None:
+def _clear(leaf: Leaf, written_receipt: InodeReceipt | None) -> None:
     """Remove a remainder of our own; what came into its folder meanwhile stays, and is refused."""
-    _require_ours(path, written_receipt)
-    if not os.path.lexists(path):
-        return
-    if path.is_dir() and not path.is_symlink():
-        remove_files(path, [file.name for file in files_at(path)])
-        _require_nothing_deeper(path)
-    else:
-        path.unlink()
-        sync(path.parent)
+    _require_ours(leaf, written_receipt)
+    if leaf.is_folder():
+        remove_files(leaf, [file.name for file in files_at(leaf)])
+        _require_nothing_deeper(leaf)
+    elif leaf.stat() is not None:
+        leaf.folder.unlink(leaf.name)
+        leaf.folder.sync()
 
 
-def _rename(new: Path, path: Path) -> None:
+def _rename(new: Leaf, leaf: Leaf) -> None:
     """Make it visible, and invisible again when that cannot be made durable."""
-    new.rename(path)
+    new.folder.rename(new.name, *leaf)
     try:
-        sync(path.parent)
+        leaf.folder.sync()
     except OSError:
-        path.rename(new)
+        leaf.folder.rename(leaf.name, *new)
         raise
 
 

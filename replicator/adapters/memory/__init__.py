@@ -1,1 +1,1 @@
-"""Every port in memory, for tests, simulation and benchmarks; as strict as the real ones."""
+"""Every port in memory, for tests, the simulation and benchmarks; as strict as the real ones."""

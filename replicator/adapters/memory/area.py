@@ -1,4 +1,4 @@
-"""Our own files at a target in a dict, for tests and simulations."""
+"""The replicator's own files at a target in a dict, for tests and simulations."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ class MemoryArea:
     """An `Area`; tests may read and change `files`."""
 
     def __init__(self, *, yields: bool = True) -> None:
-        """Make it empty; `yields` says whether others run during each call, as with a real one."""
+        """Create an empty area; `yields`: other tasks run during each call, as with a real one."""
         self._yields = yields
         self.files: dict[str, bytes] = {}
         self.locked: dict[str, datetime] = {}
-        """End of each file's lock; no request is refused for it."""
+        """End of each file's lock; no request is refused because of it."""
 
     async def names(self, prefix: str) -> Sequence[str]:
         await self._turn()

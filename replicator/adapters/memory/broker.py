@@ -25,7 +25,7 @@ class MemoryDatasource:
 
 
 class MemoryBroker:
-    """A `QueryBroker`; `stored` may be changed at any time, and `asked` says what was asked."""
+    """A `QueryBroker`; `stored` may be changed at any time, and `asked` has all questions."""
 
     def __init__(self, stored: Mapping[str, MemoryDatasource]) -> None:
         self.stored = dict(stored)

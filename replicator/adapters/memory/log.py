@@ -1,4 +1,4 @@
-"""An event log in memory, for tests and simulations: same promises, except that it dies with us."""
+"""An event log in memory, for tests and simulations: it promises the same, but is not durable."""
 
 import asyncio
 from bisect import bisect_left
@@ -17,7 +17,7 @@ _OFFSET, _APPENDED_AT = attrgetter("offset"), attrgetter("appended_at")
 
 @dataclass(slots=True)
 class _Stored:
-    """What all openings of one log share."""
+    """State that all openings of one log share."""
 
     source: str
     log_id: str
@@ -46,13 +46,13 @@ class MemoryEventLog:
         log_id: str | None = None,
         retention: timedelta | None = None,
     ) -> None:
-        """Describe a log that comes to be with the first `acquire`.
+        """Describe a log that is created by the first `acquire`.
 
         Args:
-            clock: Stamps the records.
+            clock: Dates the records.
             source: Name of the source cluster.
-            log_id: Fixed for a simulation; by default a new one.
-            retention: How long records are said to be kept.
+            log_id: Id of the log; by default a new one.
+            retention: Retention that the log reports.
         """
         self._clock = clock
         self._stored = _Stored(
@@ -115,7 +115,7 @@ class MemoryEventLog:
 
     async def append(self, documents: Sequence[Document]) -> Offset:
         epoch = self._epoch
-        await asyncio.sleep(0)  # cancelled here nothing is stored, at the next one all is
+        await asyncio.sleep(0)  # cancelled here, nothing is stored; at the next await, all is
         first = self._store(documents, epoch)
         await asyncio.sleep(0)
         return first

@@ -1,4 +1,4 @@
-"""A metadata store in dicts, with the rules of the real ones: for tests and the simulation."""
+"""A metadata store in dicts, with the rules of the real ones, for tests and the simulation."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, Final, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from replicator.adapters import refusals
 from replicator.adapters.memory.stream import MemoryChangeStream
 from replicator.adapters.memory.versions import MemoryVersions
 from replicator.errors import ConfigError, FencedError, RefusedError
@@ -68,26 +69,27 @@ ALL_COLUMNS: Mapping[Kind, frozenset[str]] = {
     for kind, table in TABLES.items()
     if kind in REPLICATED
 }
-"""What the newest Druid's replicated tables have."""
+"""Columns of the newest Druid's replicated tables."""
 
 
 @dataclass(slots=True)
 class Bookkeeping:
-    """What our own tables hold of one source."""
+    """Contents of the replicator's own tables for one source."""
 
     epoch: Epoch
     checkpoint: Checkpoint | None = None
     applied_at: datetime | None = None
     gaps: dict[tuple[str, Offset], Gap] = field(default_factory=dict)
     renamed: dict[str, Renamed] = field(default_factory=dict)
+    store: str | None = None
 
 
 class MemoryMetadata:
     """A `MetadataWriter`, or with `target=False` a source, whose snapshots compare all columns.
 
-    `rows` may be read and changed at any time, as a Druid of one's own would do it; of append-only
-    tables it holds the newest row of each key. `tables` are the columns that this store's tables
-    have, so that it can play an older Druid.
+    `rows` may be read and changed at any time, as the store's own Druid would do; of append-only
+    tables it holds the newest row of each key. `tables` are the columns of this store's tables, so
+    that it can play an older Druid.
     """
 
     def __init__(
@@ -138,7 +140,7 @@ class MemoryMetadata:
         return Freshness(asked_at=now, shows=now, is_replica=False)
 
     async def left_behind(self) -> Sequence[str]:
-        """As a source; there is no other table here but those that a test names."""
+        """As a source; the only other tables are those that a test names."""
         return sorted(self.other_tables)
 
     async def without_used(self, datasources: Sequence[str]) -> Collection[str]:
@@ -147,7 +149,7 @@ class MemoryMetadata:
         return set(datasources) - {row.datasource for row in rows if row.used}
 
     async def running_tasks(self) -> Sequence[str]:
-        """As a source; nothing runs here."""
+        """As a source; no task runs here."""
         return ()
 
     async def audit(
@@ -156,15 +158,25 @@ class MemoryMetadata:
         found = [row for row in self.audited if row.is_about(about, since, until)]
         return sorted(found, key=lambda row: (row.created_date, row.id))[-rows_max:]
 
-    async def acquire(self, source: str) -> TargetState:
+    async def acquire(
+        self, source: str, *, store: str | None = None, anew: bool = False
+    ) -> TargetState:
         books = self.sources.setdefault(source, Bookkeeping(Epoch(0)))
+        if store is not None and books.store not in {None, store}:
+            if not anew:
+                raise refusals.other_store("memory", source, store)
+            books.checkpoint = None
+        books.store = store or books.store
         books.epoch = Epoch(books.epoch + 1)
         return await self.state(source)
 
     async def state(self, source: str) -> TargetState:
         books = self.sources.get(source, Bookkeeping(Epoch(0)))
         return TargetState(
-            checkpoint=books.checkpoint, epoch=books.epoch, applied_at=books.applied_at
+            checkpoint=books.checkpoint,
+            epoch=books.epoch,
+            applied_at=books.applied_at,
+            store=books.store,
         )
 
     async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
@@ -207,7 +219,7 @@ class _Source:
 
 
 class MemorySnapshot:
-    """A `Snapshot`: a copy of the dict, rows being frozen; its handles are places in the copy."""
+    """A `Snapshot`: a copy of the dict of frozen rows; its handles are indexes in the copy."""
 
     def __init__(
         self, metadata: MemoryMetadata, columns: Mapping[Kind, frozenset[str]] | None
@@ -280,7 +292,7 @@ class MemorySnapshot:
         return [at for at in found if int(self._versions.places[at]) in wanted]
 
     def _marks(self, kind: Kind, columns: frozenset[str] | None) -> dict[int, tuple[Row, bytes]]:
-        """Return the fingerprint of each row; rows are frozen: none is hashed twice."""
+        """Return the fingerprint of each row; rows are frozen, so none is hashed twice."""
         known = self._all_marks.get((kind, columns is None), {})
         found = {
             id(row): known.get(id(row)) or (row, fingerprint(row, columns=columns))
@@ -351,7 +363,7 @@ class MemoryTransaction:
         self._metadata.supervisor_id = self._supervisor_id
         books = self._metadata.sources[self._source]
         for checkpoint, gaps in self._recorded:
-            if books.checkpoint is not None and books.checkpoint.log_id != checkpoint.log_id:
+            if books.checkpoint is None or books.checkpoint.log_id != checkpoint.log_id:
                 books.gaps.clear()
             books.checkpoint, books.applied_at = checkpoint, self._now
             books.gaps.update({(gap.key, gap.opened): gap for gap in gaps})

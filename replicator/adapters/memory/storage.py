@@ -1,4 +1,4 @@
-"""A deep storage in dicts, for tests and simulations: same promises, but it dies with us."""
+"""A deep storage in dicts, for tests and simulations: it promises the same, but is not durable."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -46,7 +46,7 @@ class MemoryDeepStorage:
         self._clock = clock
 
     def area(self) -> MemoryArea:
-        """Return where our own files are kept."""
+        """Return the area of the replicator's own files."""
         return self.own
 
     async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:

@@ -1,4 +1,4 @@
-"""A change stream of a store in dicts, with the habits of PostgreSQL's, for tests and simulation.
+"""A change stream of a store in dicts that behaves like PostgreSQL's, for tests and simulation.
 
 The store's rows are changed from outside, so a commit is whatever has changed between two looks.
 """
@@ -23,7 +23,7 @@ from replicator.model.stream import (
 from replicator.ports import Clock, CommitVisitor, StreamRead
 
 COMMIT_BYTES: Final = 1000
-"""What the store keeps of a commit, whatever it changed."""
+"""What the store keeps of each commit."""
 READ_COMMITS_MAX: Final = 20
 BEGINNING: Final = Lsn(0)
 
@@ -43,7 +43,7 @@ class MemoryCommit:
     place: Lsn
     time: datetime
     changes: tuple[tuple[RowKey, Row | None, Row | None], ...]
-    """Key, row before and row after; None where there was or is none."""
+    """Key, row before and row after; None: there was or is none."""
 
 
 @dataclass
@@ -58,7 +58,7 @@ class MemoryChangeStream:
     """Another one after a failover, an upgrade of the tables, a TRUNCATE."""
     has_slot: bool = True
     leaves_out_payloads: bool = True
-    """Whether a payload that was not changed is not told."""
+    """Whether an unchanged payload is left out."""
     confirmed: Lsn = BEGINNING
     end: Lsn = BEGINNING
     commits: list[MemoryCommit] = field(default_factory=list)
@@ -68,7 +68,7 @@ class MemoryChangeStream:
         self._rows = dict(self.metadata.rows)
 
     def look(self) -> None:
-        """Make what has changed since the last look a commit."""
+        """Make a commit of what has changed since the last look."""
         now = {key: row for key, row in self.metadata.rows.items() if key.kind in self._kinds}
         changed = [key for key in {**self._rows, **now} if self._rows.get(key) != now.get(key)]
         if not changed:
@@ -81,7 +81,7 @@ class MemoryChangeStream:
         self._rows = now
 
     def position(self) -> StreamPosition | NoStream:
-        """Return from where the stream continues the store's rows as they are."""
+        """Return the position from which the stream continues the store's present rows."""
         self.look()
         if not self.has_slot:
             return NoStream("there is no slot")
@@ -137,7 +137,7 @@ class MemoryChangeStream:
         return self.made()
 
     def made(self) -> bool:
-        """Make the slot, as an operator does; return whether there was none."""
+        """Create the slot, as an operator does; return whether there was none."""
         self.look()
         if self.has_slot:
             return False

@@ -1,4 +1,4 @@
-"""Row versions of a store in dicts, with the habits of PostgreSQL: for tests and the simulation."""
+"""Row versions of a store in dicts that behaves like PostgreSQL, for tests and the simulation."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -24,7 +24,7 @@ _files: Final = count(1)
 
 @dataclass(frozen=True, slots=True)
 class Tuple:
-    """A row where it is."""
+    """A row and its place."""
 
     row: Row
     place: int
@@ -33,31 +33,31 @@ class Tuple:
 
 @dataclass
 class MemoryVersions:
-    """Gives every row that is new or another object a place and a stamp, as of a transaction.
+    """Gives every row that is new or another object a place and the stamp of a transaction.
 
-    It looks at the rows when a snapshot is taken: what changed since the last one counts as one
+    It looks at the rows when a snapshot is taken: what changed since the previous one counts as one
     transaction.
     """
 
     reason: str | None = None
-    """Why there are no versions; None: there are."""
+    """Reason why there are no versions; None: there are."""
     binlog: bool = False
-    """Whether, instead of versions, there is a log of changes as MariaDB has it."""
+    """Whether there is a log of changes, as in MariaDB, instead of versions."""
     server: dict[str, str] = field(default_factory=lambda: {"timeline": "1", "start": "1"})
     next: int = FIRST_TRANSACTION
     open_for: int = 0
-    """The oldest open transaction began so many before the next one."""
+    """Number of transactions that began since the oldest open one."""
     late: int | None = None
-    """The transaction that is told of next, when it began before others that were told of."""
+    """The transaction that commits next, if it began before others that have committed."""
     vacuums: bool = True
-    """Whether a place that is free is given to the next row, at once: the last one first."""
+    """Whether a free place is given to the next row at once, the last one first."""
     tuples: dict[RowKey, Tuple] = field(default_factory=dict)
     files: dict[Kind, int] = field(default_factory=lambda: {kind: next(_files) for kind in Kind})
     _free: dict[Kind, list[int]] = field(default_factory=dict)
     _end: int = 1
 
     def see(self, rows: Mapping[RowKey, Row]) -> Continuity:
-        """Take the rows as they are now."""
+        """Look at the rows as they are now."""
         self._take(rows)
         if self.reason is not None:
             return NoVersions(self.reason)
@@ -85,7 +85,7 @@ class MemoryVersions:
         self.files[kind] = next(_files)
 
     def copy(self) -> "MemoryVersions":
-        """Return what a backup of the store would have of it; restored, it is another server."""
+        """Return the state as a backup has it; a restored backup is another server."""
         return replace(
             self,
             server=dict(self.server),

@@ -1,4 +1,4 @@
-"""Workers that are none: everything is done where it is asked for."""
+"""`Workers` without processes: everything is done by the caller."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -10,7 +10,7 @@ _Result = TypeVar("_Result")
 
 
 class InPlaceWorkers:
-    """`Workers` on the caller's own core, for tests, simulations and small machines."""
+    """`Workers` in the caller's own process, for tests, simulations and small machines."""
 
     @asynccontextmanager
     async def each(

@@ -1,12 +1,12 @@
 """Whether Druid's tables were written between two snapshots, by MariaDB's binary log.
 
-A MariaDB whose binary log is on tells where in that log a consistent snapshot is
+MariaDB with a binary log tells the position of a consistent snapshot in that log
 (https://mariadb.com/kb/en/enhancements-for-start-transaction-with-consistent-snapshot/): every
-transaction before that position is in the snapshot, and none behind it. Between the positions of
-two snapshots each transaction names the tables that it writes, or its statement. If none of them
-is a table that is read here, the two snapshots hold the same rows.
+transaction before that position is in the snapshot, and no later one. Between the positions of two
+snapshots, each transaction names the tables that it writes, or its statement. If none of them is a
+table that is read here, the two snapshots hold the same rows.
 
-MySQL tells no such position: a transaction is in its binary log before a snapshot shows it.
+MySQL has no such position: a transaction is in its binary log before a snapshot shows it.
 """
 
 import re
@@ -19,9 +19,9 @@ from replicator.errors import ConfigError, TransientError
 from replicator.model.versions import BinlogPosition, NoVersions
 
 EVENTS_MAX: Final = 20_000
-"""Events between two snapshots above which the rows are read instead."""
+"""Number of events between two snapshots above which the rows are read instead."""
 EVENTS_READ: Final = 1_000
-"""Events read by one statement: commits wait while it runs, for about 10 ms."""
+"""Number of events per statement: commits wait while it runs, for about 10 ms."""
 SNAPSHOT: Final = "SHOW STATUS LIKE 'binlog_snapshot%'"
 IDENTITY: Final = ("hostname", "port", "server_id")
 SETTINGS: Final = (
@@ -32,7 +32,7 @@ UNREADABLE: Final = 1220
 REFUSALS: Final[Mapping[int, str]] = {
     1227: "this user may not read the binary log: GRANT BINLOG MONITOR ON *.* TO it"
     " (docs/mysql.md says what that saves)",
-    # a write that met a full disk leaves a file that is shorter than the server takes it for
+    # a write on a full disk leaves a file that is shorter than the server believes
     UNREADABLE: "the binary log cannot be read at its own end, as after a full disk:"
     " FLUSH BINARY LOGS begins another one",
 }
@@ -47,7 +47,7 @@ HARMLESS: Final = frozenset(
         "Gtid_list",
         "Start_encryption",
         "Xid",
-        # rows of a table that the event before named
+        # rows of a table that the previous event named
         "Delete_rows_compressed_v1",
         "Delete_rows_v1",
         "Update_rows_compressed_v1",
@@ -56,15 +56,15 @@ HARMLESS: Final = frozenset(
         "Write_rows_v1",
     }
 )
-"""Types of events that say of no further table that it was written."""
+"""Types of events that name no further table as written."""
 ENDS: Final = frozenset({"COMMIT", "ROLLBACK"})
-"""Statements that end what its own events have told."""
+"""Statements that end a transaction whose own events have named its tables."""
 
 
 async def position_of(
     session: Session, database: Database, *, is_replica: bool
 ) -> BinlogPosition | NoVersions:
-    """Return where in the server's binary log the session's snapshot is, or why that is unknown.
+    """Return the position of the session's snapshot in the binary log, or why it is unknown.
 
     Raises:
         TransientError: the server is gone.
@@ -89,7 +89,7 @@ async def position_of(
 
 
 async def refusal(session: Session) -> str:
-    """Return why the binary log cannot be relied on; empty if it can. Outside of transactions."""
+    """Return why the binary log is unreliable; empty: it is reliable. Ask outside transactions."""
     if not session.is_mariadb:
         return ""
     try:
@@ -113,7 +113,7 @@ async def written_since(
     """Return why one of the tables may have been written; None: none was.
 
     Args:
-        session: Session of any state; its transaction goes on.
+        session: Session in any state; its transaction continues.
         since: Position of the earlier snapshot.
         until: Position of the later one, of the same server.
         tables: Names of the tables.
@@ -153,7 +153,7 @@ class _Event(NamedTuple):
 
     @property
     def next(self) -> int:
-        """Where to read on: within a transaction at this event, which is read again."""
+        """Position to continue from; within a transaction this event's, which is read again."""
         return self.end or self.position
 
     def writing(self, wanted: Collection[str]) -> str | None:
@@ -178,7 +178,7 @@ async def _events(session: Session, file: str, at: int) -> Sequence[_Event]:
     except TransientError as exc:
         if number_of(exc.__cause__ or exc) != UNREADABLE:
             raise
-        session.mend()  # the server has ended the statement, and nothing else
+        session.mend()  # the server has ended the statement alone
         return ()
 
 

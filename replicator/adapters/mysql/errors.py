@@ -1,8 +1,10 @@
 """What the errors of MySQL and MariaDB mean for the operator, and what to do about each.
 
-By the server's number (https://mariadb.com/kb/en/mariadb-error-code-reference/,
-https://dev.mysql.com/doc/mysql-errors/en/server-error-reference.html): asyncmy's classes tell too
-little apart. What has no entry is decided by its class, and the server's own words reach the user.
+Errors are told apart by the server's number
+(https://mariadb.com/kb/en/mariadb-error-code-reference/,
+https://dev.mysql.com/doc/mysql-errors/en/server-error-reference.html), because asyncmy's classes
+are too coarse. A number without an entry is judged by its class; the server's own words always
+reach the user.
 """
 
 import re
@@ -113,7 +115,7 @@ BY_ERRNO: Final[Mapping[int, _Translation]] = {
         words=": a disk of the server can only be read",
     ),
 }
-"""What the system said to the server, by Linux's numbers."""
+"""Errors of the operating system that servers quote, by Linux's numbers."""
 SYSTEMS: Final = frozenset({*range(1, 100), 1004, 1005, 1026, 1030})
 """Errors that quote the system's: those of the servers' library for files, and of the engine."""
 ERRNO: Final = re.compile(r"(?:\bErrcode|\berrno|\berror):? (\d+)\b")
@@ -260,7 +262,7 @@ BY_CLASS: Final[tuple[tuple[type[BaseException], _Translation], ...]] = (
 
 @contextmanager
 def translated(doing: str) -> Generator[None]:
-    """Raise our error for what the client says, its own kept as `__cause__`."""
+    """Translate the client's errors; the original is the `__cause__`."""
     try:
         yield
     except (client.MySQLError, OSError) as exc:
@@ -275,7 +277,7 @@ def number_of(exc: BaseException) -> int | None:
 
 def _ours(exc: BaseException, doing: str) -> ReplicatorError:
     cause = exc.__cause__
-    if isinstance(cause, ssl.SSLError):  # asyncmy wraps what goes wrong on the way in
+    if isinstance(cause, ssl.SSLError):  # asyncmy wraps errors of the login
         return ConfigError(f"{doing}: {cause}", hint=TLS_HINT)
     translation = BY_ERRNO.get(_errno(exc) or 0) or BY_NUMBER.get(number_of(exc) or 0)
     if translation is None:
@@ -284,7 +286,7 @@ def _ours(exc: BaseException, doing: str) -> ReplicatorError:
 
 
 def _errno(exc: BaseException) -> int | None:
-    """Return the system's number that a server's error quotes."""
+    """Return the operating system's error number that a server's error quotes."""
     if number_of(exc) not in SYSTEMS or len(exc.args) < 2:  # noqa: PLR2004 - number and words
         return None
     found = ERRNO.search(str(exc.args[1]))

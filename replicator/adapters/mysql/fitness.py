@@ -1,7 +1,7 @@
-"""Whether a target's tables and server can be written as they must be.
+"""Whether a target's tables and server can be written correctly.
 
-Whether this user may write is asked by explaining statements that change nothing: grants come by
-roles, by patterns and by the server's own tables, and only the server knows what they add up to.
+Whether this user may write is found out by EXPLAIN of statements that change nothing: grants come
+from roles, patterns and the server's own tables, and only the server knows their sum.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -86,7 +86,7 @@ async def _privileges(session: Session, database: Database, shape: Shape) -> Ite
         except ConfigError:
             missing.append(privilege)
         except ReplicatorError:
-            pass  # a server that only reads says so whatever is granted: that is told above
+            pass  # a read-only server refuses whatever is granted: that is reported above
         finally:
             session.mend()
     if not missing:

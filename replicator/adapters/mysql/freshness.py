@@ -1,6 +1,6 @@
-"""How old what a server shows is: a replica may be hours behind its own clock.
+"""How old the data is that a server shows: a replica may be hours behind its own clock.
 
-Asked before the snapshot is taken: what was applied then is in it.
+The question is asked before the snapshot is taken, which then has all that was applied.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,17 +16,17 @@ NOW: Final = "SELECT UTC_TIMESTAMP(6), @@global.read_only"
 DENIED: Final = 1227
 SYNTAX: Final = 1064
 ROUNDING: Final = timedelta(seconds=1)
-"""The server counts whole seconds, by the clock of the primary."""
+"""Time subtracted because the server counts whole seconds, by the primary's clock."""
 BEGINNING: Final = datetime.fromtimestamp(0, UTC)
 STATUS: Final = ("SHOW REPLICA STATUS", "SHOW SLAVE STATUS")
-"""The former on MySQL 8.0.22 and MariaDB 10.5 on, the latter before."""
+"""Statements: the first since MySQL 8.0.22 and MariaDB 10.5, the second before."""
 
 
 async def freshness_of(session: Session, database: Database) -> Freshness:
-    """Return how old what the server shows from now on can be.
+    """Return the greatest possible age of what the server shows from now on.
 
     Raises:
-        ConfigError: it may be a replica, and this user may not see how far it is.
+        ConfigError: the server may be a replica, and this user may not see how far it is.
     """
     ((now, read_only),) = await session.fetch("ask the time", NOW)
     asked_at = now.replace(tzinfo=UTC)
@@ -39,7 +39,7 @@ async def freshness_of(session: Session, database: Database) -> Freshness:
 def applied(status: Mapping[str, Any], asked_at: datetime, *, order_kept: bool) -> Freshness:
     """Return the freshness that a replica's status means.
 
-    Without a number of seconds it is not known how old its rows are: one of its threads stands.
+    Without a number of seconds the age of its rows is unknown: one of its threads has stopped.
     """
     behind = status.get("seconds_behind_source", status.get("seconds_behind_master"))
     shows = BEGINNING if behind is None else asked_at - timedelta(seconds=int(behind)) - ROUNDING
@@ -78,7 +78,7 @@ async def _status(
             if number == DENIED and is_read_only:
                 raise _unseen(database) from exc
             if number == DENIED:
-                return None  # a server that writes is taken for a primary
+                return None  # a server that can be written counts as a primary
             if number != SYNTAX:
                 raise
     return None
@@ -96,7 +96,7 @@ def _unseen(database: Database) -> ConfigError:
 async def _order_kept(session: Session) -> bool:
     """Return whether a replica commits in the order of its primary.
 
-    MariaDB's parallel appliers of one domain always do.
+    MariaDB's parallel appliers always do within one domain.
     """
     if session.is_mariadb:
         return True

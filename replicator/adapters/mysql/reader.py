@@ -50,20 +50,20 @@ from replicator.ports import (
 
 CHUNK_ROWS: Final = 16_384
 FETCHED_MAX: Final = 1000
-"""Rows read by one statement; a statement is prepared for each such number."""
+"""Number of rows read by one statement; each such number has a prepared statement."""
 END: Final = b"."
-"""Behind each handle: numpy's array of bytes cuts zeros off the end of its values."""
+"""End of each handle: numpy's arrays of bytes drop zeros at the end of values."""
 HASHES_BYTES: Final = KEY_HASH_BYTES + FINGERPRINT_BYTES
 DRUIDS_TABLES: Final = """
 SELECT TABLE_NAME, MIN(LOWER(PRIVILEGES) LIKE '%select%') FROM information_schema.COLUMNS
 WHERE TABLE_SCHEMA = DATABASE() AND LOWER(LEFT(TABLE_NAME, CHAR_LENGTH(?))) = LOWER(?)
 GROUP BY TABLE_NAME ORDER BY TABLE_NAME
 """
-"""Tables that this user has any right to see, and whether all their columns can be read."""
+"""Query for the tables that this user may see, and whether all their columns can be read."""
 
 
 class MysqlMetadataReader:
-    """A `MetadataReader`; a user who may only SELECT is enough.
+    """A `MetadataReader`; needs a user who may only SELECT.
 
     The options are the fields of `Database`.
     """
@@ -90,7 +90,7 @@ class MysqlMetadataReader:
         segments = quoted(self._database.spelled("segments"))
         new = ", ".join(f"LOCATE({literal(one)}, payload) > 0" for one in NEW_IN_SEGMENTS)
         parts = f"{_value_of('type')}, {_value_of('bucket')}, {_value_of('containerName')}"
-        # rough, and by what MySQL 5.7 knows; whole rows are looked at only where these differ
+        # rough, and with functions of MySQL 5.7; whole rows are read only where these differ
         query = f"""
             SELECT id, payload FROM {segments} JOIN (
                 SELECT MIN(id) AS first_id FROM (
@@ -119,7 +119,7 @@ class MysqlMetadataReader:
 
     async def without_used(self, datasources: Sequence[str]) -> Sequence[str]:
         segments, name = quoted(self._database.spelled("segments")), '"dataSource"'
-        # the index is by the column's collation, which may not tell names apart that Druid does
+        # the index uses the column's collation, which may equate names that Druid tells apart
         query = f"""
             SELECT EXISTS (
                 SELECT 1 FROM {segments} WHERE {name} = ? AND "used"
@@ -153,7 +153,7 @@ class MysqlMetadataReader:
             )
             ORDER BY created_date DESC, id DESC LIMIT {int(rows_max)}
         """  # noqa: S608 - names are quoted
-        # a payload within a payload is a text: its quotes are escaped
+        # a payload within a payload is text, so its quotes are escaped
         names = (about.encode(), f'{quoted_name}"'.encode(), f'{quoted_name}\\"'.encode())
         async with self._connect() as session:
             found = await session.fetch(
@@ -162,12 +162,12 @@ class MysqlMetadataReader:
         return [_audit_row(values) for values in reversed(found)]
 
     def _connect(self) -> AbstractAsyncContextManager[Session]:
-        """Open a session that cannot write, whatever its transactions say."""
+        """Open a session that cannot write, whatever its transactions request."""
         return connect(self._database, read_only=True)
 
 
 def _value_of(key: str) -> str:
-    """Return the text that stands behind a key of a load spec."""
+    """Return an expression for the text after a key of a load spec."""
     name, mark = literal(f'"{key}"'), literal('"')
     behind = f"SUBSTRING_INDEX(spec, {name}, -1)"
     value = f"SUBSTRING_INDEX(SUBSTRING_INDEX({behind}, {mark}, 2), {mark}, -1)"
@@ -189,7 +189,7 @@ def _audit_row(values: Values) -> AuditRow:
 
 
 def _text(value: str | bytes) -> str:
-    """Return a text, also that of a column that was changed to VARBINARY."""
+    """Return a text, also from a column that was changed to VARBINARY."""
     return value.decode() if isinstance(value, bytes) else value
 
 
@@ -197,10 +197,10 @@ def _text(value: str | bytes) -> str:
 async def reading(
     session: Session, database: Database, *, chunk_rows: int, target: bool = False
 ) -> AsyncGenerator[MysqlSnapshot]:
-    """Make the block one transaction that sees one instant and cannot write.
+    """Make the block one transaction that sees a single instant and cannot write.
 
-    What a table looks like is asked after its beginning: a table that is altered or emptied later
-    is refused by the server (error 1412), so that both are of one instant.
+    The tables' columns are read after it has begun: the server refuses a table that is altered or
+    emptied later (error 1412), so that columns and rows are of the same instant.
     """
     freshness = await freshness_of(session, database)
     position: Continuity = NoVersions("of a target")
@@ -225,7 +225,7 @@ async def reading(
 
 
 class MysqlSnapshot:
-    """A `Snapshot`; its handles are primary keys, as bytes with `END` behind them."""
+    """A `Snapshot`; its handles are primary keys, as bytes that end in `END`."""
 
     stream: StreamPosition | NoStream = NoStream("MySQL and MariaDB are polled")
 
@@ -302,7 +302,7 @@ class MysqlSnapshot:
         return rows
 
     async def _explain(self, shape: Shape, columns: frozenset[str]) -> None:
-        """Say why the server had no answer for a row: that is NULL and never an error there."""
+        """Raise why the server had no value for a row: it returns NULL there and never an error."""
         doing = f"look into {shape.relation}"
         found = await self._session.fetch(doing, unreadable_sql(shape, columns))
         key, size = found[0] if found else (None, None)
@@ -329,7 +329,7 @@ def _chunk(found: list[bytes]) -> Chunk:
 
 
 def _rows_of(shape: Shape) -> Callable[[Values], Row]:
-    """Return what makes a row of what `fetch_sql` finds."""
+    """Return the function that makes a row of a result of `fetch_sql`."""
     known, extras, row_type = shape.known, shape.extras, shape.table.row_type
     booleans = {name for name in known if shape.types[name] == BOOLEAN}
     in_bytes = shape.table.in_bytes

@@ -1,7 +1,7 @@
 """Connections to a MySQL or MariaDB server that holds Druid's tables, and what they look like.
 
-Every snapshot and every transaction has a connection of its own: none can meet one that died or
-was closed for being idle since the last, and what is cancelled is closed with it.
+Every snapshot and every transaction has a connection of its own: none can meet a connection that
+has died or was closed for being idle, and a cancelled one is closed.
 """
 
 import asyncio
@@ -29,10 +29,10 @@ from replicator.model.row import TABLES, Kind, Table
 Values: TypeAlias = tuple[Any, ...]
 """Values of one row of a result."""
 SQL_MODE: Final = "ANSI_QUOTES,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"
-"""Strict: without it a value that is too long would be cut, and the row written all the same."""
+"""Strict mode: without it, a value that is too long would be cut, and the row still written."""
 PORT: Final = 3306
 STATEMENTS_MAX: Final = 16
-"""Prepared statements that one session keeps."""
+"""Number of prepared statements that one session keeps."""
 OPTIONS: Final = ("ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "socket")
 SSL_MODES: Final = ("DISABLED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
 URL_HINT: Final = (
@@ -56,25 +56,25 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """Where a metadata store is, and how long its server may take."""
+    """The address of a metadata store, and the time limits of its server."""
 
     dsn: str = field(repr=False)
-    """`mysql://user@host:port/database`, with the options of `OPTIONS` behind a question mark."""
+    """`mysql://user@host:port/database`, with options of `OPTIONS` after a question mark."""
     password: Callable[[], str | None] = field(default=lambda: None, repr=False)
     """Reads the password for each connection; None: the DSN has it, or there is none.
 
-    So a variable that is not set, or a file that is away, is a store that cannot be asked.
+    So an unset variable or a missing file makes only this store unreachable.
     """
     table_prefix: str = "druid_"
     """Druid's `druid.metadata.storage.tables.base` and an underscore."""
     connect_timeout_s: float = 10.0
     statement_timeout_s: float = 600.0
-    """Seconds that one statement may take; the longest is the scan of all segments."""
+    """Longest time for one statement, in seconds; the longest one is the scan of all segments."""
     audit: bool = False
-    """Whether `druid_audit` is read as one of the replicated tables: no target has it."""
+    """Whether `druid_audit` is read like a replicated table; no target has it."""
     idle_timeout_s: float = 300.0
-    """After so long without a statement the server ends the session, so that a process that hangs
-    holds neither the undo log of a source nor the lock of a target."""
+    """Seconds without a statement after which the server ends the session, so that a process that
+    hangs holds neither the undo log of a source nor the lock of a target."""
 
     @property
     def name(self) -> str:
@@ -87,15 +87,15 @@ class Database:
 
     @property
     def kinds(self) -> Sequence[Kind]:
-        """The kinds of rows that are read, and written if this is a target."""
+        """Kinds of rows that are read, and written if this is a target."""
         return [kind for kind, table in TABLES.items() if self.audit or not table.source_only]
 
     @property
     def address(self) -> Address:
-        """What its URL says.
+        """Parts of the URL.
 
         Raises:
-            ConfigError: it cannot be understood; the message has none of it.
+            ConfigError: the URL cannot be understood; the message does not quote it.
         """
         try:
             url = urlsplit(self.dsn)
@@ -138,10 +138,10 @@ class Options(TypedDict, total=False):
 
 
 class Session:
-    """One connection whose errors are ours.
+    """One connection, whose errors are translated.
 
-    After an error within a transaction it does nothing more: the server may have rolled everything
-    back, and would carry out each further statement by itself.
+    After an error in a transaction it executes nothing more: the server may have rolled everything
+    back, and would then commit each further statement by itself.
     """
 
     def __init__(self, connection: Connection, database: Database) -> None:
@@ -151,9 +151,9 @@ class Session:
         self._is_broken = False
         self._takes_rows = True
         self.is_abandoned = False
-        """Whether its statement was abandoned, which the server does not notice."""
+        """Whether a statement was abandoned, which the server does not notice."""
         self.packet_bytes_max = 0
-        """Largest statement, and largest row, in bytes."""
+        """Limit for a statement, and for a row, in bytes."""
         self.version = ""
 
     @property
@@ -170,10 +170,10 @@ class Session:
                 return int(await cursor.execute(query))
 
     async def execute_rows(self, doing: str, query: str, rows: Sequence[Sequence[object]]) -> bool:
-        """Run a statement once for each of some rows, in one exchange; False: nothing was sent.
+        """Run a statement once for each row, in one exchange; return False if nothing was sent.
 
-        Only MariaDB has that (COM_STMT_BULK_EXECUTE), and only for columns of one type that are
-        not NULL in each row.
+        Only MariaDB can do that (COM_STMT_BULK_EXECUTE), and only if each column has one type and
+        no NULL in any row.
         """
         if not self._takes_rows:
             return False
@@ -216,7 +216,7 @@ class Session:
     async def stream(
         self, doing: str, query: str, *, rows_max: int, sink: Callable[[list[Values]], None]
     ) -> None:
-        """Give the rows of an answer to `sink` as they arrive, so many at a time at most."""
+        """Hand the rows of an answer to `sink` as they arrive, at most so many at a time."""
         with self._translated(doing):
             async with self._connection.cursor(cursor=SSCursor) as cursor:
                 async with self._in_time():
@@ -245,7 +245,7 @@ class Session:
         return made
 
     def _in_time(self) -> asyncio.Timeout:
-        # the server gives up first and says why; this one is for a server that is gone
+        # the server gives up first and says why; this limit is for a server that is gone
         database = self._database
         return asyncio.timeout(database.statement_timeout_s + database.connect_timeout_s)
 
@@ -264,14 +264,14 @@ class Session:
             raise
 
     def mend(self) -> None:
-        """Let the session go on after an error outside of any transaction."""
+        """Let the session continue after an error outside any transaction."""
         self._is_broken = False
 
     def expect_room(self, doing: str, size: int) -> None:
-        """See that a statement with so many bytes of values is one that the server takes.
+        """Require that the server accepts a statement with so many bytes of values.
 
         Raises:
-            ConfigError: it is too large; the server would end the connection without a word.
+            ConfigError: it is too large; the server would end the connection without a message.
         """
         if size + ROOM_BYTES > self.packet_bytes_max:
             raise ConfigError(
@@ -282,7 +282,7 @@ class Session:
 
 
 ROOM_BYTES: Final = 1 << 16
-"""Bytes of a packet that are left for what is not a value."""
+"""Number of bytes of a packet that are reserved for all but the values."""
 
 
 @asynccontextmanager
@@ -327,7 +327,7 @@ async def _connected(database: Database) -> Connection:
 
 
 async def _kill(thread: int, database: Database) -> None:
-    """End a session whose statement was abandoned: it would go on, and keep its locks."""
+    """End a session whose statement was abandoned: the statement would go on and keep its locks."""
     with suppress(MySQLError, OSError, ConfigError, TransientError):
         connection = await _connected(database)
         try:
@@ -338,20 +338,20 @@ async def _kill(thread: int, database: Database) -> None:
 
 
 async def _said_goodbye(connection: Connection, database: Database) -> None:
-    """Tell the server that this is the end, so that it forgets the session at once."""
+    """Tell the server about the end, so that it forgets the session at once."""
     with translated(f"{database.name}: disconnect"):
         try:
             async with asyncio.timeout(database.connect_timeout_s):
                 await connection.ensure_closed()
         except OSError:
-            pass  # all that was to be said has been answered
+            pass  # all statements have been answered
 
 
 def tls(name: str, options: Mapping[str, str]) -> ssl.SSLContext | None:
-    """Return how to encrypt, as a URL's options say: by names that MySQL's own client knows.
+    """Return the TLS context that a URL's options ask for, by the names of MySQL's own client.
 
     Raises:
-        ConfigError: they contradict one another, or a file cannot be used.
+        ConfigError: the options contradict each other, or a file cannot be used.
     """
     files = [one for one in ("ssl-ca", "ssl-cert", "ssl-key") if one in options]
     mode = options.get("ssl-mode", "VERIFY_IDENTITY" if files else "DISABLED").upper()
@@ -389,7 +389,7 @@ def _certificates(name: str, files: Mapping[str, str]) -> ssl.SSLContext:
 
 
 async def _prepare(session: Session, database: Database, *, read_only: bool) -> None:
-    """Make the session's settings, none of which may depend on how the server is configured."""
+    """Make the session's settings, so that none depends on the server's configuration."""
     session.version = str(await session.value("connect", "SELECT VERSION()"))
     longest_s = round(database.statement_timeout_s) or 1
     limit = (
@@ -399,11 +399,11 @@ async def _prepare(session: Session, database: Database, *, read_only: bool) -> 
     )
     settings = (
         f"sql_mode = '{SQL_MODE}'",
-        # unknown columns may be of a type whose text depends on it
+        # unknown columns may have a type whose text depends on it
         "time_zone = '+00:00'",
         f"wait_timeout = {round(database.idle_timeout_s) or 1}",
         f"innodb_lock_wait_timeout = {longest_s}",
-        # of a scan that the client takes its time with
+        # for a scan that the client reads slowly
         f"net_write_timeout = {longest_s}",
         f"net_read_timeout = {longest_s}",
         limit,
@@ -416,7 +416,7 @@ async def _prepare(session: Session, database: Database, *, read_only: bool) -> 
 
 
 async def discover(session: Session, database: Database) -> dict[Kind, Shape]:
-    """Return the tables as they are.
+    """Return Druid's tables as this database has them.
 
     Raises:
         ConfigError: a table, a column or a privilege is missing, or a table is not of InnoDB; the
@@ -425,7 +425,7 @@ async def discover(session: Session, database: Database) -> dict[Kind, Shape]:
     kinds: dict[str, Kind] = {}
     for kind in database.kinds:
         table = TABLES[kind]
-        # Druid's own spelling last: it counts where both are there
+        # Druid's own spelling last: it counts if both exist
         for name in (table.name, spelled(table)):
             kinds[database.spelled(name)] = kind
     query = COLUMNS.format(names=places(len(kinds)))
@@ -441,7 +441,7 @@ async def discover(session: Session, database: Database) -> dict[Kind, Shape]:
         if kind not in shapes and table.always_there:
             missing = ticked(database.spelled(spelled(table)))
             raise refusals.no_table(database.name, missing, TABLE_HINT)
-    # a column that this user may not read is not in the catalogue: it would look like an older
+    # a column that this user may not read is missing in the catalogue: it would look like an older
     # release's table. From here on no session alters or empties a table until the end
     await session.fetch("look at all columns", whole_sql(shapes.values()))
     return shapes

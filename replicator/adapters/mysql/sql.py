@@ -1,11 +1,11 @@
-"""What the MySQL adapter says to a server, as pure text that MySQL and MariaDB both understand.
+"""The statements of the MySQL adapter, as pure text that MySQL and MariaDB both understand.
 
 Two rules keep the fingerprint here and `model.fingerprint` one definition in two languages
 (tests/integration/test_mysql.py compares them over random rows in every layout). Every text is
-turned into the bytes of its UTF-8 before anything is done with it: columns of one table may have
-different character sets and collations, which cannot be concatenated, and which take `Wiki` and
-`wiki`, or `wiki` and `wiki` with a blank behind it, for one. And values travel as parameters or as
-hexadecimal literals, so that no mode of the server decides what a backslash means.
+turned into its UTF-8 bytes before anything else: columns of one table may have different character
+sets and collations, which cannot be concatenated, and which equate `Wiki` and `wiki`, or `wiki` and
+`wiki` with a trailing blank. And values are sent as parameters or as hexadecimal literals, so that
+no mode of the server decides what a backslash means.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ SPELLED: Final[Mapping[Kind, str]] = {
     Kind.INDEXING_STATE: "indexingStates",
     Kind.TABLE_DEFINITION: "tableDefs",
 }
-"""Tables whose names Druid writes with capitals, which MySQL keeps on most file systems."""
+"""Tables whose names Druid writes with capitals, which MySQL preserves on most file systems."""
 BINARY_TYPES: Final = ("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "bit")
 BOOLEAN: Final = "tinyint(1)"
 """Type that stands for BOOLEAN."""
@@ -45,12 +45,12 @@ class Shape(FoundTable):
 
     @property
     def relation(self) -> str:
-        """Return its name for a statement."""
+        """Return the table's name in a statement."""
         return quoted(self.name)
 
     @property
     def handle(self) -> str:
-        """Columns that lead back to a row: there is nothing like PostgreSQL's ctid."""
+        """Columns that identify a row: there is nothing like PostgreSQL's ctid."""
         return quoted("id") if self._has_ids else key_sql(self.table)
 
     @property
@@ -79,7 +79,7 @@ def quoted(name: str) -> str:
 
 
 def ticked(name: str) -> str:
-    """Return the same for a statement that an operator is told to run, in whatever mode."""
+    """Return the same for a statement that an operator runs, in whatever mode."""
     return "`" + name.replace("`", "``") + "`"
 
 
@@ -90,19 +90,19 @@ def literal(value: str | bytes) -> str:
 
 
 def places(count: int) -> str:
-    """Return so many places for parameters."""
+    """Return so many placeholders for parameters."""
     return ", ".join("?" * count)
 
 
 def binary_sql(column: str) -> str:
-    """Return the bytes of a text, of a number the bytes of its digits."""
+    """Return an expression for the bytes of a text, or of a number's digits."""
     return f"CAST(CONVERT({column} USING utf8mb4) AS BINARY)"
 
 
 def text_sql(shape: Shape, name: str, *, row: str = "") -> str:
-    """Return a column as the bytes of its text: for unknown types, as PostgreSQL writes it.
+    """Return a column as the bytes of its text; unknown types as PostgreSQL writes them.
 
-    So an unknown column means the same in the log whichever kind of database it came from.
+    So an unknown column means the same in the log, whatever database it came from.
     """
     column = f"{row}{quoted(name)}"
     unknown = name in shape.extras
@@ -132,7 +132,7 @@ def key_sql(table: Table, *, row: str = "") -> str:
 
 
 def bytes_sql(table: Table, name: str, *, row: str = "") -> str:
-    """Return a column of bytes, with what a NULL in it means."""
+    """Return a column of bytes, with the value that a NULL stands for."""
     column = f"{row}{quoted(name)}"
     return column if table.absent is None else f"COALESCE({column}, {literal(table.absent)})"
 
@@ -147,10 +147,10 @@ def key_hash_sql(table: Table) -> str:
 def fingerprint_sql(shape: Shape, columns: frozenset[str]) -> str:
     """Return the expression that equals `model.fingerprint.fingerprint` over `columns`.
 
-    CONCAT_WS leaves NULLs out together with their separator: that is right for the unknown
-    columns, and the known ones are never NULL when they get there. The empty last part gives the
-    separator before the payload. It is NULL where text and payload together are larger than
-    `max_allowed_packet`: no error, as for all functions of strings.
+    CONCAT_WS omits NULLs together with their separator, which is right for unknown columns; known
+    columns are never NULL at this point. The empty last part adds the separator before the
+    payload. The result is NULL if text and payload together are larger than `max_allowed_packet`:
+    like all string functions, it raises no error.
     """
     parts = [literal(shape.table.kind.value)]
     for name in text_columns(shape.table.kind):
@@ -180,7 +180,7 @@ def scan_sql(
 
 
 def unreadable_sql(shape: Shape, columns: frozenset[str]) -> str:
-    """Return the query for one row that a scan cannot say anything of, and its payload's size."""
+    """Return the query for one row without a fingerprint, and the size of its payload."""
     return (
         f"SELECT {binary_sql(key_sql(shape.table))}, LENGTH({quoted(shape.table.payload)})"  # noqa: S608 - quoted names
         f" FROM {shape.relation}"
@@ -192,8 +192,8 @@ def unreadable_sql(shape: Shape, columns: frozenset[str]) -> str:
 def whole_sql(shapes: Iterable[Shape]) -> str:
     """Return a query that fails unless every column of some tables may be read, as they are now.
 
-    The second part of each looks at a row, by which the server sees whether a table is of another
-    form than it was when the snapshot was taken.
+    The second part of each looks at a row: then the server notices whether the table was altered
+    since the snapshot was taken.
     """
     looks = (
         f"(SELECT COUNT(*) FROM (SELECT * FROM {shape.relation} LIMIT 0) AS whole),"  # noqa: S608 - quoted names
@@ -204,7 +204,7 @@ def whole_sql(shapes: Iterable[Shape]) -> str:
 
 
 def fetch_sql(shape: Shape, count: int) -> str:
-    """Return the query for whole rows by handle: known columns, then the unknown as text."""
+    """Return the query for whole rows by handle: known columns, then unknown ones as text."""
     extras = [text_sql(shape, name) for name in shape.extras]
     table, handle = shape.table, shape.handle
     known = (
@@ -218,10 +218,10 @@ def fetch_sql(shape: Shape, count: int) -> str:
 
 
 def standing_sql(shape: Shape, count: int) -> str:
-    """Return the query for what is there in place of some keys: key, timestamp and fingerprint.
+    """Return the query for the rows that have some keys: key, timestamp and fingerprint.
 
-    The key's own collation finds them, so it finds what an INSERT would clash with, too. What is
-    found stays as it is until the transaction ends.
+    It compares by the key's own collation, so it also finds the rows with which an INSERT would
+    clash. The rows that it finds stay as they are until the transaction ends.
     """
     stamp = "NULL"
     if shape.moves_on:
@@ -246,11 +246,11 @@ def insert_sql(
     absent: frozenset[str] = frozenset(),
     over: bool = False,
 ) -> str:
-    """Return the statement that adds rows; with `over` it takes the place of those of their keys.
+    """Return the statement that adds rows; with `over` they replace the rows with their keys.
 
     Columns that are `absent` are NULL in each row, and no values are given for them.
 
-    MySQL wants new names for that since 8.0.20, which MariaDB does not know: both know VALUES().
+    Since 8.0.20 MySQL prefers an alias, which MariaDB does not know; both know VALUES().
     """
     row = f"({', '.join('NULL' if one in absent else '?' for one in names)})"
     changes = ", ".join(f"{quoted(one)} = VALUES({quoted(one)})" for one in names)
@@ -262,9 +262,9 @@ def insert_sql(
 
 
 def remove_sql(shape: Shape, count: int) -> str:
-    """Return the statement that removes all rows of some keys: as texts, then the same as bytes.
+    """Return the statement that removes all rows of some keys, given as texts and again as bytes.
 
-    The first finds them by the index and takes `Wiki` for `wiki`, the second does not.
+    The texts find rows by the index but equate `Wiki` and `wiki`; the bytes do not.
     """
     key = key_sql(shape.table)
     return (
@@ -286,7 +286,7 @@ OWN_TABLE: Final = "ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_
 
 
 def checkpoint_table_sql(relation: str) -> str:
-    """Return the statement that makes our table of checkpoints, one row for each source."""
+    """Return the statement that creates the table of checkpoints, one row for each source."""
     return f"""
         CREATE TABLE IF NOT EXISTS {relation} (
             "source" VARBINARY(255) PRIMARY KEY,
@@ -299,12 +299,26 @@ def checkpoint_table_sql(relation: str) -> str:
             "paused" BOOLEAN,
             "promoted" BOOLEAN,
             "datasource" VARBINARY(1024),
-            "applied_at" DATETIME(6)
+            "applied_at" DATETIME(6),
+            "store" VARCHAR(64)
         ) {OWN_TABLE}"""
 
 
+def add_store_sql(relation: str) -> str:
+    """Return the statement that lets a table of checkpoints from before say the store."""
+    return f'ALTER TABLE {relation} ADD COLUMN "store" VARCHAR(64)'
+
+
+def change_store_sql(relation: str) -> str:
+    """Return the statement that forgets a checkpoint with its store: the new store, the source."""
+    return (
+        f'UPDATE {relation} SET "store" = ?, "log_id" = NULL, "offset" = NULL, "cut" = NULL,'  # noqa: S608 - quoted names
+        ' "source_time" = NULL, "digest" = NULL, "datasource" = NULL WHERE "source" = ?'
+    )
+
+
 def gap_table_sql(relation: str) -> str:
-    """Return the statement that makes our table of gaps."""
+    """Return the statement that creates the table of gaps."""
     return f"""
         CREATE TABLE IF NOT EXISTS {relation} (
             "source" VARBINARY(255) NOT NULL,
@@ -320,7 +334,7 @@ def gap_table_sql(relation: str) -> str:
 
 
 def renamed_table_sql(relation: str) -> str:
-    """Return the statement that makes our table of datasources that are in no log."""
+    """Return the statement that creates the table of datasources that are in no log."""
     return f"""
         CREATE TABLE IF NOT EXISTS {relation} (
             "source" VARBINARY(255) NOT NULL,
@@ -337,12 +351,12 @@ def forget_gaps_sql(gaps: str, checkpoints: str) -> str:
     """Return the statement that removes gaps of another log: source, source, the new log."""
     return (
         f'DELETE FROM {gaps} WHERE "source" = ? AND EXISTS (SELECT 1 FROM {checkpoints} AS at_'  # noqa: S608 - quoted names
-        ' WHERE at_."source" = ? AND at_."log_id" <> ?)'
+        ' WHERE at_."source" = ? AND NOT (at_."log_id" <=> ?))'
     )
 
 
 def record_checkpoint_sql(checkpoints: str) -> str:
-    """Return the statement that sets a source's checkpoint; `acquire` made the row."""
+    """Return the statement that sets a source's checkpoint; `acquire` has created the row."""
     return (
         f'UPDATE {checkpoints} SET "log_id" = ?, "offset" = ?, "cut" = ?, "source_time" = ?,'  # noqa: S608 - quoted names
         ' "digest" = ?, "paused" = ?, "promoted" = ?, "datasource" = ?, "applied_at" = ?'
@@ -374,7 +388,7 @@ def record_gaps_sql(relation: str, count: int) -> str:
 def _newest_sql(shape: Shape) -> str:
     """Return the condition that no newer row of the same key is there.
 
-    The key's own collation lets its index be used, the bytes decide.
+    The comparison by the key's own collation uses its index; the bytes decide.
     """
     ours_key, theirs_key = (key_sql(shape.table, row=row) for row in ("old.", "newer."))
     by = dict.fromkeys([shape.table.newest_by or "id", "id"])

@@ -1,7 +1,7 @@
 """Druid's metadata store on MySQL or MariaDB, as a target: rows and checkpoint in one transaction.
 
 The user needs SELECT, INSERT, UPDATE and DELETE on Druid's tables, and CREATE and INDEX on the
-database until all tables are there.
+database until all tables exist.
 """
 
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
@@ -30,6 +30,8 @@ from replicator.adapters.mysql.sql import (
     GAP_COLUMNS,
     USED_STATUS,
     Shape,
+    add_store_sql,
+    change_store_sql,
     checkpoint_table_sql,
     forget_gaps_sql,
     gap_table_sql,
@@ -58,13 +60,17 @@ from replicator.model.timestamps import iso_ms, later
 from replicator.ports import Obstacle, Snapshot, Transaction
 
 BATCH_ROWS: Final = 1000
-"""Each number of keys is a prepared statement of its own, so that most batches are of one."""
+"""Number of keys of most batches: each number has a prepared statement of its own."""
 PLACES_MAX: Final = 65_535
-"""Parameters of one statement; its count has two bytes on the wire."""
+"""Limit for the parameters of a statement; their count has two bytes on the wire."""
 BATCH_BYTES: Final = 4 << 20
-"""Limit for the bytes of payloads in one statement; a single larger payload goes alone."""
+"""Limit for the bytes of payloads in one statement; a larger payload is sent alone."""
 BATCH_KEYS: Final = 500
 BATCH_HASHES: Final = 16_384
+
+
+STORE: Final = "store"
+"""A column of the checkpoints' table that it did not have at first."""
 
 
 class MysqlMetadataWriter:
@@ -112,7 +118,7 @@ class MysqlMetadataWriter:
     async def create(self, release: str | None, *, centralized: bool) -> bool:
         segments = self._database.spelled(spelled(TABLES[Kind.SEGMENT]))
         if release is not None:
-            druid_tables.statements(release, centralized=centralized)  # also where none is made
+            druid_tables.statements(release, centralized=centralized)  # also if no table is created
         async with connect(self._database) as session:
             made = not await _exists(session, segments)
             if made:
@@ -121,7 +127,9 @@ class MysqlMetadataWriter:
             await discover(session, self._database)
         return made
 
-    async def acquire(self, source: str) -> TargetState:
+    async def acquire(
+        self, source: str, *, store: str | None = None, anew: bool = False
+    ) -> TargetState:
         own = quoted(self._own.checkpoints)
         async with connect(self._database) as session:
             await self._make_own_tables(session)
@@ -129,19 +137,29 @@ class MysqlMetadataWriter:
             # waits for a transaction of the epoch before, whose lock is on this row
             await session.execute(
                 "become the writer",
-                f'INSERT INTO {own} ("source", "epoch") VALUES (?, 1)'  # noqa: S608 - quoted names
-                ' ON DUPLICATE KEY UPDATE "epoch" = "epoch" + 1',
+                f'INSERT INTO {own} ("source", "epoch", "store") VALUES (?, 1, ?)'  # noqa: S608 - quoted names
+                ' ON DUPLICATE KEY UPDATE "epoch" = "epoch" + 1,'
+                ' "store" = COALESCE("store", VALUES("store"))',
                 source.encode(),
+                store,
             )
             held = await self._held(session, source)
+            if store is not None and held.store != store:
+                if not anew:
+                    await session.execute("leave the target alone", "ROLLBACK")
+                    raise refusals.other_store(self._database.name, source, store)
+                await session.execute(
+                    "change the store", change_store_sql(own), store, source.encode()
+                )
+                held = await self._held(session, source)
             await session.execute("become the writer", "COMMIT")
         return held
 
     async def state(self, source: str) -> TargetState:
         async with connect(self._database) as session:
-            if not await _exists(session, self._own.checkpoints):
+            if not (columns := await _columns_of(session, self._own.checkpoints)):
                 return UNTOUCHED
-            return await self._held(session, source)
+            return await self._held(session, source, says_store=STORE in columns)
 
     async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
         own = self._own
@@ -196,8 +214,11 @@ class MysqlMetadataWriter:
             own.renamed: renamed_table_sql(quoted(own.renamed)),
         }
         for name, statement in wanted.items():
-            if not await _exists(session, name):  # so that a user without CREATE can go on
+            if not await _exists(session, name):  # so that a user without CREATE can continue
                 await session.execute(f"create {name}", statement)
+        if STORE not in await _columns_of(session, own.checkpoints):
+            what = f"add the store to {own.checkpoints}"
+            await session.execute(what, add_store_sql(quoted(own.checkpoints)))
 
     async def _check_epoch(self, session: Session, source: str, epoch: Epoch) -> None:
         # the lock makes `acquire` of a newer writer wait: the epoch stays true until the commit
@@ -207,18 +228,19 @@ class MysqlMetadataWriter:
         if found != epoch:
             raise refusals.older_epoch(self._database.name, source, epoch, found)
 
-    async def _held(self, session: Session, source: str) -> TargetState:
+    async def _held(self, session: Session, source: str, *, says_store: bool = True) -> TargetState:
         own = quoted(self._own.checkpoints)
+        store = quoted(STORE) if says_store else "NULL"
         query = (
             'SELECT "log_id", "offset", "cut", "source_time", "digest", "paused", "promoted",'  # noqa: S608 - quoted names
-            f' "datasource", "epoch", "applied_at" FROM {own} WHERE "source" = ?'
+            f' "datasource", "epoch", "applied_at", {store} FROM {own} WHERE "source" = ?'
         )
         rows = await session.fetch(f"read {own}", query, source.encode())
         return _held(source, rows[0]) if rows else UNTOUCHED
 
 
 class OwnTables:
-    """The names of our own tables."""
+    """Names of the replicator's own tables."""
 
     def __init__(self, *, checkpoints: str, gaps: str, renamed: str) -> None:
         self.checkpoints = checkpoints
@@ -229,9 +251,9 @@ class OwnTables:
 class MysqlTransaction:
     """A `Transaction`; its memory is bounded by one batch, however many rows it is given.
 
-    The rows in place of a batch are read and locked first, and compared here: then it is plain
-    which rows are new and which are to be changed, and by what. An INSERT that decides by itself
-    would write over a row whose key differs in case only.
+    The existing rows with a batch's keys are read and locked first, and compared here, which shows
+    which rows are new and which change. An INSERT that decides by itself would overwrite a row
+    whose key differs only in case.
     """
 
     def __init__(
@@ -356,9 +378,9 @@ class MysqlTransaction:
         await self._insert(shape, names, changed, over=True)
 
     async def _append(self, shape: Shape, rows: Sequence[Row]) -> None:
-        """Add rows that differ from the newest of their key, with what Druid itself writes.
+        """Add rows that differ from the newest one of their key, with the values that Druid sets.
 
-        As SQLMetadataSupervisorManager and SQLMetadataRuleManager do.
+        SQLMetadataSupervisorManager and SQLMetadataRuleManager do the same.
         """
         keys = [key_of(row).key for row in rows]
         found = await self._standing(shape, keys)
@@ -382,7 +404,7 @@ class MysqlTransaction:
     async def _rules_id(
         self, shape: Shape, row: Rules, former: str | None, now: str
     ) -> tuple[str, str]:
-        """Return an id that no row has, not even in other letters, and its version."""
+        """Return an id that no row has, whatever its case, and its version."""
         version = later(former, now)
         query = f'SELECT COUNT(*) FROM {shape.relation} WHERE "id" = ?'  # noqa: S608 - quoted names
         while await self._session.value(
@@ -392,10 +414,10 @@ class MysqlTransaction:
         return f"{row.datasource}_{version}", version
 
     async def _standing(self, shape: Shape, keys: Sequence[str]) -> Mapping[str, "_Former"]:
-        """Return what is there of rows with some keys.
+        """Return the existing rows with some keys.
 
         Raises:
-            ConfigError: the table takes a key for another one that is there.
+            ConfigError: the table equates a key with another one that exists.
         """
         found = await self._session.fetch(
             f"read {shape.relation}", standing_sql(shape, len(keys)), *keys
@@ -416,14 +438,14 @@ class MysqlTransaction:
             return
         doing = f"write {shape.relation}"
         if len(rows) == 1 or shape.extras:
-            # a batch of several is bounded by its payloads, and only unknown columns are as large
+            # a batch of several rows is bounded by its payloads; only unknown columns are as large
             self._session.expect_room(doing, max(map(_size, rows)))
         absent = frozenset(
             name for at, name in enumerate(names) if all(values[at] is None for values in rows)
         )
         given = [at for at, name in enumerate(names) if name not in absent]
         cells = [[values[at] for at in given] for values in rows] if absent else rows
-        # a MariaDB with a binary log spells the values of any other statement out, as text
+        # MariaDB with a binary log writes out the values of any other statement as text
         query = insert_sql(shape, names, 1, absent=absent, over=over)
         if await self._session.execute_rows(doing, query, cells):
             return
@@ -456,23 +478,23 @@ class MysqlTransaction:
 
 
 class _Former:
-    """The row that is there where one is to be written."""
+    """The existing row with the key of one to write."""
 
     def __init__(self, stamp: str | bytes | None, mark: bytes | None) -> None:
         self.stamp = stamp.decode() if isinstance(stamp, bytes) else stamp
-        """Timestamp of the row, which must move on, or its version."""
+        """Timestamp of the row, which must move forward, or its version."""
         self.mark = mark
         """Fingerprint of the row; None: the row is too large for the server to compute it."""
 
 
 async def _begin(session: Session) -> None:
-    # what is locked stays as it is, and nothing beside it is: no gaps in which Druid cannot insert
+    # locks rows and nothing between them: no gaps into which Druid could not insert
     await session.execute("begin", "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
     await session.execute("begin", "START TRANSACTION READ WRITE")
 
 
 def _values_of(shape: Shape) -> Callable[[Row], list[object]]:
-    """Return the function that gives the values which an upsert writes of a row."""
+    """Return the function that returns the values which an upsert writes of a row."""
     extras = shape.extras
     known = attrgetter(*(name for name in shape.written if name not in extras))
 
@@ -483,7 +505,7 @@ def _values_of(shape: Shape) -> Callable[[Row], list[object]]:
 
 
 def _parsed(shape: Shape, name: str, text: str | None) -> object:
-    """Return the value of an unknown column, whose text is as PostgreSQL writes it."""
+    """Return the value of an unknown column, whose text is in PostgreSQL's form."""
     if text is None:
         return None
     if shape.types[name] == BOOLEAN and text in {"true", "false"}:
@@ -505,11 +527,22 @@ async def _exists(session: Session, table: str) -> bool:
     return bool(await session.value(f"look for {table}", query, table))
 
 
+async def _columns_of(session: Session, table: str) -> frozenset[str]:
+    """Return the names of a table's columns; none if there is no such table."""
+    query = (
+        "SELECT COLUMN_NAME FROM information_schema.COLUMNS"
+        " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?"
+    )
+    rows = await session.fetch(f"look for {table}", query, table)
+    return frozenset(name if isinstance(name, str) else name.decode() for (name,) in rows)
+
+
 UNTOUCHED: Final = TargetState(checkpoint=None, epoch=Epoch(0), applied_at=None)
 
 
 def _held(source: str, row: Values) -> TargetState:
-    log_id, offset, cut, source_time, digest, paused, promoted, datasource, epoch, applied_at = row
+    log_id, offset, cut, source_time, digest, paused, promoted, *rest = row
+    datasource, epoch, applied_at, store = rest
     checkpoint = None
     if log_id is not None:
         checkpoint = Checkpoint(
@@ -527,6 +560,7 @@ def _held(source: str, row: Values) -> TargetState:
         checkpoint=checkpoint,
         epoch=Epoch(epoch),
         applied_at=None if applied_at is None else _aware(applied_at),
+        store=store,
     )
 
 

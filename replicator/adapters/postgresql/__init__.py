@@ -1,5 +1,5 @@
 """Druid's metadata in PostgreSQL: read in one snapshot, written in one transaction.
 
-*Freshness* is how old what a server shows may be; *fitness* whether a target's tables can be
-written as they must be. `druid_tables` has the tables as releases of Druid make them.
+*Freshness* is the possible age of what a server shows; *fitness* is whether a target's tables can
+be written correctly. `druid_tables` has the tables as releases of Druid make them.
 """

@@ -1,12 +1,12 @@
 """A `ChangeStream` of PostgreSQL: a logical replication slot, read by SQL over one connection.
 
 A read peeks: `pg_logical_slot_peek_binary_changes` tells whole transactions in the order of their
-commits, and moves nothing. The slot is moved only once the log has durably what was told, so that a
-crash repeats and never skips (docs/decisions/0014-change-stream.md).
+commits, and moves nothing. The slot is moved only once the log durably has those transactions, so
+that a crash repeats and never skips (docs/decisions/0014-change-stream.md).
 
-While a read goes on, its transaction holds ACCESS SHARE locks on the tables, and has seen that they
-are those that the log's position was made with. So no ALTER, TRUNCATE or rewrite, of which the
-stream says nothing, is between the commits that it tells.
+During a read its transaction holds ACCESS SHARE locks on the tables, and has checked that they are
+the tables of the log's position. So no ALTER, TRUNCATE or rewrite, which the stream does not
+report, lies between the commits that it reports.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -60,10 +60,10 @@ from replicator.model.stream import (
 from replicator.ports import CommitVisitor, Obstacle, StreamRead
 
 MESSAGES_MAX: Final = 20_000
-"""Number of messages after which a read ends, at the end of the transaction that it is in: the
-server keeps what one call tells in a temporary file beyond its `work_mem`."""
+"""Number of messages after which a read ends, at the end of the current transaction: the server
+keeps the result of one call in a temporary file beyond its `work_mem`."""
 CHANGES_MAX: Final = 500
-"""Changes of one transaction that are told together."""
+"""Number of changes of one transaction that are handed over together."""
 FLUSHED: Final = """
 SELECT (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint AS flushed,
        clock_timestamp() AS asked_at
@@ -76,7 +76,7 @@ FROM txid_current_snapshot() AS seen
 OPEN: Final = """
 SELECT transactionid::text::bigint FROM pg_locks WHERE locktype = 'transactionid' AND granted
 """
-"""Every transaction that writes holds a lock of its own id until others see that it has ended."""
+"""Every writing transaction holds a lock on its own id until others see that it has ended."""
 ADVANCE: Final = """
 SELECT pg_replication_slot_advance(slot_name, $2::text::pg_lsn) FROM pg_replication_slots
 WHERE slot_name = $1 AND confirmed_flush_lsn < $2::text::pg_lsn
@@ -87,7 +87,7 @@ SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_
 
 
 FAILOVER_SLOTS: Final = 170_000
-"""Release of PostgreSQL from which on a slot can follow the server to its replica."""
+"""First release of PostgreSQL whose slots can follow the server to a replica."""
 
 
 class PostgresqlChangeStream:
@@ -113,7 +113,7 @@ class PostgresqlChangeStream:
         self._stack: AsyncExitStack | None = None
         self._session: PostgresqlSession | None = None
         self._told_until: StreamRead | None = None
-        """The last read, if it has told nothing."""
+        """The last read, if it has reported nothing."""
         self._shapes: Mapping[Kind, Shape] | None = None
         """Druid's tables when the session began."""
 
@@ -152,7 +152,7 @@ class PostgresqlChangeStream:
             return read
 
     async def _idle(self, session: PostgresqlSession, since: StreamPosition) -> StreamRead | None:
-        """Return what a read would, if nothing at all has been written since the last whole one."""
+        """Return what a read would return, if nothing was written since the last complete one."""
         last = self._told_until
         if last is None or not last.is_whole or last.until < since.at:
             return None
@@ -171,7 +171,7 @@ class PostgresqlChangeStream:
     def _checked(
         self, look: StreamLook, since: StreamPosition, shapes: Mapping[Kind, Shape]
     ) -> Mapping[int, Shape]:
-        """Return the tables by their oids, once all is as it was at the log's position."""
+        """Return the tables by their oids, if all is as it was at the log's position."""
         slot = look.slot
         for obstacle in unusable(slot, self._names):
             raise BrokenStreamError(obstacle.what, hint=obstacle.remedy)
@@ -260,7 +260,7 @@ class PostgresqlChangeStream:
 
     @asynccontextmanager
     async def _using(self) -> AsyncGenerator[PostgresqlSession]:
-        """Give the session that is kept; whatever goes wrong ends it, with its transaction."""
+        """Lend the session that is kept; any error ends it, with its transaction."""
         if self._session is None:
             self._stack = AsyncExitStack()
             self._session = await self._stack.enter_async_context(
@@ -277,11 +277,11 @@ class PostgresqlChangeStream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Before:
-    """What was asked before a snapshot was taken, in this order.
+    """Answers that were collected before a snapshot was taken, in this order.
 
-    A commit may be in the write-ahead log and still be invisible, for as long as the server waits
-    for its synchronous replicas. So only where all that were open have ended does the snapshot show
-    every commit before the slot's `flushed`.
+    A commit may be in the write-ahead log and still be invisible while the server waits for its
+    synchronous replicas. So the snapshot shows every commit before the slot's `flushed` only if all
+    transactions that were open have ended.
     """
 
     slot: Slot
@@ -289,7 +289,7 @@ class Before:
 
 
 async def asked_before(session: PostgresqlSession, names: StreamOptions) -> Before:
-    """Return what must be known before a snapshot from which the stream is to go on."""
+    """Return what must be known before a snapshot from which the stream is to continue."""
     slot = await slot_of(session, names.slot)
     rows = await session.fetch("ask for the open transactions", OPEN)
     return Before(slot=slot, open=[row[0] for row in rows])
@@ -302,7 +302,7 @@ async def position_of_snapshot(
     names: StreamOptions,
     shapes: Mapping[Kind, Shape],
 ) -> StreamPosition | NoStream:
-    """Return from where the stream continues what this transaction's snapshot shows."""
+    """Return the position from which the stream continues this transaction's snapshot."""
     for obstacle in unusable(before.slot, names):
         return NoStream(f"{obstacle.what}: {obstacle.remedy}")
     look = await look_at(session, database, names)
@@ -320,7 +320,7 @@ async def position_of_snapshot(
 
 
 class _Teller:
-    """Takes the messages of one read, and tells a visitor the commits that the log lacks."""
+    """Takes the messages of one read, and hands a visitor the commits that the log lacks."""
 
     def __init__(self, since: StreamPosition, visitor: CommitVisitor, rows: RowChanges) -> None:
         self.messages = 0
@@ -330,7 +330,7 @@ class _Teller:
         self._since, self._visitor, self._rows = since, visitor, rows
         self._fields = CopiedFields()
         self._is_known = True
-        """Whether the log has the commit that is being told."""
+        """Whether the log has the current commit."""
         self._changes: list[RowChange] = []
 
     async def write(self, data: bytes) -> None:

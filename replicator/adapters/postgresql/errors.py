@@ -1,8 +1,9 @@
 """What PostgreSQL's errors mean for the operator, and what to do about each.
 
-By SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html), as asyncpg's classes
-say it. The first class that fits counts, so the last entries are the library's base classes: the
-server's own words reach the user, whatever they are.
+Errors are told apart by SQLSTATE
+(https://www.postgresql.org/docs/current/errcodes-appendix.html), as asyncpg's classes map it. The
+first class that fits counts, so the library's base classes come last: the server's own words always
+reach the user.
 """
 
 import ssl
@@ -44,7 +45,7 @@ ASKED_WRONGLY: Final = (
     "no such user",
     "no such database",
 )
-"""Messages of PgBouncer's src/client.c about faults that no retry mends."""
+"""Messages in PgBouncer's src/client.c about faults that no retry gets over."""
 
 UNFIT_HINT: Final = (
     "the table cannot hold a row of the source: compare its columns with those that Druid makes"
@@ -72,22 +73,23 @@ def _damaged(text: str) -> CorruptionError:
 
 
 def _of_pooler(text: str) -> ReplicatorError:
-    """Translate what poolers say in the server's place: all of it by one code, outages too."""
+    """Translate errors of poolers, which use one code for everything, outages included."""
     if any(words in text for words in ASKED_WRONGLY):
         return ConfigError(text, hint=POOLER_HINT)
     return TransientError(text, hint=POOLER_HINT)
 
 
 def _of_transaction_mode(text: str) -> ConfigError:
-    """Translate a lost statement; asyncpg adds a page of advice for programs to the server's words.
+    """Translate a lost prepared statement; asyncpg adds a page of advice to the server's words.
 
-    Its `statement_cache_size` would hide the fault: settings of a session would still be lost.
+    Its `statement_cache_size` would only hide the fault: the session's settings would still be
+    lost.
     """
     return ConfigError(f"{text.splitlines()[0]}: {SHARED}", hint=SHARED_HINT)
 
 
 def _of_client(text: str) -> ConfigError:
-    """Translate what asyncpg says without asking the server."""
+    """Translate errors of asyncpg itself, without the server."""
     if UNFIT in text:
         return ConfigError(text, hint=UNFIT_HINT)
     return ConfigError(
@@ -98,7 +100,7 @@ def _of_client(text: str) -> ConfigError:
 
 
 def _not_let_in(text: str) -> ConfigError:
-    """Translate a refusal at the door, whose code is one for all ways to log in."""
+    """Translate a refused login, which has one code for all methods."""
     hint = "check user, password and pg_hba.conf of the server named above"
     if "password" in text:
         return LoginError(text, hint=hint)
@@ -110,7 +112,7 @@ def _not_let_in(text: str) -> ConfigError:
 
 
 _away = TransientError
-"""Error whose hint is to check that the server runs: nothing has answered."""
+"""Return an error whose hint is to check that the server runs: nothing has answered."""
 
 ERRORS: ErrorMap = {
     # ------------------------------------------------------------------ connections and sessions
@@ -213,7 +215,7 @@ ERRORS: ErrorMap = {
         "no host of the URL is what target_session_attrs asks for: is there a primary, and is its"
         " host among them?"
     ),
-    # the server has ended the session, and asyncpg has read its word but not yet the connection's
+    # the server has ended the session; asyncpg has read its message but not yet the connection's
     # end (https://github.com/MagicStack/asyncpg/issues/784)
     asyncpg.InternalClientError: _passes(TransientError.hint, words=": the connection is lost"),
     ssl.SSLCertVerificationError: _wrong(

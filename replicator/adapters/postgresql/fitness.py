@@ -1,7 +1,7 @@
-"""Whether a target's tables can be written as they must be: keys, sequences, privileges.
+"""Whether a target's tables can be written correctly: keys, sequences, privileges.
 
 Tables that were filled by COPY, a dump or logical replication look like those that Druid made, but
-their sequences may stand below their rows, and their keys may be missing.
+their sequences may be behind their rows, and their keys may be missing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from replicator.model.row import Kind
 from replicator.ports import Obstacle
 
 DRAWN_MAX: Final = 10_000_000
-"""Numbers drawn to put one sequence forward: some seconds, and more than any table of these has."""
+"""Limit for numbers drawn to advance a sequence: some seconds, and more than any table's rows."""
 UNIQUE: Final = """
 SELECT EXISTS (
     SELECT FROM pg_catalog.pg_index AS index
@@ -59,12 +59,12 @@ WHERE attribute.attrelid = to_regclass($1) AND attribute.attname = $2
 """
 """Finds the sequence of a column: that of its default, or of an identity column."""
 DRAW: Final = "SELECT max(nextval($1::text::regclass)) FROM generate_series(1, $2::bigint)"
-"""Drawing from a sequence never puts it back, even with other writers, and needs only USAGE."""
+"""Drawing never sets a sequence back, even with other writers, and needs only USAGE."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
-    """A column that a sequence counts up, and how far both are."""
+    """A column that is numbered by a sequence, and how far both are."""
 
     relation: str
     column: str
@@ -78,7 +78,7 @@ class Count:
 
     @property
     def behind(self) -> int:
-        """How many numbers must be drawn before the next one is larger than all rows'."""
+        """Count of numbers to draw until the next one is larger than those of all rows."""
         return 0 if self.last is None else max(0, self.largest - self.last)
 
 
@@ -103,11 +103,11 @@ async def count_of(session: PostgresqlSession, shape: Shape) -> Count | None:
 async def put_forward(session: PostgresqlSession, shape: Shape) -> None:
     """Make the next number of a table larger than those of all of its rows.
 
-    Of `druid_supervisors` Druid takes the row with the largest id for the newest
-    (SQLMetadataSupervisorManager), so a smaller one would leave the former spec in force.
+    In `druid_supervisors` Druid takes the row with the largest id as the newest one
+    (SQLMetadataSupervisorManager), so a smaller id would leave the former spec in force.
 
     Raises:
-        ConfigError: it is too far behind, or cannot go so far.
+        ConfigError: the sequence is too far behind, or cannot go so far.
     """
     count = await count_of(session, shape)
     if count is None or count.sequence is None or not count.behind:

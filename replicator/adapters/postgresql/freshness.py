@@ -1,7 +1,7 @@
-"""How old what a PostgreSQL server shows is: a replica may be hours behind its own clock.
+"""How old the data is that a PostgreSQL server shows: a replica may be hours behind its own clock.
 
-Asked before the snapshot is taken: what was replayed then is in it. All times are lower bounds, so
-that no cut says of itself that it holds more than it does.
+The question is asked before the snapshot is taken, which then has all that was replayed. All times
+are lower bounds, so that no cut claims to hold more than it does.
 """
 
 from collections.abc import Iterable
@@ -29,20 +29,20 @@ SELECT clock_timestamp() AS asked_at,
        receiver.last_msg_receipt_time AS received_at
 FROM (SELECT) AS one LEFT JOIN pg_catalog.pg_stat_wal_receiver AS receiver ON true
 """
-"""A role without `pg_read_all_stats` sees no more of the receiver than that there is one.
+"""Query for the receiver; a role without `pg_read_all_stats` sees only that there is one.
 
 https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-WAL-RECEIVER-VIEW
 """
 ON_ITS_WAY: Final = timedelta(seconds=1)
-"""Taken off where it cannot be seen how long a message of the primary takes to this replica."""
+"""Time subtracted if it is unknown how long a message takes from the primary to this replica."""
 ANSWER: Final = timedelta(seconds=5)
-"""How long a primary may take to answer when its replica asks whether it is there, which it does
-after half of `wal_receiver_timeout`: until then an idle primary is silent, and nothing is wrong."""
+"""Longest time for a primary to answer its replica, which asks after half of
+`wal_receiver_timeout`: until then an idle primary is silent, and nothing is wrong."""
 BEGINNING: Final = datetime.fromtimestamp(0, UTC)
 
 
 async def freshness_of(session: PostgresqlSession) -> Freshness:
-    """Return how old what the server shows from now on can be."""
+    """Return the greatest possible age of what the server shows from now on."""
     (found,) = await session.fetch("ask the time", CLOCK)
     asked_at: datetime = found["asked_at"].astimezone(UTC)
     if not found["is_replica"]:
@@ -52,10 +52,10 @@ async def freshness_of(session: PostgresqlSession) -> Freshness:
 
 
 def replayed(found: asyncpg.Record | dict[str, Any]) -> Freshness:
-    """Return what the row of `REPLAY` means.
+    """Return the freshness that a row of `REPLAY` means.
 
-    Up to date is who has replayed all that he received, and hears from his primary. Otherwise the
-    last commit that was replayed counts, which an idle primary leaves ever older.
+    A replica is up to date if it has replayed all that it received and hears from its primary.
+    Otherwise its last replayed commit counts, which grows older while the primary is idle.
     """
     asked_at: datetime = found["asked_at"].astimezone(UTC)
     times = [found["committed_at"], found["checkpoint_at"]]

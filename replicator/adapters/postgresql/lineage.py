@@ -1,12 +1,13 @@
-"""Whether the versions of a PostgreSQL's rows can be trusted, and what they are versions of.
+"""Whether the versions of PostgreSQL rows can be trusted, and what they are versions of.
 
 No row of a PostgreSQL table changes in place: an update makes another tuple, at another ctid, with
-the id of its transaction as xmin; freezing keeps that id, and vacuum gives a ctid to a later
-transaction only (https://www.postgresql.org/docs/current/ddl-system-columns.html). So equal ctid
-and xmin are the same tuple, but for what is asked here: whether ids or places were given out again.
+the id of its transaction as xmin; freezing keeps that id, and vacuum gives a ctid only to a later
+transaction (https://www.postgresql.org/docs/current/ddl-system-columns.html). So equal ctid and
+xmin mean the same tuple, unless ids or places were given out again, which is what this module
+detects.
 
-Every role may ask all of it. A role that may not, and a server that only speaks PostgreSQL, has no
-lineage: then each poll reads every row.
+By default every role may run these queries. If a role may not, or the server only speaks
+PostgreSQL's protocol, there is no lineage, and each poll reads every row.
 """
 
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ SELECT (SELECT system_identifier FROM pg_control_system())::text AS "system iden
        coalesce((SELECT stats_reset FROM pg_stat_bgwriter)::text, 'unknown') AS "last crash",
        (SELECT oid FROM pg_database WHERE datname = current_database())::text AS "database oid"
 """
-"""What makes transaction ids begin again, each seen by one of these at least:
+"""Query for what makes transaction ids start again; at least one column shows each:
 
 another server, `initdb` or pg_upgrade: the system identifier. A backup that was restored and went
 on, and a replica that was promoted: the timeline. The last checkpoint's is the former one until a
@@ -54,14 +55,14 @@ TRANSACTIONS: Final = """
 SELECT txid_snapshot_xmin(seen) AS settled, txid_snapshot_xmax(seen) AS begun
 FROM txid_current_snapshot() AS seen
 """
-"""64 bits wide, on a replica as well."""
+"""Query for the next transaction id, 64 bits wide, on a replica as well."""
 HEAP: Final = "heap"
 
 Server = Mapping[str, str] | NoVersions
 
 
 async def server_of(session: PostgresqlSession, shapes: Mapping[Kind, Shape]) -> Server:
-    """Return the identity of this server, asked outside of any transaction: it may fail."""
+    """Return the identity of this server; asked outside any transaction, because it may fail."""
     try:
         (found,) = await session.fetch("ask who the server is", SERVER)
         await session.fetch("ask for row versions", probe_sql(shapes.values()))
@@ -73,7 +74,7 @@ async def server_of(session: PostgresqlSession, shapes: Mapping[Kind, Shape]) ->
 async def lineage_of(
     session: PostgresqlSession, server: Server, shapes: Mapping[Kind, Shape]
 ) -> Lineage | NoVersions:
-    """Return of what the rows of this transaction's snapshot are versions."""
+    """Return the lineage of the rows in this transaction's snapshot."""
     if isinstance(server, NoVersions):
         return server
     kinds = {shape.name: kind for kind, shape in shapes.items()}

@@ -2,8 +2,8 @@
 
 https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html
 
-Version 1 tells a transaction when it is committed, whole: rolled back ones and subtransactions are
-not told, and a prepared one counts when it is committed. Values come in their text form.
+Version 1 sends a transaction as a whole when it is committed: rolled back ones and subtransactions
+are not sent, and a prepared one counts when it is committed. Values come in their text form.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from replicator.errors import CorruptionError
 from replicator.model.stream import Lsn
 
 EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
-"""Start of PostgreSQL's time."""
+"""Epoch of PostgreSQL's timestamps."""
 COPY_HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_TRAILER: Final = b"\xff\xff"
 ONE_FIELD: Final = b"\x00\x01"
@@ -53,7 +53,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """What a table looked like; precedes its first row in a read, and follows each change of it."""
+    """A table's columns; sent before its first row in a read, and after each change of them."""
 
     oid: int
     columns: tuple[str, ...]
@@ -73,7 +73,7 @@ class Update:
 
     oid: int
     old: Sequence[Value] | None
-    """Its former replica identity, if that was changed or is the whole row."""
+    """Former replica identity of the row, if that was changed or is the whole row."""
     is_old_whole: bool
     new: Sequence[Value]
 
@@ -84,7 +84,7 @@ class Delete:
 
     oid: int
     old: Sequence[Value]
-    """Its replica identity; NULL in all other columns."""
+    """Replica identity of the row; NULL in all other columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +96,14 @@ class Truncate:
 
 Message: TypeAlias = Begin | Commit | Relation | Insert | Update | Delete | Truncate
 OF_ROWS: Final = frozenset({b"I", b"U", b"D", b"T"})
-"""Kinds of the messages that say something about rows."""
+"""Kinds of messages about rows."""
 
 
 def message_of(data: bytes) -> Message | None:
-    """Return a message; None for one that says nothing about rows.
+    """Return a message; None if it is not about rows.
 
     Raises:
-        CorruptionError: it is of no kind that version 1 has, or cut short.
+        CorruptionError: version 1 has no such kind, or the message is cut short.
     """
     try:
         return _message(data)
@@ -228,7 +228,7 @@ class CopiedFields:
         self._started = False
 
     def take(self, data: bytes) -> Iterator[bytes]:
-        """Take the next bytes and yield the values that are whole."""
+        """Take the next bytes and yield the complete values."""
         self._pending += data
         if not self._started:
             if len(self._pending) < len(COPY_HEADER):
@@ -245,10 +245,10 @@ class CopiedFields:
         del self._pending[:at]
 
     def close(self) -> None:
-        """Require that the data ended where the format says that it ends.
+        """Require that the data ended where the format says.
 
         Raises:
-            CorruptionError: it did not.
+            CorruptionError: the data did not.
         """
         if not self._started or self._pending != COPY_TRAILER:
             raise CorruptionError("the change stream ended within a message")

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from replicator.adapters.postgresql.change_stream import Before
     from replicator.adapters.postgresql.slot import StreamOptions
 
-# The change stream's protocol is imported by those who have a stream: few sources do.
+# The change stream's protocol is imported only where there is a stream: few sources have one.
 
 CHUNK_ROWS: Final = 16_384
 PLACE_BITS: Final = 16
@@ -104,7 +104,7 @@ TRAILER = b"\xff\xff"
 
 
 class PostgresqlMetadataReader:
-    """A `MetadataReader`; a role that may only SELECT is enough.
+    """A `MetadataReader`; needs a role that may only SELECT.
 
     The options are the fields of `Database`.
     """
@@ -117,7 +117,7 @@ class PostgresqlMetadataReader:
         stream: StreamOptions | None = None,
         **options: Unpack[Options],
     ) -> None:
-        """Take where the database is; `stream` names the change stream that is to go on from it."""
+        """Take the database's address; `stream` names the change stream that continues from it."""
         self._database = Database(dsn=dsn, **options)
         self._chunk_rows = chunk_rows
         self._stream = stream
@@ -194,7 +194,7 @@ class PostgresqlMetadataReader:
             )
             ORDER BY created_date DESC, id DESC LIMIT $6
         """  # noqa: S608 - names are quoted
-        # a payload within a payload is a text: its quotes are escaped
+        # a payload within a payload is text, so its quotes are escaped
         names = (f'{quoted}"'.encode(), f'{quoted}\\"'.encode())
         async with self._connect() as session:
             found = await session.fetch(
@@ -203,7 +203,7 @@ class PostgresqlMetadataReader:
         return [AuditRow(**dict(row)) for row in reversed(found)]
 
     def _connect(self) -> AbstractAsyncContextManager[PostgresqlSession]:
-        """Open a session that cannot write, whatever its transactions say."""
+        """Open a session that cannot write, whatever its transactions request."""
         return connect(self._database, default_transaction_read_only="on")
 
 
@@ -216,10 +216,10 @@ async def reading(
     target: bool = False,
     stream: StreamOptions | None = None,
 ) -> AsyncGenerator[PostgresqlSnapshot]:
-    """Make the block one transaction that sees one instant and cannot write.
+    """Make the block one transaction that sees a single instant and cannot write.
 
     The tables are locked against TRUNCATE and the like before the snapshot is taken: a table that
-    is emptied and filled again between the two would be empty in it, which it never was for others
+    is emptied and refilled in between would be empty in it, which it never was for others
     (https://www.postgresql.org/docs/current/mvcc-caveats.html).
     """
     freshness = await freshness_of(session)
@@ -357,7 +357,7 @@ class PostgresqlSnapshot:
 
 
 class Records:
-    """Cuts the bytes of a scan into chunks of whole rows, however they arrive."""
+    """Cuts the bytes of a scan, however they arrive, into chunks of whole rows."""
 
     def __init__(
         self,
@@ -390,7 +390,7 @@ class Records:
             self._emit(self._chunk_bytes)
 
     def close(self) -> None:
-        """Visit the last rows; the data must end where the format says that it ends."""
+        """Visit the last rows; the data must end where the format says."""
         self._expect(self._started and self._pending.endswith(TRAILER))
         self._emit(len(self._pending) - len(TRAILER))
 
@@ -398,7 +398,7 @@ class Records:
         self._expect(size % self._record.itemsize == 0)
         records = np.frombuffer(bytes(self._pending[:size]), self._record)
         del self._pending[:size]
-        # a NULL would have another length: only whole rows may be taken for rows
+        # a NULL would have another length: only whole rows count as rows
         self._expect(
             bool(
                 (records["fields"] == len(self._sizes)).all()

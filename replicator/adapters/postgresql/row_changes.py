@@ -21,18 +21,18 @@ from replicator.model.stream import RowChange, RowPut
 
 
 class RowChanges:
-    """Turns messages into changes of rows; one for each read."""
+    """Turns the messages of one read into changes of rows."""
 
     def __init__(self, shapes: Mapping[int, Shape]) -> None:
-        """Take the tables by their oids; no other table may occur."""
+        """Take the tables by oid; no other table may occur."""
         self._shapes = shapes
         self._plans: dict[int, _TablePlan] = {}
 
     def describe(self, relation: Relation) -> None:
-        """Take what a table looks like from now on.
+        """Take the columns that a table has from now on.
 
         Raises:
-            BrokenStreamError: it has other columns than the table has now.
+            BrokenStreamError: they differ from the table's present columns.
         """
         shape = self._shape(relation.oid)
         if set(relation.columns) != shape.types.keys():
@@ -40,10 +40,10 @@ class RowChanges:
         self._plans[relation.oid] = _plan_of(shape, relation.columns)
 
     def changes(self, message: Insert | Update | Delete | Truncate) -> Iterator[RowChange]:
-        """Yield what a message changes.
+        """Yield the changes of a message.
 
         Raises:
-            BrokenStreamError: that cannot be told.
+            BrokenStreamError: the message does not tell them.
         """
         match message:
             case Truncate(oids=oids):
@@ -145,7 +145,7 @@ class _ExtraColumn(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _TablePlan:
-    """How the values of one table's rows are read; made once, for each row has a dozen."""
+    """How the values of one table's rows are read; made once, because each row has a dozen."""
 
     kind: Kind
     columns: tuple[str, ...]
@@ -181,8 +181,8 @@ _READ: Final[Mapping[str, Callable[[bytes], Any]]] = {
     "bigint": int,
     "bytea": lambda value: unhexlify(value[2:]),
 }
-"""What makes a field's value of a value's text form; all others are texts."""
+"""Functions that turn a value's text form into a field's value; all other types are texts."""
 _TEXT: Final[Mapping[str, Callable[[bytes], str]]] = {
     "boolean": lambda value: "true" if value == b"t" else "false"
 }
-"""What makes the text of it that a cast makes, where the text form is another."""
+"""Functions that return the text of a cast, for types whose text form differs from it."""

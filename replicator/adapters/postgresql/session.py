@@ -1,9 +1,9 @@
 """Connections to a PostgreSQL server that holds Druid's tables, and what those tables look like.
 
-Every snapshot and every transaction has a connection of its own. A poll every few seconds does not
-feel the cost, and none can meet a connection that died since the last. Connect directly or through
-a pooler in session mode: the settings below are the session's. They are made once it is there, for
-poolers refuse what they do not know of a start-up packet.
+Every snapshot and every transaction has a connection of its own. That costs a poll every few
+seconds little, and none can meet a connection that has died since the previous poll. Connect
+directly or through a pooler in session mode: the settings below belong to the session. They are
+made after connecting, because poolers refuse unknown settings in a start-up packet.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ Sink: TypeAlias = Callable[[bytes], Coroutine[Any, Any, None]]
 """Takes the pieces of a COPY as they arrive."""
 SESSION: Mapping[str, str] = {
     "application_name": "replicator",
-    # the text form of columns this release does not know must not depend on a role's settings
+    # the text form of unknown columns must not depend on a role's settings
     "bytea_output": "hex",
     "DateStyle": "ISO, YMD",
     "IntervalStyle": "iso_8601",
@@ -46,14 +46,14 @@ SESSION: Mapping[str, str] = {
     "standard_conforming_strings": "on",
     # a scan gives back 68 bytes of each row and reads all of it: that is work for all cores
     "parallel_tuple_cost": "0",
-    # a row that is hidden from this role would look like a row that was removed: fail instead
+    # a row hidden from this role would look like a removed row: fail instead
     "row_security": "off",
 }
 
 ABOUT_TLS = re.compile(
     "root certificate file|`sslmode` parameter|cannot determine location of user"
 )
-"""Beginnings of asyncpg's messages about certificates, which quote no secret."""
+"""Beginnings of asyncpg's messages about certificates, which contain no secret."""
 TLS_HINT = "check sslmode, sslrootcert, sslcert and sslkey in the URL"
 CLOSED_HINT = (
     "the server ended the connection while it was made: its log says why. It may ask for TLS"
@@ -62,7 +62,7 @@ CLOSED_HINT = (
 CERTIFICATES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 PROCESS = "SELECT pg_backend_pid()"
 LOOKS = 3
-"""Number of comparisons of two connections that may be behind a pooler."""
+"""Number of comparisons between two connections that may share a pooler."""
 
 
 @dataclass(slots=True)
@@ -74,14 +74,14 @@ class Sharing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """Where a metadata store is, and how long its server may take."""
+    """The address of a metadata store, and the time limits of its server."""
 
     dsn: str = field(repr=False)
-    """`postgresql://user@host:port/database`, with all that libpq understands."""
+    """`postgresql://user@host:port/database`, with libpq's options."""
     password: Callable[[], str | None] = field(default=lambda: None, repr=False)
     """Reads the password for each connection; None: the DSN has it, or there is none.
 
-    So a variable that is not set, or a file that is away, is a store that cannot be asked.
+    So an unset variable or a missing file makes only this store unreachable.
     """
     schema: str = "public"
     """Druid's `druid.metadata.postgres.dbTableSchema`."""
@@ -89,12 +89,12 @@ class Database:
     """Druid's `druid.metadata.storage.tables.base` and an underscore."""
     connect_timeout_s: float = 10.0
     statement_timeout_s: float = 600.0
-    """Seconds that one statement may take; the longest is the scan of all segments."""
+    """Longest time for one statement, in seconds; the longest one is the scan of all segments."""
     audit: bool = False
-    """Whether `druid_audit` is read as one of the replicated tables: no target has it."""
+    """Whether `druid_audit` is read like a replicated table; no target has it."""
     idle_timeout_s: float = 300.0
-    """After so long without a statement the server ends the transaction, so that a process that
-    hangs holds neither the vacuum of a source nor the lock of a target."""
+    """Seconds without a statement after which the server ends the transaction, so that a process
+    that hangs blocks neither the vacuum of a source nor the lock of a target."""
     sharing: Sharing = field(default_factory=Sharing, repr=False, compare=False)
     """What is known about a pooler in front of the server."""
 
@@ -103,13 +103,13 @@ class Database:
         """Name of the database in messages, never with a password."""
         base, _, query = self.dsn.partition("?")
         _, scheme_ends, rest = base.partition("://")
-        if not scheme_ends or "@" in query:  # perhaps a password that holds a question mark
+        if not scheme_ends or "@" in query:  # perhaps a password with a question mark
             return "PostgreSQL"
         return f"PostgreSQL {rest.rpartition('@')[2]}"
 
     @property
     def kinds(self) -> Sequence[Kind]:
-        """The kinds of rows that are read, and written if this is a target."""
+        """Kinds of rows that are read, and written if this is a target."""
         return [kind for kind, table in TABLES.items() if self.audit or not table.source_only]
 
     def table(self, name: str) -> str:
@@ -137,7 +137,7 @@ class Options(TypedDict, total=False):
 
 
 class PostgresqlSession:
-    """One connection whose errors are ours."""
+    """One connection, whose errors are translated."""
 
     def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", name: str) -> None:
         self._connection = connection
@@ -150,8 +150,8 @@ class PostgresqlSession:
     async def execute_many(self, doing: str, query: str, calls: Iterable[Sequence[object]]) -> None:
         """Run a statement with each list of arguments; one is encoded while the server works.
 
-        Whoever is cancelled here loses the connection: asyncpg's `executemany` does not hear it,
-        and then waits for the answer to a message that it never ends.
+        A caller that is cancelled here loses the connection: asyncpg's `executemany` ignores it,
+        and then waits for the answer to a message that it never completes.
         """
         with self._translated(doing):
             running = asyncio.create_task(self._connection.executemany(query, calls))
@@ -162,7 +162,7 @@ class PostgresqlSession:
                 running.cancel()  # and this the wait for room to send
                 await asyncio.wait({running})
                 if not running.cancelled():
-                    running.exception()  # the lost connection: retrieved, and no news
+                    running.exception()  # the lost connection: retrieved, and expected
                 raise
 
     async def fetch(self, doing: str, query: str, *args: object) -> list[asyncpg.Record]:
@@ -174,7 +174,7 @@ class PostgresqlSession:
             return await self._connection.fetchval(query, *args)
 
     async def copy(self, doing: str, query: str, *args: object, sink: Sink) -> None:
-        """Give a query's rows to `sink` as binary COPY data, no faster than it takes them."""
+        """Hand a query's rows to `sink` as binary COPY data, no faster than it takes them."""
         with self._translated(doing):
             await self._connection.copy_from_query(query, *args, output=sink, format="binary")
 
@@ -214,7 +214,7 @@ async def _connected(database: Database) -> "asyncpg.Connection[asyncpg.Record]"
                 database.dsn,
                 password=password,
                 timeout=database.connect_timeout_s,
-                # the server gives up first and says why; this one is for a server that is gone
+                # the server gives up first and says why; this limit is for a server that is gone
                 command_timeout=database.statement_timeout_s + database.connect_timeout_s,
             )
         except ssl.SSLError:
@@ -232,7 +232,7 @@ async def _connected(database: Database) -> "asyncpg.Connection[asyncpg.Record]"
         except (asyncpg.ClientConfigurationError, ValueError) as exc:
             if ABOUT_TLS.match(str(exc)):
                 raise ConfigError(f"{database.name}: {exc}", hint=TLS_HINT) from None
-            # asyncpg's words quote the DSN, so neither they nor the cause may be shown
+            # asyncpg's message quotes the DSN, so neither it nor the cause may be shown
             raise ConfigError(
                 f"{database.name}: the DSN cannot be understood",
                 hint="write postgresql://user@host:port/database and percent-encode special"
@@ -262,7 +262,7 @@ async def _prepare(
     database: Database,
     settings: Mapping[str, str],
 ) -> None:
-    """Make the session's settings, and see that it is a session."""
+    """Make the session's settings, and check that it is a session."""
     wanted = {
         **SESSION,
         "statement_timeout": _ms(database.statement_timeout_s),
@@ -273,7 +273,7 @@ async def _prepare(
         f"set_config({literal(name)}, {literal(value)}, false)" for name, value in wanted.items()
     )
     process: int = await connection.fetchval(f"SELECT pg_backend_pid(), {calls}")
-    # a pooler makes up the process id that it tells at the start
+    # a pooler invents the process id that it reports at the start
     if process != connection.get_server_pid() and not database.sharing.excluded:
         if await _shares(connection, process, database):
             raise ConfigError(f"{database.name}: {SHARED}", hint=SHARED_HINT)
@@ -285,7 +285,7 @@ async def _shares(
 ) -> bool:
     """Return whether a pooler gives one server process to several connections in turn."""
     ours, theirs = {process}, set[int]()
-    with suppress(TimeoutError):  # it has no other process for us, so this one is ours alone
+    with suppress(TimeoutError):  # the pooler has no other process: this one serves us alone
         async with asyncio.timeout(database.connect_timeout_s):
             other = await _connected(database)
             try:
@@ -298,7 +298,7 @@ async def _shares(
 
 
 async def discover(session: PostgresqlSession, database: Database) -> dict[Kind, Shape]:
-    """Return the tables as they are.
+    """Return Druid's tables as this database has them.
 
     Raises:
         ConfigError: a table, a column or a privilege is missing; the message names it.

@@ -1,6 +1,6 @@
-"""What the change stream of a PostgreSQL depends on: settings, slot, publication and tables.
+"""What a PostgreSQL change stream depends on: settings, slot, publication and tables.
 
-Every role may read all of it.
+Every role may read all of these.
 """
 
 from collections.abc import Mapping
@@ -73,12 +73,12 @@ SELECT slot.*, to_jsonb(server)::text AS server,
        (SELECT jsonb_agg(to_jsonb(tables)) FROM tables)::text AS tables
 FROM slot, server
 """  # noqa: S608 - constants alone
-"""All in one round trip: it is asked at each read."""
+"""Query for all of it in one round trip: it runs at each read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamOptions:
-    """The names of what the source keeps for a change stream."""
+    """Names of the slot and the publication at the source."""
 
     slot: str
     publication: str
@@ -86,7 +86,7 @@ class StreamOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """What a server says of a slot, and of itself."""
+    """A slot, and the settings of its server."""
 
     is_replica: bool
     wal_level: str
@@ -115,11 +115,11 @@ class StreamLook:
     slot: Slot
     server: Mapping[str, str]
     tables: Mapping[Kind, Mapping[str, Any]]
-    """For each of Druid's tables that there is, a row of `PUBLISHED`."""
+    """A row of `PUBLISHED` for each of Druid's tables that exists."""
 
     @property
     def identity(self) -> str:
-        """Stands for all that must stay the same for the stream to continue."""
+        """Token that changes if the stream cannot continue."""
         return identity_of(
             self.server,
             {
@@ -157,7 +157,7 @@ async def look_at(
 
 
 async def slot_of(session: PostgresqlSession, name: str) -> Slot:
-    """Return what the server says of a slot."""
+    """Return a slot as the server describes it."""
     (found,) = await session.fetch("ask for the replication slot", SLOT, name)
     return _slot(found)
 

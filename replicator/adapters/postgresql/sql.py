@@ -1,4 +1,4 @@
-"""What the PostgreSQL adapter says to a server, as pure text.
+"""The statements of the PostgreSQL adapter, as pure text.
 
 The fingerprint here and `model.fingerprint` are one definition in two languages; so are the key
 hashes (tests/integration/test_postgresql.py compares them over random rows in every layout).
@@ -16,7 +16,7 @@ USED_STATUS = "used_status_last_updated"
 ISO_MS = (
     r"^[1-9]\d{3}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$"
 )
-"""How Druid writes every timestamp: UTC with milliseconds, so their text sorts as their time."""
+"""Druid's form of timestamps: UTC with milliseconds, so texts sort like times."""
 GAP_COLUMNS: Mapping[str, str] = {
     "kind": "text",
     "key": "text",
@@ -36,8 +36,8 @@ WHERE namespace.nspname = $1 AND class.relname = ANY($2::text[]) AND class.relki
   AND attribute.attnum > 0 AND NOT attribute.attisdropped
 ORDER BY class.relname, attribute.attnum
 """
-"""Every role may read the catalogue, also of tables that it must not read. Only ordinary tables
-count: a ctid names a row of a view or of a partitioned table not at all or not uniquely."""
+"""Every role may read the catalogue, also for tables that it must not read. Only ordinary tables
+count: a ctid does not name a row of a view, and not uniquely a row of a partitioned table."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +45,11 @@ class Shape(FoundTable):
     """One table as one database has it; types are without their lengths."""
 
     relation: str
-    """Name for a statement: qualified and quoted."""
+    """Name in a statement: qualified and quoted."""
 
     @property
     def stamped(self) -> bool:
-        """Whether an upsert must know what time it is."""
+        """Whether an upsert needs the current time."""
         owned = {"created_date", "version", USED_STATUS} & self.table.target_owned
         return not owned.isdisjoint(self.types)
 
@@ -60,7 +60,7 @@ def quoted(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """Return a string constant; `standard_conforming_strings` keeps backslashes what they are."""
+    """Return a string constant; with `standard_conforming_strings` backslashes are plain."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -70,14 +70,14 @@ def relation(schema: str, name: str) -> str:
 
 
 def key_sql(table: Table) -> str:
-    """Return the expression that equals `Table.key_text`; of most tables it is one column."""
+    """Return the expression that equals `Table.key_text`; for most tables it is one column."""
     if len(table.key) == 1 and not table.source_only:
         return quoted(*table.key)
     return "(" + " || '.' || ".join(f"{quoted(name)}::text" for name in table.key) + ")"
 
 
 def bytes_sql(table: Table, name: str) -> str:
-    """Return a column of bytes, with what a NULL in it means."""
+    """Return a column of bytes, with the value that a NULL stands for."""
     if table.absent is None:
         return quoted(name)
     return f"coalesce({quoted(name)}, '\\x{table.absent.hex()}'::bytea)"
@@ -92,9 +92,9 @@ def key_hash_sql(table: Table) -> str:
 def fingerprint_sql(shape: Shape, columns: frozenset[str]) -> str:
     """Return the expression that equals `model.fingerprint.fingerprint` over `columns`.
 
-    `concat_ws` leaves NULLs out together with their separator: that is right for the unknown
-    columns, and the known ones are never NULL when they get there. The empty last part gives the
-    separator before the payload.
+    `concat_ws` omits NULLs together with their separator, which is right for unknown columns;
+    known columns are never NULL at this point. The empty last part adds the separator before the
+    payload.
     """
     parts = [literal(shape.table.kind.value)]
     for name in text_columns(shape.table.kind):
@@ -108,7 +108,7 @@ def fingerprint_sql(shape: Shape, columns: frozenset[str]) -> str:
 
 
 class Chosen(StrEnum):
-    """Which rows a scan visits, as the condition says it that $1 is for."""
+    """Which rows a scan visits: the condition that $1 is for."""
 
     ALL = ""
     DATASOURCES = ' WHERE "datasource" = ANY($1::text[])'
@@ -128,7 +128,7 @@ def versions_sql(shape: Shape) -> str:
 
 
 def probe_sql(shapes: Iterable[Shape]) -> str:
-    """Return a query for the versions of no row, which fails where there is no such thing."""
+    """Return a query for the versions of no row, which fails if rows have no versions."""
     return " UNION ALL ".join(
         f"SELECT ctid::tid, xmin::xid FROM {shape.relation} WHERE false"  # noqa: S608 - quoted names
         for shape in shapes
@@ -147,7 +147,7 @@ def _rows(shape: Shape, *, versions: bool) -> str:
 
 
 def fetch_sql(shape: Shape) -> str:
-    """Return the query for whole rows by ctid ($1): known columns, then the unknown as text."""
+    """Return the query for whole rows by ctid ($1): known columns, then unknown ones as text."""
     extras = [f"{quoted(name)}::text" for name in shape.extras]
     table = shape.table
     known = (
@@ -158,10 +158,10 @@ def fetch_sql(shape: Shape) -> str:
 
 
 def upsert_sql(shape: Shape) -> str:
-    """Return the statement that makes rows exist; a row that is already so is left alone.
+    """Return the statement that makes rows exist; equal rows are left alone.
 
     Its parameters are one array for each of `Shape.written`, then now if the shape is `stamped`.
-    Rows that are already so are looked up first and not even locked: a lock is written to the WAL.
+    Equal rows are looked up first and not even locked, because locks are written to the WAL.
     """
     if shape.table.newest_by:
         return _append_sql(shape)
@@ -193,7 +193,7 @@ def _append_sql(shape: Shape) -> str:
 
 
 def _former(shape: Shape, which: str) -> str:
-    """Join each new row to the one that is there; the limit keeps it a lookup by the key."""
+    """Join each new row to the existing one; the limit keeps this a lookup by the key."""
     same = " AND ".join(f"old.{key} = new.{key}" for key in map(quoted, shape.table.key))
     return (
         f"LEFT JOIN LATERAL (SELECT {_list(shape.types)} FROM {shape.relation} AS old"  # noqa: S608 - quoted names
@@ -214,9 +214,9 @@ def _owned(shape: Shape) -> Mapping[str, str]:
 
 
 def later_sql(former: str, now: str) -> str:
-    """Return max(now, former + 1 ms), where a former value that is no timestamp does not count.
+    """Return max(now, former + 1 ms); a former value that is no timestamp does not count.
 
-    The day is added apart, so that no text that passes the pattern can fail to be a date.
+    The day is added separately, so that every text that matches the pattern is a date.
     """
     first = f"(left({former}, 8) || '01' || substr({former}, 11, 13))::timestamp"
     days = f"(substr({former}, 9, 2)::int - 1) * interval '1 day'"
@@ -238,7 +238,7 @@ def remove_hashed_sql(shape: Shape) -> str:
 
 
 def checkpoint_table_sql(relation: str) -> str:
-    """Return the statement that makes our table of checkpoints, one row for each source."""
+    """Return the statement that creates the table of checkpoints, one row for each source."""
     return f"""
         CREATE TABLE IF NOT EXISTS {relation} (
             source text PRIMARY KEY,
@@ -251,12 +251,36 @@ def checkpoint_table_sql(relation: str) -> str:
             paused boolean,
             promoted boolean,
             datasource text,
-            applied_at timestamptz
+            applied_at timestamptz,
+            store text
         )"""
 
 
+def add_store_sql(relation: str) -> str:
+    """Return the statement that lets a table of checkpoints from before say the store."""
+    return f"ALTER TABLE {relation} ADD COLUMN IF NOT EXISTS store text"
+
+
+def become_writer_sql(relation: str) -> str:
+    """Return the statement that takes the next epoch: $1 is the source, $2 the store, $3 anew.
+
+    It returns no row if the store is another one, unless anew is true.
+    """
+    other = "former.store <> $2::text"
+    kept = ", ".join(
+        f'"{name}" = CASE WHEN {other} THEN NULL ELSE former."{name}" END'
+        for name in ("log_id", "offset", "cut", "source_time", "digest", "datasource")
+    )
+    return (
+        f"INSERT INTO {relation} AS former (source, epoch, store) VALUES ($1, 1, $2)"  # noqa: S608 - quoted names
+        f" ON CONFLICT (source) DO UPDATE SET epoch = former.epoch + 1, {kept},"
+        " store = coalesce($2, former.store)"
+        f" WHERE $3::boolean OR ({other}) IS NOT TRUE RETURNING *"
+    )
+
+
 def gap_table_sql(relation: str) -> str:
-    """Return the statement that makes our table of gaps."""
+    """Return the statement that creates the table of gaps."""
     return f"""
         CREATE TABLE IF NOT EXISTS {relation} (
             source text NOT NULL,
@@ -272,7 +296,7 @@ def gap_table_sql(relation: str) -> str:
 
 
 def renamed_table_sql(relation: str) -> str:
-    """Return the statement that makes our table of datasources that are in no log."""
+    """Return the statement that creates the table of datasources that are in no log."""
     return f"""
         CREATE TABLE IF NOT EXISTS {relation} (
             source text NOT NULL,
@@ -286,7 +310,7 @@ def renamed_table_sql(relation: str) -> str:
 
 
 def note_renamed_sql(relation: str) -> str:
-    """Return the statement that adds one, unless there is one: its columns in their order."""
+    """Return the statement that adds such a datasource if it is missing: columns in their order."""
     return (
         f"INSERT INTO {relation} VALUES ($1, $2, $3, $4, $5, $6)"  # noqa: S608 - quoted names
         " ON CONFLICT DO NOTHING"
@@ -294,18 +318,18 @@ def note_renamed_sql(relation: str) -> str:
 
 
 def forget_renamed_sql(relation: str) -> str:
-    """Return the statement that removes one: $1 is the source, $2 its name."""
+    """Return the statement that removes such a datasource: $1 is the source, $2 its name."""
     return f"DELETE FROM {relation} WHERE source = $1 AND datasource = $2"  # noqa: S608 - quoted names
 
 
 def record_checkpoint_sql(checkpoints: str, gaps: str) -> str:
-    """Return the statement that sets a source's checkpoint; `acquire` made the row.
+    """Return the statement that sets a source's checkpoint; `acquire` has created the row.
 
     Gaps of another log than the new one, $2, go in the same round trip.
     """
     return (
         f"WITH forgotten AS (DELETE FROM {gaps} AS gap USING {checkpoints} AS at"  # noqa: S608 - quoted names
-        " WHERE gap.source = $1 AND at.source = $1 AND at.log_id <> $2)"
+        " WHERE gap.source = $1 AND at.source = $1 AND at.log_id IS DISTINCT FROM $2)"
         f' UPDATE {checkpoints} SET log_id = $2, "offset" = $3, cut = $4, source_time = $5,'
         " digest = $6, paused = $7, promoted = $8, datasource = $9, applied_at = $10"
         " WHERE source = $1"
@@ -353,7 +377,7 @@ def _newest(shape: Shape) -> str:
 
 
 def _sortable(shape: Shape, name: str) -> str:
-    # byte order, as Python compares, whatever the database's collation is
+    # byte order, as in Python, whatever the database's collation is
     text = shape.types[name] in {"character varying", "text"}
     return f'{quoted(name)} COLLATE "C"' if text else quoted(name)
 
@@ -376,7 +400,7 @@ def _content_names(shape: Shape) -> Sequence[str]:
 
 
 def _contents(shape: Shape, row: str) -> str:
-    # as text where the type is not ours: json, for one, cannot be compared
+    # as text where the type differs: json, for one, cannot be compared
     names = _content_names(shape)
     return ", ".join(
         f"{row}.{quoted(name)}" + ("::text" if name in shape.extras else "") for name in names

@@ -1,4 +1,4 @@
-"""Whether a PostgreSQL can tell its commits; what is missing comes with the SQL for it."""
+"""Whether a PostgreSQL server can stream its commits; what is missing comes with its SQL."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -17,12 +17,12 @@ SAME_AS_TEXT: Final = frozenset(
         *("date", "timestamp without time zone", "timestamp with time zone"),
     }
 )
-"""Types whose values the stream writes as a cast to text does, booleans apart."""
+"""Types that the stream writes like a cast to text, apart from booleans."""
 NO_LIMIT: Final = "-1"
 
 
 def unable(slot: Slot) -> Iterator[Obstacle]:
-    """Yield why the server cannot tell its commits to this role at all."""
+    """Yield why the server cannot stream its commits to this role at all."""
     if slot.is_replica:
         yield Obstacle(
             what="the source is a replica, and slots are its primary's",
@@ -42,7 +42,7 @@ def unable(slot: Slot) -> Iterator[Obstacle]:
 
 
 def unusable(slot: Slot, options: StreamOptions) -> Iterator[Obstacle]:
-    """Yield why the server does not tell its commits through the slot."""
+    """Yield why the server does not stream its commits through the slot."""
     yield from unable(slot)
     if not slot.is_there:
         yield Obstacle(
@@ -65,7 +65,7 @@ def unusable(slot: Slot, options: StreamOptions) -> Iterator[Obstacle]:
 def unpublished(
     look: StreamLook, shapes: Mapping[Kind, Shape], options: StreamOptions
 ) -> Iterator[Obstacle]:
-    """Yield why the publication does not tell all changes of the tables."""
+    """Yield why the publication does not have all changes of the tables."""
     tables, name = look.tables, quoted(options.publication)
     for kind in sorted(tables):
         yield from _untellable(tables[kind], shapes[kind])
@@ -119,7 +119,7 @@ def _untellable(found: Mapping[str, Any], shape: Shape) -> Iterator[Obstacle]:
 
 
 def advice(look: StreamLook, shapes: Mapping[Kind, Shape]) -> Sequence[str]:
-    """Return what is not missing, and would be better."""
+    """Return what is not necessary, but recommended."""
     slot, tables, found = look.slot, look.tables, list[str]()
     if slot.keep_size in {None, NO_LIMIT} and not slot.is_replica:
         found.append(
@@ -137,7 +137,7 @@ def advice(look: StreamLook, shapes: Mapping[Kind, Shape]) -> Sequence[str]:
 
 
 def moved_text(confirmed: int, at: Lsn) -> str:
-    """Return words for a slot that has left out commits."""
+    """Return a message for a slot that has left out commits."""
     return (
         f"the slot begins at {lsn_text(Lsn(confirmed))}, after {lsn_text(at)} where the log ends:"
         " it was made anew, or somebody else has moved it"

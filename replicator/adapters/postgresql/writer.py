@@ -1,8 +1,8 @@
 """Druid's metadata store on PostgreSQL, as a target: rows and checkpoint in one transaction.
 
 The role needs SELECT, INSERT, UPDATE and DELETE on Druid's tables, USAGE on the sequences of
-`druid_supervisors` and `druid_segmentSchemas`, and CREATE on the schema until our own tables
-are there.
+`druid_supervisors` and `druid_segmentSchemas`, and CREATE on the schema until the replicator's own
+tables exist.
 """
 
 from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
@@ -27,6 +27,8 @@ from replicator.adapters.postgresql.session import (
 from replicator.adapters.postgresql.sql import (
     GAP_COLUMNS,
     Shape,
+    add_store_sql,
+    become_writer_sql,
     checkpoint_table_sql,
     forget_renamed_sql,
     gap_table_sql,
@@ -54,10 +56,10 @@ from replicator.ports import Obstacle, Snapshot, Transaction
 
 BATCH_ROWS: Final = 250
 BATCH_BYTES: Final = 64 << 10
-"""Limit for the bytes of payloads in one statement; a single larger payload goes alone.
+"""Limit for the bytes of payloads in one statement; a larger payload is sent alone.
 
-Many small statements are faster than few large ones: the next is encoded while the server works,
-and asyncpg's buffers grow by a kilobyte at a time once they are large.
+Many small statements are faster than few large ones: the next one is encoded while the server
+works, and asyncpg's buffers grow by a kilobyte at a time once they are large.
 """
 BATCH_GAPS: Final = 1000
 BATCH_KEYS: Final = 65_536
@@ -108,7 +110,7 @@ class PostgresqlMetadataWriter:
     async def create(self, release: str | None, *, centralized: bool) -> bool:
         segments = self._database.relation(TABLES[Kind.SEGMENT].name)
         if release is not None:
-            druid_tables.statements(release, centralized=centralized)  # also where none is made
+            druid_tables.statements(release, centralized=centralized)  # also if no table is created
         async with connect(self._database) as session:
             made = not await _exists(session, segments)
             if made:
@@ -118,16 +120,16 @@ class PostgresqlMetadataWriter:
                 await put_forward(session, shape)
         return made
 
-    async def acquire(self, source: str) -> TargetState:
+    async def acquire(
+        self, source: str, *, store: str | None = None, anew: bool = False
+    ) -> TargetState:
         async with connect(self._database) as session:
             await self._make_own_tables(session)
-            rows = await session.fetch(
-                "become the writer",
-                # waits for a transaction of the epoch before, whose lock is on this row
-                f"INSERT INTO {self._checkpoints} AS former (source, epoch) VALUES ($1, 1)"  # noqa: S608 - quoted names
-                " ON CONFLICT (source) DO UPDATE SET epoch = former.epoch + 1 RETURNING *",
-                source,
-            )
+            # waits for a transaction of the epoch before, whose lock is on this row
+            query = become_writer_sql(self._checkpoints)
+            rows = await session.fetch("become the writer", query, source, store, anew)
+        if not rows:
+            raise refusals.other_store(self._database.name, source, str(store))
         return _target_state(rows[0])
 
     async def state(self, source: str) -> TargetState:
@@ -189,13 +191,25 @@ class PostgresqlMetadataWriter:
             self._renamed: renamed_table_sql(self._renamed),
         }
         missing = [name for name in wanted if not await _exists(session, name)]
+        statements = [wanted[name] for name in missing]
+        if self._checkpoints not in missing and not await self._says_store(session):
+            missing.append(f"{self._checkpoints}.store")
+            statements.append(add_store_sql(self._checkpoints))
         if not missing:
-            return  # so that a role without CREATE can go on
-        statements = ";".join(wanted[name] for name in missing)
+            return  # so that a role without CREATE can continue
         await session.execute(
             f"create {' and '.join(missing)}",
-            f"BEGIN; SELECT pg_advisory_xact_lock({OWN_TABLES_LOCK}); {statements}; COMMIT",
+            f"BEGIN; SELECT pg_advisory_xact_lock({OWN_TABLES_LOCK}); {';'.join(statements)};"
+            " COMMIT",
         )
+
+    async def _says_store(self, session: PostgresqlSession) -> bool:
+        """Return whether the table of checkpoints has a store; it had none at first."""
+        query = (
+            "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute"
+            " WHERE attrelid = to_regclass($1) AND attname = 'store' AND NOT attisdropped)"
+        )
+        return bool(await session.value("look for the store", query, self._checkpoints))
 
     async def _check_epoch(self, session: PostgresqlSession, source: str, epoch: Epoch) -> None:
         # the lock makes `acquire` of a newer writer wait: the epoch stays true until the commit
@@ -371,6 +385,7 @@ def _target_state(row: asyncpg.Record) -> TargetState:
         checkpoint=checkpoint,
         epoch=Epoch(row["epoch"]),
         applied_at=applied_at and applied_at.astimezone(UTC),
+        store=row.get("store"),
     )
 
 

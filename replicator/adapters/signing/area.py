@@ -15,7 +15,7 @@ UNSIGNED_HINT = (
 )
 FOREIGN_HINT = (
     "add the public half of that key to `signing.trusted_keys` if it is yours; otherwise a stranger"
-    " else wrote the file: take it from a copy of this store"
+    " wrote the file: take it from a copy of this store"
 )
 FORGED_HINT = (
     "the file was altered or renamed: take it from a copy of this store, or restore a point"
@@ -32,7 +32,7 @@ class Keys(Protocol):
         ...
 
     def sign(self, message: bytes) -> Signature:
-        """Return the signature of a message; the same message has the same one."""
+        """Return the signature of a message; equal messages have equal ones."""
         ...
 
     def trusts(self, key_id: str) -> bool:
@@ -45,7 +45,7 @@ class Keys(Protocol):
 
 
 class Signatures:
-    """The rule by which one target's files are signed and believed.
+    """The rule by which one target's files are signed and trusted.
 
     Args:
         keys: The target's keys.
@@ -60,7 +60,7 @@ class Signatures:
         self._warned: set[str] = set()
 
     def signed(self, name: str, data: bytes) -> bytes:
-        """Return a file as it is written: signed if there is a private key."""
+        """Return the bytes to write: signed if there is a private key."""
         if not self._keys.can_sign:
             return data
         return signed(name, data, self._keys.sign(statement(name, data)))
@@ -74,7 +74,7 @@ class Signatures:
         """Refuse to sign without a private key.
 
         Raises:
-            ConfigError: the configuration names none.
+            ConfigError: the configuration names no private key.
         """
         if not self._keys.can_sign:
             raise ConfigError(
@@ -83,10 +83,10 @@ class Signatures:
             )
 
     def believed(self, name: str, data: bytes, signature: Signature | None) -> None:
-        """Refuse a file that none of the keys vouches for.
+        """Refuse a file that no trusted key has signed.
 
         Raises:
-            CorruptionError: it is not signed, by a key that is not trusted, or altered.
+            CorruptionError: the file is unsigned, signed by an unknown key, or altered.
         """
         if signature is None:
             self._unsigned(name)
@@ -94,7 +94,7 @@ class Signatures:
             self.require_valid(name, data, signature)
 
     def require_valid(self, name: str, data: bytes, signature: Signature) -> None:
-        """Refuse a file whose signature is not by a trusted key, or not of this file.
+        """Refuse a file whose signature is not by a trusted key, or is that of another file.
 
         Raises:
             CorruptionError: the message names file and key.
@@ -108,7 +108,7 @@ class Signatures:
             raise CorruptionError(f"{name} is not what key {key} signed", hint=FORGED_HINT)
 
     def reads_unsigned(self, name: str) -> bool:
-        """Return whether what has no signature is read all the same; warn once for each folder."""
+        """Return whether unsigned files are read anyway; warn once for each folder."""
         if self._accept and (folder := name.partition("/")[0]) not in self._warned:
             self._warned.add(folder)
             self._warn(FileUnsigned(name=name))
@@ -120,9 +120,9 @@ class Signatures:
 
 
 class SignedArea:
-    """An `Area` over another one; `rule` None: signatures are left out unread.
+    """An `Area` over another one; `rule` None: signatures are removed unread.
 
-    A machine that has no private key writes what it writes unsigned.
+    A machine without a private key writes unsigned files.
     """
 
     def __init__(self, area: Area, rule: Signatures | None) -> None:

@@ -1,4 +1,4 @@
-"""Ed25519 keys (RFC 8032), by `cryptography`: the machine's own, and those that it trusts."""
+"""Ed25519 keys (RFC 8032), by `cryptography`: the machine's own, and those it trusts."""
 
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
@@ -62,10 +62,10 @@ def private_key(text: str, *, what: str) -> Ed25519PrivateKey:
 
     Args:
         text: PKCS #8, as `openssl genpkey` writes it, without a passphrase.
-        what: Where it stands, for messages: the text is never repeated.
+        what: Origin of the text in messages, which never repeat the text.
 
     Raises:
-        ConfigError: it is no such key.
+        ConfigError: the text is no such key.
     """
     try:
         found = load_pem_private_key(text.encode(), password=None)

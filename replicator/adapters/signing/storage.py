@@ -1,4 +1,4 @@
-"""A target's storage whose bytes are sealed when they are stored, and believed by their seals."""
+"""A target's storage whose bytes are sealed when they are stored, and trusted by their seals."""
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
@@ -29,12 +29,12 @@ HINT = (
 class SealedStorage:
     """A `TargetStorage` over another one, for a target with keys.
 
-    A receipt without a seal counts as none, so `put` compares and seals what a process left that
-    died between the two. Bytes come first, then their receipt, then their seal.
+    A receipt without a seal does not count, so `put` compares and seals what a process left that
+    died between the two. Bytes are written first, then their receipt, then their seal.
 
     Args:
-        storage: Where the bytes are.
-        rule: How the target's files are signed.
+        storage: The storage with the bytes.
+        rule: Rule by which the target's files are signed.
     """
 
     def __init__(self, storage: TargetStorage, rule: Signatures) -> None:
@@ -106,7 +106,7 @@ class SealedStorage:
                 raise MissingObjectError(f"{location} has no seal that could be locked") from exc
 
     async def seal(self, location: Location) -> bool:
-        """Seal what a location's receipt says, unless it has a seal of that; return whether.
+        """Seal a location's receipt, unless it is sealed already; return whether it was sealed now.
 
         Raises:
             CorruptionError: the location has a seal of something else, or an altered one.
@@ -138,7 +138,7 @@ class SealedStorage:
         return receipt
 
     async def _require_sealed(self, location: Location, receipt: Receipt) -> None:
-        # First: what no seal can tell apart is not believed without one either.
+        # First: a receipt that no seal can tell from others is not trusted without a seal either.
         wanted = _seal_of(location, receipt)
         name = seal_name(location)
         seal = seal_of(name, await self._area.get(name))

@@ -1,1 +1,1 @@
-"""The event log in one SQLite file: for one machine, and to begin with."""
+"""The event log in one SQLite file: for a single machine, and for a start."""

@@ -20,7 +20,7 @@ APPLICATION_ID = 0x44524354
 FORMAT_VERSION = 1
 HOLDS = "who may use the control API"
 BUSY_TIMEOUT_S = 10.0
-"""Longest wait for another process that writes to the file, like `replicator token create`."""
+"""Longest wait for another process that writes to the file, such as `replicator token create`."""
 MAKE = (
     """
 CREATE TABLE jobs (
@@ -76,10 +76,10 @@ CREATE TABLE tokens (
 
 
 class ControlFile:
-    """The file, opened when it is first needed and made when it is not there.
+    """The file, opened when it is first needed, and created if it is missing.
 
     Args:
-        path: Where it is; its folder is made for this user alone, its parent must be there.
+        path: The file. Its folder is created for this user alone; the folder's parent must exist.
     """
 
     def __init__(self, path: Path) -> None:
@@ -88,11 +88,11 @@ class ControlFile:
         self._connection: sqlite3.Connection | None = None
 
     async def read(self, doing: str, look: Callable[[sqlite3.Connection], _Result]) -> _Result:
-        """Return what `look` finds in one transaction; `doing` stands in the errors."""
+        """Return the result of `look`, in one transaction; `doing` is named in errors."""
         return await finished(lambda: self._within(doing, "BEGIN", look), self._thread)
 
     async def write(self, doing: str, change: Callable[[sqlite3.Connection], _Result]) -> _Result:
-        """Return what `change` gives; it is durable, or nothing of it happened."""
+        """Return the result of `change`: the change is durable, or nothing was changed."""
         return await finished(lambda: self._within(doing, "BEGIN IMMEDIATE", change), self._thread)
 
     async def close(self) -> None:
@@ -158,10 +158,10 @@ class ControlFile:
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder for this user alone, when its parent is there; it is nobody else's.
+    """Create the folder for this user alone, if its parent exists.
 
     Raises:
-        ConfigError: the parent is not there, or the folder is another user's, or open to others.
+        ConfigError: the parent is missing, or the folder is another user's, or open to others.
     """
     if not folder.parent.is_dir():
         raise ConfigError(

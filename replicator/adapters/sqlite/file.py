@@ -1,4 +1,4 @@
-"""The SQLite file of an event log: made durably, recognised, opened, its errors translated."""
+"""The SQLite file of an event log: created durably, recognised, opened, its errors translated."""
 
 import os
 import sqlite3
@@ -35,7 +35,7 @@ CREATE TABLE records (
     subject TEXT NOT NULL,
     data BLOB NOT NULL
 )"""
-# One row. The end is kept apart from the records, so that trimming all of them reuses no offset.
+# One row. The end is kept apart from the records, so that no offset is used again after a trim.
 MAKE_META = """
 CREATE TABLE meta (
     log_id TEXT NOT NULL,
@@ -84,15 +84,15 @@ class LogFile:
     busy_timeout_s: float
 
     def make(self, *, log_id: str | None = None) -> None:
-        """Make the log when there is none, durably; a file that holds anything is left alone.
+        """Create the log durably if there is none; a file with any contents is left alone.
 
-        `log_id` is that of a log that is moved here; a log that begins gets one of its own.
+        `log_id` is the id of a log that is moved here; a new log gets an id of its own.
 
-        Its folder is not made. Where it is missing, a disk may not be mounted: a log that began
-        anew below the mount point would be another one, which no target follows.
+        The folder is not created. If it is missing, a disk may not be mounted: a new log below the
+        mount point would be a different one, which no target follows.
 
         Raises:
-            ConfigError: the folder is not there.
+            ConfigError: the folder is missing.
         """
         if not self.path.parent.is_dir():
             raise ConfigError(
@@ -126,11 +126,11 @@ class LogFile:
             connection.close()
 
     def open(self, mode: str) -> sqlite3.Connection:
-        """Open the log, `mode` is 'ro' or 'rw'.
+        """Open the log; `mode` is 'ro' or 'rw'.
 
         Raises:
-            NotFoundError: there is no file, or nothing in it.
-            ConfigError: it is something else than this source's log.
+            NotFoundError: there is no file, or it is empty.
+            ConfigError: the file is not this source's log.
         """
         self.inode()
         connection = self._connect(mode)
@@ -142,7 +142,7 @@ class LogFile:
         return connection
 
     def obstacles(self) -> Iterator[Obstacle]:
-        """Yield what would keep a writer from the log; nothing is made."""
+        """Yield what would keep a writer from the log; nothing is created."""
         folder = self.path.parent
         if not folder.is_dir():
             what = f"{self.path} is not there, nor is its folder {folder}"
@@ -154,10 +154,10 @@ class LogFile:
             yield Obstacle(what=what, remedy=f"give the user that runs the watcher {folder}")
 
     def log_id(self) -> str | None:
-        """Return the id of the log; None when nothing was made in the file yet.
+        """Return the id of the log; None if the file is empty.
 
         Raises:
-            ConfigError: it is something else than this source's log.
+            ConfigError: the file is not this source's log.
         """
         connection = self._connect("rw")
         try:
@@ -169,16 +169,16 @@ class LogFile:
             connection.close()
 
     def inode(self) -> int:
-        """Return which file is at the path now."""
+        """Return the identity of the file at the path."""
         try:
             return self.path.stat().st_ino
         except FileNotFoundError as exc:
             raise NotFoundError(f"{self.path}: there is no such event log") from exc
 
     def _touch(self) -> None:
-        """Make an empty file that no other user reads; SQLite gives its companions the same mode.
+        """Create an empty file that no other user can read; SQLite's companion files get its mode.
 
-        The log holds what Druid's tables hold, passwords of supervisors too.
+        The log holds what Druid's tables hold, including passwords of supervisors.
         """
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
@@ -214,12 +214,12 @@ class LogFile:
             raise NotFoundError(f"{self.path}: the file is there, but no event log was made in it")
 
     def _found_log(self, connection: sqlite3.Connection) -> bool:
-        """As `_holds_log`, in one look: another process may be making the log meanwhile."""
+        """As `_holds_log`, in one look: another process may be creating the log meanwhile."""
         with transaction(connection, "BEGIN"):
             return self._holds_log(connection)
 
     def _holds_log(self, connection: sqlite3.Connection) -> bool:
-        """Whether it is this source's log; False when it holds nothing, all else is refused."""
+        """Whether the file is this source's log; False if it is empty; all else is refused."""
         (application_id,) = connection.execute("PRAGMA application_id").fetchone()
         if application_id != APPLICATION_ID:
             (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -242,7 +242,7 @@ class LogFile:
 
 
 class SqliteSession:
-    """The one connection of one thread, opened when it is needed."""
+    """The one connection of a thread, opened when it is needed."""
 
     def __init__(self, file: LogFile, mode: str, begin: str, pragmas: Sequence[str] = ()) -> None:
         self._file, self._mode, self._begin, self._pragmas = file, mode, begin, pragmas
@@ -251,18 +251,18 @@ class SqliteSession:
 
     @contextmanager
     def transaction(self, doing: str) -> Generator[sqlite3.Connection]:
-        """Open one transaction for the block; `doing` stands in the errors."""
+        """Open one transaction for the block; `doing` is named in errors."""
         with translated(self._file.path, doing):
             connection = self._opened()
             try:
                 with transaction(connection, self._begin):
                     yield connection
             except sqlite3.Error:
-                self.close()  # after an I/O error only a new connection knows what is on the disk
+                self.close()  # after an I/O error only a new connection sees what is on the disk
                 raise
 
     def checkpoint(self) -> None:
-        """Move all of the write-ahead log into the file, which is then enough alone."""
+        """Move all of the write-ahead log into the file, which is complete then."""
         self._opened().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
@@ -272,7 +272,7 @@ class SqliteSession:
             self._connection = None
 
     def _opened(self) -> sqlite3.Connection:
-        # Another file may have taken the old one's place, as when an operator puts a copy back:
+        # Another file may have replaced the old one, as when an operator puts a copy back:
         # the old one would still take appends, and lose them when it is closed.
         inode = self._file.inode()
         if self._connection is None or self._inode != inode:
@@ -285,7 +285,7 @@ class SqliteSession:
 
 @contextmanager
 def translated(path: Path, doing: str) -> Generator[None]:
-    """Raise our error for SQLite's and the operating system's, naming the file."""
+    """Translate errors of SQLite and of the operating system, naming the file."""
     try:
         yield
     except DamagedRowError as exc:
@@ -295,7 +295,7 @@ def translated(path: Path, doing: str) -> Generator[None]:
         code = getattr(exc, "sqlite_errorcode", 0) & 0xFF
         kind = ERRORS.get(code, ConfigError)
         if code == sqlite3.SQLITE_READONLY and _is_on_a_read_only_disk(path):
-            kind = TransientError  # the kernel did that; it goes on when the disk is mounted again
+            kind = TransientError  # work goes on once the disk is mounted again
         raise kind(f"{path}: cannot {doing}: {exc}", hint=HINTS[kind]) from exc
     except (PermissionError, NotADirectoryError) as exc:
         raise ConfigError(f"{path}: cannot {doing}: {exc}", hint=HINTS[ConfigError]) from exc
@@ -305,7 +305,7 @@ def translated(path: Path, doing: str) -> Generator[None]:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection, begin: str) -> Generator[None]:
-    """Commit at the end of the block, undo everything when it fails."""
+    """Commit at the end of the block; undo everything if the block fails."""
     connection.execute(begin)
     try:
         yield
@@ -317,10 +317,10 @@ def transaction(connection: sqlite3.Connection, begin: str) -> Generator[None]:
 
 
 def _is_on_a_read_only_disk(path: Path) -> bool:
-    """Return whether the folder cannot be written, by trying: rights may be wrong as well.
+    """Return whether the folder cannot be written, by trying: the rights may be wrong, too.
 
-    A disk that the kernel gave up says so only to who writes (ext4 of Linux 6.18), and the log
-    itself is not opened: SQLite would lose its locks on it when that is closed
+    A disk that the kernel has given up fails only writes (ext4 of Linux 6.18). The log itself is
+    not opened: SQLite would lose its locks on the file when it is closed
     (https://www.sqlite.org/howtocorrupt.html, 2.2).
     """
     try:
@@ -331,7 +331,7 @@ def _is_on_a_read_only_disk(path: Path) -> bool:
 
 
 def fsync_folder(folder: Path) -> None:
-    """Make what happened to the names in a folder durable."""
+    """Make changes of the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,6 +1,6 @@
 """A file that a log is moved into: the same records at the same offsets, with the same id.
 
-It grows beside its place, under a name of its own, and gets its name when it is whole.
+The file grows beside its place under another name, and gets its own name when it is complete.
 """
 
 import os
@@ -57,7 +57,7 @@ class SqliteHeir:
         with translated(self._file.path, "begin the move"):
             if self._final.path.exists():
                 if self._final.log_id() == state.span.log_id:
-                    self._forget()  # its name before it was whole, where that is left
+                    self._forget()  # its other name, if that is left
                     return None
                 raise RefusedError(
                     f"{self._final.path} is there already, and it is not this log",
@@ -103,6 +103,6 @@ class SqliteHeir:
         with translated(self._file.path, "end the move"):
             self._session.checkpoint()
             self._session.close()
-            os.link(self._file.path, self._final.path)  # never over a log that came meanwhile
+            os.link(self._file.path, self._final.path)  # never over a log that appeared meanwhile
             fsync_folder(self._final.path.parent)
             self._forget()

@@ -33,7 +33,7 @@ class JobStore:
         self._file = file
 
     async def add(self, job: Job, *, key: str | None, kept_max: int) -> None:
-        """Keep a new job by its owner's key for it, and with it `kept_max` jobs that have ended.
+        """Keep a new job under its owner's key, and with it `kept_max` jobs that have ended.
 
         The oldest of whoever has most of them goes: nobody pushes out what others have asked for.
         """
@@ -46,7 +46,7 @@ class JobStore:
         await self._file.write("keep a job", change)
 
     async def keyed(self, by: str, key: str) -> Job | None:
-        """Return the job that its owner calls so."""
+        """Return the job to which its owner gave this key."""
 
         def look(connection: sqlite3.Connection) -> Job | None:
             query = f"{SELECT} WHERE by = ? AND idempotency_key = ?"
@@ -56,7 +56,7 @@ class JobStore:
         return await self._file.read("look up a job by its key", look)
 
     async def put(self, job: Job, answer: JobAnswer | None = None) -> None:
-        """Keep what has become of a job."""
+        """Keep the state of a job."""
 
         def change(connection: sqlite3.Connection) -> None:
             connection.execute(
@@ -97,7 +97,7 @@ class JobStore:
         return await self._file.read("look up a job", look)
 
     async def answer(self, id_: str) -> JobAnswer | None:
-        """Return what a job's verb has said; None: nothing yet."""
+        """Return the answer of a job's verb; None: there is none yet."""
 
         def look(connection: sqlite3.Connection) -> JobAnswer | None:
             query = "SELECT document, stdout, stderr FROM answers WHERE job_id = ?"
@@ -109,7 +109,7 @@ class JobStore:
         return await self._file.read("look up a job's answer", look)
 
     async def newest(self, *, limit: int, states: Sequence[JobState] = ()) -> list[Job]:
-        """Return the newest jobs, the newest first; `states`: only these."""
+        """Return the newest jobs, newest first; `states`: only those in one of these states."""
 
         def look(connection: sqlite3.Connection) -> list[Job]:
             only = f"WHERE state IN ({_marks(len(states))})" if states else ""

@@ -54,12 +54,12 @@ _DELIVERY = shape_of(Delivery)
 
 
 class SqliteJournal:
-    """A `Journal`; each call is a connection of its own, for they are few.
+    """A `Journal`; each call has a connection of its own, because there are few.
 
     Args:
-        path: The file; it is made when it is missing, its folder is not.
-        waiting_max: Deliveries of one webhook that may wait.
-        kept_max: Delivered and dead ones of one webhook that are kept, each.
+        path: The file; it is created if it is missing, its folder is not.
+        waiting_max: Number of deliveries of one webhook that may wait.
+        kept_max: Number of delivered and of dead ones of one webhook that are kept.
     """
 
     def __init__(self, path: Path, *, waiting_max: int, kept_max: int) -> None:
@@ -105,7 +105,7 @@ class SqliteJournal:
     async def _look(
         self, doing: str, work: Callable[[sqlite3.Connection], _Result], *, nothing: _Result
     ) -> _Result:
-        """Read without making the file: it would belong to whoever looks, not to the service."""
+        """Read without creating the file: it would belong to whoever looks, not to the service."""
 
         def run() -> _Result:
             with translated(self._path, doing):
@@ -136,7 +136,7 @@ class SqliteJournal:
                     connection.execute("ROLLBACK")
 
     def _make(self) -> None:
-        """Make an empty file that no other user reads."""
+        """Create an empty file that no other user can read."""
         self._check_folder()
         if not self._path.exists():
             self._is_made = False
@@ -178,7 +178,7 @@ class SqliteJournal:
             self._bound(connection)
 
     def _bound(self, connection: sqlite3.Connection) -> None:
-        """Give up the oldest of those that wait beyond the limit, then forget the oldest ended."""
+        """Give up the oldest deliveries beyond the limit; then forget the oldest ended ones."""
         for webhook in [
             row[0] for row in connection.execute("SELECT DISTINCT webhook FROM deliveries")
         ]:

@@ -5,8 +5,8 @@ runs on the event loop and a cancelled caller leaves a thread that still ends it
 Appends that arrive while a transaction commits share the next one: one fsync for all of them.
 
 Offsets start at 0 and are dense. `appended_at` never decreases along the offsets (the larger of the
-last one and the clock), so `offset_at` is a binary search over the primary key and appends pay for
-no second index. An operator trims the log with `DELETE FROM records WHERE offset < ...`.
+last one and the clock), so `offset_at` is a binary search over the primary key and appends need no
+second index. An operator trims the log with `DELETE FROM records WHERE offset < ...`.
 """
 
 import asyncio
@@ -33,16 +33,16 @@ MIB = 1 << 20
 ROWS_PER_FETCH = 128
 
 MAKE_MOVED = "CREATE TABLE moved (into_log TEXT NOT NULL)"
-"""Of a log that was moved away: it is read and written by nobody any more."""
+"""Table of a log that was moved away: nobody reads or writes that log any more."""
 MAKE_MOVED_HERE = """
 CREATE TABLE moved_here (
     first_offset INTEGER NOT NULL,
     first_record INTEGER
 )"""
-"""Of a log that was moved here: where it began, and its first record, which may come later.
+"""Table of a log that was moved here: its beginning, and its first record, which may come later.
 
-A topic's first offsets are no records of ours. That none is missing before the first one is known
-as long as that one is there.
+The first offsets of a topic hold no events. As long as the first record is there, it is known that
+none is missing before it.
 """
 INSERT = "INSERT INTO records VALUES (?, ?, ?, ?, ?)"
 SELECT = (
@@ -59,7 +59,7 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """Who may append: the epoch alone would also fit a new log put in the old one's place."""
+    """Token of the writer; its epoch alone would also fit a new log in the old one's place."""
 
     log_id: str
     epoch: Epoch
@@ -77,17 +77,17 @@ class _QueuedAppend:
 class SqliteEventLog:
     """An `EventLog` and `EventLogWriter` in the SQLite file at `path`.
 
-    No call before `acquire` writes anything. With `create=False` not even that one makes a file.
+    No call before `acquire` writes anything. With `create=False` not even that call creates a file.
 
     Args:
-        path: The SQLite file; `-wal` and `-shm` files stand next to it while it is open.
-        clock: Stamps the records.
-        source: Name of the source cluster, kept in the file: another one's file is refused.
-        create: Whether `acquire` makes the file when it is missing.
-        busy_timeout_s: How long to wait for another process's transaction.
-        group_documents_max: At how many documents a shared transaction is closed.
-        read_bytes_max: At how many bytes of documents a `read` ends early.
-        wal_bytes: At what size the write-ahead log is moved into the file.
+        path: The SQLite file; `-wal` and `-shm` files are next to it while it is open.
+        clock: Dates the records.
+        source: Name of the source, kept in the file: the file of another source is refused.
+        create: Whether `acquire` creates the file if it is missing.
+        busy_timeout_s: Longest wait for another process's transaction.
+        group_documents_max: Number of documents at which a shared transaction is closed.
+        read_bytes_max: Number of bytes of documents at which a `read` ends early.
+        wal_bytes: Size at which the write-ahead log is moved into the file.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class SqliteEventLog:
         await self.close()
 
     async def close(self) -> None:
-        """End what is under way and close the file. The log cannot be used again."""
+        """Finish what is under way and close the file. The log cannot be used again."""
         try:
             await asyncio.wrap_future(self._write_thread.submit(self._writer.close))
             await asyncio.wrap_future(self._read_thread.submit(self._reader.close))
@@ -155,7 +155,7 @@ class SqliteEventLog:
         return await _in(self._read_thread, lambda: [*self._file.obstacles()])
 
     async def report(self, reader: str, offset: Offset) -> None:
-        """Do nothing: a target's checkpoint says how far it is."""
+        """Do nothing: the target's checkpoint says how far the target is."""
 
     async def beat(self, who: str, data: bytes) -> None:
         def keep() -> None:
@@ -172,7 +172,7 @@ class SqliteEventLog:
         return await _in(self._read_thread, look)
 
     async def acquire(self) -> Epoch:
-        # Taken over here and not in the thread: after a cancelled call the old token stays, and
+        # Set here and not in the thread: after a cancelled call the old token stays, and
         # its appends are refused, rather than those of an epoch that no writer holds. And its
         # end is waited for, or it could still shut out a writer that comes after it.
         self._token = await finished(self._acquire, self._write_thread)
@@ -239,7 +239,7 @@ class SqliteEventLog:
         return group
 
     def _commit(self, group: Sequence[_QueuedAppend]) -> list[Offset | None]:
-        """Store the group in one transaction; None for each append of an older writer."""
+        """Store the group in one transaction; return None for each append of an older writer."""
         with self._writer.transaction("append") as connection:
             log_id, epoch, end, last_us = connection.execute(
                 "SELECT log_id, epoch, end_offset, last_appended_at_us FROM meta"
@@ -373,10 +373,10 @@ def _rows(documents: Sequence[Document], first: int, at_us: int) -> Iterator[tup
 
 
 def to_us(time: datetime) -> int:
-    """Return a time as the file has it."""
+    """Return a time as it is stored in the file."""
     return (time - _EPOCH_START) // _MICROSECOND
 
 
 def from_us(time_us: int) -> datetime:
-    """Return the time that the file has."""
+    """Return a time that is stored in the file."""
     return _EPOCH_START + timedelta(microseconds=time_us)

@@ -1,6 +1,6 @@
-"""What processes say of themselves beside a log's file: one small file for each of them.
+"""Heartbeats of processes beside a log's file: one small file for each process.
 
-Not in the database: a backup of it begins anew whenever another process writes to it.
+They are not in the database: its online backup starts again whenever another process writes.
 """
 
 import os
@@ -10,12 +10,12 @@ from replicator.errors import NotFoundError
 
 
 def keep(log: Path, who: str, data: bytes) -> None:
-    """Write one heartbeat, whole or not at all; it need not survive a loss of power."""
+    """Write one heartbeat, completely or not at all; it need not survive a loss of power."""
     if not log.exists():
         raise NotFoundError(f"{log}: there is no such event log")
     place = _place(log, who)
     new = place.with_name(f".{place.name}.{os.getpid()}")
-    new.unlink(missing_ok=True)  # of a dead process; never written through, it may be a link
+    new.unlink(missing_ok=True)  # left by a dead process; it may be a link, so never written to
     try:
         with open(new, "xb", opener=_opened) as file:
             file.write(data)
@@ -25,7 +25,7 @@ def keep(log: Path, who: str, data: bytes) -> None:
 
 
 def kept(log: Path, who: str) -> bytes | None:
-    """Return what one of them said last, None when it never did."""
+    """Return the last heartbeat of one of them; None: there is none."""
     try:
         return _place(log, who).read_bytes()
     except FileNotFoundError:
@@ -33,7 +33,7 @@ def kept(log: Path, who: str) -> bytes | None:
 
 
 def _opened(path: str, flags: int) -> int:
-    """Open it for this user alone, like the log beside it."""
+    """Open the file for this user alone, like the log beside it."""
     return os.open(path, flags, 0o600)
 
 

@@ -1,4 +1,4 @@
-"""Reads rows of our own files strictly: what rotted, or somebody else wrote, is named."""
+"""Reads rows of the replicator's own files strictly: damaged or foreign rows are named."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
@@ -12,12 +12,12 @@ _Row = TypeVar("_Row")
 
 
 def shape_of(type_: type[_Row]) -> Shape[_Row]:
-    """Return the shape of the rows that a dataclass stands for."""
+    """Return the shape of rows that become a dataclass."""
     return Shape(type_, "", formats=None)
 
 
 class DamagedRowError(Exception):
-    """A row is not what its table holds; who reads the file adds its name."""
+    """A row does not fit its table; whoever reads the file adds the file's name."""
 
 
 def row_as(
@@ -26,10 +26,10 @@ def row_as(
     """Return a row as its dataclass.
 
     Args:
-        shape: What the row must be.
-        members: Returns its members as JSON has them: times as texts with their zone.
-        table: Where the row is.
-        id_: What tells it from others.
+        shape: Shape that the row must have.
+        members: Returns the row's members as in JSON: times as texts with their zone.
+        table: Table of the row.
+        id_: Id of the row in messages.
 
     Raises:
         DamagedRowError: a member is missing, of another type, or a time without a zone.
@@ -44,7 +44,7 @@ def row_as(
 
 
 def flag(value: object) -> bool | None:
-    """Return what 0 and 1 mean; None for anything else, which no flag is."""
+    """Return the flag that 0 or 1 stands for; None for anything else."""
     return {0: False, 1: True}.get(value) if type(value) is int else None
 
 

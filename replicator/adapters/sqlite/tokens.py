@@ -16,7 +16,7 @@ _TOKEN = shape_of(AccessToken)
 
 
 class TokenStore:
-    """Keeps tokens by their ids, without the part that is secret."""
+    """Keeps tokens by their ids, without their secret part."""
 
     def __init__(self, file: ControlFile) -> None:
         self._file = file
@@ -31,7 +31,7 @@ class TokenStore:
         await self._file.write("keep a token", change)
 
     async def token(self, id_: str) -> AccessToken | None:
-        """Return a token; None: there is none of this id."""
+        """Return a token; None: there is none with this id."""
 
         def look(connection: sqlite3.Connection) -> AccessToken | None:
             query = f"{SELECT} WHERE id = ?"
@@ -41,7 +41,7 @@ class TokenStore:
         return await self._file.read("look up a token", look)
 
     async def tokens(self) -> list[AccessToken]:
-        """Return all tokens, the oldest first."""
+        """Return all tokens, oldest first."""
 
         def look(connection: sqlite3.Connection) -> list[AccessToken]:
             query = f"{SELECT} ORDER BY created_at, id"
@@ -50,7 +50,7 @@ class TokenStore:
         return await self._file.read("list tokens", look)
 
     async def revoke(self, id_: str, now: datetime) -> bool:
-        """Let a token open nothing any more; False: there is none of this id."""
+        """Revoke a token; return False if there is none with this id."""
 
         def change(connection: sqlite3.Connection) -> bool:
             found = connection.execute(

@@ -13,6 +13,7 @@ from replicator.app import Application
 from replicator.app.control_folder import control_folder
 from replicator.app.monitoring import Lookout
 from replicator.app.verbs.privacy import open_to_others
+from replicator.app.verbs.shared_stores import refuse_shared
 from replicator.app.wiring.pipeline import Allowed
 from replicator.cli.command import NAMED_MAX, PARTLY_DONE, OpenCall, Outcome
 from replicator.cli.follow.beside import notified, scheduled
@@ -128,6 +129,7 @@ async def run(
 ) -> Outcome:
     """Watch the source and keep every target up with it, in one process."""
     application = call.application
+    await refuse_shared(application)
     names = target or application.target_names
     work = [WATCH, *map(apply_to, names)]
     if passive and not await _turn_comes(application, work):

@@ -10,6 +10,7 @@ from replicator.app import Application
 from replicator.app.control_folder import control_folder
 from replicator.app.verbs.ownership import of_others
 from replicator.app.verbs.privacy import open_to_others
+from replicator.app.verbs.shared_stores import refuse_shared
 from replicator.cli.command import OpenCall, Outcome
 from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.findings import show_findings
@@ -31,6 +32,7 @@ async def check(call: OpenCall) -> Outcome:
         findings += [*await checkup.source(), *await checkup.log()]
     for name in application.target_names:
         findings += await _target(application, checkup, name)
+    findings += await _stores(application)
     findings += [*_services(application), *_exposed(application), *_foreign(application)]
     said = call.typed.said
     return Outcome(
@@ -49,6 +51,14 @@ async def check(call: OpenCall) -> Outcome:
         show=lambda console: _show(console, findings, said, runs=checkup is not None),
         exit_code=0 if all(found.good for found in findings) else 1,
     )
+
+
+async def _stores(application: Application) -> list[Finding]:
+    try:
+        await refuse_shared(application)
+    except ConfigError as exc:
+        return [failed("targets' stores", exc)]
+    return []
 
 
 def _services(application: Application) -> Iterator[Finding]:
@@ -110,7 +120,12 @@ async def _target(application: Application, checkup: Checkup | None, name: str) 
     has_rows = target.settings.metadata is not None
     source = None if settings.source is None else settings.source.name
     found = await try_target(
-        name, target.metadata, target.plain_storage, source=source, has_rows=has_rows
+        name,
+        target.metadata,
+        target.plain_storage,
+        target.area(),
+        source=source,
+        has_rows=has_rows,
     )
     if target.witness is not None:
         writes = target.signatures is not None and target.signatures.can_sign

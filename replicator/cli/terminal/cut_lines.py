@@ -47,6 +47,11 @@ class RetryLines:
         self._told_s = now_s
         return True
 
+    def over(self, target: str | None) -> None:
+        """Tell of the rest: the outage is over, and the next one is told at once."""
+        self.end(target)
+        self._told_s = None
+
     def end(self, target: str | None) -> None:
         """Tell of the retries that were only counted: the step has ended."""
         if self._last is not None:

@@ -311,7 +311,7 @@ def _tell_cut(
     *,
     quiet: bool,
 ) -> None:
-    lines.retries.end(lines.target)
+    lines.retries.over(lines.target)
     match observation:
         case CutPublished():
             lines.published(observation, quiet=quiet)

@@ -6,6 +6,7 @@ from replicator.model.load_spec import Layout
 from replicator.model.operations.words import counted
 from replicator.model.row import Kind
 from replicator.ports import (
+    Area,
     CheckableLog,
     CheckableMetadata,
     Clock,
@@ -26,6 +27,7 @@ from replicator.services.checkup.trials import (
     try_target_storage,
 )
 from replicator.services.history.reader import History
+from replicator.services.records.store_id import refuse_other_store, store_id
 
 
 class Checkup:
@@ -84,7 +86,7 @@ class Checkup:
         return [Finding(what="log", good=True, detail=detail)]
 
     async def copies(self, trial: CopyTrial) -> list[Finding]:
-        """Copy to a target by the real path; from the source what `source` has read before."""
+        """Copy to a target by the real path, also the samples that `source` has read before."""
         return await trial.run(self._storage, self._samples)
 
     async def left_out(self, name: str, metadata: CheckableMetadata) -> list[Finding]:
@@ -100,25 +102,26 @@ async def try_target(
     name: str,
     metadata: CheckableMetadata,
     storage: DeepStorage,
+    area: Area,
     *,
     source: str | None,
     has_rows: bool,
 ) -> list[Finding]:
     """Read a target's tables and checkpoint; write, read and delete a probe.
 
-    `source` is the name of the source that it follows, None where none is configured; `has_rows`
-    says whether it is a cluster: an archive has no tables.
+    `area` has the replicator's own files beside the bytes; `source` is the name of the source that
+    the target follows, None if none is configured; `has_rows`: it is a cluster, not an archive.
     """
     where = f"target {name} deep storage"
     return [
-        *await _target_metadata(name, metadata, source, has_rows=has_rows),
+        *await _target_metadata(name, metadata, area, source, has_rows=has_rows),
         *await effective(where, storage),
         *await try_target_storage(where, storage),
     ]
 
 
 async def _target_metadata(
-    name: str, metadata: CheckableMetadata, source: str | None, *, has_rows: bool
+    name: str, metadata: CheckableMetadata, area: Area, source: str | None, *, has_rows: bool
 ) -> list[Finding]:
     what = f"target {name} metadata" if has_rows else f"target {name} checkpoint"
     try:
@@ -126,6 +129,8 @@ async def _target_metadata(
             return [_not_made(what, name)]
         columns = await metadata.columns()
         state = None if source is None else await metadata.state(source)
+        if state is not None and state.store is not None:
+            refuse_other_store(name, state, await store_id(area))
         obstacles = await metadata.obstacles()
     except ReplicatorError as exc:
         return [failed(what, exc)]

@@ -30,11 +30,11 @@ from replicator.ports import (
 from replicator.services.checkup.finding import Finding, failed
 
 FOLDER = "druid-replicator-check"
-"""Folder of what is copied. What a killed check leaves there is an orphan to `expire`."""
+"""Folder of the copies. What a killed check leaves there is an orphan for `expire`."""
 LOCKED_FOR = timedelta(seconds=30)
-"""How long a storage with locks locks what is copied: short, because nothing of it is kept."""
+"""How long a storage with locks locks the copies: short, because none is kept."""
 UNLOCK_MARGIN_S = 5.0
-"""Seconds after the end of a lock: the service's clock may be behind ours."""
+"""Seconds to wait after the end of a lock: the service's clock may be behind this one."""
 SAMPLE_BYTES_MAX = 1 << 30
 """Largest object of the source that is copied; a service copies this much within seconds."""
 _BLOCK_BYTES = 1 << 20
@@ -93,14 +93,14 @@ class MadeObject:
 
 
 class CopyTrial:
-    """Tries all that is done with a segment's bytes on one target.
+    """Tries everything that is done with a segment's bytes on one target.
 
     Args:
         name: Name of the target, for findings.
-        storage: The target's storage; if it locks what it stores, then for `LOCKED_FOR`.
-        locks: Whether it does.
+        storage: The target's storage; if it locks objects, then for `LOCKED_FOR`.
+        locks: Whether it locks objects.
         part_bytes: Size above which an object is stored in parts.
-        rng: Makes up bytes and names.
+        rng: Source of bytes and names.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class CopyTrial:
     async def _copied(
         self, reader: DeepStorageReader, origin: Location, name: str, stored: list[Location]
     ) -> list[Finding]:
-        """Copy within the service, if it says that it can."""
+        """Copy within the service, if the service can."""
         if not self._storage.copies_from(reader, origin):
             return []
         location = self._at(name)
@@ -186,7 +186,7 @@ class CopyTrial:
             raise CorruptionError(f"an object of {self._folder} {what} with other bytes than sent")
 
     async def _removed(self, stored: Sequence[Location]) -> list[Finding]:
-        """Remove every probe; name those that cannot be removed, so that the operator does it."""
+        """Remove every probe; name those that the operator must remove."""
         if self._locks and stored:
             await asyncio.sleep(LOCKED_FOR.total_seconds() + UNLOCK_MARGIN_S)
         findings = list[Finding]()

@@ -1,4 +1,4 @@
-"""What a source has in tables that not every Druid makes, and a target can therefore lack."""
+"""Rows of a source in tables that not every Druid makes, and that a target may lack."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from replicator.ports import Chunk, SourceReader
 from replicator.services.checkup.finding import Finding
 
 NAMED_MAX = 5
-"""Rows that a finding names."""
+"""Number of rows that a finding names."""
 OPTIONAL = frozenset(kind for kind in REPLICATED if not TABLES[kind].always_there)
 
 
@@ -21,7 +21,7 @@ class OptionalRows(NamedTuple):
 
 
 async def optional_rows(source: SourceReader) -> dict[Kind, OptionalRows]:
-    """Return what a source has in the tables that not every Druid makes.
+    """Return a source's rows in the tables that not every Druid makes.
 
     Raises:
         TransientError, ConfigError: the source cannot be read.
@@ -44,7 +44,7 @@ async def optional_rows(source: SourceReader) -> dict[Kind, OptionalRows]:
 def left_out(
     what: str, rows: Mapping[Kind, OptionalRows], kinds: Collection[Kind]
 ) -> Iterable[Finding]:
-    """Yield what of a source's rows a target with tables for these kinds has no table for."""
+    """Yield the rows of a source for which a target with these kinds has no table."""
     for kind, (count, names) in rows.items():
         if kind in kinds:
             continue

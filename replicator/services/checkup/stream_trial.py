@@ -8,7 +8,7 @@ WHAT = "source change stream"
 
 
 async def try_stream(stream: NewChangeStream) -> list[Finding]:
-    """Return what the stream lacks, each with the SQL for it, and what would be better."""
+    """Return what the stream lacks, each with its SQL, and what is recommended."""
     try:
         obstacles = await stream.obstacles()
         advice = await stream.advice()

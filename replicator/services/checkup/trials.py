@@ -49,7 +49,7 @@ NOUNS = {
     Kind.TABLE_DEFINITION: "catalog table",
     Kind.AUDIT: "audit row",
 }
-"""What `check` calls a row of each table."""
+"""Words of `check` for a row of each table."""
 
 
 async def try_source_metadata(
@@ -134,7 +134,7 @@ async def try_target_storage(what: str, storage: DeepStorage) -> list[Finding]:
 
 
 async def try_witness(name: str, witness: Witness, *, writes: bool) -> list[Finding]:
-    """Write and read a target's witness as heads are, and say what it remembers.
+    """Write and read a target's witness like heads, and report what it remembers.
 
     `writes` says whether this machine signs heads; one without a private key only asks.
     """
@@ -161,7 +161,7 @@ async def try_witness(name: str, witness: Witness, *, writes: bool) -> list[Find
 
 
 async def effective(what: str, storage: DeepStorageReader) -> list[Finding]:
-    """Return the effective settings of a storage, and where each comes from."""
+    """Return the settings in force of a storage, and where each comes from."""
     if not isinstance(storage, TellsEffective):
         return []
     try:

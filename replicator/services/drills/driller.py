@@ -65,7 +65,7 @@ class Rehearsal:
     trial: DruidTrial | None = None
     """Trial of the restored segments; None if there is no Druid for it."""
     not_proved: str | None = None
-    """What the drill says nothing of; None: nothing was left out."""
+    """What the drill does not prove; None: nothing was left out."""
 
 
 Rehearse: TypeAlias = Callable[[Observer], AbstractAsyncContextManager[Rehearsal]]
@@ -207,7 +207,7 @@ class Driller:
         notes.findings = tuple(found.findings[:FINDINGS_MAX])
 
     async def _try(self, trial: DruidTrial, notes: _Notes) -> None:
-        """Let a Druid read what was proved; a restore that is known to be damaged is not tried."""
+        """Let a Druid read what was proved; a restore with known damage is not tried."""
         tried = await trial.run()
         notes.trial = tried.trial
         notes.steps.append(DrillStep(name=LOAD, seconds=tried.load_s))

@@ -24,7 +24,7 @@ from replicator.services.verification.queries import answer, parts, questions, t
 LOOK_S = 1.0
 """Seconds between two checks of what is loaded."""
 READ_WAIT_S = 30.0
-"""Seconds to wait at most until the Broker knows the columns of one more loaded segment.
+"""Longest wait, in seconds, until the Broker knows the columns of one more loaded segment.
 
 The Broker refreshes once a second; a segment without rows, which is rare, never shows up."""
 

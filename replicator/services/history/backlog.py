@@ -9,7 +9,7 @@ NOTHING = Offset(-1)
 
 
 class BacklogReader:
-    """Follows log and checkpoint; reads each record once, whichever of the two moves."""
+    """Follows the log and a checkpoint; reads each record once, whichever of them moves."""
 
     def __init__(self, history: History) -> None:
         self._history = history

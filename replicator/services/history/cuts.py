@@ -25,7 +25,7 @@ from replicator.services.history.attempts import OpenAttempt, attempt_of
 from replicator.services.history.reader import History
 
 Seen: TypeAlias = Callable[[int], None]
-"""Called now and then with the number of events read so far."""
+"""Called from time to time with the number of events read so far."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class CutReader:
         self.distrusts_versions = False
         """Whether the last cut that was read distrusts the source's row versions."""
         self.stream: StreamPosition | None = None
-        """From where the source's change stream continues the last cut that was read."""
+        """Position from which the source's change stream continues the last cut that was read."""
         self._parts: list[AttemptEvents | CutClosing] = []
         self._open = OpenAttempt()
         self._sum = 0
@@ -86,7 +86,7 @@ class CutReader:
             await self._begin_from_base(folding, rule, until, seen)
         try:
             await self._fold_on(folding, rule, until, seen)
-        except GapError:  # it was trimmed while it was read
+        except GapError:  # the log was trimmed while it was read
             base = await self._history.base_before(until)
             if base is None or base.offset < self.at:
                 raise
@@ -158,7 +158,7 @@ class CutReader:
         return self._parts.pop()
 
     def _take(self, part: AttemptEvents) -> bool:
-        """Count events in; return whether the events before them were given up."""
+        """Add events; return whether the open events before them were given up."""
         if given_up := self._open.is_given_up_by(part.attempt):
             self._forget()
         self._open.read(part.attempt)

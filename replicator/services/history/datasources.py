@@ -45,7 +45,7 @@ async def is_known(history: History, name: str) -> bool:
 async def nearest(history: History, name: str) -> str:
     """Return a hint with the datasources that the operator may have meant, dropped ones too.
 
-    A datasource that the history knows by exactly this name is said to be there, and when.
+    If the history has a datasource with exactly this name, the hint says when it existed.
     """
     try:
         last = await history.find(Latest())
@@ -92,7 +92,7 @@ async def _used(history: History, name: str) -> "_UsedCuts":
 
 
 def _life(name: str, used: "_UsedCuts") -> str:
-    """Say in which cuts a datasource had used segments; empty if in none."""
+    """Return in words in which cuts a datasource had used segments; empty: in none."""
     if used.first is None or used.last is None:
         return ""
     if used.gone is None:
@@ -108,7 +108,7 @@ def _words(cut: ClosedCut) -> str:
 
 
 def _unseen(_: Observation) -> None:
-    """Show no progress: an error is about to be printed."""
+    """Ignore progress: an error is about to be printed."""
 
 
 def _segment(record: Record) -> EventSubject | None:
@@ -152,7 +152,7 @@ class _UsedCuts:
         self.first: ClosedCut | None = None
         self.last: ClosedCut | None = None
         self.gone: ClosedCut | None = None
-        """The cut in which the last used one went; None while there is one."""
+        """The cut in which the last used segment went; None while there is one."""
         self._used = set[bytes]()
         self._open = dict[bytes, bool]()
 

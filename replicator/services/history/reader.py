@@ -203,7 +203,7 @@ class History:
         return found[-1] if found else None
 
     async def _records_of_base(self, base: Offset, offsets: Offsets) -> list[Record]:
-        """Return the first of these records from a base; none if the base lacks some of them."""
+        """Return the first of these records from a base; none if the base lacks one of them."""
         assert self._bases is not None  # noqa: S101 - for the type checker
         start = Offset(int(offsets[0]))
         try:

@@ -17,7 +17,7 @@ from replicator.services.history.closed_cuts import closed_cut
 from replicator.services.history.reader import History
 
 RECORDS_PER_TURN: Final = 250
-"""Records after which others have their turn: a service answers while it searches."""
+"""Number of records after which other tasks get a turn: a service answers while it searches."""
 
 
 class Visitor(Protocol):
@@ -37,23 +37,23 @@ class Visitor(Protocol):
 
 
 class Rememberer(Visitor, Protocol):
-    """A visitor that can also begin with a base, where the log before it is gone."""
+    """A visitor that can also begin with a base, if the log before it is gone."""
 
     def restart(self) -> None:
-        """Forget everything: the next rows are those of a base."""
+        """Forget everything: the rows of a base follow."""
         ...
 
     def note(self, found: EventSubject, record: Record) -> None:
-        """Take a row of a base; its cut is closed when all were taken."""
+        """Take a row of a base; the base's cut is closed after the last row."""
         ...
 
 
 class Search:
-    """A search that can stop anywhere in the log and go on from there.
+    """A search that can stop anywhere in the log and continue from there.
 
     Args:
         history: Log to search.
-        wanted: Returns what a record speaks of; None if the visitor does not need it.
+        wanted: Returns a record's subject; None if the visitor does not need the record.
         visitor: Receives what is found.
         start: Offset of the first record to read.
     """
@@ -101,7 +101,7 @@ class Search:
         return True
 
     def jump(self, offset: Offset) -> None:
-        """Go on at a later offset, without the events between."""
+        """Continue at a later offset, without the events in between."""
         self.at = offset
         self._attempt.forget()
         self._visitor.discard()
@@ -127,7 +127,7 @@ async def begin_from_base(
     wanted: Callable[[Record], EventSubject | None],
     visitor: Rememberer,
 ) -> None:
-    """Hand a visitor a base for all that came before it, and go on behind the base."""
+    """Hand a visitor a base instead of all that came before it, and continue after the base."""
     visitor.restart()
     async for records in history.base_records(base):
         for record in records:
@@ -144,7 +144,7 @@ async def search_all(
     *,
     observer: Observer,
 ) -> None:
-    """Search as `search` does; where a store lacks records, go on from its next base.
+    """Search as `search` does; if a store lacks records, continue from its next base.
 
     Raises:
         CorruptionError: a record does not match its type.

@@ -1,7 +1,7 @@
-"""Follows a log and keeps what an overview needs: its cuts, what they did, what there is now.
+"""Follows a log and keeps what an overview needs: its cuts, their changes, the present segments.
 
-Each record is read once. In memory are 48 bytes for each cut, 29 for each segment, and the words
-of the newest cuts with a change.
+Each record is read once. Memory holds 48 bytes for each cut, 29 for each segment, and summaries of
+the newest cuts with a change.
 """
 
 from array import array
@@ -24,9 +24,9 @@ from replicator.services.inspection.happenings import CutSummaries, Happening
 from replicator.services.inspection.segment_book import DatasourceTotals
 
 CUTS_MAX = 1_000_000
-"""Cuts that are kept; of more, the oldest tenth is forgotten."""
+"""Number of cuts that are kept; beyond it, the oldest tenth is forgotten."""
 HAPPENINGS_MAX = 1_000
-"""Newest cuts with a change whose words are kept, and as many that did harm."""
+"""Number of newest cuts with a change whose summaries are kept, and of those that did harm."""
 _EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 Column = NDArray[np.int64]
@@ -51,7 +51,7 @@ class CutColumns:
 
 
 class Chronicle:
-    """What a log says, up to where it was read."""
+    """The contents of a log, up to where it was read."""
 
     def __init__(self, history: History, *, cuts_max: int = CUTS_MAX) -> None:
         self._history = history
@@ -82,7 +82,7 @@ class Chronicle:
 
     @property
     def datasources(self) -> Mapping[str, DatasourceTotals]:
-        """What each datasource has in the last cut."""
+        """Totals of each datasource in the last cut."""
         return self._summaries.book.totals
 
     @property
@@ -114,7 +114,7 @@ class Chronicle:
         """Read on to the log's end; return False if that takes more than `records_max` records.
 
         Raises:
-            TransientError: the log cannot be reached; the next call goes on.
+            TransientError: the log cannot be reached; the next call continues.
             NotFoundError: there is no log.
             CorruptionError: a record does not match its type.
         """
@@ -135,7 +135,7 @@ class Chronicle:
         return found
 
     async def _go_on_after_hole(self, search: Search) -> bool:
-        """Jump to where the log, or an archive of it, goes on."""
+        """Jump to where the log, or an archive of it, continues."""
         found = await self._history.resume(search.at)
         if found is None:
             return True
@@ -143,7 +143,7 @@ class Chronicle:
         return False
 
     async def _begin_from_base(self, search: Search, offset: Offset) -> None:
-        """Take the inventory of the base at an offset for all that is not in the log any more."""
+        """Start from the base at an offset instead of what is not in the log any more."""
         base = await self._history.base_at(offset)
         self.is_whole = base is not None
         if base is None:

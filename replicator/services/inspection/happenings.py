@@ -20,9 +20,9 @@ from replicator.services.history.search import search_all
 from replicator.services.inspection.segment_book import BookedSegment, SegmentBook
 
 NAMED_MAX = 3
-"""Number of datasources that are named for each cut."""
+"""Number of datasources that a cut's summary names."""
 HARMED_MAX = 100
-"""Number of datasources that are kept of a cut that harmed them."""
+"""Number of harmed datasources that are kept for a cut."""
 WORDS = {
     Kind.COMMIT: "stream offsets",
     Kind.SUPERVISOR: "supervisors",
@@ -41,13 +41,13 @@ class SegmentTally:
     """Number of segments that were used in the previous cut."""
     new: int = 0
     new_bytes: int = 0
-    """Unpacked size of the new ones."""
+    """Unpacked size of the new segments."""
     unused: int = 0
     used_again: int = 0
     changed: int = 0
     removed: int = 0
     removed_used: int = 0
-    """Number of the removed ones that were used until then."""
+    """Number of removed segments that were used until then."""
 
     @property
     def does_harm(self) -> bool:
@@ -56,7 +56,7 @@ class SegmentTally:
 
     @property
     def lost(self) -> int:
-        """Number of segments that were used, and are not any more."""
+        """Number of segments that were used before and are not any more."""
         return self.unused + self.removed_used
 
     def words(self) -> str:
@@ -129,7 +129,7 @@ class CutSummaries:
         self.discard()
 
     def note(self, found: EventSubject, record: Record) -> None:
-        """Take a row of a base: it is so, and nothing happened."""
+        """Take a row of a base: nothing happened to it."""
         if found.kind is Kind.SEGMENT:
             key = key_hash(found.row_key)
             size_bytes = summary_of(record).size_bytes or 0
@@ -138,7 +138,7 @@ class CutSummaries:
             )
 
     def _begun(self, cut: ClosedCut) -> Happening | None:
-        """Return what a base begins with, which is all that is known of its cut; else None."""
+        """Return the happening of a base's cut, of which only the contents are known; else None."""
         if not self._is_base:
             return None
         had = [one.segments for one in self.book.totals.values() if one.segments]

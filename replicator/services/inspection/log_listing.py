@@ -12,17 +12,17 @@ from replicator.model.row import Kind, datasource_of
 from replicator.services.history.reader import History
 
 STEP: Final = 2_000
-"""Offsets that one read of the newest events covers."""
+"""Number of offsets that one read of the newest events covers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogFilter:
-    """Which events are wanted."""
+    """Selection of events."""
 
     datasource: str | None = None
     """Only those that speak of it."""
     type: str | None = None
-    """Only this type, like `segment.published`."""
+    """Only this type, such as `segment.published`."""
 
     def takes(self, entry: Entry) -> bool:
         """Return whether an event is wanted."""
@@ -44,11 +44,11 @@ class LogFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewestEvents:
-    """Events before an offset, the newest first."""
+    """Events before an offset, newest first."""
 
     entries: Sequence[Entry]
     earlier: Offset | None
-    """Where to go on reading back; None: the log's start was reached."""
+    """Offset from which to continue backwards; None: the log's start was reached."""
 
 
 async def newest_events(
@@ -59,7 +59,7 @@ async def newest_events(
     Raises:
         TransientError: the log cannot be reached.
         NotFoundError: there is no log.
-        GapError: what comes next has been trimmed meanwhile.
+        GapError: the next records have been trimmed meanwhile.
     """
     span = await history.span()
     end = span.end if before is None else min(before, span.end)
@@ -99,7 +99,7 @@ def event_json(entry: Entry) -> dict[str, Any]:
 
 
 def subject_text(entry: Entry) -> str:
-    """Return what an event speaks of: a cut's number, or a row's key."""
+    """Return an event's subject: a cut's number, or a row's key."""
     event = entry.event
     return str(event.cut) if isinstance(event, CutClosed) else key_of_event(event).key
 
@@ -117,7 +117,7 @@ def detail_text(entry: Entry) -> str:
 
 
 def datasources_of(entry: Entry) -> frozenset[str]:
-    """Return the datasource that an event speaks of; several where an id leaves it open."""
+    """Return the datasource of an event; several if an id leaves it open."""
     event = entry.event
     if isinstance(event, RowChanged):
         name = datasource_of(event.row)

@@ -1,7 +1,7 @@
-"""Every segment that a log speaks of: whose it is, whether it is used, and its bytes.
+"""Every segment of a log: its datasource, whether it is used, and its size.
 
-In 29 bytes a segment, so that a process can keep it while it follows the log. New words wait in a
-dict until they are worth a merge into the sorted columns.
+A segment takes 29 bytes, so that a process can keep the book while it follows the log. Changes wait
+in a dict until they are worth a merge into the sorted columns.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from replicator.model.inventory.ledger import KEY
 
 MERGE_MIN = 1 << 16
-"""Fewer new words than this wait for more: each merge sorts all segments once."""
+"""Smallest number of changes that are merged: each merge sorts all segments once."""
 _ROW = np.dtype(
     [("key", KEY), ("size_bytes", np.int64), ("datasource", np.int32), ("used", np.bool_)]
 )
 
 
 class BookedSegment(NamedTuple):
-    """What the book says of one segment; a tuple, because millions of them are made."""
+    """One segment in the book; a tuple, because millions of them are made."""
 
     datasource: str
     used: bool
@@ -70,7 +70,7 @@ class SegmentBook:
         )
 
     def put(self, key: bytes, segment: BookedSegment | None) -> None:
-        """Write down what a segment is now; None: its row is gone."""
+        """Put a segment's present state; None: its row is gone."""
         if (before := self.get(key)) is not None:
             totals = self._totals[before.datasource]
             totals.count(before, -1)
@@ -93,7 +93,7 @@ class SegmentBook:
         return self._totals
 
     def clear(self) -> None:
-        """Forget all of it."""
+        """Forget all segments."""
         self._rows = np.empty(0, _ROW)
         self._new.clear()
         self._totals.clear()

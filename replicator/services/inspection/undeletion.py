@@ -1,6 +1,6 @@
 """Finds out how a datasource was dropped, and what would make its segments used again.
 
-On a target that is a restore of one datasource. Nothing is ever done at the source: its operator
+On a target, that is a restore of one datasource. At the source nothing is ever done: its operator
 gets a list of requests to Druid.
 """
 

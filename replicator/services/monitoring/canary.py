@@ -1,4 +1,4 @@
-"""Asks two Brokers for the newest row of a tiny datasource: the lag that users meet."""
+"""Asks two Brokers for the newest row of a tiny datasource: the lag that users see."""
 
 import asyncio
 from collections.abc import Mapping
@@ -20,12 +20,12 @@ KEEP_S: Final = 60.0
 """Seconds between two summaries in a target's store."""
 _LAST_MS: Final = int(datetime(timestamps.LAST_YEAR, 1, 1, tzinfo=UTC).timestamp()) * 1000
 AHEAD: Final = timedelta(days=1)
-"""So far in the future a row of the canary may be dated."""
+"""How far in the future a row of the canary may be dated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanaryRules:
-    """What is asked for, and how often."""
+    """The question to the Brokers, and how often it is asked."""
 
     datasource: str
     window: timedelta
@@ -46,11 +46,11 @@ class Canary:
     """A service that follows the rows of the canary from the source to each standby.
 
     Args:
-        rules: What is asked for.
+        rules: The question, and how often it is asked.
         source: The source's Broker.
         targets: The standbys, by their names.
-        clock: Measures the time; one clock for both ends, so no skew counts.
-        observer: Is told of arrivals, and of Brokers that do not answer.
+        clock: Clock for both ends, so that no skew counts.
+        observer: Receives arrivals, and Brokers that do not answer.
     """
 
     def __init__(
@@ -116,14 +116,14 @@ class Canary:
         return time_of(answer.get(NEWEST))
 
     def _fails(self, what: str, why: str) -> None:
-        """Tell a failure once, as long as it lasts."""
+        """Report a failure once for as long as it lasts."""
         if what not in self._failing:
             self._failing.add(what)
             self._observer(Waiting(what=what, reason=why, delay_s=self._rules.interval_s))
 
 
 def time_of(told: Number) -> datetime | None:
-    """Return the time that a Broker tells, in ISO 8601 or in milliseconds; None: none, no row."""
+    """Return the time in a Broker's answer, in ISO 8601 or milliseconds; None: there is no row."""
     match told:
         case str():
             return timestamps.time_of(told)

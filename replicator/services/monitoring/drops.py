@@ -50,7 +50,7 @@ async def recent_drops(history: History, source: SourceReader, now: datetime) ->
     found = []
     for name in names:
         after = bisect_left(cuts, marked[name], key=lambda cut: cut.offset)
-        if name in gone and after < len(cuts):  # what no cut has closed was perhaps not so
+        if name in gone and after < len(cuts):  # an attempt that no cut closes does not count
             found.append(RecentDrop(datasource=name, cut=cuts[after]))
     return found
 

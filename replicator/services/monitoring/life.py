@@ -113,8 +113,8 @@ class Ear:
     Args:
         pulses: Where they are kept.
         clock: By which all others are judged.
-        own: Returns what this process says of itself, which counts where nothing is written: the
-            log is about to be made, or away.
+        own: Returns this process's own heartbeat, which counts if none can be read: the log is
+            about to be created, or unreachable.
     """
 
     def __init__(
@@ -198,13 +198,14 @@ def at_work(
 ) -> list[Pulse]:
     """Return the other processes that do some work and go on until they are told to stop.
 
-    One of this machine that is dead is none, whatever it said last: a start after a kill goes on.
+    A dead process of this machine does not count, whatever it said last: a start after a kill
+    continues.
 
     Args:
-        life: What was heard.
+        life: The signs of life.
         who: The work, by `model/operations/pulse.py`.
-        host: The name of this machine.
-        is_alive: Says whether it has a process of a number.
+        host: Name of this machine.
+        is_alive: Returns whether this machine has a process with a number.
     """
     signs = {WATCH: life.watcher} | {apply_to(name): one for name, one in life.appliers.items()}
     found: dict[tuple[str, int], Pulse] = {}
@@ -222,7 +223,7 @@ def refuse_beside(life: LifeSigns, doing: str) -> None:
     """Refuse what must not be done while watcher or appliers run.
 
     Raises:
-        RefusedError: one of them does, as far as one can know; it names the process to stop.
+        RefusedError: one of them runs, as far as is known; the message names the process to stop.
     """
     for sign in (life.watcher, *life.appliers.values()):
         pulse = sign.pulse

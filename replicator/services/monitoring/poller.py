@@ -1,4 +1,4 @@
-"""Looks at log and targets at intervals, and keeps what was seen last of each."""
+"""Looks at log and targets at intervals, and keeps the last status of each."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -25,7 +25,7 @@ class Watched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What one target was like, and when."""
+    """The status of one target, and when it was seen."""
 
     at: datetime
     status: TargetStatus
@@ -40,7 +40,7 @@ class Failure:
 
 
 class Poller:
-    """What cannot be reached keeps its last status; the failure stands beside it."""
+    """The last status of each target, and beside it the failure if it cannot be reached."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Poller:
             await pause(stop, self._interval_s)
 
     async def look(self) -> None:
-        """Look once at everything that can be reached; of two at a time the second one waits."""
+        """Look once at everything that can be reached; a second look waits for the first."""
         async with self._looking:
             await self._look()
 

@@ -18,6 +18,7 @@ from replicator.services.history.backlog import NOTHING, BacklogReader
 from replicator.services.history.reader import History
 from replicator.services.records.drill_record import DrillRecord
 from replicator.services.records.proof_record import last_proved
+from replicator.services.records.store_id import refuse_other_store, store_id
 from replicator.services.store.witness import Witness
 from replicator.services.target.rates import RateBook
 
@@ -50,18 +51,18 @@ class LogStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceStatus:
-    """How old what the source's metadata store shows is."""
+    """How old the data in the source's metadata store is."""
 
     freshness: Freshness | None
-    """None: it cannot be asked."""
+    """Freshness of the source; None: the source cannot be asked."""
     unknown: str = ""
-    """Why not."""
+    """Why the source cannot be asked; empty: it can."""
     left_behind: Sequence[str] = ()
     """Tables with Druid's prefix that are neither replicated nor known to be left out."""
 
 
 async def look_at_source(metadata: SourceReader) -> SourceStatus:
-    """Ask the source; one that is away breaks no promise as long as targets keep up."""
+    """Ask the source; an unreachable one breaks no promise as long as targets keep up."""
     try:
         freshness = await metadata.freshness()
         return SourceStatus(freshness=freshness, left_behind=await metadata.left_behind())
@@ -71,7 +72,7 @@ async def look_at_source(metadata: SourceReader) -> SourceStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promises:
-    """What was promised of one target, each by the name of its setting."""
+    """The promises for one target, each by the name of its setting."""
 
     rpo: timedelta
     silence: timedelta = timedelta(seconds=60)
@@ -79,7 +80,7 @@ class Promises:
     kill_margin_min: timedelta
     log_margin_min: timedelta
     drill: timedelta | None = None
-    """None: nothing was promised of its drills."""
+    """Greatest age of the last good drill; None: nothing is promised."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +92,9 @@ class Pending:
     size_bytes: int
     """Unpacked size of these segments, which is more than will be copied."""
     kill_margins: Mapping[str, timedelta]
-    """For each datasource with bytes that wait, the time until the source's kill could delete one.
+    """For each datasource with waiting bytes, the time until the source's kill could delete some.
 
-    None waits, or nothing kills there: empty.
+    Empty: no bytes wait, or nothing is killed at the source.
     """
 
 
@@ -105,22 +106,22 @@ class TargetStatus:
     checkpoint: Checkpoint | None
     applied_at: datetime | None
     lag: timedelta | None
-    """Now less the source's time of the cut that the target is at; None before the first cut."""
+    """Time since the source's time of the target's cut; None before the first cut."""
     lag_records: int | None
     """Records of the log after the target's cut, up to the last closed one; None: unknown, or it
     follows another log."""
     log_gone: bool
-    """Whether it follows a log and there is none."""
+    """Whether the log that it follows does not exist."""
     other_log: bool
-    """Whether it follows another log than the configured one, and so no more."""
+    """Whether it follows another log than the configured one, and so gets nothing."""
     gaps: tuple[Gap, ...]
     """Gaps of the cut that the target is at."""
     pending: Pending | None
-    """None: not known, or of no meaning for a target that was promoted."""
+    """What is not copied yet; None: unknown, or without meaning for a promoted target."""
     log_margin: timedelta | None
     """Time until the log could trim a record that the target still needs; None: it never does."""
     trimmed: bool
-    """Whether it has trimmed one already: the target cannot go on from this log."""
+    """Whether the log has trimmed such a record: the target cannot continue from this log."""
     promises: Promises
     looked_at: datetime
     drilled: Drilled
@@ -131,15 +132,15 @@ class TargetStatus:
     unread: str = ""
     """Why results of `verify` cannot be read; empty: they can."""
     rates: Rates = field(default_factory=Rates)
-    """How fast it was filled until now."""
+    """Throughput of copies to it so far."""
     memory: WitnessMemory | None = None
-    """What its witness remembers; None: it has none, or follows nothing."""
+    """What its witness remembers; None: there is no witness, or the target follows nothing."""
 
     @property
     def catch_up(self) -> timedelta | None:
-        """How long what waits takes at the measured rates; None: nothing waits, or none is known.
+        """Time to catch up at the measured rates; None: nothing waits, or no rate is known.
 
-        Compressed bytes are fewer than `pending` says, so it is rather less.
+        Compressed bytes are fewer than `pending` says, so the real time is rather shorter.
         """
         if self.pending is None or not self.lag_records:
             return None
@@ -149,16 +150,15 @@ class TargetStatus:
 
     @property
     def kill_margin(self) -> timedelta | None:
-        """The smallest one of all datasources."""
+        """The smallest kill margin of all datasources."""
         return min(self.pending.kill_margins.values(), default=None) if self.pending else None
 
     @property
     def broken(self) -> tuple[str, ...]:
         """The broken promises, by the names of their settings.
 
-        Without its log a target gets nothing any more, whatever its lag is still. One that stands
-        still on purpose may lag, but what it needs must not go; one that was promoted needs nothing
-        any more.
+        Without its log a target gets nothing any more, however small its lag still is. A paused
+        target may lag, but what it needs must not disappear. A promoted one needs nothing any more.
         """
         return tuple(self._broken())
 
@@ -180,7 +180,7 @@ class TargetStatus:
 
     @property
     def keeps_promise(self) -> bool:
-        """Whether all of them are kept."""
+        """Whether all promises are kept."""
         return not self.broken
 
 
@@ -199,6 +199,9 @@ class _KnownLog:
     rates: Rates = field(default_factory=Rates)
     memory: WitnessMemory | None = None
     store_seen_at: datetime | None = None
+    store: str | None = None
+    """Id of the store, if it was seen: None for one without."""
+    store_seen: bool = False
     witness_seen_at: datetime | None = None
 
 
@@ -212,7 +215,7 @@ class StatusReader:
     kill_buffer: timedelta | None
     """How long the source spares an unused segment; None if no kill task runs there."""
     records_per_look_max: int | None = None
-    """Number of records that one look reads for a target; None for all."""
+    """Limit for the records that one look reads for a target; None: no limit."""
     _log: LogStatus | None = field(default=None, init=False)
     _known: dict[str, _KnownLog] = field(default_factory=dict, init=False)
 
@@ -264,6 +267,8 @@ class StatusReader:
         trimmed = reached < end and log.first > reached + 1
         known = self._known.setdefault(name, _KnownLog(BacklogReader(self.history)))
         await self._look_into_store(known, area)
+        if known.store_seen:
+            refuse_other_store(name, state, known.store)
         if witness is not None and checkpoint is not None and not checkpoint.promoted:
             await self._ask_witness(known, witness, checkpoint)
         return TargetStatus(
@@ -294,6 +299,8 @@ class StatusReader:
         if known.store_seen_at is not None and now - known.store_seen_at < STORE_LOOK:
             return
         known.store_seen_at = now
+        with suppress(ReplicatorError):  # `drilled.unknown` reports the same store
+            known.store, known.store_seen = await store_id(area), True
         found = await DrillRecord(area).drilled()
         if found.unknown is None or known.drilled.last is None:
             known.drilled = found

@@ -1,4 +1,4 @@
-"""What is wrong, in the words of `status`, each with what to type against it."""
+"""What is wrong, in the words of `status`, each with the command against it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ from replicator.services.monitoring.status import (
 )
 
 RETAINED_SHARE = 0.5
-"""Share of `retained_bytes_max` from which on the WAL that the source keeps is a trouble."""
+"""Share of `retained_bytes_max` above which the source's retained WAL is a trouble."""
 WITNESS_LATE = timedelta(minutes=5)
 """How far a witness, which remembers once a minute, may be behind a target's cut."""
 STREAM_LATE = timedelta(minutes=1)
-"""How old what the log has of a change stream may be."""
+"""Age above which the change stream in the log is late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Trouble:
     """A verb with its arguments; empty: no command does it."""
 
     def typed(self) -> str:
-        """Return what is typed against it, for any configuration; empty: no command helps."""
+        """Return the command against it, for any configuration; empty: no command helps."""
         return f"replicator {self.remedy}" if self.remedy else ""
 
 
@@ -59,7 +59,7 @@ class Seen:
 
     @property
     def is_poll_unknown(self) -> bool:
-        """Whether nobody can say when the source was polled: that stands in a log that is away."""
+        """Whether it is unknown when the source was polled: the log that says so is unreachable."""
         return bool(self.log.unknown) and self.life.last_poll is None
 
     @property
@@ -276,14 +276,14 @@ def _of_following(found: TargetStatus, seen: Seen) -> Iterator[Trouble]:
 
 
 def _waits(sign: LifeSign) -> str:
-    """Return for what a process that runs waits, long before a promise breaks; empty: it works."""
+    """Return what a running process waits for, long before a promise breaks; empty: it works."""
     if sign.pulse is None or sign.life is not Life.RUNNING or sign.pulse.halts:
         return ""
     return sign.pulse.waits
 
 
 def _is_missed(found: TargetStatus, applier: LifeSign, seen: Seen) -> bool:
-    """Return whether an applier is missing whose absence the watcher's does not explain."""
+    """Return whether an applier is missing for another reason than the watcher's absence."""
     checkpoint, watcher = found.checkpoint, seen.life.watcher
     if checkpoint is None or checkpoint.paused or checkpoint.promoted or not applier.is_away:
         return False
@@ -345,7 +345,7 @@ def _of_the_log(found: TargetStatus, log: LogStatus) -> Iterator[Trouble]:
 
 
 def kill_words(found: TargetStatus) -> str:
-    """Say when the source's kill could take what is not copied yet; something waits."""
+    """Return in words when the source's kill could delete bytes that are not copied yet."""
     margins = found.pending.kill_margins if found.pending else {}
     if not margins:
         return "the source's kill can take nothing that is not copied"
@@ -355,7 +355,7 @@ def kill_words(found: TargetStatus) -> str:
 
 
 def drill_words(found: TargetStatus) -> str:
-    """Say how old the last good drill is."""
+    """Return in words how old the last good drill is."""
     drilled = found.drilled
     if drilled.unknown is not None:
         return f"its drills cannot be looked at: {drilled.unknown}"
@@ -370,7 +370,7 @@ def drill_words(found: TargetStatus) -> str:
 
 
 def within(margin: timedelta) -> str:
-    """Say how soon something can be."""
+    """Return in words how soon something can happen."""
     return "at any moment" if margin <= timedelta(0) else f"in {duration_text(margin)}"
 
 

@@ -16,7 +16,7 @@ class DeadMansSwitch:
         caller: The address.
         is_well: Whether all is well.
         every_s: Time between two calls.
-        observer: Is told of each call.
+        observer: Receives each call.
     """
 
     def __init__(

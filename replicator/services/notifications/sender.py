@@ -26,10 +26,10 @@ class Webhook:
     name: str
     caller: Caller
     secret: Callable[[], str]
-    """Gives the secret that signs: a file that holds it may have changed.
+    """Returns the signing secret: a file that holds it may have changed.
 
     Raises:
-        ConfigError: it cannot be read.
+        ConfigError: the secret cannot be read.
     """
     timeout_s: float
     """Longest wait for an answer of its `caller`."""
@@ -38,8 +38,8 @@ class Webhook:
 class Sender:
     """One webhook's deliveries.
 
-    The oldest is sent until it has arrived or is given up, then the next: a receiver sees that
-    something broke before it sees that it was mended.
+    The oldest one is sent until it has arrived or is given up, then the next one: a receiver hears
+    that something broke before it hears that it works again.
     """
 
     def __init__(

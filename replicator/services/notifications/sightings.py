@@ -1,4 +1,4 @@
-"""What one look says of promises, gaps and drills, as things that may be told."""
+"""Promises, gaps and drills of one look, as facts that may be notified."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -22,7 +22,7 @@ LOG, LOOK, HALTED = "log", "look", "halted"
 
 
 def sightings(poller: Poller) -> Iterator[Sighting]:
-    """Yield what the last look has found; of what could not be seen only that."""
+    """Yield what the last look has found; for what could not be seen, only that."""
     failure = poller.log_failure
     yield Sighting(
         topic=Topic.STATUS,

@@ -23,9 +23,9 @@ from replicator.services.notifications.sightings import halted, sightings
 from replicator.services.running.pause import pause
 
 SETTLING = frozenset({Topic.PROMISE, Topic.STATUS})
-"""Topics that may flap: the others tell of what has happened."""
+"""Topics that may flap; the others tell of events."""
 FRESH_LOOKS = 3
-"""Looks after which what was seen is too old to say that all is well."""
+"""Number of missed looks after which it is unknown whether all is well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +46,12 @@ class PromiseWatch:
     """Records each change once, in the journal that the senders deliver from.
 
     Args:
-        rules: What is told to whom.
+        rules: Which webhook is notified of what.
         poller: Looks at log and targets.
-        journal: What was seen and told before.
-        clock: Dates what is told.
-        rng: Makes ids.
-        observer: Is told when the journal cannot be written.
+        journal: What was seen and notified before.
+        clock: Clock that dates notifications.
+        rng: Source of ids.
+        observer: Receives failures to write the journal.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class PromiseWatch:
 
     @property
     def is_well(self) -> bool:
-        """Whether all promises are known to be kept, by a look that is not old."""
+        """Whether a recent look has found all promises kept."""
         poller, age = self._poller, abs(self._clock.now() - self._recorded_at)
         if age > timedelta(seconds=FRESH_LOOKS * self._rules.interval_s):
             return False
@@ -111,7 +111,7 @@ class PromiseWatch:
         return all(status.keeps_promise for status in statuses)
 
     async def test(self, webhook: str) -> Notification:
-        """Record a notification of no meaning for one webhook."""
+        """Record a test notification for one webhook."""
         told = self._notification(
             TEST,
             Sighting(

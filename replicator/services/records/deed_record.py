@@ -1,4 +1,4 @@
-"""Keeps in a target's store who asked for what: `audit/<day>/<time>-<some digits>.json`."""
+"""Keeps in a target's store who asked for what: `audit/<day>/<time>-<random digits>.json`."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -13,7 +13,7 @@ from replicator.ports import Area
 
 FOLDER: Final = "audit"
 REQUEST_BYTES_MAX: Final = 2048
-"""Of a request that is remembered as it is: a longer one would push others out of the log."""
+"""Longest request that is kept as it is: a longer one would push others out of the log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,10 +21,10 @@ class Deed:
     """One request, as it is recorded."""
 
     id: str
-    """The same in both lines of one request: before it is done, and when it was answered."""
+    """Id of a request, the same in both of its lines: before it is done, and when answered."""
     at: datetime
     who: str
-    """Name of the token or the certificate, `user@host` at a terminal; empty: nobody we know."""
+    """Name of the token or the certificate, `user@host` at a terminal; empty: unknown."""
     role: str
     token: str = ""
     """Its id, as `token list` shows it, as a name can be given again; empty: there was none."""
@@ -33,17 +33,17 @@ class Deed:
     method: str
     path: str
     status: int | None
-    """Of the answer; None: it is about to be done."""
+    """Status of the answer; None: the request is about to be done."""
     targets: tuple[str, ...]
     job_id: str | None
     request: Mapping[str, object] | None
-    """What was asked for, as `short_request` leaves it; its members hold no secret."""
+    """The request, as shortened by `short_request`; its members hold no secret."""
     why: str
-    """Why it was refused, or what it went on without; empty: neither."""
+    """Why it was refused, or what was missing when it continued; empty: neither."""
 
 
 def short_request(request: Mapping[str, object] | None) -> Mapping[str, object] | None:
-    """Return a request as it is remembered: whole, or how it begins, its size and its SHA-256."""
+    """Return a request as it is kept: whole, or its beginning, its size and its SHA-256."""
     text = orjson.dumps(request)
     if len(text) <= REQUEST_BYTES_MAX:
         return request
@@ -55,7 +55,7 @@ def short_request(request: Mapping[str, object] | None) -> Mapping[str, object] 
 
 
 async def keep_deed(area: Area, deed: Deed) -> None:
-    """Keep a deed for good, under a name that is not given twice.
+    """Keep a deed under a name that is used only once.
 
     Raises:
         TransientError, ConfigError: as for `Area`.

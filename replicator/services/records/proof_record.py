@@ -16,27 +16,27 @@ from replicator.model.store.proof import (
 from replicator.ports import Area
 
 LOOKED_AT_MAX = 100
-"""Newest proofs that are looked at, and as many of later times; older ones say little of today."""
+"""Number of newest proofs that are read, and of later times; older ones say little of today."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proved:
-    """What the newest proofs of a target say together."""
+    """Result of the newest proofs of a target."""
 
     good_at: dict[str, datetime]
     """When each level was last proved good."""
     bad: Proof | None
     """The newest bad proof that no later one, at least as wide, has cleared."""
     unread: str = ""
-    """Why the newest that this user may not read cannot be read; empty: all can."""
+    """Why the newest proof that this user may not read cannot be read; empty: all can."""
 
 
 async def last_proved(area: Area, *, now: datetime) -> Proved:
     """Return the last proofs of a target.
 
-    A name alone proves nothing: whoever can write to the store can make one. Of each level the
-    newest file counts that is what it is called, and that is signed where the target has keys.
-    What has another name, or that of a time to come, takes no other's place among the newest.
+    A name alone proves nothing: whoever can write to the store can make one. For each level the
+    newest file counts whose contents fit its name, and which is signed if the target has keys.
+    Files with other names, or with future times, push no proof out of the newest ones.
 
     Raises:
         TransientError, ConfigError: as for `Area`, where it cannot be listed.
@@ -61,7 +61,7 @@ class _Proofs:
         self.unread = ""
 
     async def read(self, name: str) -> Proof | None:
-        """Return a proof; None if gone, not signed by a trusted key, or not readable for us."""
+        """Return a proof; None if it is gone, not signed by a trusted key, or not readable."""
         try:
             return proof_of(name, await self._area.get(name))
         except (CorruptionError, NotFoundError):
@@ -72,7 +72,7 @@ class _Proofs:
 
 
 async def _not_cleared(found: _Proofs, names: Sequence[str]) -> Proof | None:
-    """Read the bad proofs and what may clear them: of a target that was never bad, none."""
+    """Read bad proofs and those that may clear them; none for a target that was never bad."""
     for name, later in bad_names(names):
         bad = await found.read(name)
         if bad is not None and not await _is_cleared(found, bad, later):

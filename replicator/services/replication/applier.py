@@ -40,6 +40,7 @@ from replicator.model.checkpoint import (
     PLACE_REFUSED,
     Checkpoint,
     Gap,
+    TargetState,
     merged,
 )
 from replicator.model.event import ClosedCut, Epoch, Offset
@@ -179,6 +180,8 @@ class Applier:
         """Offset of the last cut whose bytes this applier has copied ahead of its time."""
         self._told_until: datetime | None = None
         self._lasts = False
+        self._acquired: TargetState | None = None
+        """What the target was when it was acquired last."""
         self._led: Epoch | None = None
         """Newest epoch that it has taken."""
         self.awaited: Awaited | None = None
@@ -227,7 +230,7 @@ class Applier:
         Raises:
             FencedError: another applier that goes on has taken over.
         """
-        state = await self._target.state()
+        state = await self._target.state(anew=self._options.adopt)
         is_paused = state.checkpoint is not None and state.checkpoint.paused
         was_fenced = self._led not in (None, state.epoch)
         if not (self._is_paused or was_fenced) and (self._options.resume or not is_paused):
@@ -245,7 +248,7 @@ class Applier:
         Raises:
             FencedError: another applier has taken over.
         """
-        state = await self._target.state()
+        state = await self._target.state(anew=self._options.adopt)
         await self._refuse_taken(state.epoch)
         self._is_paused = True
 
@@ -295,9 +298,9 @@ class Applier:
 
     async def _lead(self) -> bool:
         """Become the target's only applier; continue at its checkpoint, or seed the target."""
-        state = await self._target.acquire()
+        state = await self._target.acquire(anew=self._options.adopt)
         await self._record.take(state.epoch, lasts=self._lasts)
-        self._led = state.epoch
+        self._led, self._acquired = state.epoch, state
         self._early.clear()
         self._observer(EpochAcquired(epoch=state.epoch))
         await self._guard.look()
@@ -328,7 +331,8 @@ class Applier:
         same_log = followed is not None and followed.log_id == span.log_id
         if (cut := await self._delay.start(followed if same_log else None)) is None:
             return False
-        found = await self._reconciler.reconcile(cut, paused=False)
+        # rows that are there already say nothing of bytes that were not copied by this tool
+        found = await self._reconciler.reconcile(cut, paused=False, whole=followed is None)
         doubted = {_row_key(gap) for gap in found.known_gaps if gap.reason == OBJECT_CHANGED}
         doubted |= await self._reconciler.doubted(followed, span.log_id)
         uncopied = await self._copier.copy(found.plan.picks, trust=Trust.NEVER, doubted=doubted)
@@ -479,7 +483,13 @@ class Applier:
         await self._commit(plan, last, epoch, rows=len(plan.picks))
 
     async def _cover(self, cut: ClosedCut, changed: Sequence[Gap], *, whole: bool) -> None:
-        """Write history to the target's store up to a cut, before the checkpoint reaches it."""
+        """Write history to the target's store up to a cut, before the checkpoint reaches it.
+
+        Raises:
+            RefusedError: it is not the store any more that this applier began with.
+        """
+        if self._acquired is not None:
+            await self._target.require_store(self._acquired)
         known = await self._target.gaps(await self._log_id())
         await self._archivist.cover(cut, merged(known, changed), whole=whole)
 
@@ -522,7 +532,8 @@ class Applier:
                 checkpoint.offset, checkpoint.cut, checkpoint.digest, checkpoint.source_time
             )
         self._epoch, self._after = epoch, checkpoint.offset
-        self._options = replace(self._options, resume=False)  # `--resume` allows one restore only
+        # either was allowed for what the operator knew of, and not for what comes after it
+        self._options = replace(self._options, resume=False, adopt=False)
 
     async def _log_id(self) -> str:
         return await self._target.log_id()

@@ -129,7 +129,11 @@ class Restorer:
             refuse_foreign_rows(await self._reconciler.foreign_rows(), self._target.name)
         effects = EffectCount()
         found = await self._reconciler.reconcile(
-            cut, paused=True, datasource=datasource, differing=effects
+            cut,
+            paused=True,
+            datasource=datasource,
+            whole=state.checkpoint is None,
+            differing=effects,
         )
         if datasource is not None and not _is_at(state, found.plan.checkpoint):
             await self._reconciler.require_known(found, cut, datasource)
@@ -180,7 +184,10 @@ class Restorer:
         found = plan.reconciliation
         if state.checkpoint != plan.state.checkpoint or state.epoch != plan.state.epoch + 1:
             found = await self._reconciler.reconcile(
-                plan.cut, paused=True, datasource=plan.datasource
+                plan.cut,
+                paused=True,
+                datasource=plan.datasource,
+                whole=state.checkpoint is None,
             )
             if plan.held:
                 refuse_more_removals(plan.reconciliation.plan, found.plan)

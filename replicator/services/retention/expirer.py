@@ -41,7 +41,7 @@ from replicator.model.store.intent import (
     until_json,
 )
 from replicator.ports import Area, Clock, SegmentRemover
-from replicator.services.retention.look import ExpiredFiles
+from replicator.services.retention.look import ExpiredFiles, Over
 from replicator.services.retention.planner import (
     ExpiryLimits,
     ExpiryPlan,
@@ -51,7 +51,7 @@ from replicator.services.retention.planner import (
 from replicator.services.retention.retained import Retained
 from replicator.services.running.retry import Retry
 from replicator.services.store.archivist import Archivist
-from replicator.services.store.intents import Intents
+from replicator.services.store.intents import Intents, horizon
 from replicator.services.store.points import StorePoints
 from replicator.services.store.store import Store
 from replicator.services.target.target import Target
@@ -189,9 +189,9 @@ class Expirer:
         # 2. Spare: needs from before the intent are in this second look. A look before the intent
         #    would miss a hold or a cut written between the two, and delete its bytes.
         await self._keep_checkpoint(plan)
-        number = await self._turn()
+        listed = await self._turn()
         said_at_s = asyncio.get_running_loop().time()
-        intent = await self._announce(number, plan, unreferenced)
+        intent = await self._announce(plan, unreferenced, listed)
         lease = _Lease(self._area, self._clock, self._limits, intent, said_at_s=said_at_s)
         still = await self._look_again(plan, intent)
         left = less(unreferenced, still.retained)
@@ -207,7 +207,7 @@ class Expirer:
         if not expired.locked:
             await self._remove_files(plan, still.files, lease, expired)
         await self._finish(intent, carried_out=True)
-        await self._tidy(plan.log_id, intent.number)
+        await self._tidy(plan.log_id, still.over, listed)
         return expired
 
     async def _keep_checkpoint(self, plan: ExpiryPlan) -> None:
@@ -221,8 +221,8 @@ class Expirer:
         except (GapError, CorruptionError) as exc:  # the bytes of the target's rows stay anyway
             self._observer(Waiting(what="write a base", reason=str(exc), delay_s=0.0))
 
-    async def _turn(self) -> int:
-        """Return the number of the next expiry, once no other one deletes.
+    async def _turn(self) -> Sequence[IntentFiles]:
+        """Return the intents that there are, once no other expiry deletes.
 
         Raises:
             FencedError: another one does, or may.
@@ -232,7 +232,7 @@ class Expirer:
             listed = await self._intents.listed()
             running = [files for files in listed if not await self._intents.is_over(files)]
             if not running:
-                return next_number(listed)
+                return listed
             try:
                 left_s = None if has_waited else await self._silence_of(running[0])
                 if left_s is None:
@@ -256,14 +256,18 @@ class Expirer:
         return left_s
 
     async def _announce(
-        self, number: int, plan: ExpiryPlan, unreferenced: LocationHashes
+        self, plan: ExpiryPlan, unreferenced: LocationHashes, listed: Sequence[IntentFiles]
     ) -> Intent:
-        """Write the intent; every process that needs something from now on sees it first."""
+        """Write the intent; every process that needs something from now on sees it first.
+
+        Another expiry that starts meanwhile has taken the number that follows those listed.
+        """
+        number = next_number(listed)
         intent = Intent(
             number=number,
             log_id=plan.log_id,
             horizon=plan.horizon,
-            before=await self._points.horizon(plan.log_id),
+            before=await horizon(self._area, plan.log_id, listed),
             valid_until=self._clock.now() + self._limits.lease,
             places=len(unreferenced),
             lasts_s=lasting_s(self._limits.lease),
@@ -287,7 +291,7 @@ class Expirer:
         )
 
     async def _look_again(self, plan: ExpiryPlan, intent: Intent) -> StillExpired:
-        """Look again; whatever speaks against the plan by now withdraws the intent."""
+        """Look again; if anything speaks against the plan by now, withdraw the intent."""
         try:
             return await self._planner.look_again(plan)
         except ReplicatorError:
@@ -328,7 +332,7 @@ class Expirer:
             except LockedError as exc:
                 expired.locked.append(str(exc))
             except RefusedError:
-                # Nothing of ours can be at such a place: a row of the source named it, and its
+                # Nothing was stored at such a location: a row of the source named it, and its
                 # bytes were a gap. History that waited for it would never be deleted again.
                 return
 
@@ -359,17 +363,23 @@ class Expirer:
         done = done_json(IntentDone(carried_out=carried_out))
         await self._area.create(intent_name(intent.number, "done.json"), done)
 
-    async def _tidy(self, log_id: str, number: int) -> None:
-        """Delete what is over: older intents of this log, ended holds, leases of dead restores."""
+    async def _tidy(self, log_id: str, over: Over, listed: Sequence[IntentFiles]) -> None:
+        """Delete what is over: older intents of this log, ended holds, leases of dead restores.
+
+        Holds and leases are those that the second look has found over, each read once more: a hold
+        can be made again under its name.
+        """
         now = self._clock.now()
-        for hold in await self._points.holds():
-            if not hold.holds_at(now):
-                await self._area.delete(file_name(HOLDS, hold.point.name))
-        for name, lease in await self._points.leases():
-            if lease.valid_until + self._limits.clock_skew_max <= now:
+        for name in over.holds:
+            hold = await self._points.hold(name)
+            if hold is not None and not hold.holds_at(now):
+                await self._area.delete(file_name(HOLDS, name))
+        for name in over.leases:
+            lease = await self._points.lease(name)
+            if lease is not None and lease.valid_until + self._limits.clock_skew_max <= now:
                 await self._area.delete(name)
-        for files in await self._intents.listed():
-            if files.number < number and await self._is_of(log_id, files):
+        for files in listed:
+            if await self._is_of(log_id, files):
                 await self._forget(files)
 
     async def _is_of(self, log_id: str, files: IntentFiles) -> bool:

@@ -27,6 +27,16 @@ class ExpiredFiles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Over:
+    """Holds and leases that a look found over; each may be deleted if it still is."""
+
+    holds: tuple[str, ...]
+    """Names of holds."""
+    leases: tuple[str, ...]
+    """Files of the leases of restores that have ended or died."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """One look at a target and its store: first the checkpoint, then the holds, then the files.
 
@@ -38,6 +48,8 @@ class Look:
     checkpoint: Checkpoint | None
     holds: tuple[Hold, ...]
     """Holds in force on cuts of this log."""
+    ended_holds: tuple[str, ...]
+    """Names of the holds that are not in force any more, on cuts of any log."""
     listing: Listing
     archive: ArchivedLog
     """History of the log that the target follows, as it was listed."""

@@ -11,9 +11,9 @@ from replicator.model.load_spec import Location
 from replicator.model.log.locations import LocationHashes, less, union
 from replicator.model.observation import ArchiveDamaged
 from replicator.model.store.archive import Base
-from replicator.model.store.holds import Hold
+from replicator.model.store.holds import Hold, RestoreLease
 from replicator.ports import SegmentRemover
-from replicator.services.retention.look import ExpiredFiles, Look
+from replicator.services.retention.look import ExpiredFiles, Look, Over
 from replicator.services.retention.orphans import StorageFindings, find_orphans
 from replicator.services.retention.references import Records, ReferencedLocations, References
 from replicator.services.retention.retained import Retained, Spared
@@ -66,11 +66,12 @@ class ExpiryPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StillExpired:
-    """What of a plan still expires by a look that began when its intent could be seen."""
+    """The part of a plan that still expires, by a look that began after its intent was visible."""
 
     retained: LocationHashes
-    """Locations that stay, those that came since the plan was made among them."""
+    """Locations that stay, including those that were added since the plan was made."""
     files: ExpiredFiles
+    over: Over
     locations: AbstractAsyncContextManager[AsyncIterator[list[Location]]]
     """Yields within its block the locations that the expired records reference."""
 
@@ -155,7 +156,8 @@ class ExpiryPlanner:
             CorruptionError, TransientError: as for `plan`.
         """
         look = await self._retained.look(plan.log_id)
-        reading = min(await self._restores(look), default=None)
+        leases = await self._points.leases()
+        reading = min(await self._restores(look, leases), default=None)
         if reading is not None and reading < plan.horizon:
             raise RefusedError(
                 f"a restore of offset {reading} started, which would expire; nothing was deleted",
@@ -166,6 +168,7 @@ class ExpiryPlanner:
         return StillExpired(
             retained=plan.spared.wanted.hashes(),
             files=files,
+            over=Over(holds=look.ended_holds, leases=self._ended(leases)),
             locations=self._references.named(*self._expired_records(look, files)),
         )
 
@@ -181,7 +184,13 @@ class ExpiryPlanner:
             )
         return parts
 
-    async def _restores(self, look: Look) -> list[Offset]:
+    def _ended(self, leases: Sequence[tuple[str, RestoreLease]]) -> tuple[str, ...]:
+        limit = self._clock.now() - self.limits.clock_skew_max
+        return tuple(name for name, lease in leases if lease.valid_until <= limit)
+
+    async def _restores(
+        self, look: Look, leases: Sequence[tuple[str, RestoreLease]]
+    ) -> list[Offset]:
         """Return the cuts that running restores read and no hold keeps.
 
         Raises:
@@ -190,7 +199,7 @@ class ExpiryPlanner:
         limit = self._clock.now() - self.limits.clock_skew_max
         found = [
             lease.offset
-            for _, lease in await self._points.leases()
+            for _, lease in leases
             if lease.log_id == look.log_id
             and lease.valid_until > limit
             and lease.offset not in look.held_offsets
@@ -230,7 +239,7 @@ class ExpiryPlanner:
         newest = await archive.last_cut(windows[-1])
         # A paused source, or a clock that is ahead, must not use up the window.
         now = min(self._clock.now(), newest.closed.source_time)
-        restores = await self._restores(look)
+        restores = await self._restores(look, await self._points.leases())
         found = await self._candidates(look, now - retention, min(restores, default=None))
         for base in reversed([base for base in found if base.offset > before]):
             wanted, records = ReferencedLocations(), self._references.base(archive, base)

@@ -1,4 +1,4 @@
-"""Names the newest cut of a store, and forgets and holds older names, grandfather-father-son."""
+"""Names the newest cut of a store, and keeps older named points grandfather-father-son."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ REASON = "kept by `replicator points rotate`"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rotated:
-    """What one rotation did."""
+    """Result of one rotation."""
 
     made: NamedPoint | None
-    """None: the newest cut had its name already."""
+    """Name of the new point; None: the newest cut had a name already."""
     removed: Sequence[str]
     held: Sequence[str]
     kept: Sequence[str]
@@ -32,27 +32,27 @@ class Rotated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RotationRules:
-    """Which points a rotation makes and keeps."""
+    """Rules for the points that a rotation makes and keeps."""
 
     prefix: str
-    """What their names begin with; other points are left alone."""
+    """Beginning of the points' names; other points are left alone."""
     tiers: Sequence[Tier]
     retention: timedelta | None
-    """After what time cuts expire that nothing holds."""
+    """Time after which cuts without a hold expire."""
     time_zone: str = "UTC"
 
 
 class PointRotation:
     """Rotates the points in one target's store.
 
-    A point is a name as long as the retention keeps its cut anyway, and a hold beyond that: a hold
-    has an inventory of its own in the store, which a name has not.
+    A point is only a name while the retention keeps its cut anyway, and a hold after that: a hold
+    has an inventory of its own in the store, a name has none.
 
     Args:
-        naming: Gives cuts names in that store alone.
-        holds: Keeps them from expiring.
-        points: Reads both.
-        clock: The time by which points age.
+        naming: Names cuts in that store.
+        holds: Keeps cuts from expiring.
+        points: Reads names and holds.
+        clock: Clock by which points age.
     """
 
     def __init__(self, naming: Naming, holds: Holds, points: StorePoints, *, clock: Clock) -> None:
@@ -63,7 +63,7 @@ class PointRotation:
         """Name the newest cut, then keep what a tier keeps; a repeated call finishes.
 
         Raises:
-            CorruptionError: a hold cannot be read: nothing was changed.
+            CorruptionError: a hold cannot be read; nothing was changed.
             GapError: there is no cut yet.
             TransientError: the store is unreachable.
         """
@@ -97,7 +97,7 @@ class PointRotation:
     async def _carry_out(
         self, plan: RotationPlan, named: dict[str, NamedPoint], names: set[str]
     ) -> list[str]:
-        """Hold first, then forget names: between the two a cut is kept twice and not never."""
+        """Hold first, then forget names: in between a cut is kept twice rather than not at all."""
         lost = []
         for point in plan.hold:
             try:

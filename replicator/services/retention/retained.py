@@ -88,12 +88,15 @@ class Retained:
         checkpoint = await self.checkpoint()
         if log_id is None and checkpoint is not None:
             log_id = checkpoint.log_id
-        holds = await self._points.holds_in_force(log_id)
+        holds, now = await self._points.holds(), self._target.clock.now()
         listing = await self._store.listing()
         log_id = log_id or self._only_log(listing)
         return Look(
             checkpoint=checkpoint,
-            holds=tuple(hold for hold in holds if hold.point.log_id == log_id),
+            holds=tuple(
+                hold for hold in holds if hold.point.log_id == log_id and hold.holds_at(now)
+            ),
+            ended_holds=tuple(hold.point.name for hold in holds if not hold.holds_at(now)),
             listing=listing,
             archive=self._archive(log_id, listing),
         )

@@ -15,18 +15,18 @@ from replicator.model.operations.scheduled_run import (
 from replicator.ports import Area
 
 KEPT_MAX = 100
-"""Attempts of each schedule that are kept: three months of a daily one."""
+"""Number of attempts that are kept for each schedule: three months of a daily one."""
 
 
 class ScheduleRecord:
-    """Reads and writes what became of each run; the making of a file is the right to run it."""
+    """Reads and writes the result of each run; creating the file gives the right to run it."""
 
     def __init__(self, area: Area) -> None:
         self._area = area
         self._ended: dict[str, RunRecord] = {}
 
     async def claim(self, record: RunRecord) -> bool:
-        """Make the record of a run; False: another process has made it, and runs.
+        """Create the record of a run; return False if another process has created it, and runs.
 
         Raises:
             TransientError: the store is unreachable.
@@ -41,8 +41,8 @@ class ScheduleRecord:
     async def newest(self, schedule: str, count: int = 1, *, now: datetime) -> Sequence[RunRecord]:
         """Return the newest attempts, the newest first; altered ones are left out.
 
-        Those of later times than `now` are left out as well, as a clock that was ahead has made
-        them, but one that is at work.
+        Attempts of later times than `now` are left out as well, because a clock that was ahead has
+        made them; one that is at work is not.
         """
         past, later = await self._names(schedule, now)
         found = [await self._read(name) for name in (*later[-1:], *reversed(past[-count:]))]

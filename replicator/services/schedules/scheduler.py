@@ -52,7 +52,7 @@ class RunEnd:
 
 
 Work = Callable[[], Awaitable[RunEnd]]
-"""Does what a run is for; ends what it began when it is cancelled."""
+"""Does the work of a run; when cancelled, ends what it began."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +65,10 @@ class RunLine(ScheduledLine):
 
 @dataclass(slots=True)
 class _LineMemory:
-    """What this process knows of a line."""
+    """State of a line in this process."""
 
     since: datetime
-    """Times before this are nobody's: the schedule was not configured, or nothing ran."""
+    """Times before this do not count: the schedule was not configured, or nothing ran."""
     last: RunRecord | None = None
     last_good: datetime | None = None
     is_read: bool = False

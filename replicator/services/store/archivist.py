@@ -62,7 +62,7 @@ class Archivist:
         history: The log; it may start from other targets' bases.
         limits: Sizes and intervals.
         observer: Receives written bases and damage.
-        heads: Remembers elsewhere how far the history reached; None if nobody does.
+        heads: Remembers elsewhere how far the history reached; None: there is no witness.
     """
 
     def __init__(
@@ -169,8 +169,8 @@ class Archivist:
     async def _is_next(self, start: Offset, cut: ClosedCut) -> bool:
         """Return whether each cut from `start` to this one is without a change.
 
-        Such cuts need no bytes of their own: while a target is paused, a source at rest has many.
-        A history with a hole there, like that of another store, tells nothing about them.
+        Such cuts need no bytes of their own: a source at rest has many while a target is paused.
+        A history with a hole there, such as another store's, tells nothing about them.
         """
         try:
             return await self._is_without_change(start, cut)

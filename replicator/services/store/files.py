@@ -22,7 +22,7 @@ Spanned: TypeAlias = tuple[Offset, Offset, str]
 
 
 class MissingFileError(CorruptionError):
-    """A listed file is not there any more, nor merged into another: it may have expired."""
+    """A listed file is gone and not merged into another one: it may have expired."""
 
 
 class Files:
@@ -91,13 +91,13 @@ class Files:
         wanted = [first, *[one for one in ahead if self._store.known(self.names[one]) is None]]
         try:
             found = await self._store.fetch([self.names[index] for index in wanted])
-        except CorruptionError:  # maybe of a later file, which is read when its turn comes
+        except CorruptionError:  # perhaps of a later file, which is read when its turn comes
             wanted = [first]
             found = await self._store.fetch([self.names[first]])
         self._packed = dict(zip(wanted, found, strict=True))
 
     async def _from_doubles(self, index: int) -> ArchiveFile | None:
-        """Return a merged file by the files that it was made of; None: they are not all there."""
+        """Return a merged file made up of its original files; None: some of them are gone."""
         if not is_merged(self.names[index]):
             return None
         at, end, found = self.starts[index], self.ends[index], list[ArchiveFile]()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from replicator.errors import NotFoundError, TransientError
@@ -120,22 +121,26 @@ class Intents:
         return True
 
 
-async def horizon(area: Area, log_id: str) -> Offset:
+async def horizon(area: Area, log_id: str, listed: Sequence[IntentFiles] | None = None) -> Offset:
     """Return the horizon of a log: no cut before it can be restored, unless a hold keeps it.
+
+    `listed` are the intents that the caller has just listed; None: they are listed here.
 
     Raises:
         TransientError: expiries follow each other faster than their files can be read.
     """
     for _ in range(LOOKS_MAX):
+        if listed is None:
+            listed = intents(await area.names(f"{EXPIRY}/"))
         try:
-            return await _listed_horizon(area, log_id)
+            return await _listed_horizon(area, log_id, listed)
         except NotFoundError:  # the next expiry has tidied it up since the listing
-            continue
+            listed = None
     raise TransientError(f"files in {EXPIRY}/ vanish while they are read: expiries are running")
 
 
-async def _listed_horizon(area: Area, log_id: str) -> Offset:
-    for files in reversed(intents(await area.names(f"{EXPIRY}/"))):
+async def _listed_horizon(area: Area, log_id: str, listed: Sequence[IntentFiles]) -> Offset:
+    for files in reversed(listed):
         if files.is_announced:
             intent = await _intent(area, files.number)
             if intent.log_id == log_id:

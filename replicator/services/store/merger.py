@@ -43,16 +43,16 @@ LARGE_OFFSETS = 1_000
 MERGED_BYTES_MAX = 4 << 20
 """Limit for a merged file before compression, which takes a tenth of a second for as many."""
 REQUESTS = 16
-"""Files that are read or deleted at once."""
+"""Number of files that are read or deleted at once."""
 GROUPS_MAX = 16
-"""Groups that one call merges, so that a process which has to stop can do so."""
+"""Number of groups that one call merges, so that a process can stop in between."""
 FILES_MIN = 2
-"""Fewer files are merged with nothing."""
+"""Smallest number of files that are merged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergeLimits:
-    """How many files become one, and for how long they stay beside it."""
+    """How many files become one, and how long they stay beside it."""
 
     files: int
     """Number of consecutive files that are merged; fewer only where no more can follow."""
@@ -83,7 +83,7 @@ class _Small:
     def follows(self, run: Sequence["_Small"]) -> bool:
         """Return whether it names the last file of a run as the one before it.
 
-        Two archivists that wrote at once each have a chain of their own, and a window begins anew.
+        Two archivists that wrote at once have a chain each, and a new window starts a new chain.
         """
         return not run or self.header.previous == run[-1].footer.sha256
 
@@ -112,10 +112,10 @@ class Merger:
         self._proved = dict[str, str]()
         """Checksums of small files that a merged file was proved to hold."""
         self._alone = set[str]()
-        """Files that nothing is merged with: too large, or altered."""
+        """Files that are never merged: too large, or altered."""
         self._holder: tuple[str, ArchiveFile | None] | None = None
         self.is_stopped = False
-        """Whether this store was found to be one in which nothing can be merged."""
+        """Whether nothing can be merged in this store, as was found out."""
 
     async def merge(self, log_id: str) -> bool:
         """Merge what can be merged now, and delete what was merged long enough ago.
@@ -201,7 +201,7 @@ class Merger:
         done.merged += 1
 
     async def _take_back(self, name: str | None, exc: CorruptionError) -> None:
-        """Stop merging: what was written cannot be read, as without a key that others trust."""
+        """Stop merging: the written file cannot be read, for example without a trusted key."""
         self._stop(exc)
         if name is not None:
             await self._delete([name], _Merges())
@@ -316,6 +316,6 @@ def groups(
 
 
 def _part_of(file: ArchiveFile, name: str) -> ArchiveFile | None:
-    """Return the file of a name in a merged one; None: it is not in it."""
+    """Return the file with a name in a merged one; None: it is not in there."""
     span = history_span(name)
     return None if span is None else file.part(*span)

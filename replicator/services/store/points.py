@@ -104,6 +104,11 @@ class StorePoints:
             if log_id in {None, hold.point.log_id} and hold.holds_at(now)
         ]
 
+    async def lease(self, name: str) -> RestoreLease | None:
+        """Return the lease in a file; None if there is none."""
+        data = await self._get(name)
+        return None if data is None else lease_of(name, data)
+
     async def leases(self) -> list[tuple[str, RestoreLease]]:
         """Return all leases of restores with the names of their files."""
         return [(name, lease_of(name, data)) for name, data in await self._files(RESTORES)]

@@ -1,4 +1,4 @@
-"""Signs what a store holds already: for stores begun before there was a key, and for a new key."""
+"""Signs the existing files of a store: after a first key was made, or a new one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,19 +34,19 @@ FOLDERS = (
     PROOFS,
     STATE,
 )
-"""Everything but receipts, which storages keep by themselves, and seals, which are many."""
+"""Folders to sign: all but receipts, which storages keep by themselves, and seals."""
 NOTES = (applier_record.NAME, druid_release.NAME)
-"""Files beside the folders; others are written again when they cannot be read."""
+"""Files to sign outside these folders; others are rewritten when they cannot be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signed:
-    """What became of a store's files."""
+    """Result of signing a store's files."""
 
     signed: int
     signed_before: int
     refused: tuple[str, ...]
-    """A message for each file with a signature that is not believed."""
+    """A message for each file whose signature is not trusted."""
 
     def __add__(self, other: "Signed") -> "Signed":
         return Signed(

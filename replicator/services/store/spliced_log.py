@@ -28,8 +28,8 @@ class SplicedLog:
     """An `EventLog` with `Bases`: the log as far back as it reaches, and archives before that.
 
     While the log is whole, bases are read from archives only if that is `preferred`, so that a
-    watcher does not depend on the targets' stores without need. A store that is away is passed over
-    as long as the log is whole: what it has saves reading, and nothing else.
+    watcher does not depend on the targets' stores without need. An unreachable store is skipped as
+    long as the log is whole: its bases only save reading.
 
     Args:
         log: The log itself.

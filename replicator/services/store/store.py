@@ -23,9 +23,9 @@ from replicator.task_group import TaskGroup
 CACHE_BYTES_MAX = 32 << 20
 """Limit for the unpacked bytes of cached files."""
 KEPT_FILES = 2
-"""Files kept at least, however large: the one being read, and the one that was read before."""
+"""Smallest number of files kept, however large: the current one and the previous one."""
 KEPT_BASES_MAX = 1_000
-"""Manifests that are kept; one takes a few hundred bytes for each file that it names."""
+"""Number of manifests that are kept; one takes a few hundred bytes per file that it names."""
 RECORD_BYTES = 200
 """Number of bytes that a record takes in memory beside its event."""
 
@@ -38,7 +38,7 @@ class Listing:
     bases: Sequence[str]
 
     def logs(self) -> list[str]:
-        """Return the logs that there are files of."""
+        """Return the logs that have files here."""
         return sorted({name.split("/")[1] for name in (*self.history, *self.bases)})
 
     def history_of(self, log_id: str) -> list[str]:
@@ -52,7 +52,7 @@ class Listing:
         return [name for name in self.bases if name.startswith(prefix)]
 
     def offsets(self, log_id: str) -> list[Offset]:
-        """Return the offsets of the cuts that there are bases of, ascending."""
+        """Return the offsets of the cuts with a base, ascending."""
         found = [base_offset(name) for name in self.bases_of(log_id)]
         return sorted(offset for offset in found if offset is not None)
 
@@ -63,24 +63,26 @@ class Store:
     Every list and every read is a request that costs money, so what cannot change is read
     once. Why that is safe while an expiry deletes beside it:
 
-    - **Listings are never kept here.** Who looks gets a `Listing`, a value, and hands it to those
-      whose decisions must agree. What an expiry deletes follows from a look that began after its
+    - **Listings are never kept here.** A caller gets a `Listing`, a value, and hands it to all
+    whose
+      decisions must agree. What an expiry deletes follows from a look that began after its
       intent could be seen (`services/retention/retained.py`).
     - **Contents are the log's own records.** A file of history and a base are written once and
       deleted, never changed, and a process that writes one again writes the same offsets. Merging
       files (`services/store/merger.py`) writes another file with the same records. So
       what was read stays true after the file has gone; it is never taken for a sign that the file
       is there, because only names that were listed are asked for.
-    - **A base may be cut otherwise** when it is written again: a part counts only with the checksum
+    - **A base may be split differently** when it is written again: a part counts only with the
+    checksum
       that the manifest names, and a manifest that its parts contradict is read again.
-    - **Who proves a store believes nothing that was read before**: see `forget`.
+    - **A proof of a store trusts nothing that was read before**: see `forget`.
 
     Holds, leases, intents, gaps and checkpoints change under the same name and are never kept.
 
     Args:
-        area: Where the target keeps our files.
-        cache_bytes_max: Of unpacked files kept in memory, the least recently used go first.
-        unpacked_bytes_max: Of one file, unpacked: a larger one is not read.
+        area: The target's own files.
+        cache_bytes_max: Limit for unpacked files in memory; the least recently used go first.
+        unpacked_bytes_max: Limit for one unpacked file; a larger one is not read.
     """
 
     def __init__(
@@ -119,11 +121,11 @@ class Store:
         return found
 
     def known(self, name: str, sha256: str | None = None) -> ArchiveFile | None:
-        """Return what a file holds that was read before; None: it was not, or ends otherwise.
+        """Return the contents of a file that was read before; None: not read, or another checksum.
 
         Args:
-            name: Of the file.
-            sha256: What it must end with; None: whatever it does.
+            name: Name of the file.
+            sha256: Checksum that the file must end with; None: any.
         """
         if name not in self._files:
             return None
@@ -134,14 +136,14 @@ class Store:
         return found
 
     async def fetch(self, names: Sequence[str]) -> list[bytes | None]:
-        """Return the bytes of some files, fetched at once; None: it is missing."""
+        """Return the bytes of some files, fetched at once; None for a missing file."""
         with worst_alone():
             async with TaskGroup() as group:
                 tasks = [group.create_task(self._get(name)) for name in names]
         return [task.result() for task in tasks]
 
     def unpacked(self, name: str, data: bytes) -> ArchiveFile:
-        """Return what a file holds, and keep it.
+        """Return the contents of a file, and keep them.
 
         Raises:
             CorruptionError: it is altered.
@@ -156,7 +158,7 @@ class Store:
         return found
 
     async def read(self, name: str) -> ArchiveFile:
-        """Return what a file holds, read anew.
+        """Return the contents of a file, read anew.
 
         Raises:
             NotFoundError: it is missing.
@@ -165,7 +167,7 @@ class Store:
         return self.unpacked(name, await self.area.get(name, bytes_max=self._unpacked_max))
 
     async def lines(self, name: str) -> tuple[bytes, ArchiveFile]:
-        """Return the lines of a file, read anew and checked, and what it holds; neither is kept.
+        """Return the lines of a file, read anew and checked, and its contents; neither is kept.
 
         Raises:
             NotFoundError, CorruptionError: as for `read`.

@@ -66,7 +66,7 @@ async def windows(store: Store, log_id: str, points: StorePoints) -> Windows:
 
 
 def _joined(found: Sequence[CutWindow]) -> tuple[CutWindow, ...]:
-    """Make one window of those that no cut lies between: a base of the next cut is no hole."""
+    """Join windows with no cut between them: a base of the next cut is no hole."""
     joined = list[CutWindow]()
     for one in found:
         if joined and joined[-1].last.closed.cut + 1 == one.first.closed.cut:

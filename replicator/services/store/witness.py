@@ -19,30 +19,30 @@ from replicator.model.store.testimony import Testimony, Vouching, WitnessMemory
 from replicator.ports import SignableArea
 
 PROBES = "probes"
-"""Folder beside heads that is never read."""
+"""Folder beside the heads whose files are never read as heads."""
 REMEMBERED_EVERY_S = 60.0
-"""Seconds between two writes of a head: what a store loses of the last ones cannot be seen."""
+"""Seconds between two writes of a head: a loss within this time goes unnoticed."""
 
 
 class Witness:
     """The heads of one target's store.
 
     Args:
-        area: Files of another target, or a folder; signed with the keys of this target.
-        target: Name of the target whose store it is about.
-        name: What messages call the witness.
+        area: Files of another target, or a folder, signed with this target's keys.
+        target: Name of the target whose store is remembered.
+        name: Name of the witness in messages.
     """
 
     def __init__(self, area: SignableArea, target: str, name: str) -> None:
         self.area, self._target, self.name = area, target, name
 
     async def testimony(self, log_id: str, last: Offset, kept: Collection[str]) -> Testimony:
-        """Say whether a store still has what it had; an answer that cannot be had is one, too.
+        """Return whether a store still has what it had; an unreachable witness is an answer, too.
 
         Args:
             log_id: The log whose history is to be restored.
-            last: Offset of the newest cut of it in the store.
-            kept: Ids of all logs whose histories the store has; of others it has lost all cuts.
+            last: Offset of the newest cut of that log in the store.
+            kept: Ids of all logs with histories in the store; it has lost all cuts of others.
         """
         try:
             heads = await self.heads()
@@ -61,21 +61,21 @@ class Witness:
         return self._said(Vouching.NEWEST, told)
 
     async def memory(self, log_id: str) -> WitnessMemory:
-        """Return what it remembers of a log; that it cannot be asked is an answer, too."""
+        """Return what the witness remembers of a log; an unreachable witness is an answer, too."""
         try:
             return WitnessMemory(witness=self.name, head=await self.head(log_id))
         except (TransientError, ConfigError, CorruptionError) as exc:
             return WitnessMemory(witness=self.name, head=None, unknown=str(exc))
 
     async def probe(self, *, writes: bool) -> Sequence[Head]:
-        """Write a file twice, as heads are, read and remove it; return what it remembers.
+        """Write a file twice, as heads are written, read and remove it; return what is remembered.
 
-        Without `writes` it is only asked: so on a machine that has no private key. A witness that
-        locks what it stores keeps the file.
+        Without `writes` the witness is only asked, as on a machine without a private key. A witness
+        that locks what it stores keeps the file.
 
         Raises:
-            CorruptionError: other bytes are read than were written, or a head is not believed.
-            TransientError, ConfigError: it cannot be reached, or may not be written or read.
+            CorruptionError: the file has other bytes than were written, or a head is not trusted.
+            TransientError, ConfigError: the witness is unreachable, or denies reads or writes.
         """
         if writes:
             name, data = f"{PROBES}/{self._target}.json", written({"target": self._target})
@@ -129,7 +129,7 @@ class Witness:
             return None
 
     async def remember(self, log_id: str, cut: ClosedCut) -> None:
-        """Write that the store has this cut.
+        """Remember that the store has this cut.
 
         Raises:
             TransientError: the witness is unreachable.
@@ -145,11 +145,11 @@ class Witness:
 
 
 class HeadKeeper:
-    """Keeps the head of one log's history; a witness that cannot be reached stops no target.
+    """Keeps the head of one log's history; an unreachable witness stops no target.
 
     Args:
-        witness: Where the head is remembered.
-        observer: Receives a store that is older than its head, and a witness that fails.
+        witness: Witness that remembers the head.
+        observer: Receives a store that is older than its head, and failures of the witness.
     """
 
     def __init__(self, witness: Witness, observer: Observer) -> None:
@@ -161,10 +161,10 @@ class HeadKeeper:
         self._written_at_s = -REMEMBERED_EVERY_S
 
     async def compare(self, log_id: str, end: Offset | None) -> None:
-        """Say once if a store ends before its head; it is written again from the log.
+        """Report once if a store ends before its head; the history is written again from the log.
 
         Args:
-            log_id: The log whose history it is.
+            log_id: Log of the history.
             end: Offset at which the history in the store ends; None if there is none.
         """
         if self._is_known:
@@ -184,13 +184,13 @@ class HeadKeeper:
             self._observer(ArchiveDamaged(reason=head.lost(last)))
 
     async def reached(self, log_id: str, cut: ClosedCut) -> None:
-        """Remember that the store has a cut, once a minute; an earlier cut changes nothing."""
+        """Remember once a minute that the store has a cut; an earlier cut changes nothing."""
         if self._is_known and (self._known is None or cut.offset > self._known):
             self._newest = log_id, cut
             await self.settle()
 
     async def settle(self, *, at_once: bool = False) -> None:
-        """Remember the newest cut that was reached, if a minute is over, or `at_once`."""
+        """Remember the newest cut reached, if a minute has passed, or `at_once`."""
         now_s = asyncio.get_running_loop().time()
         is_due = at_once or now_s >= self._written_at_s + REMEMBERED_EVERY_S
         if self._newest is None or not is_due:

@@ -229,7 +229,7 @@ class Copier:
 
         `trust` says what to do with bytes that the target already has. The location of a `doubted`
         row held other bytes once: its bytes count only while the source still confirms them. With
-        `again` the bytes of these rows were reported before: those that are there are not again.
+        `again` the bytes of these rows were reported before; those that exist are not reported.
 
         Raises:
             TransientError: a storage was unreachable for longer than the retry policy allows.

@@ -45,14 +45,14 @@ class _File:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Container:
-    """What one container holds, found by reading it once: 16 bytes for each block."""
+    """Index of one container, made by reading it once: 16 bytes for each block."""
 
     stored: StoredObject
     files: dict[str, _File]
     unpacked_at: "array[int]"
     """Where each block begins among the unpacked bytes."""
     packed_at: "array[int]"
-    """Where it begins in the container."""
+    """Where each block begins in the container."""
 
 
 class Lz4Container:
@@ -60,7 +60,7 @@ class Lz4Container:
 
     Args:
         storage: Reader of the containers.
-        bytes_max: Number of bytes that one may unpack to; None for what its size allows.
+        bytes_max: Limit for the unpacked bytes of one container; None: what its size allows.
     """
 
     def __init__(self, storage: DeepStorageReader, *, bytes_max: int | None = None) -> None:
@@ -68,10 +68,10 @@ class Lz4Container:
         self._known: dict[Location, _Container] = {}
 
     async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
-        """Return the files in the container at a location that `unpacked` gave, sorted by name.
+        """Return the files in the container at a location from `unpacked`, sorted by name.
 
         Raises:
-            UnreadableObjectError: it is no such container, or is damaged.
+            UnreadableObjectError: the object is no such container, or is damaged.
         """
         del ahead
         found = await self._opened(location)
@@ -200,7 +200,7 @@ class _Blocks:
 
 
 class _FileHeaders:
-    """Finds the files among the unpacked bytes, whatever blocks these come in."""
+    """Finds the files among the unpacked bytes, whatever blocks they are in."""
 
     def __init__(self, packed: Location) -> None:
         self._packed = packed
@@ -223,7 +223,7 @@ class _FileHeaders:
             view = view[passed:]
 
     def closed(self) -> dict[str, _File]:
-        """Return the files: all that were announced, and nothing after them."""
+        """Return the files; there must be as many as announced, and nothing after them."""
         if self._head or self._skip or self._count != len(self._sizes):
             raise _unreadable(self._packed, "its files end in the middle")
         files: dict[str, _File] = {}

@@ -12,7 +12,7 @@ from replicator.ports import Area
 
 NAME = "rates.json"
 MEASURED_MIN_S = 0.05
-"""A shorter measurement is mostly overhead: it counts while there is no longer one."""
+"""Shortest time that counts: a shorter measurement is mostly overhead, used for want of better."""
 SAVED_EVERY_S = 600.0
 COPIES, ROWS = "copies", "rows"
 _RATES = Shape(Rates, "remove it, it is measured again", formats=None)
@@ -46,7 +46,7 @@ class RateBook:
             await self._add(ROWS, Rates(rows=rows, rows_s=seconds))
 
     async def _is_first(self, kind: str) -> bool:
-        """Return whether nothing of that kind was ever measured; one look a start."""
+        """Return whether nothing of that kind was ever measured; looks once per start."""
         if kind in self._measured:
             return False
         self._measured.add(kind)

@@ -83,13 +83,15 @@ class Reconciler:
         paused: bool,
         datasource: str | None = None,
         without_gaps: bool = False,
+        whole: bool = False,
         differing: Differing | None = None,
     ) -> Reconciliation:
         """Return the plan that makes the target's rows exactly those of the cut.
 
         With `datasource` only its rows are compared. With `without_gaps` rows with a known gap are
-        not wanted; otherwise the plan tries them again. `differing` costs a read of each segment
-        that differs, from the target.
+        not wanted; otherwise the plan tries them again. With `whole` all rows are picked, also
+        those that are there: their bytes are to be looked at. `differing` costs a read of each
+        segment that differs, from the target.
         """
         log_id = await self._target.log_id()
         recorded = await self._target.gaps(log_id)
@@ -110,8 +112,9 @@ class Reconciler:
             }
             if differing is not None:
                 await self._tell(snapshot, seen, differing)
+        lacking = np.sort(ledger.offsets) if whole else comparison.lacking()
         plan = Plan(
-            picks=_with_gaps(comparison.lacking(), ledger, gaps),
+            picks=_with_gaps(lacking, ledger, gaps),
             surplus={kind: keys for kind, keys in surplus.items() if len(keys)},
             checkpoint=checkpoint_at(
                 cut, self._target.source, log_id, paused=paused, datasource=datasource

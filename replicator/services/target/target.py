@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import Epoch
@@ -10,6 +10,7 @@ from replicator.model.log.renaming import Renamed
 from replicator.model.observation import Observer
 from replicator.ports import Area, Clock, DeepStorage, MetadataWriter, Transaction
 from replicator.services.history.reader import History
+from replicator.services.records.store_id import made_store_id, refuse_other_store, store_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,21 +34,49 @@ class Target:
     observer: Observer
     """Receives what happens to the target."""
 
-    async def state(self) -> TargetState:
+    async def state(self, *, anew: bool = False) -> TargetState:
         """Return the target's checkpoint and its current epoch.
+
+        Args:
+            anew: Whether a target whose rows' bytes are in another store counts as one without a
+                checkpoint, since it is to be begun anew.
 
         Raises:
             TransientError: the metadata store is unreachable.
+            RefusedError: the bytes of its rows are in another store than this target's.
         """
-        return await self.metadata.state(self.source)
+        state = await self.metadata.state(self.source)
+        store = None if state.store is None else await store_id(self.area)
+        if anew and store != state.store:
+            return replace(state, checkpoint=None)
+        refuse_other_store(self.name, state, store)
+        return state
 
     async def checkpoint(self) -> Checkpoint | None:
         """Return the cut that the target is at; None if nothing was applied yet."""
         return (await self.state()).checkpoint
 
-    async def acquire(self) -> TargetState:
-        """Take a new epoch, which fences all earlier writers; return the state with it."""
-        return await self.metadata.acquire(self.source)
+    async def acquire(self, *, anew: bool = False) -> TargetState:
+        """Take a new epoch, which fences all earlier writers; return the state with it.
+
+        Args:
+            anew: As for `state`; from then on the rows' bytes are in this store.
+
+        Raises:
+            TransientError, RefusedError: as for `state`.
+        """
+        await self.state(anew=anew)  # a store that is not the right one is left as it is
+        store = await made_store_id(self.area)
+        state = await self.metadata.acquire(self.source, store=store, anew=anew)
+        return replace(state, store=store)  # an archive, too, must stay in that one
+
+    async def require_store(self, acquired: TargetState) -> None:
+        """Refuse to go on in a store that was exchanged, or emptied, since it was acquired.
+
+        Raises:
+            RefusedError: it has another id, or none.
+        """
+        refuse_other_store(self.name, acquired, await store_id(self.area))
 
     async def gaps(self, log_id: str) -> Sequence[Gap]:
         """Return the gaps of a log's rows on this target, open and closed."""

@@ -213,7 +213,7 @@ ADAPTERS: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="epoch-is-not-raised",
-        function="PostgresqlMetadataWriter.acquire",
+        function="become_writer_sql",
         old="former.epoch + 1",
         new="former.epoch",
         loses="The applier before is never shut out.",
@@ -375,7 +375,7 @@ ADAPTERS: Final[Sequence[Mutant]] = (
     Mutant(
         name="fsync-of-the-folder-is-left-out",
         function="_rename",
-        old="sync(path.parent)",
+        old="leaf.folder.sync()",
         new="pass",
         loses="A segment that was renamed into its place is not there after a loss of power.",
         ring="unit",
@@ -385,16 +385,16 @@ ADAPTERS: Final[Sequence[Mutant]] = (
     Mutant(
         name="fsync-of-names-in-the-tree-is-left-out",
         function="sync_tree",
-        old="sync(Path(folder))",
-        new="Path(folder)",
+        old="one.folder.sync()",
+        new="pass",
         loses="A segment's folder is there after a loss of power, and its files are not.",
         ring="unit",
         tests="test_durable.py",
     ),
     Mutant(
         name="fsync-of-new-folders-is-left-out",
-        function="make_folders",
-        old="sync(folder.parent)",
+        function="Folder.made_durably",
+        old="self.sync()",
         new="pass",
         loses="The folders above a segment are not there after a loss of power.",
         ring="unit",
@@ -404,13 +404,13 @@ ADAPTERS: Final[Sequence[Mutant]] = (
         name="receipt-comes-after-the-bytes",
         function="LocalDeepStorage._place",
         old=(
-            "self._area.keep(location, InodeReceipt(receipt=receipt, inode=new.stat().st_ino))\n"
-            "            _rename(new, path)"
+            "self._area.keep(location, InodeReceipt(receipt=receipt, inode=_inode(new)))\n"
+            "                _rename(new, leaf)"
         ),
         new=(
-            "written_receipt = InodeReceipt(receipt=receipt, inode=new.stat().st_ino)\n"
-            "            _rename(new, path)\n"
-            "            self._area.keep(location, written_receipt)"
+            "written_receipt = InodeReceipt(receipt=receipt, inode=_inode(new))\n"
+            "                _rename(new, leaf)\n"
+            "                self._area.keep(location, written_receipt)"
         ),
         loses="Bytes of a process that died in between are taken for somebody else's and refused.",
         ring="unit",
@@ -453,13 +453,13 @@ ADAPTERS: Final[Sequence[Mutant]] = (
         tests="test_deep_storage.py -k root_that_is_gone",
     ),
     Mutant(
-        name="folder-follows-links-out-of-the-root",
-        function="LocalDeepStorageReader._path",
-        old="if not real.is_relative_to(real_root) or not AREAS.isdisjoint(",
-        new="if False and not AREAS.isdisjoint(",
-        loses="A link in the storage leads reads and writes to any place of the machine.",
-        ring="contract",
-        tests="test_deep_storage.py -k leads_out",
+        name="folder-follows-links-to-our-own-files",
+        function="LocalDeepStorageReader._led",
+        old="if not inside or inside[0] in AREAS:",
+        new="if not inside:",
+        loses="A link in the storage makes history and receipts bytes that a row can remove.",
+        ring="unit",
+        tests="test_hostile_store.py",
     ),
     Mutant(
         name="folder-reads-a-file-that-is-being-written",
@@ -473,8 +473,8 @@ ADAPTERS: Final[Sequence[Mutant]] = (
     Mutant(
         name="area-creates-over-what-is-there",
         function="LocalArea._create",
-        old="os.link(new, path)",
-        new="new.replace(path)",
+        old="new.folder.link(new.name, folder, names[-1])",
+        new="new.folder.rename(new.name, folder, names[-1])",
         loses="Of two expiries that announce themselves at once both believe that they are alone.",
         ring="contract",
         tests="test_area.py -k local",
@@ -519,8 +519,8 @@ ADAPTERS: Final[Sequence[Mutant]] = (
     Mutant(
         name="local-folder-takes-others-along",
         function="_require_nothing_deeper",
-        old="if (found := deeper(path)) is not None:",
-        new="if (found := deeper(path)) is not None and False:",
+        old="if (found := folder_with_more(leaf)) is not None:",
+        new="if (found := folder_with_more(leaf)) is not None and False:",
         loses="A segment's folder that is replaced takes segments of other rows with it.",
         ring="contract",
         tests="test_segment_remover.py -k local",

@@ -7,6 +7,15 @@ from tests.mutants.mutant import Mutant
 
 ATTACKING: Final[Sequence[Mutant]] = (
     Mutant(
+        name="link-that-comes-late-is-followed",
+        function="Folder.open",
+        old="flags | _FILE",
+        new="flags",
+        loses="Whoever swaps a folder for a link leads reads and removals to any folder.",
+        ring="unit",
+        tests="test_led_elsewhere.py",
+    ),
+    Mutant(
         name="signature-says-nothing-of-the-name",
         function="statement",
         old="name.encode()",

@@ -17,22 +17,26 @@ async def put(storage: LocalDeepStorage) -> None:
     await storage.put(PLACE, await Origin({"00000.smoosh": DATA}).copy_source(PLACE))
 
 
+def behind(descriptor: int) -> Path:
+    return Path(f"/proc/self/fd/{descriptor}").readlink()
+
+
 @pytest.fixture
 def deeds(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path]]:
-    """What is done to the disk, in order: syncs by the path behind the descriptor, and renames."""
+    """What is done to the disk, in order: syncs and renames, by the paths behind descriptors."""
     found: list[tuple[str, Path]] = []
-    fsync, rename = os.fsync, Path.rename
+    fsync, rename = os.fsync, os.rename
 
     def synced(descriptor: int) -> None:
-        found.append(("fsync", Path(f"/proc/self/fd/{descriptor}").readlink()))
+        found.append(("fsync", behind(descriptor)))
         fsync(descriptor)
 
-    def renamed(self: Path, target: Path) -> Path:
-        found.append(("rename", Path(target)))
-        return rename(self, target)
+    def renamed(name: str, new_name: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        found.append(("rename", behind(dst_dir_fd) / new_name))
+        rename(name, new_name, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
 
     monkeypatch.setattr(os, "fsync", synced)
-    monkeypatch.setattr(Path, "rename", renamed)
+    monkeypatch.setattr(os, "rename", renamed)
     return found
 
 

@@ -1,6 +1,7 @@
 """A folder that somebody else can write to: nothing of it leads out of it, or never ends."""
 
 import os
+import resource
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from replicator.adapters.local.folder import opened
 from replicator.adapters.local.reader import LocalDeepStorageReader
 from replicator.adapters.local.storage import LocalDeepStorage
 from replicator.adapters.machine.clock import SystemClock
@@ -20,6 +22,7 @@ from tests.schemas.golden_documents import DOCUMENTS
 
 PLACE = Location("wiki/2024/v1/0/index/")
 ZIP = Location("wiki/0/index.zip")
+FDS = Path("/proc/self/fd")
 
 
 @pytest.fixture
@@ -194,3 +197,64 @@ async def test_a_pipe_that_comes_after_the_listing_is_not_waited_for(root: Path)
     with ends(), pytest.raises(RefusedError, match="neither a file nor a folder"):
         async for _ in reader.read(ZIP, stored):
             pass
+
+
+async def test_links_of_the_operator_lead_where_they_did(root: Path, tmp_path: Path):
+    """The root's own path may be one, and the owner may have moved things within the root."""
+    link = tmp_path / "link"
+    link.symlink_to(root)
+    await put(link)
+    (root / "disks").mkdir()
+    (root / "wiki").rename(root / "disks" / "wiki")
+    (root / "wiki").symlink_to(root / "disks" / "wiki")
+    async with LocalDeepStorage(link) as storage:
+        receipt = await storage.receipt(PLACE)
+        assert receipt is not None
+        assert await storage.check(PLACE) == receipt.objects
+        other = Location("wiki/2024/v1/1/index.zip")
+        await storage.put(other, await Origin({"": b"zip"}).copy_source(other))
+        assert (root / "disks" / other).read_bytes() == b"zip"
+        for place in (PLACE, other):
+            await storage.remove(place)
+    assert [path.name for path in (root / "disks" / "wiki").iterdir()] == []
+    assert (root / "wiki").is_symlink()
+
+
+@pytest.mark.parametrize("place", ["in/lock", "lock"])
+async def test_a_link_in_the_root_is_no_way_to_our_own_files(root: Path, place: str):
+    await put(root)
+    (root / "in").symlink_to(".replicator")
+    (root / "lock").symlink_to(".replicator/lock")
+    async with LocalDeepStorage(root) as storage:
+        with pytest.raises(RefusedError, match="leads out of the deep storage"):
+            await storage.objects(Location(place))
+
+
+async def test_folders_without_end_stop_nothing_and_use_up_no_descriptors(root: Path):
+    deep = "d/" * 100
+    (root / "_replicator" / "holds" / deep).mkdir(parents=True)
+    (root / PLACE / deep).mkdir(parents=True)
+    (root / PLACE / deep / "file").touch()
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(FDS.iterdir())) + 64, limit[1]))
+    try:
+        async with LocalDeepStorage(root) as storage:
+            await storage.area().create("holds/audit.json", b"{}")
+            assert await storage.area().names("holds/") == ["holds/audit.json"]
+            assert [one async for one in storage.stored_locations(lambda _: False)]
+            with pytest.raises(RefusedError, match="another row's segment in it"):
+                await put(root)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "/etc", ""])
+def test_a_name_in_an_open_folder_leads_nowhere_else(root: Path, name: str):
+    with opened(root) as folder:
+        for call in (folder.folder, folder.stat, folder.unlink, folder.rmdir, folder.remove_tree):
+            with pytest.raises(RefusedError, match="is no name of a file"):
+                call(name)
+        for move in (folder.rename, folder.link):
+            with pytest.raises(RefusedError, match="is no name of a file"):
+                move("some", folder, name)
+    assert (root / "some").read_text() == "file"

@@ -4,7 +4,6 @@ import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -153,16 +152,14 @@ async def test_one_file_of_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     reader = folder(tmp_path, {PLACE: b"secret", "wiki/1/index.zip": b"at hand"})
     denied = {tmp_path / PLACE}
 
-    def refusing(opened: Any) -> Any:
-        def refused(path: Any, *args: Any, **more: Any) -> Any:
-            if Path(path) in denied:
-                raise PermissionError(13, "Permission denied", str(path))
-            return opened(path, *args, **more)
+    def refusing(name: str, flags: int, *args: int, dir_fd: int | None = None) -> int:
+        folder = Path() if dir_fd is None else Path(f"/proc/self/fd/{dir_fd}").readlink()
+        if folder / name in denied:
+            raise PermissionError(13, "Permission denied", name)
+        return opened(name, flags, *args, dir_fd=dir_fd)
 
-        return refused
-
-    monkeypatch.setattr(os, "open", refusing(os.open))
-    monkeypatch.setattr(Path, "open", refusing(Path.open))
+    opened = os.open
+    monkeypatch.setattr(os, "open", refusing)
     with pytest.raises(DeniedObjectError, match="other files can be read"):
         await read(reader)
     denied.add(tmp_path / "wiki/1/index.zip")

@@ -124,7 +124,7 @@ import asyncio, os, signal, sys
 from pathlib import Path
 from replicator.adapters.local.storage import LocalDeepStorage
 
-def killed(*_):
+def killed(*_, **__):
     print("about to be linked", flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -1,9 +1,8 @@
 """Druid's own metadata tables on MySQL and MariaDB, as each release makes them.
 
-They are the tables that were seen on PostgreSQL in the types and the spelling of Druid's
-MySQLConnector. One thing is better than there: all texts are utf8mb4_bin, not only the names of
-datasources. With the database's default, which takes no notice of case, segments of `Wiki` and of
-`wiki` would be one row.
+They are the tables that were seen on PostgreSQL, with the types and the spelling of Druid's
+MySQLConnector. One thing is better: all texts are utf8mb4_bin, not only the names of datasources.
+With the database's default, which ignores case, segments of `Wiki` and `wiki` would be one row.
 """
 
 from collections.abc import Sequence
@@ -30,12 +29,12 @@ CREATE TABLE druid_tableDefs (
 ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"""
 """The table of druid-catalog, as SQLCatalogManager.CREATE_TABLE has it in every release.
 
-It is made beside those of any release: without the extension no Druid looks at it, and with it the
-Coordinator takes it as it is."""
+It is created beside those of any release: without the extension no Druid looks at it, and with the
+extension the Coordinator uses it as it is."""
 
 
 def statements(release: str, *, centralized: bool) -> Sequence[str]:
-    """Return what makes the tables of a release, like `33.0.0`, in the session's database.
+    """Return the statements that create the tables of a release, such as `33.0.0`.
 
     Raises:
         ConfigError: the tables of that release are not known here.

@@ -102,7 +102,10 @@ def test_an_outage_is_a_line_with_a_count_and_not_a_line_a_location(
             what, away = f"copy druid/{number}", "the bucket is away"
             standby(Waiting(what=what, reason=away, delay_s=1.0, is_part=True))
         standby(Waiting(what="apply to standby", reason="the bucket is away", delay_s=1.0))
-    told = lines(capsys)
+        standby(applied(1, 5))
+        standby(Waiting(what="copy druid/again", reason="away", delay_s=1.0, is_part=True))
+    told = [one for one in lines(capsys) if one["event"] != "cut applied"]
+    assert told.pop()["what"] == "copy druid/again", "another outage is told at once"
     first, *others, counted, step = told
     assert len(others) == single - 1
     assert (first["event"], first["what"], first["target"]) == (

@@ -109,7 +109,9 @@ class Drilling:
 
     async def set_up(self, observer: Observer) -> Rehearsal:
         pipeline = self.pipeline
-        archive = ArchivedLog(Store(pipeline.area), "log")
+        store = Store(pipeline.area)
+        archive = ArchivedLog(store, "log")
+        archive.fix()
         drilled = pipeline.configured()
         scratch = wiring.Pipeline(
             HistorySource(source=SOURCE, layout=ORIGIN, log=archive, bases=archive),
@@ -126,9 +128,7 @@ class Drilling:
         backup = Backup(layout=KEPT, storage=pipeline.target_storage)
         return Rehearsal(
             source=SOURCE,
-            windows=replace(
-                await windows(Store(pipeline.area), "log", pipeline.points()), **self.expired
-            ),
+            windows=replace(await windows(store, "log", pipeline.points(store)), **self.expired),
             free_bytes=self.free_bytes,
             restorer=scratch.restorer(backup, of=drilled),
             verifier=scratch.verifier(),

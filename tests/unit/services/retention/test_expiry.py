@@ -605,7 +605,7 @@ async def test_a_cut_waits_as_long_as_an_expiry_that_died_might_still_delete():
     pipeline, _ = await story()
     plan = await pipeline.planner().plan(timedelta(days=2), storage=True)
     expirer = pipeline.expirer()
-    await expirer._announce(1, plan, plan.unreferenced)
+    await expirer._announce(plan, plan.unreferenced, [])
     pipeline.publish(replace(WIKI, created_date="2031-01-01T00:00:00.000Z"))
     await pipeline.cut()
     for _ in range(3):
@@ -620,7 +620,7 @@ async def test_a_cut_waits_as_long_as_an_expiry_that_died_might_still_delete():
 async def test_cuts_that_need_nothing_of_what_goes_do_not_wait():
     pipeline, _ = await story()
     plan = await pipeline.planner().plan(timedelta(days=2), storage=True)
-    await pipeline.expirer()._announce(1, plan, plan.unreferenced)
+    await pipeline.expirer()._announce(plan, plan.unreferenced, [])
     last = await day(pipeline, segment("clicks", partition=3))
     await restorable(pipeline, last)
 
@@ -629,7 +629,7 @@ async def test_of_two_expiries_one_is_refused():
     pipeline, days = await story()
     first = await pipeline.planner().plan(timedelta(days=2), storage=False)
     second = await pipeline.planner().plan(timedelta(days=1), storage=False)
-    await pipeline.expirer()._announce(1, first, first.unreferenced)
+    await pipeline.expirer()._announce(first, first.unreferenced, [])
     with pytest.raises(FencedError, match="is running"):
         await pipeline.expirer().carry_out(second, orphans=False)
     await restorable(pipeline, days[2])
@@ -713,7 +713,7 @@ def test_an_expiry_whose_clock_was_ahead_holds_nobody_up():
         pipeline, _ = await story()
         plan = await pipeline.planner().plan(timedelta(days=2), storage=True)
         pipeline.clock.move(86_400)
-        await pipeline.expirer()._announce(1, plan, plan.unreferenced)
+        await pipeline.expirer()._announce(plan, plan.unreferenced, [])
         pipeline.clock.move(-86_400)
         pipeline.publish(replace(WIKI, created_date="2031-01-01T00:00:00.000Z"))
         await pipeline.cut()
@@ -928,7 +928,7 @@ async def test_a_restore_of_what_goes_is_refused_and_that_of_what_stays_is_not()
     restorer = pipeline.restorer()
     ready = await restorer.plan(ToOffset(offset=days[0]), datasource=None, adopt=False)
     plan = await pipeline.planner().plan(timedelta(days=2), storage=False)
-    await pipeline.expirer()._announce(1, plan, plan.unreferenced)
+    await pipeline.expirer()._announce(plan, plan.unreferenced, [])
     with pytest.raises(GapError, match=f"has expired; the nearest .* offset {days[2]}"):
         await restorer.execute(ready, accept_gaps=False)
     with pytest.raises(GapError, match="has expired"):

@@ -65,6 +65,7 @@ from replicator.services.store.store import Store
 from replicator.services.store.windows import windows
 from replicator.services.target.executor import Executor
 from tests.builders import segment
+from tests.simulation.remembering import remembering
 from tests.simulation.virtual_time import in_virtual_time
 from tests.unit.adapters.test_signing import rule as signing_rule
 from tests.unit.pipeline import SOURCE, Pipeline, place_of
@@ -661,21 +662,26 @@ class PowerGoneError(Exception):
 async def test_killed_at_any_step_of_its_history_a_target_goes_on(after: bool):
     """Of files, bases and what they are about: the next start goes on, and every cut is there."""
     deaths = 0
-    for at in range(1, 200):
-        pipeline = Pipeline(file_bytes_max=2_500)
-        pipeline.area = area = KilledArea(at, after=after)
-        pipeline.applier = pipeline.new_applier()
-        deaths += await lived(pipeline)
-        area.at = -1
-        assert not await damages(pipeline)
-        assert not (await windows(Store(area), "log", pipeline.points())).faults
-        for cut in await alone(pipeline).cuts(Offset(0), Offset(10_000)):
-            ledger = await fold(alone(pipeline), cut.offset, Recorded())
-            assert ledger.digest == cut.closed.digest
-        assert len(pipeline.target_ids()) == 12
-        if area.calls < at:
-            break
+    with remembering():
+        for at in range(1, 200):
+            pipeline = Pipeline(file_bytes_max=2_500)
+            pipeline.area = area = KilledArea(at, after=after)
+            pipeline.applier = pipeline.new_applier()
+            deaths += await lived(pipeline)
+            area.at = -1
+            await every_cut_is_there(pipeline)
+            if area.calls < at:
+                break
     assert deaths >= 10
+
+
+async def every_cut_is_there(pipeline: Pipeline) -> None:
+    assert not await damages(pipeline)
+    assert not (await windows(Store(pipeline.area), "log", pipeline.points())).faults
+    for cut in await alone(pipeline).cuts(Offset(0), Offset(10_000)):
+        ledger = await fold(alone(pipeline), cut.offset, Recorded())
+        assert ledger.digest == cut.closed.digest
+    assert len(pipeline.target_ids()) == 12
 
 
 async def lived(pipeline: Pipeline) -> int:

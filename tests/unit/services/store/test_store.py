@@ -8,16 +8,24 @@ from datetime import timedelta
 import pytest
 
 from replicator.adapters.memory.area import MemoryArea
-from replicator.errors import CorruptionError
+from replicator.errors import CorruptionError, GapError
 from replicator.model.event import Offset
-from replicator.model.plans.restore_point import ToOffset
-from replicator.model.store.archive import BASES, HISTORY, base_of, manifest, manifest_name
+from replicator.model.plans.restore_point import Latest, ToOffset
+from replicator.model.store.archive import (
+    BASES,
+    HISTORY,
+    base_of,
+    history_span,
+    manifest,
+    manifest_name,
+)
 from replicator.model.store.proof import Level
 from replicator.ports import DOCUMENT_BYTES_MAX
 from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.store import Store
 from replicator.services.store.windows import windows
 from tests.unit.pipeline import Pipeline
+from tests.unit.services.drills.test_drills import filled
 from tests.unit.services.retention.test_expiry import story
 
 LOG = "log"
@@ -77,7 +85,7 @@ async def test_each_file_is_asked_for_once_an_operation():
     assert area.asked() <= (6, 13, 1)  # 32, 19, 5
     expired = await pipeline.expirer(store).carry_out(plan, orphans=False)
     assert expired.locations == 1
-    assert area.asked() <= (9, 0, 2)  # 25, 6, 5
+    assert area.asked() <= (5, 0, 1)  # 25, 6, 5
     store = Store(area)
     assert (await windows(store, LOG, pipeline.points(store))).windows
     assert area.asked() <= (4, 2, 4)  # 7, 2, 6
@@ -85,6 +93,36 @@ async def test_each_file_is_asked_for_once_an_operation():
     assert area.asked() <= (7, 5, 2)  # 9, 5, 2
     await pipeline.verifier().verify(Level.CHECKSUM)
     assert area.asked() <= (8, 12, 3)  # 11, 12, 3
+
+
+async def test_a_drill_lists_the_store_once_for_its_windows_and_once_for_its_history():
+    """Lists, reads of history and bases, other reads; before, each question listed both folders."""
+    drilling = await filled()
+    area = drilling.pipeline.area = CountedArea(drilling.pipeline.area.files)
+    assert (await drilling.driller.drill(Latest())).is_good
+    assert area.lists[f"{HISTORY}/{LOG}/"] == area.lists[f"{BASES}/{LOG}/"] == 2
+    assert area.asked() <= (8, 4, 1)  # 32, 4, 1
+
+
+async def test_one_listing_that_is_kept_is_made_anew_when_a_file_is_gone():
+    _, area, days = await counted()
+    archive = ArchivedLog(Store(area), LOG)
+    archive.fix()
+    end = (await archive.span()).end
+    gone = [name for name in area.files if name.startswith(HISTORY) and _covers(name, days[3])]
+    for name in (*gone, manifest_name(LOG, days[-1])):
+        del area.files[name]
+    assert ((await archive.span()).end, await archive.offsets()) == (end, days)
+    with pytest.raises(GapError):
+        await archive.read(days[3], records_max=1)
+    with pytest.raises(CorruptionError, match="is missing"):
+        await archive.base(days[-1])
+    assert await archive.offsets() == days[:-1]
+
+
+def _covers(name: str, offset: Offset) -> bool:
+    start, end = history_span(name) or (Offset(0), Offset(0))
+    return start <= offset < end
 
 
 async def test_a_look_is_never_answered_from_memory():

@@ -1,100 +1,55 @@
 """A standby takes over a stream: every message once in the end, proved by queries."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from random import Random
 from typing import Any
 
-import pytest
-
-from tests.acceptance.druids import Cluster, User, cluster, kafka_log, write_config
-from tests.acceptance.test_two_druids import DAYS, Acts, Stream
+from tests.acceptance.acts import DAYS, Stream
+from tests.acceptance.druids import Cluster, User
 from tests.folders import files_below
-from tests.rings import IS_LONG
 from tests.servers.druid import AT_REST_S
-from tests.servers.kafka import Kafka
-from tests.servers.postgresql import Postgresql, execute
-from tests.servers.process import Processes
-from tests.servers.stores import S3
+from tests.servers.postgresql import execute
 
-pytest_plugins = ["tests.servers.fixtures"]
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.timeout(900),
-    pytest.mark.xdist_group("jvms"),
-]
 ROWS = 'SELECT COUNT(*) AS "rows", MAX(n) AS "last" FROM "clicks"'
 MESSAGES = 'SELECT COUNT(*) AS "messages" FROM (SELECT DISTINCT n FROM "clicks")'
 
 
-async def test_a_source_that_is_killed_between_publishes_loses_no_message(
-    postgresql: Postgresql, kafka_broker: Kafka, s3: S3, druid_folder: Path, forks: Processes
-):
-    """The source's segments are unpacked, in a folder; the standby reads them packed, from S3."""
-    async with followed(postgresql, kafka_broker, s3, druid_folder, forks) as (user, control):
-        source, standby = user.source, user.standby
-        stream = Stream(kafka_broker, f"{druid_folder.name}.clicks")
-        acts = Acts(source.client, Random(1), stream)
+async def a_killed_source_loses_no_message(user: User, stream: Stream) -> None:
+    """It dies between two publishes, under a standby that was at an older cut a moment ago."""
+    source, standby = user.source, user.standby
+    resumed = await user.types("apply", "standby", "--resume", "--once", "--yes")
+    assert resumed.code == 0, resumed.err
+    running = await user.starts("run")
+    compaction = await configured(source)
+    await user.standby_is(await user.moment("configured"))
+    published = stream.sent
+    await read_but_not_published(source, stream)
+    source.druid.kill()
+    await stream.send(20)
 
-        running = await user.starts("run")
-        await acts.stream()
-        compaction = await configured(source)
-        await acts.ingest()
-        await acts.stream()
-        await user.standby_is(await user.moment("published"))
-        await read_but_not_published(source, stream)
-        source.druid.kill()
-        await stream.send(20)
-
-        plan = await user.does("failover", "standby", "--dry-run")
-        assert (plan["done"], plan["supervisors"]) == (
-            False,
-            [{"id": "clicks", "offsets": {"0": "80"}}],
-        )
-        assert plan["configured"] == ["coordinator.compaction.config", "coordinator.config"]
-        assert await standby.client.ask("GET", *COMPACTION) != compaction
-        own = await standby.client.ask("GET", *DYNAMIC)
-        done = await user.does("failover", "standby", "--yes")
-        assert (done["done"], done["lost_events"], done["drop_rules_restored"]) == (True, 0, True)
-        assert running.is_running, "the watcher and other targets go on"
-        assert (await running.terminate()).code == 0
-        await counts_are(standby, stream.sent)
-        await it_is_configured_alike(standby, own, compaction)
-        await stream.send(20)
-        await counts_are(standby, stream.sent)
-        await standby.client.hand_off("clicks")
-        await counts_are(standby, stream.sent)
-
-        await killed_on_the_standby_alone(user, s3.root / standby.name)
-        await nobody_writes_to_it_any_more(user)
-        status = (await user.types("status", "--json")).result["targets"]
-        promoted = {row["target"]: row["promoted"] for row in status}
-        assert promoted.pop("standby")
-        assert not any(promoted.values())
-        if control is not None:
-            await read_again_without_the_offsets(user, control, stream)
-
-
-@asynccontextmanager
-async def followed(
-    postgresql: Postgresql, broker: Kafka, s3: S3, folder: Path, forks: Processes
-) -> AsyncIterator[tuple[User, Cluster | None]]:
-    """Run a source and its standby, in the long run a third cluster that follows as well."""
-    bucket = f"{folder.name}-standby".replace("_", "-").lower()
-    async with AsyncExitStack() as stack:
-        source = await stack.enter_async_context(cluster("source", folder, postgresql))
-        standby = await stack.enter_async_context(
-            cluster(bucket, folder, postgresql, in_s3=s3, standby=True)
-        )
-        targets, control = {"standby": standby}, None
-        if IS_LONG:
-            control = targets["control"] = await stack.enter_async_context(
-                cluster("control", folder, postgresql, standby=True)
-            )
-        config = await write_config(folder, source, targets, kafka_log(broker, folder.name))
-        yield User(config, forks, source, standby), control
+    plan = await user.does("failover", "standby", "--dry-run")
+    assert (plan["done"], plan["supervisors"]) == (
+        False,
+        [{"id": "clicks", "offsets": {"0": str(published)}}],
+    )
+    assert plan["configured"] == ["coordinator.compaction.config", "coordinator.config"]
+    assert await standby.client.ask("GET", *COMPACTION) != compaction
+    own = await standby.client.ask("GET", *DYNAMIC)
+    done = await user.does("failover", "standby", "--yes")
+    assert (done["done"], done["lost_events"], done["drop_rules_restored"]) == (True, 0, True)
+    assert running.is_running, "the watcher and other targets go on"
+    assert (await running.terminate()).code == 0
+    await counts_are(standby, stream.sent)
+    await it_is_configured_alike(standby, own, compaction)
+    await stream.send(20)
+    await counts_are(standby, stream.sent)
+    await standby.client.hand_off("clicks")
+    await counts_are(standby, stream.sent)
+    await nobody_writes_to_it_any_more(user)
+    promoted = {row["target"]: row["promoted"] for row in (await user.status())["targets"]}
+    assert promoted.pop("standby")
+    assert promoted
+    assert not any(promoted.values())
 
 
 async def killed_on_the_standby_alone(user: User, bucket: Path) -> None:
