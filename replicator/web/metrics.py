@@ -19,6 +19,7 @@ from replicator.model.observation import (
     EpochAcquired,
     FileUnsigned,
     Followed,
+    GapHealed,
     GapOpened,
     HistoryMerged,
     LogBegun,
@@ -214,6 +215,7 @@ class Metrics:
                 | ScanBegun()
                 | FileUnsigned()
                 | HistoryMerged()
+                | GapHealed()
             ):
                 pass
             case _:

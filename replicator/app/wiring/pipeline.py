@@ -241,6 +241,7 @@ class Pipeline:
                 objects_missing_max=settings.objects_missing_max,
                 retry=settings.retry.policy,
                 kill_wait=timedelta(seconds=settings.kill_wait_s),
+                gap_retry_interval=settings.gap_retry_interval,
                 delay=settings.delay,
                 resume=allowed.resume,
                 adopt=allowed.adopt,
