@@ -35,7 +35,7 @@ class Notifying:
     def journal(self) -> SqliteJournal:
         """Return the journal; nothing is written before its first use."""
         return SqliteJournal(
-            self.settings.folder / f"notifications-{self.source}.sqlite",
+            self.settings.journal(self.source),
             waiting_max=self.settings.waiting_max,
             kept_max=self.settings.kept_max,
         )

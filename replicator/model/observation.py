@@ -184,6 +184,13 @@ class GapOpened:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GapHealed:
+    """The bytes of a row with a gap could be copied after all; the target has the row now."""
+
+    gap: Gap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
     """A step failed in a way that may pass; it is tried again."""
 
@@ -358,6 +365,7 @@ Observation: TypeAlias = (
     | Followed
     | Muted
     | GapOpened
+    | GapHealed
     | Waiting
     | Halted
     | WentOn

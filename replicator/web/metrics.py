@@ -19,6 +19,7 @@ from replicator.model.observation import (
     EpochAcquired,
     FileUnsigned,
     Followed,
+    GapHealed,
     GapOpened,
     Halted,
     HistoryMerged,
@@ -226,6 +227,7 @@ class Metrics:
                 | ScanBegun()
                 | FileUnsigned()
                 | HistoryMerged()
+                | GapHealed()
             ):
                 pass
             case _:

@@ -99,14 +99,14 @@ def _untold(queue: WebhookQueue) -> Trouble | None:
 def report_json(
     report: StatusReport,
     typed: Callable[[Trouble], str],
-    undone: Callable[[RecentDrop], str] = lambda _: "",
+    undone: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return the result of `status --json`.
 
     Args:
         report: What was seen.
         typed: Returns the command that helps against a trouble, as it is typed; '' for none.
-        undone: Returns the command that brings a datasource back, as it is typed; '' for none.
+        undone: The command that brings each dropped datasource back, as it is typed.
     """
     seen = report.seen
     return {
@@ -151,7 +151,7 @@ def report_json(
                 "cut": one.cut.closed.cut,
                 "offset": one.cut.offset,
                 "source_time": one.cut.closed.source_time,
-                "type": undone(one),
+                "type": (undone or {}).get(one.datasource, ""),
             }
             for one in report.drops
         ],

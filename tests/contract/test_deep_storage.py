@@ -224,6 +224,29 @@ async def test_what_somebody_else_wrote_is_not_written_over(store: Store):
     assert await read(store, ONE, "") == b"foreign"
 
 
+@pytest.mark.parametrize("rot", [None, b"v2"], ids=["equal", "rotted"])
+async def test_what_was_copied_by_other_means_is_adopted_if_it_is_equal(
+    store: Store, rot: bytes | None
+):
+    """As `cp` and `rsync` fill a standby: every byte is compared, and none is written over."""
+    there = FILES if rot is None else {**FILES, "meta.smoosh": rot}
+    await store.put_behind(PLACE, there)
+    await store.put_behind(ONE, {"": rot or b"v1"})
+    for place, source in ((PLACE, await shipped()), (ONE, await shipped({"": b"v1"}, place=ONE))):
+        before = await store.storage.objects(place)
+        if rot is None:
+            await store.storage.put(place, source)
+            receipt = await store.storage.receipt(place)
+            assert receipt is not None
+            assert receipt.objects == await store.storage.check(place)
+            assert receipt.copied_from == source.objects
+        else:
+            with pytest.raises(RefusedError, match="other bytes already"):
+                await store.storage.put(place, source)
+            assert await store.storage.receipt(place) is None
+        assert await store.storage.objects(place) == before
+
+
 async def test_a_receipt_counts_only_while_all_bytes_are_there(store: Store):
     await store.storage.put(PLACE, await shipped())
     await store.put_behind(PLACE, {**FILES, "meta.smoosh": b"cut"})
@@ -340,6 +363,24 @@ async def test_a_root_that_is_gone_is_no_missing_object(
         (tmp_path / "storage").mkdir()  # where it would be mounted
         with pytest.raises(TransientError, match="is empty, as when it is not mounted"):
             await made.storage.objects(PLACE)
+
+
+async def test_what_shares_its_bytes_with_other_names_is_not_adopted(
+    tmp_path: Path, request: pytest.FixtureRequest
+):
+    """A hard link would rot with the source's file, and another row's file go with that row."""
+    async with local(tmp_path, request) as store:
+        await store.put_behind(PLACE, FILES)
+        file, linked = tmp_path / "storage" / PLACE / "meta.smoosh", tmp_path / "linked"
+        linked.hardlink_to(file)
+        with pytest.raises(RefusedError, match="is a hard link"):
+            await store.storage.put(PLACE, await shipped())
+        linked.unlink()
+        inner = Location(f"{PLACE}meta.smoosh")
+        await store.storage.put(inner, await shipped({"": b"v1"}, place=inner))
+        with pytest.raises(RefusedError, match="is stored for a row that names it"):
+            await store.storage.put(PLACE, await shipped())
+        assert await store.storage.receipt(PLACE) is None
 
 
 async def test_a_copy_is_never_a_hard_link(tmp_path: Path, request: pytest.FixtureRequest):

@@ -40,6 +40,7 @@ from replicator.model.log.row_mapping import RowMapping, locate
 from replicator.model.observation import (
     CutApplied,
     GapOpened,
+    Halted,
     Observation,
     Polled,
     ScanBegun,
@@ -177,6 +178,10 @@ class World:
         self.target_storage = MemoryDeepStorage(clock)
         self.clock = clock
         self.retention = timedelta(seconds=rng.choice([20.0, 60.0, 300.0]))
+        self.lacks_records = False
+        """Whether the log has lost records that no store has: nothing goes on then."""
+        self.halted = set[str]()
+        """What has halted since."""
         self.held: dict[str, tuple[str, ClosedCut]] = {}
         """What is held, and in which log."""
         self.holds_made = 0
@@ -477,6 +482,10 @@ class World:
                 self.marks.add("changes were found by versions")
             case Polled(full=False, scanned_rows=0):
                 self.marks.add("no row was read")
+            case Halted(exit_code=GapError.exit_code) if self.lacks_records:
+                self.halted.add(observation.what)
+            case Halted():
+                raise AssertionError(f"{observation.what} has halted: {observation.reason}")
             case VersionsMissed():
                 raise AssertionError("row versions missed a change")
             case _:

@@ -76,6 +76,7 @@ class Pipeline:
     objects_missing_max: int = 100
     records_max: int = 5
     delay: timedelta = timedelta(0)
+    gap_retry_interval: timedelta = timedelta(hours=1)
     file_bytes_max: int = 5_000
     row_versions: bool = True
     backup: Backup | None = None
@@ -119,6 +120,7 @@ class Pipeline:
                 apply_interval_s=0.001,
                 halted_retry_s=0.001,
                 delay=self.delay,
+                gap_retry_interval=self.gap_retry_interval,
                 history=history_settings(file_bytes_max=self.file_bytes_max),
                 expiry=EXPIRY,
                 retry=RETRIES,

@@ -7,7 +7,7 @@ import errno
 import os
 import stat as kinds
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from hashlib import sha256
 from io import FileIO
 from typing import NamedTuple
@@ -59,6 +59,8 @@ class Found(NamedTuple):
     name: str
     size_bytes: int
     mtime_ns: int
+    links: int
+    """How many names the file has; more than one are hard links."""
 
 
 @contextmanager
@@ -97,7 +99,7 @@ def files_at(leaf: Leaf) -> list[Found]:
         with leaf.folder.folder(leaf.name) as folder:
             return sorted(_directly_in(folder))
     _require_file(stat, str(leaf))
-    return [Found("", stat.st_size, stat.st_mtime_ns)]
+    return [Found("", stat.st_size, stat.st_mtime_ns, stat.st_nlink)]
 
 
 def _require_file(stat: os.stat_result, path: str) -> None:
@@ -160,9 +162,23 @@ def _directly_in(folder: Folder) -> Iterator[Found]:
                 )
             if entry.is_file(follow_symlinks=False):
                 stat = entry.stat(follow_symlinks=False)
-                yield Found(entry.name, stat.st_size, stat.st_mtime_ns)
+                yield Found(entry.name, stat.st_size, stat.st_mtime_ns, stat.st_nlink)
             elif not entry.is_dir(follow_symlinks=False):
                 raise RefusedError(f"{folder.where(entry.name)} is neither a file nor a folder")
+
+
+def sync_files(leaf: Leaf, names: Iterable[str]) -> None:
+    """Make files that another program wrote survive a loss of power; '' is the place itself."""
+    for name in names:
+        inner = leaf.folder.folder(leaf.name) if name else nullcontext(leaf.folder)
+        with inner as folder:
+            descriptor = opened_file(Leaf(folder, name or leaf.name))
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    sync_tree(leaf)
+    leaf.folder.sync()
 
 
 def folder_with_more(leaf: Leaf) -> str | None:

@@ -19,6 +19,7 @@ from replicator.adapters.local.files import (
     FILE,
     FOLDER,
     FileWriting,
+    Found,
     files_at,
     folder_with_more,
     is_text,
@@ -26,6 +27,7 @@ from replicator.adapters.local.files import (
     read_document,
     remove_empty,
     remove_files,
+    sync_files,
     sync_tree,
     translated,
 )
@@ -34,11 +36,13 @@ from replicator.adapters.local.locations import local_locations
 from replicator.adapters.local.reader import PIECE_BYTES, LocalDeepStorageReader
 from replicator.adapters.local.workspace import InodeReceipt, Workspace, new_name
 from replicator.adapters.machine.threads import finished
+from replicator.adapters.transfer.hashing import Sha256
 from replicator.errors import (
     CorruptionError,
     MissingObjectError,
     NotFoundError,
     RefusedError,
+    TransientError,
 )
 from replicator.model.load_spec import Location
 from replicator.ports import (
@@ -116,7 +120,8 @@ class LocalDeepStorage(LocalDeepStorageReader):
 
     async def put(self, location: Location, copy_source: CopySource) -> Receipt:
         _require_names(location, copy_source.objects)
-        await finished(lambda: self._begin(location))
+        if await finished(lambda: self._begin(location, copy_source)):
+            return await self._adopt(location, copy_source)
         work = new_name()
         try:
             receipt = await self._written(work, location, copy_source)
@@ -168,6 +173,19 @@ class LocalDeepStorage(LocalDeepStorageReader):
         await finished(self._probe)
         return ()
 
+    async def _adopt(self, location: Location, copy_source: CopySource) -> Receipt:
+        """Take over what another program put here, if it is equal; nothing is written over."""
+        arriving = [await _digest(location, wanted, copy_source) for wanted in copy_source.objects]
+        receipt = Receipt(objects=tuple(arriving), copied_from=copy_source.objects)
+        try:
+            listed, there = await self.objects(location), await self.check(location)
+        except MissingObjectError as exc:
+            raise TransientError(f"{exc}: it was there when its copy began") from exc
+        if there != receipt.objects:
+            raise _holds_others(str(self._path(location)))
+        await finished(lambda: self._take_over(location, receipt, listed))
+        return receipt
+
     async def _written(self, work: str, location: Location, copy_source: CopySource) -> Receipt:
         """Write the source's bytes into the workspace, beside their location."""
         checked = [
@@ -192,10 +210,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
         finally:
             writing.close()
         if writing.size_bytes != wanted.size_bytes:
-            raise CorruptionError(
-                f"{location}{wanted.name}: {writing.size_bytes} bytes arrived, its storage said"
-                f" {wanted.size_bytes}; nothing was stored"
-            )
+            raise _other_number(location, wanted, writing.size_bytes)
         return Checked(name=wanted.name, size_bytes=wanted.size_bytes, sha256=checksum)
 
     # ------------------------------------------------------------------------------ in a thread
@@ -231,15 +246,48 @@ class LocalDeepStorage(LocalDeepStorageReader):
             os.sync()
             self._settled = True
 
-    def _begin(self, location: Location) -> None:
-        """Refuse early, before anything is read; `_place` looks again."""
+    def _begin(self, location: Location, copy_source: CopySource) -> bool:
+        """Refuse early, before anything is read; `_place` looks again.
+
+        Returns:
+            Whether another program's files are here that may be what is to be copied.
+        """
         with translated(f"cannot write {self._path(location)}"):
             self._area.prepare()
             self._require_in_no_folder(location)
             written_receipt = self._area.written_receipt(location)
             with suppress(FileNotFoundError), self._at(self._names(location)) as leaf:
-                if written_receipt is None or not _holds(leaf, written_receipt.receipt):
-                    _require_ours(leaf, written_receipt)
+                if written_receipt is not None and _holds(leaf, written_receipt.receipt):
+                    return False
+                if not _is_remainder(leaf, written_receipt):
+                    self._require_adoptable(location, leaf, copy_source.objects)
+                    return True
+        return False
+
+    def _require_adoptable(
+        self, location: Location, leaf: Leaf, objects: Sequence[StoredObject]
+    ) -> Sequence[Found]:
+        """Refuse what has other names or sizes, is linked, or is stored for another row."""
+        _require_kind(leaf, location)
+        found = files_at(leaf)
+        for one in found:
+            if one.name and self._area.has(Location(location + one.name)):
+                raise RefusedError(
+                    f"{leaf}/{one.name} is stored for a row that names it, and {location!r} would"
+                    " take it for a file of its own",
+                    hint="correct the load spec of the row whose segment is not there",
+                )
+        there = [(one.name, one.size_bytes) for one in found]
+        if there != sorted((one.name, one.size_bytes) for one in objects):
+            raise _holds_others(str(leaf))
+        for one in found:
+            if one.links > 1:
+                raise RefusedError(
+                    f"{leaf}{one.name and '/'}{one.name} is a hard link: whoever writes to the"
+                    " file's other name changes it",
+                    hint="copy the file, and put the copy in its place",
+                )
+        return found
 
     def _path(self, location: Location) -> Path:
         """Return what a location is called in messages."""
@@ -275,15 +323,28 @@ class LocalDeepStorage(LocalDeepStorageReader):
                 _rename(new, leaf)
         return receipt
 
+    def _take_over(
+        self, location: Location, receipt: Receipt, listed: Sequence[StoredObject]
+    ) -> None:
+        """Write the receipt of files that were compared, if they are still as they were listed."""
+        with (
+            translated(f"cannot adopt {self._path(location)}"),
+            self._area.placing(location),
+            self._made(location) as leaf,
+        ):
+            self._area.require_root()
+            found = self._require_adoptable(location, leaf, receipt.copied_from)
+            if [str(one.mtime_ns) for one in found] != [one.tag for one in listed]:
+                raise TransientError(f"{leaf} was written while it was compared")
+            sync_files(leaf, [one.name for one in found])
+            self._area.keep(location, InodeReceipt(receipt=receipt, inode=_inode(leaf)))
+
     def _confirm(
         self, location: Location, leaf: Leaf, written_receipt: InodeReceipt, receipt: Receipt
     ) -> Receipt:
         """Adopt whole bytes that are equal to the new ones, and note where they came from."""
         if written_receipt.receipt.objects != receipt.objects:
-            raise RefusedError(
-                f"{leaf} holds other bytes already, which this tool wrote and will not replace",
-                hint="compare the two; to have it copied again remove what is there",
-            )
+            raise _holds_others(str(leaf))
         leaf.folder.sync()  # the process that put it there may have died before its own sync
         if written_receipt.receipt.copied_from != receipt.copied_from:
             self._area.keep(location, InodeReceipt(receipt=receipt, inode=written_receipt.inode))
@@ -426,21 +487,26 @@ def _inode(leaf: Leaf) -> int:
     return stat.st_ino
 
 
-def _require_ours(leaf: Leaf, written_receipt: InodeReceipt | None) -> None:
-    """Refuse a file that another program may own: only a remainder of our own may be replaced.
+def _is_remainder(leaf: Leaf, written_receipt: InodeReceipt | None) -> bool:
+    """Return whether nothing is there, or a remainder of our own, which may be replaced.
 
     Ours has the inode that was renamed into place, and no file that the receipt does not name.
     """
     if (stat := leaf.stat()) is None:
-        return
+        return True
     _require_nothing_deeper(leaf)
-    names = {file.name for file in files_at(leaf)}
-    ours = written_receipt is not None and stat.st_ino == written_receipt.inode
-    if names and not (
-        ours
-        and written_receipt
+    if not (names := {file.name for file in files_at(leaf)}):
+        return True
+    return (
+        written_receipt is not None
+        and stat.st_ino == written_receipt.inode
         and names <= {stored.name for stored in written_receipt.receipt.objects}
-    ):
+    )
+
+
+def _require_ours(leaf: Leaf, written_receipt: InodeReceipt | None) -> None:
+    """Refuse what came there since the copy began, and what another program owns."""
+    if not _is_remainder(leaf, written_receipt):
         raise RefusedError(
             f"{leaf} holds something that this tool did not write",
             hint="move it away if nothing needs it, then run the command again",
@@ -486,6 +552,30 @@ def _rename(new: Leaf, leaf: Leaf) -> None:
     except OSError:
         leaf.folder.rename(leaf.name, *new)
         raise
+
+
+def _holds_others(path: str) -> RefusedError:
+    return RefusedError(
+        f"{path} holds other bytes already, which are not replaced",
+        hint="compare the two; to have it copied again remove what is there",
+    )
+
+
+async def _digest(location: Location, wanted: StoredObject, copy_source: CopySource) -> Checked:
+    """Read what is to be copied, and write nothing."""
+    checksum = Sha256()
+    async for piece in copy_source.read(wanted):
+        await checksum.add(piece)
+    if checksum.size_bytes != wanted.size_bytes:
+        raise _other_number(location, wanted, checksum.size_bytes)
+    return Checked(name=wanted.name, size_bytes=wanted.size_bytes, sha256=checksum.hexdigest())
+
+
+def _other_number(location: Location, wanted: StoredObject, size_bytes: int) -> CorruptionError:
+    return CorruptionError(
+        f"{location}{wanted.name}: {size_bytes} bytes arrived, its storage said"
+        f" {wanted.size_bytes}; nothing was stored"
+    )
 
 
 def _require_names(location: Location, objects: Sequence[StoredObject]) -> None:

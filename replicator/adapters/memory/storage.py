@@ -94,8 +94,8 @@ class MemoryDeepStorage:
         present = await self.receipt(location)
         if present is not None and present.objects != checked:
             raise RefusedError(f"{location} holds other bytes already")
-        if present is None and location in self.stored and location not in self.receipts:
-            raise RefusedError(f"{location} holds something that this tool did not write")
+        if location not in self.receipts and self.stored.get(location, found) != found:
+            raise RefusedError(f"{location} holds other bytes already, which are not replaced")
         receipt = Receipt(objects=checked, copied_from=copy_source.objects)
         self.stored[location], self.receipts[location] = found, receipt
         if self._clock is not None:

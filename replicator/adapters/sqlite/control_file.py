@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from replicator.adapters.machine.privacy import refuse_foreign
 from replicator.adapters.machine.threads import finished
-from replicator.adapters.sqlite.file import transaction, translated
+from replicator.adapters.sqlite.file import refuse_linked, transaction, translated
 from replicator.errors import ConfigError
 
 _Result = TypeVar("_Result")
@@ -117,6 +117,7 @@ class ControlFile:
         if self._connection is None:
             make_folder(self._path.parent)
             refuse_foreign(self._files(), HOLDS)
+            refuse_linked(self._path)
             with suppress(FileExistsError):
                 os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             connection = sqlite3.connect(

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import stat
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -69,6 +70,9 @@ HINTS: dict[type[ReplicatorError], str] = {
 }
 
 
+COMPANIONS = ("-wal", "-shm", "-journal")
+"""Ends of the names of files that SQLite makes beside a file, and writes into if they are there."""
+LINKED_HINT = "find out who has made it, then remove it; nothing of this file is in it"
 FOLDER_HINT = (
     "mount the disk that it is on, or make it: `install -d -m 700 FOLDER`, as the user that runs"
     " the watcher"
@@ -184,6 +188,7 @@ class LogFile:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
     def _connect(self, mode: str) -> sqlite3.Connection:
+        refuse_linked(self.path)
         return sqlite3.connect(
             f"file:{quote(str(self.path.absolute()))}?mode={mode}",
             uri=True,
@@ -281,6 +286,23 @@ class SqliteSession:
             for pragma in self._pragmas:
                 self._connection.execute(f"PRAGMA {pragma}")
         return self._connection
+
+
+def refuse_linked(path: Path) -> None:
+    """Refuse a companion file that is one elsewhere, too: SQLite would write into that.
+
+    Raises:
+        ConfigError: one is a link, or has a second name.
+    """
+    real = os.path.realpath(path)
+    for companion in (Path(f"{real}{end}") for end in COMPANIONS):
+        with suppress(FileNotFoundError):
+            found = companion.lstat()
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+                raise ConfigError(
+                    f"{companion} is a link, or a file that has a name elsewhere, too",
+                    hint=LINKED_HINT,
+                )
 
 
 @contextmanager

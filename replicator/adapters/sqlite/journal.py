@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from replicator.adapters.machine.threads import finished
-from replicator.adapters.sqlite.file import translated
+from replicator.adapters.sqlite.file import refuse_linked, translated
 from replicator.adapters.sqlite.rows import flag, row_as, shape_of
 from replicator.errors import ConfigError
 from replicator.model.document import time_text
@@ -112,6 +112,7 @@ class SqliteJournal:
                 self._check_folder()
                 if not self._path.exists() or self._path.stat().st_size == 0:
                     return nothing
+                refuse_linked(self._path)
                 with closing(sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S)) as connection:
                     return work(connection)
 
@@ -120,6 +121,7 @@ class SqliteJournal:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         self._make()
+        refuse_linked(self._path)
         with closing(
             sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         ) as connection:

@@ -15,9 +15,14 @@ def of_others(settings: Settings, targets: Iterable[str]) -> list[Foreign]:
     """Return what is useless to this user, or to the user of the folders where root looks.
 
     It looks at the log and the files beside it, at our own folders in stores, at the folders of
-    datasources there, and at what the control API keeps.
+    datasources there, at what the control API keeps, and at the journal of notifications.
     """
-    places = [*_log(settings), *_stores(settings, targets), *_control(settings)]
+    places = [
+        *_log(settings),
+        *_stores(settings, targets),
+        *_control(settings),
+        *_journal(settings),
+    ]
     found = (foreign(folder, files) for folder, files in places)
     return [one for one in found if one is not None]
 
@@ -25,7 +30,7 @@ def of_others(settings: Settings, targets: Iterable[str]) -> list[Foreign]:
 def _log(settings: Settings) -> Iterator[tuple[Path, Iterable[Path]]]:
     match settings.log:
         case SqliteLogSettings(path=path):
-            yield path.parent, chain([path.parent], path.parent.glob(f"{path.name}*"))
+            yield _with_companions(path)
         case _:
             return
 
@@ -44,6 +49,15 @@ def _control(settings: Settings) -> Iterator[tuple[Path, Iterable[Path]]]:
     except ConfigError:  # none is configured
         return
     yield folder.parent, below(folder)
+
+
+def _journal(settings: Settings) -> Iterator[tuple[Path, Iterable[Path]]]:
+    if settings.notifications is not None and settings.source is not None:
+        yield _with_companions(settings.notifications.journal(settings.source.name))
+
+
+def _with_companions(path: Path) -> tuple[Path, Iterable[Path]]:
+    return path.parent, chain([path.parent], path.parent.glob(f"{path.name}*"))
 
 
 def _of_root(root: Path) -> list[Path]:

@@ -10,14 +10,14 @@ from replicator.errors import ConfigError
 from replicator.ports import AREAS
 
 COMPANIONS = ("", "-wal", "-shm")
-"""Files of SQLite that hold parts of a log."""
+"""Files in which SQLite keeps a log or a journal."""
 
 
 def open_to_others(settings: Settings, targets: Iterable[str]) -> Sequence[Path]:
     """Return which of these are open to other users.
 
-    They are the log, our folders in stores, signing keys, and what the control API keeps: tokens,
-    jobs, plans, the audit log and the key of its TLS.
+    They are the log, our folders in stores, signing keys, the journal of notifications, and what
+    the control API keeps: tokens, jobs, plans, the audit log and the key of its TLS.
 
     This release makes them closed; an earlier one, a copy or a restored backup may have not.
     """
@@ -25,6 +25,7 @@ def open_to_others(settings: Settings, targets: Iterable[str]) -> Sequence[Path]
     return exposed(
         [
             *_log_files(settings),
+            *_journal(settings),
             *_folders(settings, names),
             *_keys(settings, names),
             *_control(settings),
@@ -35,9 +36,19 @@ def open_to_others(settings: Settings, targets: Iterable[str]) -> Sequence[Path]
 def _log_files(settings: Settings) -> list[Path]:
     match settings.log:
         case SqliteLogSettings(path=path):
-            return [path.with_name(path.name + end) for end in COMPANIONS]
+            return _with_companions(path)
         case _:
             return []
+
+
+def _journal(settings: Settings) -> list[Path]:
+    if settings.notifications is None or settings.source is None:
+        return []
+    return _with_companions(settings.notifications.journal(settings.source.name))
+
+
+def _with_companions(path: Path) -> list[Path]:
+    return [path.with_name(path.name + end) for end in COMPANIONS]
 
 
 def _folders(settings: Settings, targets: Iterable[str]) -> list[Path]:

@@ -240,6 +240,7 @@ class Pipeline:
                 interval=self._interval(settings.apply_interval_s),
                 objects_missing_max=settings.objects_missing_max,
                 kill_wait=timedelta(seconds=settings.kill_wait_s),
+                gap_retry_interval=settings.gap_retry_interval,
                 delay=settings.delay,
                 resume=allowed.resume,
                 adopt=allowed.adopt,

@@ -1,7 +1,7 @@
 """`status`: is it running, is all as promised, back to when, what waits, what is wrong."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -46,7 +46,8 @@ PROMISE_BROKEN = 10
 async def status(call: OpenCall) -> Outcome:
     """Say what is running, what is promised and kept, back to when, what waits, what is wrong."""
     application, said = call.application, call.typed.said
-    found, undone = await _look(application), partial(_undone, application.settings, said)
+    found = await _look(application)
+    undone = {one.datasource: _undone(application.settings, said, one) for one in found.drops}
     return Outcome(
         result=report_json(found, partial(_typed, said), undone),
         show=lambda console: _show(console, found, said, undone),
@@ -131,9 +132,7 @@ def _typed(said: Said, trouble: Trouble) -> str:
     return said.command(trouble.remedy) if trouble.remedy else ""
 
 
-def _show(
-    console: Console, found: StatusReport, said: Said, undone: Callable[[RecentDrop], str]
-) -> None:
+def _show(console: Console, found: StatusReport, said: Said, undone: Mapping[str, str]) -> None:
     wrong = [line for one in found.wrong for line in _wrong(one, said)]
     shown = [
         Paragraph("running", _running(found.seen.life)),
@@ -298,8 +297,8 @@ def _wrong(trouble: Trouble, said: Said) -> list[str]:
     return [trouble.what, f"  type: {typed}"] if typed else [trouble.what]
 
 
-def _dropped(found: StatusReport, undone: Callable[[RecentDrop], str]) -> list[str]:
-    """Say which datasources have no used segment any more: perhaps nobody meant that."""
+def _dropped(found: StatusReport, undone: Mapping[str, str]) -> list[str]:
+    """Say which datasources have no used segment any more, each with the command against it."""
     lines = []
     for one in found.drops:
         closed = one.cut.closed
@@ -308,7 +307,7 @@ def _dropped(found: StatusReport, undone: Callable[[RecentDrop], str]) -> list[s
             f"{one.datasource} has had no used segment since cut {closed.cut},"
             f" {whole_time(closed.source_time)}, {ago}"
         )
-        lines.append(f"  to bring it back, type: {undone(one)}")
+        lines.append(f"  to bring it back, type: {undone[one.datasource]}")
     return lines
 
 

@@ -22,6 +22,7 @@ from replicator.model.observation import (
     EpochAcquired,
     FileUnsigned,
     Followed,
+    GapHealed,
     GapOpened,
     Halted,
     HistoryMerged,
@@ -158,6 +159,7 @@ class Screen:
                 LogBegun()
                 | TargetPaused()
                 | Muted()
+                | GapHealed()
                 | ScanBegun()
                 | VersionsMissed()
                 | StreamBegun()
@@ -251,6 +253,7 @@ _Announced: TypeAlias = (
     LogBegun
     | TargetPaused
     | Muted
+    | GapHealed
     | ScanBegun
     | VersionsMissed
     | StreamBegun
@@ -267,6 +270,8 @@ def _announce(observation: _Announced) -> None:
             _announce_scan(observation)
         case Muted(who=who, reason=reason):
             logger().warning("`status` cannot see that this runs", who=who, reason=reason)
+        case GapHealed(gap=gap):
+            logger().info("gap closed: its bytes are there", row=gap.key, offset=gap.opened)
         case LogBegun(log_id=log_id):
             logger().warning("a new log begins", log_id=log_id, hint=NEW_LOG)
         case TargetPaused(target=target, why=None):

@@ -256,6 +256,11 @@ class TargetSettings(Section):
     The next cut says so; the default leaves room for three polls. It counts by the wall clock from
     the first look of any process, so that a target which short processes feed gets past it.
     """
+    gap_retry_interval: Duration = timedelta(hours=1)
+    """Time between two tries to copy the bytes of open gaps; each start is a try, too.
+
+    A try is a request or two for each gap, so an hour costs little however many there are.
+    """
     apply_interval_s: Positive = 1.0
     """Time between looks into the log, in seconds; a look at a quiet log costs next to nothing."""
     halted_retry_s: Positive = 60.0

@@ -136,3 +136,7 @@ class NotificationsSettings(Section):
     """The receivers, by their names."""
     dead_mans_switch: DeadMansSwitchSettings | None = None
     """What is called as long as all promises are kept; default: nothing."""
+
+    def journal(self, source: str) -> Path:
+        """Return the file of a source's journal."""
+        return self.folder / f"notifications-{source}.sqlite"

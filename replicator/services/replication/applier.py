@@ -11,7 +11,8 @@ is whole at its checkpoint, and the next process repeats work but loses none.
 
 Bytes that are gone are no gap at once. A kill at the source removes them before a poll sees that
 their rows are gone, so a later cut may explain them; the applier then takes that group of cuts in
-one step. After `kill_wait` they become gaps.
+one step. After `kill_wait` they become gaps, which are tried again at each start and
+once an interval: a fault of a mount or a right passes, and then its bytes are there.
 """
 
 import asyncio
@@ -54,7 +55,7 @@ from replicator.model.observation import (
     TargetPaused,
     Waiting,
 )
-from replicator.model.operations.words import moment, whole_time
+from replicator.model.operations.words import counted, moment, whole_time
 from replicator.model.plans.plan import Plan, latest_per_key
 from replicator.model.plans.restore_point import ToOffset
 from replicator.model.row import RowKey
@@ -63,11 +64,13 @@ from replicator.services.history.cuts import CutReader, CutSpan
 from replicator.services.records.applier_record import LOOK_S, ApplierRecord, PausedBy
 from replicator.services.records.missing_wait import Awaited, MissingWait
 from replicator.services.replication.delay import Delay
+from replicator.services.replication.gap_retries import GapRetries
 from replicator.services.running.loop import LookInterval
 from replicator.services.store.archivist import Archivist
 from replicator.services.store.expiry_guard import ExpiryGuard
 from replicator.services.target.copier import Copier, Trust, Uncopied
 from replicator.services.target.executor import Executor
+from replicator.services.target.gap_healer import GapHealer
 from replicator.services.target.reconciler import (
     Reconciler,
     checkpoint_at,
@@ -90,6 +93,8 @@ class ApplyOptions:
     """Number of missing objects in one cut that kill tasks can explain; more are refused."""
     kill_wait: timedelta
     """How long a later cut may still explain missing bytes as killed; then they become a gap."""
+    gap_retry_interval: timedelta = timedelta(hours=1)
+    """Time between two tries of the open gaps, whose bytes may be there again."""
     delay: timedelta = timedelta(0)
     """How far the target's rows stay behind the source on purpose; bytes are copied at once."""
     resume: bool = False
@@ -167,6 +172,10 @@ class Applier:
         self._missing = MissingWait(target.area, target.clock, options.kill_wait)
         self._record = ApplierRecord(target.area, target.clock)
         self._delay = Delay(target.history, target.clock, options.delay)
+        self._healer = GapHealer(
+            target, copier=copier, executor=executor, archivist=archivist, guard=guard
+        )
+        self._retries = GapRetries(options.gap_retry_interval)
         self._reader = CutReader(target.history)
         self._is_paused = False
         self._reported_pause: PausedBy | None = None
@@ -321,6 +330,7 @@ class Applier:
         cut = await self._history.find(ToOffset(offset=checkpoint.offset))
         await self._cover(cut, (), whole=False)
         await self._start_after(checkpoint, state.epoch)
+        self._retries.begin(self._gaps.values(), self._now_s())
         return await self._follow(state.epoch)
 
     async def _seed(self, epoch: Epoch, span: Span, *, followed: Checkpoint | None = None) -> bool:
@@ -349,6 +359,7 @@ class Applier:
         await self._guard.require_spared(plan.picks)
         is_filling = followed is None
         await self._commit(plan, cut, epoch, rows=len(plan.picks), is_filling=is_filling)
+        self._retries.begin((), self._now_s())  # each gap was tried just now
         return True
 
     async def _passed(
@@ -380,11 +391,41 @@ class Applier:
             if not self._awaited():
                 await self._apply_group(epoch)
                 return True
-        if not (rows := self._awaited()) or await self._waits(rows, self._after):
+        if not (rows := self._awaited()):
+            return await self._heal(epoch)
+        if await self._waits(rows, self._after):
             return False
         await self._copy_again()
         await self._apply_group(epoch)
         return True
+
+    async def _heal(self, epoch: Epoch) -> bool:
+        """Try some open gaps again, if it is time; return whether there were any.
+
+        This is done by a target that has all cuts, so that no cut waits for it. A source that is
+        away is no reason to stop: the gaps stay known, and the next round tries them again.
+        """
+        gaps = self._retries.next(self._gaps.values(), self._now_s())
+        if not gaps:
+            return False
+        try:
+            found = await self._healer.retry(gaps)
+        except TransientError as exc:
+            self._retries.put_off()
+            interval_s = self._options.gap_retry_interval.total_seconds()
+            what = f"copy the bytes of {counted(len(gaps), 'known gap')}"
+            self._observer(Waiting(what=what, reason=str(exc), delay_s=interval_s))
+            return False
+        checkpoint = await self._target.checkpoint()
+        if found.copied and self._acquired is not None and checkpoint is not None:
+            state = replace(self._acquired, checkpoint=checkpoint)
+            await self._healer.close(found.copied, state)
+            await self._start_after(checkpoint, epoch)
+        self._retries.tried(gaps)
+        return True
+
+    def _now_s(self) -> float:
+        return asyncio.get_running_loop().time()
 
     async def _next_due(self) -> CutSpan | None:
         """Return the next cut that is due; the bytes of later cuts are copied meanwhile.

@@ -14,7 +14,7 @@ class BaseWriter:
     Args:
         target: Target whose cut is written.
         archivist: Writes the base.
-        interval: Time between two looks whether a base is due.
+        interval: Time between two looks.
     """
 
     def __init__(self, target: Target, *, archivist: Archivist, interval: LookInterval) -> None:

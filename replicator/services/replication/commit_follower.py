@@ -1,8 +1,8 @@
-"""Turns a source's change stream into cuts: each of its commits becomes one, in their order.
+"""Turns a source's change stream into cuts: each of its commits becomes one, in order.
 
 The log says how far it has the stream. Every cut of a commit names the commit's place; a cut by a
-poll names the place from which the stream continues its snapshot. A last cut that names none, or a
-stream that breaks, needs a poll, which brings the log to a snapshot from which the stream goes on.
+poll names the place from which the stream continues its snapshot. If the last cut names none, or
+the stream breaks, a poll is needed, which brings the log to a snapshot that the stream continues.
 """
 
 import asyncio
@@ -46,9 +46,9 @@ from replicator.services.replication.cut_writer import (
 CONFIRM_S = 0.25
 """Seconds between two moves of the slot: each reads the source's WAL since the last checkpoint."""
 UNSENT_S = 0.1
-"""Seconds that a told commit waits for the rest of its read before it is appended without it."""
+"""Seconds that a commit waits for the rest of its read before it is appended alone."""
 BROKEN_FIRST_S, BROKEN_MAX_S = 10.0, 3600.0
-"""Seconds after a break in which the source is polled; they double with each break that follows."""
+"""Seconds of polling after a break; they double with each further break."""
 SETTLED_S = 600.0
 """Seconds without a break after which the next one counts as the first."""
 REACH_ATTEMPTS = 20
@@ -56,7 +56,7 @@ REACH_ATTEMPTS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowLimits:
-    """How often the stream is read, and how much the source may keep for it."""
+    """How often the stream is read, and how much WAL the source may keep for it."""
 
     read_interval_s: float
     idle_cut_interval_s: float
@@ -72,7 +72,7 @@ class CommitFollower:
         writer: Writes the log; it must lead whenever a method is called.
         history: Reads the same log.
         limits: Intervals and sizes.
-        observer: Is told of cuts, and of each beginning and end of the stream.
+        observer: Receives cuts, and each start and end of the stream.
     """
 
     def __init__(
@@ -91,18 +91,18 @@ class CommitFollower:
         self._broken_at_s, self._is_broken = -float("inf"), False
         self._rest_s, self._rests_until_s = 0.0, -float("inf")
         self._told: str | None = None
-        """Why the stream is off, as the observer knows it; empty: it is on; None: not told."""
+        """Why the stream is off, as last reported; empty: it is on; None: not reported yet."""
 
     @property
     def wants_position(self) -> bool:
-        """Whether a cut is needed from which the stream goes on, even one without a change."""
+        """Whether a cut is needed that the stream can continue, even one without a change."""
         return self._writer.stream is None or self._is_broken
 
     async def step(self) -> float | None:
         """Publish the next commits; return when to look again, None if a poll is needed.
 
         Raises:
-            TransientError: the source or the log is away; the next call continues.
+            TransientError: the source or the log is unreachable; the next call continues.
             FencedError: another watcher has taken over.
         """
         position, now_s = self._writer.stream, _now_s()
@@ -127,7 +127,7 @@ class CommitFollower:
         return pause_s if read.is_whole else 0.0
 
     async def guard(self) -> None:
-        """Drop the stream if the source keeps too much for it: its disk is worth more."""
+        """Drop the stream if the source keeps too much WAL for it: its disk is worth more."""
         retained = await self._stream.retained_bytes()
         self._observer(
             StreamRetained(bytes=retained or 0, bytes_max=self._limits.retained_bytes_max)
@@ -139,8 +139,8 @@ class CommitFollower:
     async def reach(self, snapshot: StreamPosition | NoStream) -> bool:
         """Bring the log to exactly what a snapshot shows, if an audit is due.
 
-        Returns whether it is there: then whatever a scan of the snapshot finds was missed. A commit
-        that is told and not visible yet, or a broken stream, leaves it elsewhere.
+        Returns whether the log is there: then whatever a scan of the snapshot finds was missed. It
+        is not if a streamed commit is not visible yet, or if the stream breaks.
         """
         if isinstance(snapshot, NoStream):
             self._say(snapshot.reason)
@@ -184,7 +184,7 @@ class CommitFollower:
                 is_idle = self._writer.quiet_s >= self._limits.idle_cut_interval_s
                 is_past = not read.is_whole and read.until > position.at
                 if not commits.closed and (is_past or (is_idle and read.is_whole)):
-                    # a read that is not whole has told what the last cut's snapshot shows already
+                    # an incomplete read has reported what the last cut's snapshot shows already
                     cuts.begin(read.at if read.is_whole else self._writer.source_time or read.at)
                     await cuts.close(distrusts_versions=False, stream=position.moved(read.until))
                 await cuts.flush()
@@ -205,7 +205,7 @@ class CommitFollower:
         return read, commits
 
     async def _confirm(self, position: StreamPosition, *, at_once: bool) -> None:
-        """Let the source forget what the log has durably, now and then."""
+        """Let the source discard, from time to time, what the log has durably."""
         now_s = _now_s()
         is_due = at_once or now_s - self._confirmed_at_s >= CONFIRM_S
         if position.at > self._confirmed and is_due:
@@ -213,7 +213,7 @@ class CommitFollower:
             self._confirmed, self._confirmed_at_s = position.at, now_s
 
     def _break(self, exc: BrokenStreamError) -> None:
-        """Poll from now on; a stream that breaks again and again is left alone for longer."""
+        """Poll from now on, for longer if the stream breaks again and again."""
         now_s = _now_s()
         if not self._is_broken:
             settled = now_s - self._broken_at_s >= SETTLED_S
@@ -249,11 +249,11 @@ class _Commits:
         return not all(map(shown.holds, self._transactions))
 
     async def change(self, changes: Sequence[RowChange]) -> None:
-        """Add the events of some changes; one that leaves a row as it was has none."""
+        """Add the events of some changes; a change that leaves a row equal has none."""
         rows = dict[Offset, Row]()
         await self._read_behind(changes, rows)
         for change in changes:
-            if _needs_former(change):  # once more, for rows that were appended meanwhile
+            if _needs_former(change):  # again, for rows that were appended meanwhile
                 await self._read_behind((change,), rows)
             for event in self._events(change, rows):
                 if self._commit is not None:
@@ -290,7 +290,7 @@ class _Commits:
         return RowRemoved(key=key, previous=known.fingerprint)
 
     def _whole(self, change: RowPut, rows: dict[Offset, Row]) -> Row:
-        """Return the row, with what the stream does not tell from the row's last event."""
+        """Return the row; what the stream leaves out is taken from the row's last event."""
         values: dict[str, Any] = dict(change.columns)
         extras = dict(change.extras)
         if change.unchanged:
@@ -339,7 +339,7 @@ def _published(written: PublishedCut, read_s: float) -> CutPublished:
 
 
 def _needs_former(change: RowChange) -> bool:
-    """Return whether a change is understood only with the row that it changes."""
+    """Return whether a change needs the row that it changes to be understood."""
     if isinstance(change, RowKey):
         return False
     return bool(change.unchanged) or TABLES[change.kind].newest_by is not None

@@ -1,6 +1,6 @@
-"""Writes cuts to the log, and knows the inventory that the log says.
+"""Writes cuts to the log, and knows the inventory that the log has.
 
-The writer believes nothing but the log. It appends under an epoch, and when it does not know how an
+The writer trusts nothing but the log. It appends under an epoch, and when it does not know how an
 append ended it gives the epoch up, takes a new one and reads the log's end again. So no event is
 appended twice under one epoch, and of two watchers only the newer one can close a cut.
 """
@@ -46,7 +46,7 @@ class PublishedCut(NamedTuple):
 
 
 class LastWord(NamedTuple):
-    """What the log, or what is about to be appended to it, says of a row that is there."""
+    """A present row, from the log or from what is about to be appended to it."""
 
     fingerprint: Fingerprint
     row: Row | None
@@ -65,7 +65,7 @@ class CutWriter:
         log: Log that is written to.
         history: Reads the same log.
         append_bytes_max: Size of the events that are appended together.
-        observer: Is told of each epoch.
+        observer: Receives each epoch.
     """
 
     def __init__(
@@ -98,12 +98,12 @@ class CutWriter:
 
     @property
     def stream(self) -> StreamPosition | None:
-        """From where the source's change stream continues the log's last cut; None: nowhere."""
+        """Position from which the change stream continues the log's last cut; None: nowhere."""
         return self._reader.stream
 
     @property
     def last(self) -> CutNumber:
-        """Number of the log's last cut, 0 before the first."""
+        """Number of the log's last cut; 0 before the first one."""
         return self._reader.last
 
     @property
@@ -120,7 +120,7 @@ class CutWriter:
         """Become the only writer and bring the ledger up to the log's end.
 
         Raises:
-            TransientError: the log is away.
+            TransientError: the log is unreachable.
             CorruptionError: its events do not add up, or it is not the log that this process led.
         """
         epoch = await self._log.acquire()
@@ -142,9 +142,9 @@ class CutWriter:
             self._observer(LogBegun(log_id=span.log_id))
 
     def _require_same(self, span: Span) -> None:
-        """Refuse a log that lacks what this process knows of it: its changes follow nothing there.
+        """Refuse a log that lacks what this process knows of it: its changes would follow nothing.
 
-        A next start knows nothing, and records all rows.
+        The next start knows nothing, and records all rows.
         """
         if self._log_id not in {None, span.log_id}:
             raise CorruptionError(
@@ -164,10 +164,10 @@ class CutWriter:
 
     @asynccontextmanager
     async def cuts(self, *, rows_recur: bool = False) -> "AsyncGenerator[OpenCuts]":
-        """Write cuts within the block; what is not closed and flushed at its end never counts.
+        """Write cuts within the block; cuts not closed and flushed at its end never count.
 
-        `rows_recur` says that a row may occur in several of the events that are not in closed cuts
-        yet; then some 250 bytes are kept of each.
+        `rows_recur`: a row may occur in several events that are not in closed cuts yet; then some
+        250 bytes are kept of each.
 
         Raises:
             FencedError: this process does not hold the log.
@@ -190,7 +190,7 @@ class CutWriter:
                 self._epoch = epoch
             raise
         finally:
-            self.known.discard()  # what was appended of a cut that is given up
+            self.known.discard()  # appended events of a cut that is given up
         self._epoch = epoch
         if opened.written:
             self._closed_at_s = started_s
@@ -211,7 +211,7 @@ class _OpenCut:
 
 
 class _Mark(NamedTuple):
-    """What an event that is not appended yet makes of the inventory."""
+    """Effect on the inventory of an event that is not appended yet."""
 
     key: bytes
     fingerprint: bytes | None
@@ -225,7 +225,7 @@ class _Closing(NamedTuple):
 
 
 class OpenCuts:
-    """Cuts on their way to the log, several of them in one append where they are small."""
+    """Cuts on their way to the log, several small ones in one append."""
 
     def __init__(
         self,
@@ -255,7 +255,7 @@ class OpenCuts:
     def begin(self, time: datetime) -> None:
         """Open the next cut; it is never older than the one before it."""
         self._last = CutNumber(self._last + 1)
-        # a replica that lost its primary shows what it showed, and cannot say so any more
+        # a replica that lost its primary still shows the same, and cannot date it any more
         self._time = time if self._time is None else max(time, self._time)
         self._cut = _OpenCut(
             Envelope(source=self._source, cut=self._last, epoch=self._epoch, time=self._time)
@@ -269,7 +269,7 @@ class OpenCuts:
         return None if standing is None else LastWord(standing.fingerprint, None, standing.offset)
 
     async def add(self, events: Sequence[RowEvent]) -> None:
-        """Take events of the open cut, and append what was taken when it becomes too much."""
+        """Take events of the open cut, and append them when they become too many."""
         cut = self._opened()
         for event in events:
             mark = event.fingerprint if isinstance(event, RowChanged) else None
@@ -291,7 +291,7 @@ class OpenCuts:
 
     @property
     def digest(self) -> Digest:
-        """Of the inventory after all events that were taken."""
+        """Digest of the inventory after all events that were taken."""
         return Digest(self._sum % DIGEST_MODULUS)
 
     @property
@@ -323,7 +323,7 @@ class OpenCuts:
             await self.flush()
 
     async def flush(self) -> None:
-        """Append all that was taken; from then on it is known.
+        """Append all events that were taken; from then on they are known.
 
         Raises:
             TransientError: the outcome is unknown.

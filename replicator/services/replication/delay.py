@@ -1,4 +1,4 @@
-"""Staying behind on purpose: decides which cuts a target may have by now."""
+"""Decides which cuts a deliberately delayed target may have by now."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Handles of the rows that a poll found, which a first cut has of every row of the source."""
+"""Handles of the rows that a poll found; in a first cut these are all rows of the source."""
 
 from collections import deque
 from collections.abc import Generator
@@ -11,7 +11,7 @@ from replicator.model.inventory import pages
 
 
 class Handles:
-    """Takes handles as a scan finds them, and gives them away again a bounded number at a time."""
+    """Takes handles as a scan finds them, and returns them in bounded numbers."""
 
     def __init__(self) -> None:
         self._parts: deque[NDArray[Any]] = deque()
@@ -21,12 +21,12 @@ class Handles:
         return self._count
 
     def add(self, handles: NDArray[Any]) -> None:
-        """Take some more; a copy is kept."""
+        """Take more handles; a copy is kept."""
         self._parts.append(pages.kept(handles))
         self._count += len(handles)
 
     def drain(self, rows_max: int) -> Generator[NDArray[Any]]:
-        """Yield all of them in batches; what was yielded frees its memory."""
+        """Yield all handles in batches; the memory of yielded ones is freed."""
         while self._count:
             yield self._next(rows_max)
 

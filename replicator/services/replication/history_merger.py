@@ -12,7 +12,7 @@ class HistoryMerger:
 
     Args:
         target: Target whose history is merged.
-        merger: Merges it; None: this target's history stays as it was written.
+        merger: Merges the history; None: this target's history stays as it was written.
         interval: Time between two looks.
     """
 

@@ -1,11 +1,11 @@
 """Moves a log into another store, with its id, its offsets and its times.
 
-Checkpoints, gaps, holds and the stores of targets name the log and its offsets, so all of them go
-on from the other store as if nothing had happened.
+Checkpoints, gaps, holds and the stores of targets name the log and its offsets, so all of them
+continue with the other store as if nothing had happened.
 
 The order is what makes a kill at any moment harmless: all is copied and read back, then nobody can
-read or write the former log any more, and only then the other one can be read and written. Whoever
-starts in between is told to end the move. There is no moment at which two logs can be written.
+read or write the former log any more, and only then the other one can be read and written. A
+process that starts in between is told to finish the move. At no moment can two logs be written.
 """
 
 from collections.abc import AsyncIterator
@@ -22,15 +22,15 @@ WHAT = "move the log"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
-    """What a move did."""
+    """Result of a move."""
 
     log_id: str
     first: Offset
     end: Offset
     copied: int
-    """Records that this run copied; those of a run that was cut off are not counted."""
+    """Number of records that this run copied, without those of an interrupted run."""
     was_done: bool
-    """Whether an earlier run had moved all of it."""
+    """Whether an earlier run had moved the whole log."""
 
 
 class LogMover:
@@ -55,13 +55,13 @@ class LogMover:
         self._records_max = records_per_read_max
 
     async def move(self) -> Moved:
-        """Move all of the log; goes on where an earlier move was cut off.
+        """Move the whole log; continue where an earlier move was interrupted.
 
         Raises:
             NotFoundError: there is no log.
             RefusedError: it was moved into another one, or the heir holds another log.
-            FencedError: a watcher took the log back: it has to be stopped first.
-            CorruptionError: what was copied is not what the log holds; it was removed again.
+            FencedError: a watcher took the log back and must be stopped first.
+            CorruptionError: the copy differs from the log; the copy was removed again.
         """
         state = await self._state()
         start = await self._heir.begin(state)
@@ -99,7 +99,7 @@ class LogMover:
         return copied
 
     async def _require_equal(self, span: Span) -> None:
-        """Read back all that was copied, record by record."""
+        """Read back all copied records, one by one."""
         received = self._each(self._heir, span)
         async for wanted in self._each(self._origin, span):
             found = await anext(received, None)

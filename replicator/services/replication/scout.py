@@ -1,4 +1,4 @@
-"""Finds what a snapshot of the source holds that the log does not say yet.
+"""Finds what a snapshot of the source holds and the log does not have yet.
 
 The scout compares row versions where they can be trusted, and reads the contents of only those rows
 whose version it has not seen. Where a store has a log of its changes instead, a poll ends at once
@@ -35,12 +35,12 @@ from replicator.ports import Chunk, Snapshot
 from replicator.services.replication.handles import Handles
 
 ONCE = frozenset({Why.UNAVAILABLE, Why.DISTRUSTED, Why.OFF, Why.WRITTEN})
-"""Reasons that stay or return: each poll would tell them again."""
+"""Reasons that stay or return; each poll would report them again."""
 
 
 @dataclass(slots=True)
 class Findings:
-    """What one poll found; grows with the changes, not with the inventory."""
+    """The findings of one poll; they grow with the changes, not with the inventory."""
 
     full: bool
     scanned: int = 0
@@ -48,7 +48,7 @@ class Findings:
     handles: dict[Kind, Handles] = field(default_factory=dict)
     sums: dict[Kind, int] = field(default_factory=dict)
     unseen: Offsets = field(default_factory=lambda: np.empty(0, np.int64))
-    """Offsets, ascending, of the log's events about the rows that are gone."""
+    """Offsets, ascending, of the log's last events of the rows that are gone."""
 
     @property
     def changes(self) -> int:
@@ -61,7 +61,7 @@ class Findings:
         return not self.handles and not len(self.unseen)
 
     def take(self, kind: Kind, chunk: Chunk, differing: Mask) -> None:
-        """Take those rows of a chunk that differ."""
+        """Take the rows of a chunk that differ."""
         self.fingerprinted += len(chunk.keys)
         if differing.any():
             self.handles.setdefault(kind, Handles()).add(chunk.handles[differing])
@@ -69,7 +69,7 @@ class Findings:
 
 
 SHOWN_ROWS_MIN = 100_000
-"""Rows from which on a scan shows its progress: fewer take seconds."""
+"""Number of rows from which a scan shows its progress: fewer take seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,12 +79,12 @@ class VersionOptions:
     enabled: bool
     full_scan_interval_s: float
     trusted_again: bool = False
-    """Whether the operator says so, whatever the log says of them."""
+    """Whether the operator trusts row versions, whatever the log says of them."""
 
 
 @dataclass(slots=True)
 class _Memory:
-    """What row versions were those of an inventory, or what position of the source's binary log."""
+    """The row versions of an inventory, or its position in the source's binary log."""
 
     lineage: Lineage | BinlogPosition
     digest: Digest
@@ -94,12 +94,12 @@ class _Memory:
 
 @dataclass(slots=True)
 class _ToRemember:
-    """What the memory becomes once the log says the inventory that was found."""
+    """What the memory becomes once the log has the inventory that was found."""
 
     lineage: Lineage | BinlogPosition
     full: bool
     fresh: bool
-    """Whether nothing of the memory before stays."""
+    """Whether nothing of the former memory stays."""
     moves: dict[Kind, list[Moves]]
     digest: Digest | None = None
 
@@ -107,8 +107,8 @@ class _ToRemember:
 class Scout:
     """Compares snapshots with the ledger, and remembers their row versions in between.
 
-    What is remembered counts for one inventory, which is known by its digest. So it survives an
-    append of unknown end, and does not survive a cut of another watcher.
+    The memory counts for one inventory, which is identified by its digest. So it survives an append
+    of unknown end, but no cut of another watcher.
     """
 
     def __init__(self, options: VersionOptions, observer: Observer) -> None:
@@ -149,17 +149,17 @@ class Scout:
         return not self._trusted
 
     def heed(self, *, distrusted: bool) -> None:
-        """Take what the log's last cut says of row versions: a new process is no new trust."""
+        """Take over what the log's last cut says of row versions: a restart restores no trust."""
         if distrusted and not self._options.trusted_again:
             self._trusted = False
 
     def expect(self, digest: Digest) -> None:
-        """Say of what inventory the log will speak once what was found is in it."""
+        """Note which inventory the log will have once it has the findings."""
         if self._pending is not None:
             self._pending.digest = digest
 
     def settle(self, digest: Digest) -> None:
-        """Say of what inventory the log speaks: what was found counts if it is that."""
+        """Note which inventory the log has: the findings count if it is theirs."""
         pending, self._pending = self._pending, None
         if pending is not None and pending.digest == digest:
             self._remember(pending, digest)
@@ -182,7 +182,7 @@ class Scout:
     async def _way(
         self, snapshot: Snapshot, *, is_audit: bool
     ) -> "_ByVersions | _Unwritten | _ByAll":
-        """Decide by what to look: every reason to doubt versions is one to read all rows."""
+        """Decide how to look: every reason to doubt versions is a reason to read all rows."""
         if not self._options.enabled:
             return _ByAll(Why.OFF, "watch.row_versions is false")
         if not self._trusted:
@@ -256,7 +256,7 @@ class Scout:
     async def _fingerprint(
         self, snapshot: Snapshot, kind: Kind, places: Places, known: Folding, findings: Findings
     ) -> list[Moves]:
-        """Compare the rows at some places, and return what is to be remembered of them."""
+        """Compare the rows at some places, and return what to remember of them."""
         moves: list[Moves] = []
 
         def visit(chunk: Chunk) -> None:
@@ -274,9 +274,9 @@ class Scout:
     async def _look_at_all(self, snapshot: Snapshot, way: "_ByAll", known: Folding) -> Findings:
         self._tell(way)
         if way.why is not Why.DUE or isinstance(way.lineage, BinlogPosition):
-            self._memory = None  # before another one is made beside it
+            self._memory = None  # before another one is created beside it
         ledger, later = known.words()
-        total = len(ledger) or len(later) or None  # about: it is what progress is measured by
+        total = len(ledger) or len(later) or None  # approximately: progress is measured by it
         audit = _Audit(self._memory, way.lineage)
         comparison, findings = Comparison(ledger, later), Findings(full=True)
         for kind in _sorted(snapshot):
@@ -309,7 +309,7 @@ class Scout:
         self._observer(Progress(what="scan the source", done=done, total=total, unit="rows"))
 
     def distrust(self, rows: int) -> None:
-        """Trust nothing but full scans from now on: so many changes were missed."""
+        """Trust only full scans from now on: so many changes were missed."""
         self._trusted, self._memory, self._pending = False, None, None
         self._observer(VersionsMissed(rows=rows))
 
@@ -329,7 +329,7 @@ class _ByVersions:
 
 @dataclass(frozen=True, slots=True)
 class _Unwritten:
-    """The source's binary log says that nothing was written: there is nothing to look at."""
+    """A look without rows: the source's binary log says that nothing was written."""
 
     position: BinlogPosition
 
@@ -345,7 +345,7 @@ class _ByAll:
 
 
 class _Audit:
-    """What a scan of all rows says of their versions: those to remember, and those that lied."""
+    """Versions as a scan of all rows found them: those to remember, and those that were wrong."""
 
     def __init__(self, memory: _Memory | None, lineage: Lineage | BinlogPosition | None) -> None:
         self._memory, self._lineage = memory, lineage
@@ -373,7 +373,7 @@ class _Audit:
             self._moves.setdefault(kind, []).append(_come(versions, chunk.keys[new]))
 
     def missed(self, removed: Keys) -> int:
-        """Return how many changes the versions have not told, `removed` being the rows gone."""
+        """Return how many changes the versions have missed; `removed` are the rows gone."""
         if self._memory is None:
             return 0
         told: set[bytes] = set()
@@ -385,7 +385,7 @@ class _Audit:
         return self._missed + sum(1 for key in items(removed) if key not in told)
 
     def pending(self) -> _ToRemember | None:
-        """Return what is to be remembered."""
+        """Return what to remember."""
         if self._lineage is None:
             return None
         fresh = self._memory is None
@@ -405,7 +405,7 @@ def _no_versions() -> Versions:
 
 
 def _offsets_of(gone: Sequence[Keys], came: set[bytes], known: Folding) -> Offsets:
-    """Return where the log speaks of those rows that left their place and took no other."""
+    """Return the log's offsets of those rows that left their place and took no other."""
     removed = [key for keys in gone for key in items(keys) if key not in came]
     standings = known.standings(np.array(removed, KEY))
     return np.sort(standings.offsets[standings.known])

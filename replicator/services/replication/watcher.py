@@ -1,8 +1,8 @@
-"""Turns the source cluster's metadata into events on the log, one consistent cut after the other.
+"""Turns the source's metadata into events in the log, one consistent cut after the other.
 
 A poll opens one snapshot. The scout compares it with the ledger, which is the log folded up to its
 end; rows that differ are fetched and appended as events, a bounded number at a time. The closing
-record with the digest of all rows makes them a cut: readers skip events that have none.
+record with the digest of all rows makes them a cut: readers skip events without one.
 
 Where the source has a change stream, each of its commits becomes a cut instead, and no row is
 scanned. A poll then starts the stream, takes its place when it breaks, and audits it.
@@ -49,7 +49,7 @@ class Watcher:
         limits: Intervals and sizes.
         retry: Waits after polls that failed.
         rng: Source of jitter.
-        observer: Is told of polls and cuts.
+        observer: Receives polls and cuts.
     """
 
     def __init__(
@@ -130,10 +130,10 @@ class Watcher:
         return wait_s
 
     async def poll(self) -> bool:
-        """Publish what changed as one closed cut; False when nothing did and none is due.
+        """Publish what changed as one closed cut; False: nothing changed, and no cut is due.
 
         Raises:
-            TransientError: the source or the log is away; the next poll starts where this one did.
+            TransientError: the source or the log is unreachable; the next poll starts again.
             FencedError: another watcher has taken over.
         """
         if not self._writer.is_leading:
@@ -165,7 +165,7 @@ class Watcher:
         return True
 
     def _is_due(self, stream: StreamPosition | NoStream) -> bool:
-        """Return whether a cut without changes is: as a sign of life, or to start the stream."""
+        """Return whether an empty cut is due: as a sign of life, or to start the stream."""
         starts = self._follower is not None and self._follower.wants_position
         if starts and isinstance(stream, StreamPosition):
             return True
@@ -173,7 +173,7 @@ class Watcher:
 
     async def _lead(self) -> None:
         if self._follower is not None:
-            await self._follower.guard()  # the log may be away for long, and the slot grows
+            await self._follower.guard()  # the log may be unreachable for long, and the slot grows
         await self._writer.lead()
         self._scout.heed(distrusted=self._writer.distrusts_versions)
 

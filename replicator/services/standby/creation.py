@@ -1,4 +1,4 @@
-"""Prepares a target: Druid's tables, our own, its deep storage; and looks at its settings."""
+"""Prepares a target: Druid's tables, the replicator's, the deep storage; checks its settings."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,10 +24,10 @@ from replicator.services.standby.skew import Skew
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Created:
-    """What was made, and what was found."""
+    """What was created, and what was found."""
 
     tables_made: bool
-    """False: Druid, or an earlier run, had made them."""
+    """Whether Druid's tables were created; False: Druid or an earlier run had done so."""
     tables: TableRelease | None
     """Druid release whose tables were created, if `create` chose it; None otherwise."""
     judged: tuple[Judged, ...] | None

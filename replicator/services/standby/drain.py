@@ -1,4 +1,4 @@
-"""Brings a standby to the source's last commit: before a planned promotion, or when asked to."""
+"""Brings a standby to the source's last commit, for a planned promotion or on request."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ from replicator.services.target.target import Target
 LOOK_S = 0.5
 """Seconds between two looks at a process that does the work."""
 POLLS_SEEN = 2
-"""Polls of a running watcher that must end: the second of them began after the drain did."""
+"""Number of polls of a running watcher that must end: the second began after the drain."""
 
 
 class Watching(Protocol):
@@ -50,17 +50,17 @@ class OwnServices:
 
 
 class Drain:
-    """Takes the source's last commit to the target, by the processes that run already.
+    """Brings the source's last commit to the target, by the processes that run already.
 
     A second watcher or applier would fence the first one and end its process, which also serves
-    the other targets. So a drain does only the work of those that do not run, and otherwise waits
-    for theirs.
+    the other targets. So a drain does only the work of services that do not run, and waits for the
+    others.
 
     Args:
         target: Target to bring to the source's last commit.
         pulses: Heartbeats of the processes that run.
-        own: What does the work of those that do not run.
-        clock: Tells whether a heartbeat is recent.
+        own: Services that do the work of those that do not run.
+        clock: Clock by which a heartbeat is recent.
     """
 
     def __init__(self, target: Target, *, pulses: Pulses, own: OwnServices, clock: Clock) -> None:
@@ -120,7 +120,7 @@ class Drain:
         first = await self._heard(WATCH)
         while first is not None and (pulse := await self._heard(WATCH)) is not None:
             if pulse.since != first.since:
-                first = pulse  # it was restarted, and counts anew
+                first = pulse  # the watcher was restarted, and counts from 0
             if pulse.polls >= first.polls + POLLS_SEEN:
                 return False
             await asyncio.sleep(LOOK_S)
@@ -152,7 +152,7 @@ class Drain:
         """Return the heartbeat of a service that runs; None if none does, or none can be heard."""
         try:
             said = await self._pulses.heard(who)
-        except ConfigError:  # the log denies heartbeats, to the process that runs as well
+        except ConfigError:  # the log denies heartbeats, also to the running process
             return None
         pulse = None if said is None else pulse_of(said)
         return pulse if pulse is not None and pulse.is_heard(self._clock.now()) else None

@@ -11,11 +11,11 @@ from replicator.ports import Chunk, MetadataReader
 from replicator.services.history.reader import History
 
 TELLING = (Kind.INDEXING_STATE, Kind.SEGMENT_SCHEMA)
-"""Kinds that not every release has."""
+"""Kinds of rows that not every release has."""
 
 
 async def tables_of_source(metadata: MetadataReader) -> TableRelease | None:
-    """Return what tables a source has, by which of them are there and by one of its segments.
+    """Return which tables a source has, judged by their presence and by one of its segments.
 
     Raises:
         TransientError, ConfigError: the source cannot be read.
@@ -35,7 +35,7 @@ async def tables_of_source(metadata: MetadataReader) -> TableRelease | None:
 
 
 async def tables_of_history(history: History, until: Offset, name: str) -> TableRelease | None:
-    """Return what tables the rows of a history need; `name` is the target that keeps it.
+    """Return which tables the rows of a history need; `name` is the target that keeps it.
 
     Raises:
         CorruptionError: the history cannot be read.

@@ -1,8 +1,8 @@
 """Makes a standby a primary: fences it, gives it the source's rules, starts its supervisors.
 
-The log is asked when it is there, for what the target does not hold: which supervisors were awake
-at the source, rules that drop, and what came after the target's cut. A burning region may have
-taken it; then the operator says which supervisors are to go on.
+The log, if it can be read, provides what the target does not hold: which supervisors were running
+at the source, rules that drop, and what came after the target's cut. If the log was lost with the
+source, the operator says which supervisors continue.
 """
 
 import asyncio
@@ -66,23 +66,23 @@ from replicator.task_group import TaskGroup
 
 POLL_S = 0.5
 ASKED_AT_ONCE = 8
-"""Requests to an Overlord at a time."""
+"""Number of requests to an Overlord at once."""
 BEHIND_MAX = timedelta(seconds=5)
 """Longest lag of a replica of the source; a healthy one is a second behind."""
 Told: TypeAlias = Supervisor | Rules | ConfigEntry
-"""What is asked of the log: control rows, as the source has them."""
+"""Control rows from the log, as the source has them."""
 ALL = frozenset({"all"})
-"""The wish for every supervisor that was not terminated."""
+"""The choice of every supervisor that was not terminated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behind:
-    """What the log holds after a target's cut, and the target does not."""
+    """What the log holds after a target's cut."""
 
     cuts: int
     events: int
     datasources: frozenset[str] = frozenset()
-    """Those of the rows that are new or changed in these records."""
+    """Datasources of the rows that are new or changed in these records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,15 +90,15 @@ class PromotionPlan:
     """What a promotion would do; the operator sees it before agreeing."""
 
     chosen: frozenset[str] | None
-    """The supervisors that were asked for."""
+    """The supervisors that the operator named; None: those that were running."""
     checkpoint: Checkpoint
     resumptions: tuple[Resumption, ...]
     asleep: tuple[str, ...]
     """Supervisors that stay suspended."""
     rules: tuple[Rules, ...] | None
-    """The source's own, with those that drop; None: the log is away, and they are not known.
+    """The source's own load rules, with those that drop; None: the log cannot be read.
 
-    Tiers have the target's names, and what its Druid is too old for is translated.
+    Tiers have the target's names; what its Druid is too old for is translated.
     """
     configuration: Configuration | None
     """Entries that are written to `druid_config`; None: the log cannot be read."""
@@ -110,7 +110,7 @@ class PromotionPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Takeover:
-    """What becomes of the source's control rows."""
+    """How the source's control rows are taken over."""
 
     load_rules: LoadRules = field(default_factory=partial(LoadRules, with_drops=True))
     druid: OlderDruid = field(default_factory=OlderDruid)
@@ -118,7 +118,7 @@ class Takeover:
 
 
 class Promoter:
-    """Plans first, then acts, one step at a time, each decided from what is seen."""
+    """Plans first, then acts step by step; each step follows from what is seen."""
 
     def __init__(
         self,
@@ -134,9 +134,9 @@ class Promoter:
     ) -> None:
         self._takeover = takeover
         self._seen: dict[str, SupervisorState] = {}
-        """Supervisors that were seen to go on where they must; they are not asked for again."""
+        """Supervisors that were seen to continue at the right offsets; they are not asked again."""
         self._posted: set[str] = set()
-        """Supervisors whose specs were sent; a Druid may take them over a while later."""
+        """Supervisors whose specs were sent; Druid may apply them a while later."""
         self._source = source
         self._target = target
         self._history = history
@@ -148,12 +148,12 @@ class Promoter:
     async def plan(self, *, chosen: frozenset[str] | None) -> PromotionPlan:
         """Return what would be done; nothing is changed.
 
-        `chosen` names the supervisors that are to go on; None: those that were awake at the source.
+        `chosen` names the supervisors that continue; None: those that were running at the source.
 
         Raises:
-            RefusedError: nothing was applied yet, only one datasource is at the cut, or it is not
-                known which supervisors were awake.
-            NotFoundError: one that was chosen is not there.
+            RefusedError: nothing was applied yet, only one datasource is at the cut, or it is
+                unknown which supervisors were running.
+            NotFoundError: a chosen supervisor does not exist.
         """
         checkpoint = (await self._metadata.state(self._source)).checkpoint
         if checkpoint is None:
@@ -205,15 +205,15 @@ class Promoter:
             return None
 
     async def execute(self, plan: PromotionPlan) -> PromotionPlan:
-        """Carry out a plan; the same call goes on with one that was interrupted.
+        """Carry out a plan; the same call continues an interrupted one.
 
-        When the target has moved since the plan was made, it is made again; what was done in the
-        end is returned.
+        If the target has moved since the plan was made, the plan is made again; the plan that was
+        carried out is returned.
 
         Raises:
             FencedError: another process took over the target.
             CorruptionError: a supervisor's tasks began at other offsets; it was suspended again.
-            TransientError: the Overlord is away, or its tasks do not come up in time.
+            TransientError: the Overlord is unreachable, or its tasks do not start in time.
         """
         step: Step = Fence()
         self._seen.clear()
@@ -278,7 +278,7 @@ class Promoter:
         )
 
     async def _states(self, some: Sequence[Resumption]) -> dict[str, SupervisorState]:
-        """Ask the Overlord for some supervisors, a few at once."""
+        """Ask the Overlord about some supervisors, a few at once."""
         slots, states = asyncio.Semaphore(ASKED_AT_ONCE), dict[str, SupervisorState]()
 
         async def ask(id_: str) -> None:
@@ -293,9 +293,9 @@ class Promoter:
         return states
 
     async def _fence(self, plan: PromotionPlan) -> PromotionPlan:
-        """From the commit on no applier and no restore can write; what it is, it is at once.
+        """Fence the target: from the commit on, no applier and no restore can write.
 
-        Rules and configuration come with the same commit, so no promotion stops between them.
+        Rules and configuration are in the same commit, so no promotion stops between them.
         """
         state = await self._metadata.acquire(self._source)
         if state.checkpoint != plan.checkpoint:
@@ -321,14 +321,14 @@ class Promoter:
         )
 
     async def _configuration(self, told: Sequence[Told], checkpoint: Checkpoint) -> Configuration:
-        """Return what the target takes over; nothing once it is promoted: it is its own then."""
+        """Return what the target takes over; nothing if it is promoted already."""
         if checkpoint.promoted:
             return Configuration()
         rows = await rows_of(self._metadata, Kind.CONFIG)
         return configuration(_entries(told), _entries(rows), self._takeover.wishes)
 
     def _rules(self, told: Sequence[Told] | None) -> tuple[tuple[Rules, ...], tuple[Left, ...]]:
-        """Return the rules as they will be, and those that stay what they are."""
+        """Return the rules as they will be, and those that stay as they are."""
         rules: list[Rules] = []
         left: list[Left] = []
         for row in told or ():
@@ -342,7 +342,7 @@ class Promoter:
         return tuple(rules), tuple(left)
 
     def _too_new(self, supervisors: Iterable[Supervisor]) -> dict[str, str]:
-        """Return why some supervisors would do something else on the target than at the source."""
+        """Return why some supervisors would behave differently on the target than at the source."""
         release = self._takeover.druid.release
         if release is None:
             return {}
@@ -355,7 +355,7 @@ class Promoter:
         }
 
     async def _told(self, checkpoint: Checkpoint) -> Sequence[Told] | None:
-        """Return the source's own control rows at the cut, None when the log is away."""
+        """Return the source's own control rows at the cut; None if the log cannot be read."""
         control = OfKinds(kinds=frozenset({Kind.SUPERVISOR, Kind.RULES, Kind.CONFIG}))
         found: list[Told] = []
         try:
@@ -479,8 +479,9 @@ def _wanted(
 def _offsets(supervisor: Supervisor, commits: Mapping[str, CommitMetadata]) -> Offsets:
     """Druid keys the offsets by the supervisor's id since 34, and by datasource before.
 
-    Before, a stream's supervisor had its datasource's name for an id. Now several of one datasource
-    have ids of their own, and one that has committed nothing has not what another one has.
+    Before 34 a stream's supervisor had its datasource's name as its id. Since then several
+    supervisors of one datasource have ids of their own, and one that has committed nothing does not
+    take another one's offsets.
     """
     return offsets_of(commits.get(supervisor.spec_id))
 
@@ -488,7 +489,7 @@ def _offsets(supervisor: Supervisor, commits: Mapping[str, CommitMetadata]) -> O
 def _finished(
     supervisors: Iterable[Supervisor], commits: Mapping[str, CommitMetadata]
 ) -> dict[str, str]:
-    """Return why some need not be started any more."""
+    """Return why some supervisors need not be started any more."""
     return {
         row.spec_id: "it has read all that it was bounded to"
         for row in supervisors

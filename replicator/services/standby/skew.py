@@ -1,4 +1,4 @@
-"""Which releases a source and a target run, and what that means for what there is."""
+"""Which releases a source and a target run, and what that means for the source's contents."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from replicator.ports import SourceReader, TellsRelease
 from replicator.services.standby.promoter import rows_of
 
 SMALL = (Kind.RULES, Kind.SUPERVISOR, Kind.CONFIG)
-"""Tables that are read whole; of segments one of each kind is enough."""
+"""Tables that are read completely; for segments one of each kind is enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skew:
-    """A target's Druid, held against a source."""
+    """A target's Druid compared with a source."""
 
     source: Release | None
     """Druid release of the source; None: unknown."""
     target: Release | None
-    """Which release the target's rows are written for; None: nobody knows, and they are carried
-    as they are."""
+    """Release for which the target's rows are written; None: unknown, so rows are carried as they
+    are."""
     found: tuple[Skewed, ...] = ()
     has_folders: bool = False
     """Whether the source has segments that its Druid reads in parts."""
@@ -34,13 +34,13 @@ class Skew:
 
     @property
     def losses(self) -> Sequence[Skewed]:
-        """What a person must do something about."""
+        """Findings that an operator must deal with."""
         return [one for one in self.found if one.loses]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderNote:
-    """What is to be said of folders of unpacked segments."""
+    """A note on folders of unpacked segments."""
 
     good: bool
     text: str
@@ -66,9 +66,9 @@ def folder_notes(
     """Return what a target's release and its setting `unpacked` mean for folders.
 
     Args:
-        storage: The type of its deep storage.
-        unpacked: What is set.
-        release: Its Druid release, None if unknown.
+        storage: Type of the target's deep storage.
+        unpacked: The setting.
+        release: Release of the target's Druid; None: unknown.
         has_folders: Whether the source has segments that are read in parts.
     """
     if storage not in FOLDERS_SINCE or release is None:
@@ -97,7 +97,7 @@ def folder_notes(
 
 
 async def seen(source: SourceReader) -> dict[Trait, str]:
-    """Return what a Druid must know to read all that a source has, each with a row that has it.
+    """Return the traits that a Druid must know to read a source's rows, each with such a row.
 
     Raises:
         TransientError, ConfigError: the source cannot be read.
@@ -125,7 +125,7 @@ async def seen(source: SourceReader) -> dict[Trait, str]:
 async def skew_of(
     source: SourceReader, target: Release | None, *, source_druid: TellsRelease | None
 ) -> Skew:
-    """Hold what a source has against a target's release.
+    """Compare a source's rows with a target's release.
 
     Raises:
         TransientError, ConfigError: the source's metadata or its Druid cannot be asked.

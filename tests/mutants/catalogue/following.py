@@ -364,6 +364,24 @@ FOLLOWING: Final[Sequence[Mutant]] = (
         ring="unit",
         tests="test_applier.py",
     ),
+    Mutant(
+        name="gaps-are-never-tried-again",
+        function="GapRetries._fill",
+        old="self._left = frozenset(gap.opened for gap in gaps if may_heal(gap))",
+        new="self._left = frozenset()",
+        loses="What a lost mount hid for a minute is missing in every target for ever.",
+        ring="unit",
+        tests="test_applier.py",
+    ),
+    Mutant(
+        name="gaps-are-healed-without-bytes",
+        function="GapHealer.retry",
+        old="copied=tuple(gap for gap in gaps if gap.opened not in missing),",
+        new="copied=tuple(gaps),",
+        loses="A row points at bytes that were never there, and no gap says so.",
+        ring="unit",
+        tests="test_applier.py",
+    ),
     # ------------------------------------------------------------------------------------ executor
     Mutant(
         name="executor-leaves-surplus",

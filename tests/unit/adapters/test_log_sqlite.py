@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -463,3 +463,20 @@ async def test_a_read_is_bounded_in_bytes(path: Path):
         assert 100 <= len(records) < 300
         rest = await log.read(Offset(len(records)), records_max=1000)
         assert rest[0].offset == len(records)
+
+
+@pytest.mark.parametrize("end", ["-wal", "-shm", "-journal"])
+@pytest.mark.parametrize("plant", [os.link, os.symlink])
+async def test_sqlite_writes_into_no_file_elsewhere(
+    tmp_path: Path, end: str, plant: Callable[[Path, Path], None]
+):
+    """Who can write to the folder gives a file of this user a second name beside the log."""
+    path, elsewhere = tmp_path / "prod.log", tmp_path / "elsewhere"
+    async with SqliteEventLog(path, SystemClock(), "prod") as log:
+        await log.acquire()
+    elsewhere.write_bytes(b"precious")
+    plant(elsewhere, Path(f"{path}{end}"))
+    async with SqliteEventLog(path, SystemClock(), "prod") as log:
+        with pytest.raises(ConfigError, match=f"{end} is a link"):
+            await log.acquire()
+    assert elsewhere.read_bytes() == b"precious"

@@ -21,7 +21,7 @@ PLACE = Location("wiki/2024/v1/0/index/")
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """A log and a target whose folders a service has."""
-    for name in ("log", "deep"):
+    for name in ("log", "deep", "told"):
         folder = tmp_path / name
         folder.mkdir(mode=0o700)
         os.chown(folder, SERVICE, SERVICE)
@@ -33,7 +33,10 @@ def settings(tmp_path: Path) -> Settings:
     }
     log = {"type": "sqlite", "path": str(tmp_path / "log" / "prod.log")}
     targets = {"vault": {"deep_storage": local}}
-    return Settings.model_validate({"source": source, "log": log, "targets": targets})
+    notifications = {"folder": str(tmp_path / "told")}
+    return Settings.model_validate(
+        {"source": source, "log": log, "targets": targets, "notifications": notifications}
+    )
 
 
 def test_what_root_has_left_before_is_named_with_who_cannot_use_it(
@@ -43,7 +46,9 @@ def test_what_root_has_left_before_is_named_with_who_cannot_use_it(
     (tmp_path / "deep" / "_replicator" / "proofs").mkdir(parents=True)
     os.chown(tmp_path / "deep" / "_replicator", SERVICE, SERVICE)
     (tmp_path / "deep" / "wiki").mkdir()
-    log, store = of_others(settings, ["vault"])
+    (tmp_path / "told" / "notifications-prod.sqlite-wal").touch()
+    log, store, journal = of_others(settings, ["vault"])
+    assert (journal.first.name, journal.count) == ("notifications-prod.sqlite-wal", 1)
     assert (log.first.name, log.count, log.owner) == ("prod.log-running-watch.json", 1, "root")
     assert (store.first.name, store.count) == ("wiki", 2)
     assert {log.user, store.user} == {"nobody"}

@@ -80,16 +80,16 @@ def test_what_others_can_read_is_named(tmp_path: Path):
     found = settings(log, root)
     assert open_to_others(found, ["standby"]) == [], "nothing is there yet"
     paths = [log, tmp_path / "prod.log-wal", root / ".replicator", root / "_replicator"]
-    paths.append(tmp_path / "key.pem")
-    for path in (*paths[:2], paths[-1]):
+    paths += [tmp_path / "key.pem", tmp_path / "notifications-prod.sqlite"]
+    for path in (*paths[:2], *paths[-2:]):
         path.touch(0o600)
     for path in paths[2:4]:
         path.mkdir(0o700, parents=True)
     assert open_to_others(found, ["standby"]) == []
-    for path, mode in zip(paths, (0o640, 0o604, 0o701, 0o710, 0o644), strict=True):
+    for path, mode in zip(paths, (0o640, 0o604, 0o701, 0o710, 0o644, 0o604), strict=True):
         path.chmod(mode)
-    assert open_to_others(found, ["standby"]) == paths
-    assert open_to_others(found, []) == paths[:2]
+    assert sorted(open_to_others(found, ["standby"])) == sorted(paths)
+    assert open_to_others(found, []) == [*paths[:2], paths[-1]]
 
 
 def settings(log: Path, root: Path) -> Settings:
@@ -99,6 +99,7 @@ def settings(log: Path, root: Path) -> Settings:
         {
             "source": {"name": "prod", "metadata": metadata, "deep_storage": storage},
             "log": {"type": "sqlite", "path": log},
+            "notifications": {"folder": log.parent},
             "targets": {
                 "standby": {
                     "deep_storage": {"type": "local", "root": root},

@@ -115,7 +115,7 @@ def shown(found: StatusReport, columns: int = 80) -> list[str]:
     paper = Paper()
     paper.width = columns
     with paper.capture() as captured:
-        _show(paper, found, SAID, lambda one: SAID.command(f"undelete {one.datasource}"))
+        _show(paper, found, SAID, {})
     return captured.get().splitlines()
 
 

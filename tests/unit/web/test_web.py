@@ -13,7 +13,6 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.metadata import MemoryMetadata
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.errors import ConfigError, TransientError
@@ -54,7 +53,7 @@ class Monitored:
     def __init__(self, *, datasources_max: int = 200) -> None:
         self.pipeline = pipeline = Pipeline()
         self.target = Away(pipeline.clock)
-        self.area = MemoryArea()
+        self.area = pipeline.area
         pipeline.target = self.target
         self.passed: list[Observation] = []
         self.metrics = Metrics(source=SOURCE, version="1.2.3", clock=pipeline.clock)

@@ -17,7 +17,6 @@ from random import Random
 
 import pytest
 
-from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.sqlite.journal import SqliteJournal
 from replicator.adapters.webhook import HttpCaller
 from replicator.errors import ConfigError, TransientError
@@ -59,7 +58,7 @@ class Operated:
     def __init__(self, folder: Path, url: str) -> None:
         self.pipeline = pipeline = Pipeline()
         pipeline.target = self.target = Away(pipeline.clock)
-        self.area, self.url, self.folder = MemoryArea(), url, folder
+        self.area, self.url, self.folder = pipeline.area, url, folder
         pipeline.watcher = pipeline.new_watcher()
         pipeline.applier = pipeline.new_applier()
         self.clock, self.told, self.published = pipeline.clock, list[Observation](), 0

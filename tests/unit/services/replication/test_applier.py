@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from replicator.adapters.archive_metadata import ArchiveMetadata
 from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.log import MemoryEventLog
 from replicator.app.wiring import pipeline as wiring
@@ -35,6 +36,7 @@ from replicator.ports import StoredObject
 from replicator.services.records.applier_record import NAME as NAME_OF_HELM
 from replicator.services.records.applier_record import ApplierRecord, PausedBy
 from replicator.services.records.missing_wait import NAME, Awaited, MissingWait
+from replicator.services.replication import gap_retries
 from replicator.services.replication.applier import Applier
 from replicator.services.store.archived_log import ArchivedLog, archived_gaps
 from replicator.services.store.store import Store
@@ -266,6 +268,98 @@ async def test_bytes_that_come_in_time_are_no_gap():
     await pipeline.follow()
     assert pipeline.gaps() == []
     assert segment("late").id in pipeline.target_ids()
+
+
+async def with_a_gap(**options) -> tuple[Pipeline, dict[str, bytes]]:
+    """A pipeline whose target lacks a segment, and what the source's storage lost of it."""
+    pipeline = await seeded(**options)
+    pipeline.publish(segment("lost"))
+    held = pipeline.source_storage.stored.pop(place_of(segment("lost")))
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.gaps() == [(segment("lost").id, "object_missing", True)]
+    return pipeline, held
+
+
+async def test_a_gap_is_healed_at_the_next_start_once_its_bytes_are_there():
+    """A mount that was away for longer than `kill_wait` left gaps for ever, on archives, too."""
+    pipeline, held = await with_a_gap()
+    reached = await pipeline.wired().target.checkpoint()
+    pipeline.source_storage.stored[place_of(segment("lost"))] = held
+    await pipeline.follow()
+    assert segment("lost").id not in pipeline.target_ids(), "the interval is not over"
+    pipeline.applier = pipeline.new_applier()
+    await pipeline.follow()
+    assert segment("lost").id in pipeline.target_ids()
+    assert pipeline.gaps() == [(segment("lost").id, "object_missing", False)]
+    assert await pipeline.wired().target.checkpoint() == reached
+    told = [gap.at(Offset(99)) for gap in await archived_gaps(pipeline.area, "log")]
+    assert told == [False], "a restore from the store has the row, too"
+    assert (await pipeline.verifier().verify(Level.CHECKSUM)).is_good
+    pipeline.publish(segment("next"))
+    await pipeline.cut()
+    await pipeline.follow()
+    assert segment("next").id in pipeline.target_ids()
+
+
+async def test_a_gap_is_healed_while_the_applier_follows(monkeypatch: pytest.MonkeyPatch):
+    pipeline, held = await with_a_gap()
+    pipeline.source_storage.stored[place_of(segment("lost"))] = held
+    assert not await pipeline.applier.apply_next(), "it was tried just now"
+    later_s = asyncio.get_running_loop().time() + 3601
+    monkeypatch.setattr(pipeline.applier, "_now_s", lambda: later_s)
+    assert await pipeline.applier.apply_next()
+    assert segment("lost").id in pipeline.target_ids()
+    assert not await pipeline.applier.apply_next()
+
+
+async def test_an_archives_gap_is_healed_as_well():
+    """An archive has no rows to compare, and no verb could heal it."""
+    pipeline = Pipeline()
+    archive = ArchiveMetadata(pipeline.area, pipeline.clock)
+    pipeline.applier = pipeline.new_applier(into=archive)
+    pipeline.publish(segment("seed"), segment("lost"))
+    held = pipeline.source_storage.stored.pop(place_of(segment("lost")))
+    await pipeline.cut()
+    await pipeline.follow()
+    assert [gap.closed for gap in await archive.gaps(SOURCE, "log")] == [None]
+    pipeline.source_storage.stored[place_of(segment("lost"))] = held
+    pipeline.applier = pipeline.new_applier(into=archive)
+    await pipeline.follow()
+    assert [gap.closed == gap.opened for gap in await archive.gaps(SOURCE, "log")] == [True]
+    assert len(pipeline.target_storage.stored) == 2
+
+
+async def test_a_source_that_is_away_holds_up_no_target_with_gaps(monkeypatch: pytest.MonkeyPatch):
+    pipeline, _ = await with_a_gap()
+
+    async def away(location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
+        raise TransientError("the storage is away")
+
+    monkeypatch.setattr(pipeline.source_storage, "objects", away)
+    pipeline.applier = pipeline.new_applier()
+    assert not await pipeline.applier.apply_next()
+    told = [one.what for one in pipeline.seen if isinstance(one, Waiting)]
+    assert told[-1] == "copy the bytes of 1 known gap"
+    pipeline.publish(rules())
+    await pipeline.cut()
+    assert await pipeline.applier.apply_next()
+
+
+async def test_gaps_are_tried_again_in_small_lots(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(gap_retries, "GAPS_PER_TRY_MAX", 2)
+    pipeline = await seeded()
+    lost = [segment(name) for name in ("a", "b", "c")]
+    pipeline.publish(*lost)
+    held = {place_of(row): pipeline.source_storage.stored.pop(place_of(row)) for row in lost}
+    await pipeline.cut()
+    await pipeline.follow()
+    pipeline.source_storage.stored |= held
+    pipeline.applier = pipeline.new_applier()
+    found = []
+    while await pipeline.applier.apply_next():
+        found.append(len(pipeline.target_ids()))
+    assert found == [3, 4]
 
 
 async def test_a_gap_closes_when_its_row_goes():
