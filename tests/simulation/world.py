@@ -482,14 +482,17 @@ class World:
                 self.marks.add("changes were found by versions")
             case Polled(full=False, scanned_rows=0):
                 self.marks.add("no row was read")
-            case Halted(exit_code=GapError.exit_code) if self.lacks_records:
-                self.halted.add(observation.what)
-            case Halted():
-                raise AssertionError(f"{observation.what} has halted: {observation.reason}")
-            case VersionsMissed():
-                raise AssertionError("row versions missed a change")
+            case Halted() | VersionsMissed():
+                self._refuse_trouble(observation)
             case _:
                 pass
+
+    def _refuse_trouble(self, observation: Halted | VersionsMissed) -> None:
+        assert not isinstance(observation, VersionsMissed), "row versions missed a change"
+        said = f"{observation.what} has halted: {observation.reason}"
+        assert self.lacks_records, said
+        assert observation.exit_code == GapError.exit_code, said
+        self.halted.add(observation.what)
 
     # ----------------------------------------------------------------------------- what must hold
 
