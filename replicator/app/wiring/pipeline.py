@@ -239,6 +239,7 @@ class Pipeline:
             options=ApplyOptions(
                 interval_s=settings.apply_interval_s,
                 objects_missing_max=settings.objects_missing_max,
+                rows_lost_max=settings.rows_lost_max,
                 retry=settings.retry.policy,
                 kill_wait=timedelta(seconds=settings.kill_wait_s),
                 gap_retry_interval=settings.gap_retry_interval,
@@ -278,6 +279,7 @@ class Pipeline:
             archivist=None,
             guard=self.guard(of),
             leases=self._leases(of, keep=keep),
+            rows_lost_max=self._settings.rows_lost_max,
             by_reference=True,
         )
 
@@ -301,6 +303,7 @@ class Pipeline:
             archivist=self.archivist(),
             guard=self.guard(self._configured),
             leases=leases,
+            rows_lost_max=self._settings.rows_lost_max,
             by_reference=by_reference,
         )
 
