@@ -239,7 +239,6 @@ class Pipeline:
             options=ApplyOptions(
                 interval_s=settings.apply_interval_s,
                 objects_missing_max=settings.objects_missing_max,
-                rows_lost_max=settings.rows_lost_max,
                 retry=settings.retry.policy,
                 kill_wait=timedelta(seconds=settings.kill_wait_s),
                 gap_retry_interval=settings.gap_retry_interval,
@@ -279,7 +278,6 @@ class Pipeline:
             archivist=None,
             guard=self.guard(of),
             leases=self._leases(of, keep=keep),
-            rows_lost_max=self._settings.rows_lost_max,
             by_reference=True,
         )
 
@@ -303,7 +301,6 @@ class Pipeline:
             archivist=self.archivist(),
             guard=self.guard(self._configured),
             leases=leases,
-            rows_lost_max=self._settings.rows_lost_max,
             by_reference=by_reference,
         )
 
@@ -409,7 +406,8 @@ class Pipeline:
 
     def reconciler(self) -> Reconciler:
         """Return the service that compares the target with cuts."""
-        return Reconciler(self.target, mapping=self._mapping)
+        lost_max = self._settings.rows_lost_max
+        return Reconciler(self.target, mapping=self._mapping, rows_lost_max=lost_max)
 
     def retry(self) -> Retry:
         """Return the retry policy of the target's requests, and how many run at once."""

@@ -77,7 +77,6 @@ from replicator.services.target.reconciler import (
     checkpoint_at,
     gap_of,
     refuse_foreign_rows,
-    refuse_lost,
     refuse_other_log,
     refuse_promoted,
     without,
@@ -93,8 +92,6 @@ class ApplyOptions:
     """Seconds between two reads of a log that had nothing new."""
     objects_missing_max: int
     """Number of missing objects in one cut that kill tasks can explain; more are refused."""
-    rows_lost_max: int
-    """Number of rows that a takeover may remove although the source has them."""
     retry: RetryPolicy
     kill_wait: timedelta
     """How long a later cut may still explain missing bytes as killed; then they become a gap."""
@@ -360,7 +357,7 @@ class Applier:
         new = [row for row in uncopied if row.offset not in known]
         if await self._waits(new, followed.offset if followed is not None else None):
             return False  # the next cut may remove these rows: their bytes were killed
-        refuse_lost(found, uncopied, self._options.rows_lost_max, self._target.name)
+        self._reconciler.refuse_lost(found, uncopied)
         plan = without(found.plan, uncopied, found.known_gaps)
         known |= {row.offset for row in uncopied}
         passed = await self._passed(cut, followed.offset if same_log and followed else None, known)

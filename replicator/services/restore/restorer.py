@@ -20,7 +20,6 @@ from replicator.services.target.reconciler import (
     Reconciler,
     Reconciliation,
     refuse_foreign_rows,
-    refuse_lost,
     refuse_promoted,
     without,
 )
@@ -85,7 +84,6 @@ class Restorer:
         archivist: Writes the target's own history; None for a target without a store.
         guard: Detects expiries that run in the store that will hold the bytes.
         leases: Keep expiries away from what the restore reads.
-        rows_lost_max: Number of rows that a takeover may remove although the source has them.
         by_reference: Whether the bytes stay where they are and are trusted as they are.
     """
 
@@ -99,13 +97,12 @@ class Restorer:
         archivist: Archivist | None,
         guard: ExpiryGuard,
         leases: RestoreLeases,
-        rows_lost_max: int,
         by_reference: bool = False,
     ) -> None:
         self._target, self._history = target, target.history
         self._reconciler, self._copier, self._executor = reconciler, copier, executor
         self._archivist, self._guard, self._leases = archivist, guard, leases
-        self._by_reference, self._rows_lost_max = by_reference, rows_lost_max
+        self._by_reference = by_reference
 
     async def plan(
         self,
@@ -208,7 +205,7 @@ class Restorer:
     async def commit(self, copied: Copied, *, accept_gaps: bool) -> tuple[Uncopied, ...]:
         """Do the second half of `execute`: write the rows; raises as `execute` does."""
         plan, found, uncopied = copied.plan, copied.reconciliation, copied.uncopied
-        refuse_lost(found, uncopied, self._rows_lost_max, self._target.name)
+        self._reconciler.refuse_lost(found, uncopied)
         if uncopied and not accept_gaps:
             raise not_whole(plan.cut, uncopied)
         final = without(found.plan, uncopied, found.known_gaps)

@@ -74,10 +74,11 @@ class Differing(Protocol):
 class Reconciler:
     """Compares a cut of the log with a scan of the target."""
 
-    def __init__(self, target: Target, *, mapping: RowMapping) -> None:
+    def __init__(self, target: Target, *, mapping: RowMapping, rows_lost_max: int = 0) -> None:
+        """Compare `target` by `mapping`; a takeover may remove `rows_lost_max` of the rows."""
         self._target, self._history, self._observer = target, target.history, target.observer
         self._mapping = mapping
-        self._has_segments = False
+        self._has_segments, self._rows_lost_max = False, rows_lost_max
 
     async def reconcile(
         self,
@@ -132,6 +133,32 @@ class Reconciler:
             taken_over=np.setdiff1d(
                 ledger.offsets, comparison.unseen() if whole else ledger.offsets
             ),
+        )
+
+    def refuse_lost(self, found: Reconciliation, uncopied: Sequence[Uncopied]) -> None:
+        """Refuse to take rows away from a target that is taken over, although the source has them.
+
+        A place that is refused holds something: perhaps the very bytes. Its row is never removed.
+
+        Raises:
+            RefusedError: there are rows of a refused place, or more than `rows_lost_max`.
+        """
+        lost_offsets = np.intersect1d([row.offset for row in uncopied], found.taken_over)
+        lost = [row for row in uncopied if row.offset in lost_offsets]
+        refused = [row for row in lost if row.reason == PLACE_REFUSED]
+        if not refused and len(lost) <= self._rows_lost_max:
+            return
+        rows = refused or lost
+        named = "; ".join(f"{row.key.key}: {row.detail}" for row in rows[:LOST_SHOWN_MAX])
+        more = f"; and {len(rows) - LOST_SHOWN_MAX} more" if len(rows) > LOST_SHOWN_MAX else ""
+        raise RefusedError(
+            f"target {self._target.name!r} would lose {len(lost)} of {len(found.taken_over)} rows"
+            f" that the source has, since their bytes cannot be had ({named}{more}); no row was"
+            " changed",
+            hint="see to what is said of each, and run the command again"
+            if refused
+            else f"see to what is said of each; or raise `rows_lost_max` to {len(lost)}, so that"
+            " these rows are removed and become gaps",
         )
 
     async def require_known(self, found: Reconciliation, cut: ClosedCut, datasource: str) -> None:
@@ -343,34 +370,6 @@ def refuse_foreign_rows(found: int, target: str) -> None:
             hint="use an empty metadata store; or `--adopt`, which makes the rows exactly those of"
             " the source: rows that the source does not have are deleted, their bytes stay",
         )
-
-
-def refuse_lost(
-    found: Reconciliation, uncopied: Sequence[Uncopied], rows_lost_max: int, target: str
-) -> None:
-    """Refuse to take rows away from a target that is taken over, although the source has them.
-
-    A place that is refused holds something: it may be the very bytes, so its row is never removed.
-
-    Raises:
-        RefusedError: there are rows of a refused place, or more than `rows_lost_max`.
-    """
-    lost_offsets = np.intersect1d([row.offset for row in uncopied], found.taken_over)
-    lost = [row for row in uncopied if row.offset in lost_offsets]
-    refused = [row for row in lost if row.reason == PLACE_REFUSED]
-    if not refused and len(lost) <= rows_lost_max:
-        return
-    rows = refused or lost
-    named = "; ".join(f"{row.key.key}: {row.detail}" for row in rows[:LOST_SHOWN_MAX])
-    more = f"; and {len(rows) - LOST_SHOWN_MAX} more" if len(rows) > LOST_SHOWN_MAX else ""
-    raise RefusedError(
-        f"target {target!r} would lose {len(lost)} of {len(found.taken_over)} rows that the source"
-        f" has, since their bytes cannot be had ({named}{more}); no row was changed",
-        hint="see to what is said of each, and run the command again"
-        if refused
-        else f"see to what is said of each; or raise `rows_lost_max` to {len(lost)}, so that these"
-        " rows are removed and become gaps",
-    )
 
 
 def refuse_promoted(checkpoint: Checkpoint | None, target: str) -> None:
