@@ -74,6 +74,7 @@ class Pipeline:
     seen: list[Observation] = field(default_factory=list)
     kill_wait_s: float = 0.0
     objects_missing_max: int = 100
+    rows_lost_max: int = 0
     records_max: int = 5
     delay: timedelta = timedelta(0)
     gap_retry_interval: timedelta = timedelta(hours=1)
@@ -116,6 +117,7 @@ class Pipeline:
                 copies_in_flight_max=2,
                 rows_per_batch_max=self.records_max,
                 objects_missing_max=self.objects_missing_max,
+                rows_lost_max=self.rows_lost_max,
                 kill_wait_s=self.kill_wait_s,
                 apply_interval_s=0.001,
                 halted_retry_s=0.001,

@@ -404,7 +404,8 @@ class Pipeline:
 
     def reconciler(self) -> Reconciler:
         """Return the service that compares the target with cuts."""
-        return Reconciler(self.target, mapping=self._mapping)
+        lost_max = self._settings.rows_lost_max
+        return Reconciler(self.target, mapping=self._mapping, rows_lost_max=lost_max)
 
     def retry(self) -> Retry:
         """Return the retry policy of the target's requests, and how many run at once."""

@@ -250,6 +250,11 @@ class TargetSettings(Section):
     """Segments that `restore plan` looks for at once; each look is a request or two."""
     objects_missing_max: Annotated[int, Field(ge=0)] = 1000
     """Missing segments in one cut above which the applier suspects a wrong mount, and stops."""
+    rows_lost_max: Annotated[int, Field(ge=0)] = 0
+    """Rows that `--adopt` may remove from it although the source has them; more are refused.
+
+    Their bytes cannot be had from the source. A row whose place is refused is never removed.
+    """
     kill_wait_s: Annotated[float, Field(ge=0, le=86_400)] = 30.0
     """How long to wait for the log to say that missing bytes were killed, in seconds.
 

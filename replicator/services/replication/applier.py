@@ -352,6 +352,7 @@ class Applier:
         new = [row for row in uncopied if row.offset not in known]
         if await self._waits(new, followed.offset if followed is not None else None):
             return False  # the next cut may remove these rows: their bytes were killed
+        self._reconciler.refuse_lost(found, uncopied)
         plan = without(found.plan, uncopied, found.known_gaps)
         known |= {row.offset for row in uncopied}
         passed = await self._passed(cut, followed.offset if same_log and followed else None, known)

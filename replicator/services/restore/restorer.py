@@ -205,6 +205,7 @@ class Restorer:
     async def commit(self, copied: Copied, *, accept_gaps: bool) -> tuple[Uncopied, ...]:
         """Do the second half of `execute`: write the rows; raises as `execute` does."""
         plan, found, uncopied = copied.plan, copied.reconciliation, copied.uncopied
+        self._reconciler.refuse_lost(found, uncopied)
         if uncopied and not accept_gaps:
             raise not_whole(plan.cut, uncopied)
         final = without(found.plan, uncopied, found.known_gaps)

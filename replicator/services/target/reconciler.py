@@ -3,14 +3,14 @@
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from replicator.errors import CorruptionError, NotFoundError, RefusedError
-from replicator.model.checkpoint import OBJECT_CHANGED, Checkpoint, Gap
+from replicator.model.checkpoint import OBJECT_CHANGED, PLACE_REFUSED, Checkpoint, Gap
 from replicator.model.document import natural
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.fingerprint import DIGEST_MODULUS, EMPTY_DIGEST, Digest, key_hash
@@ -37,6 +37,7 @@ from replicator.services.target.target import Target
 
 DEFAULT_RULES_KEY = RowKey(Kind.RULES, DEFAULT_RULES)
 """Druid writes this row itself when a Coordinator starts (SQLMetadataRuleManager)."""
+LOST_SHOWN_MAX = 3
 ROWS_PER_READ = 500
 """Rows, with their contents, that are read at once."""
 DATA_KINDS = (Kind.SEGMENT, Kind.COMMIT)
@@ -54,6 +55,8 @@ class Reconciliation:
     """Gaps that the target has recorded for this cut."""
     present: Digest = EMPTY_DIGEST
     """Digest of the data rows that a scan of the target has shown."""
+    taken_over: Offsets = field(default_factory=lambda: np.empty(0, np.int64))
+    """Offsets of wanted rows that a target which is taken over has already, whatever is in them."""
 
 
 class Differing(Protocol):
@@ -71,10 +74,11 @@ class Differing(Protocol):
 class Reconciler:
     """Compares a cut of the log with a scan of the target."""
 
-    def __init__(self, target: Target, *, mapping: RowMapping) -> None:
+    def __init__(self, target: Target, *, mapping: RowMapping, rows_lost_max: int = 0) -> None:
+        """Compare `target` by `mapping`; a takeover may remove `rows_lost_max` of the rows."""
         self._target, self._history, self._observer = target, target.history, target.observer
         self._mapping = mapping
-        self._has_segments = False
+        self._has_segments, self._rows_lost_max = False, rows_lost_max
 
     async def reconcile(
         self,
@@ -126,6 +130,35 @@ class Reconciler:
             wanted=ledger,
             known_gaps=tuple(gaps),
             present=Digest(seen.marks % DIGEST_MODULUS),
+            taken_over=np.setdiff1d(
+                ledger.offsets, comparison.unseen() if whole else ledger.offsets
+            ),
+        )
+
+    def refuse_lost(self, found: Reconciliation, uncopied: Sequence[Uncopied]) -> None:
+        """Refuse to take rows away from a target that is taken over, although the source has them.
+
+        A place that is refused holds something: perhaps the very bytes. Its row is never removed.
+
+        Raises:
+            RefusedError: there are rows of a refused place, or more than `rows_lost_max`.
+        """
+        lost_offsets = np.intersect1d([row.offset for row in uncopied], found.taken_over)
+        lost = [row for row in uncopied if row.offset in lost_offsets]
+        refused = [row for row in lost if row.reason == PLACE_REFUSED]
+        if not refused and len(lost) <= self._rows_lost_max:
+            return
+        rows = refused or lost
+        named = "; ".join(f"{row.key.key}: {row.detail}" for row in rows[:LOST_SHOWN_MAX])
+        more = f"; and {len(rows) - LOST_SHOWN_MAX} more" if len(rows) > LOST_SHOWN_MAX else ""
+        raise RefusedError(
+            f"target {self._target.name!r} would lose {len(lost)} of {len(found.taken_over)} rows"
+            f" that the source has, since their bytes cannot be had ({named}{more}); no row was"
+            " changed",
+            hint="see to what is said of each, and run the command again"
+            if refused
+            else f"see to what is said of each; or raise `rows_lost_max` to {len(lost)}, so that"
+            " these rows are removed and become gaps",
         )
 
     async def require_known(self, found: Reconciliation, cut: ClosedCut, datasource: str) -> None:

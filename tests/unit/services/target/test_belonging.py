@@ -5,12 +5,13 @@ import pytest
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.errors import RefusedError
 from replicator.model.checkpoint import TargetState
+from replicator.model.observation import ObjectCopied
 from replicator.model.plans.restore_point import Latest
 from replicator.model.row import key_of
 from replicator.model.store.proof import Level
 from replicator.services.records.store_id import NAME, made_store_id, store_id
 from tests.builders import segment
-from tests.unit.pipeline import SOURCE, Pipeline
+from tests.unit.pipeline import SOURCE, Pipeline, place_of
 
 
 async def seeded() -> Pipeline:
@@ -120,6 +121,58 @@ async def test_rows_that_somebody_copied_by_hand_get_their_bytes():
 
     assert by_hand.target.rows.keys() == {key_of(segment()), key_of(segment("orders"))}
     assert (await by_hand.verifier().verify(Level.CHECKSUM)).is_good
+
+
+@pytest.mark.parametrize("verb", ["apply", "restore"])
+async def test_bytes_copied_by_hand_are_adopted_and_no_row_goes_where_others_lie(verb: str):
+    """`cp` and a dump fill a standby: one bit that differs removes no row, and is not hidden."""
+    by_hand = Pipeline(objects_missing_max=100)
+    rows = [segment(name) for name in ("one", "two", "three")]
+    by_hand.publish(*rows)
+    await by_hand.cut()
+    for row in rows:
+        by_hand.target.rows[key_of(row)] = by_hand.source.rows[key_of(row)]
+        place = place_of(row)
+        by_hand.target_storage.stored[place] = dict(by_hand.source_storage.stored[place])
+    rotten = by_hand.target_storage.stored[place_of(rows[1])]
+    rotten["00000.smoosh"] = rotten["00000.smoosh"][:-1] + b"y"
+    before = dict(by_hand.target.rows)
+
+    async def take_over() -> None:
+        if verb == "apply":
+            by_hand.applier = by_hand.new_applier(adopt=True)
+            await by_hand.follow()
+            return
+        plan = await by_hand.restorer().plan(Latest(), datasource=None, adopt=True)
+        await by_hand.restorer().execute(plan, accept_gaps=True)
+
+    with pytest.raises(RefusedError, match=r"would lose 1 of 3 rows .*two.*holds other bytes"):
+        await take_over()
+    assert by_hand.target.rows == before
+    assert rotten["00000.smoosh"].endswith(b"y")
+
+    by_hand.seen.clear()
+    del by_hand.target_storage.stored[place_of(rows[1])]
+    await take_over()
+    assert by_hand.target_ids() == {row.id for row in rows}
+    copied = [one.location for one in by_hand.seen if isinstance(one, ObjectCopied)]
+    assert [one for one in copied if "two" in one] == [place_of(rows[1])]
+    assert (await by_hand.verifier().verify(Level.CHECKSUM)).is_good
+
+
+async def test_rows_that_the_source_has_no_bytes_for_go_when_somebody_said_how_many():
+    by_hand = Pipeline()
+    by_hand.publish(segment("kept"), segment("lost"))
+    await by_hand.cut()
+    by_hand.target.rows.update(by_hand.source.rows)
+    del by_hand.source_storage.stored[place_of(segment("lost"))]
+    with pytest.raises(RefusedError, match="would lose 1 of 2 rows") as refused:
+        await by_hand.new_applier(adopt=True).apply_next()
+    assert "`rows_lost_max` to 1" in refused.value.hint
+    by_hand.rows_lost_max = 1
+    by_hand.applier = by_hand.new_applier(adopt=True)
+    await by_hand.follow()
+    assert by_hand.target_ids() == {segment("kept").id}
 
 
 async def test_a_restore_of_rows_copied_by_hand_gets_their_bytes_too():
