@@ -146,6 +146,7 @@ async def watch(dsn: str, folder: Path, rows: int) -> None:
             history=history,
             follower=None,
             limits=WatchLimits(
+                vanished_share_max=1.0,
                 poll_interval_s=10,
                 jitter=0,
                 idle_cut_interval_s=1e9,

@@ -173,8 +173,8 @@ class Application:
         """The configured targets, sorted."""
         return sorted(self.settings.targets)
 
-    def watcher(self, *, trust_versions: bool = False) -> Watcher:
-        """Return the watcher of the source; `trust_versions` as in `pipeline.watcher`."""
+    def watcher(self, *, trust_versions: bool = False, accept_vanished: bool = False) -> Watcher:
+        """Return the watcher of the source; the arguments are those of `pipeline.watcher`."""
         from replicator.app.wiring.pipeline import watcher
 
         return watcher(
@@ -186,6 +186,7 @@ class Application:
             tools=self.tools,
             observer=self.hearts.watching(),
             trust_versions=trust_versions,
+            accept_vanished=accept_vanished,
             following=self._following(),
         )
 

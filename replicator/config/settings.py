@@ -80,6 +80,12 @@ class WatchSettings(Section):
     """
     full_scan_interval: Duration = timedelta(days=1)
     """Time after which a poll hashes every row, to verify that nothing was missed."""
+    vanished_share_max: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of the source's rows that may vanish between two polls; 1 allows all.
+
+    More of them, most segments in use, are taken for another or an emptied database: the watcher
+    publishes nothing and asks again at each poll, until `watch --once --accept-vanished`.
+    """
     audit_rows: bool = False
     """Whether the rows of druid_audit are kept in the log, so that blame needs no source for them.
 

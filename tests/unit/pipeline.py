@@ -160,7 +160,9 @@ class Pipeline:
 
     # -------------------------------------------------------------------------------- what it makes
 
-    def new_watcher(self, *, trust_versions: bool = False) -> Watcher:
+    def new_watcher(
+        self, *, trust_versions: bool = False, accept_vanished: bool = False
+    ) -> Watcher:
         return wiring.watcher(
             watch_settings(
                 poll_interval_s=1.0,
@@ -178,6 +180,7 @@ class Pipeline:
             tools=self.tools(),
             observer=self.seen.append,
             trust_versions=trust_versions,
+            accept_vanished=accept_vanished,
         )
 
     def new_applier(

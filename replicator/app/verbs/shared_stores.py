@@ -1,18 +1,31 @@
-"""Whether two targets keep their bytes in one store, however its address is written."""
+"""Whether two clusters keep their bytes in one place, however its address is written."""
 
+import asyncio
+import os
 from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
 
 from replicator.app.application import Application
+from replicator.config import LocalStorageSettings, Settings, SourceSettings, TargetSettings
+from replicator.config.checks import collisions
 from replicator.errors import ConfigError, ReplicatorError
 from replicator.services.records.store_id import store_id
 
 
 async def refuse_shared(application: Application) -> None:
-    """Refuse targets whose stores have the same id; a store that is away is nobody's.
+    """Refuse folders that are one behind their links, and targets whose stores have the same id.
+
+    A store that is away is nobody's.
 
     Raises:
-        ConfigError: two names lead to one store.
+        ConfigError: two names lead to one place.
     """
+    for problem in await asyncio.to_thread(_behind_links, application.settings):
+        raise ConfigError(
+            f"{problem}, by the folders that their links lead to",
+            hint="give each a folder of its own",
+        )
     owners = dict[str, str]()
     for name in application.target_names:
         found = None
@@ -27,3 +40,21 @@ async def refuse_shared(application: Application) -> None:
                 hint=f"give targets.{name} a place of its own. If one is a copy of the other, with"
                 f" `_replicator/`, remove `_replicator/store.json` from the copy",
             )
+
+
+_Part = TypeVar("_Part", SourceSettings, TargetSettings)
+
+
+def _behind_links(settings: Settings) -> list[str]:
+    """Return which clusters would write into each other, by the real paths of their folders."""
+    source = None if settings.source is None else _resolved(settings.source)
+    targets = {name: _resolved(target) for name, target in settings.targets.items()}
+    return [*collisions(source, targets)]
+
+
+def _resolved(part: _Part) -> _Part:
+    storage = part.deep_storage
+    if not isinstance(storage, LocalStorageSettings):
+        return part
+    real = storage.model_copy(update={"root": Path(os.path.realpath(storage.root))})
+    return part.model_copy(update={"deep_storage": real})

@@ -99,12 +99,13 @@ def watcher(
     tools: Tools,
     observer: Observer,
     trust_versions: bool = False,
+    accept_vanished: bool = False,
     following: Following | None = None,
 ) -> Watcher:
     """Return the watcher of a source; `history` reads the log that the watcher writes to.
 
     `trust_versions` says that row versions and the change stream may be trusted again, though they
-    missed a change.
+    missed a change; `accept_vanished` that nearly all of the source's rows may be gone at once.
     """
     writer = CutWriter(
         source=source,
@@ -136,6 +137,7 @@ def watcher(
             jitter=settings.jitter,
             idle_cut_interval_s=settings.idle_cut_interval_s,
             fetch_rows_max=settings.fetch_rows_max,
+            vanished_share_max=1.0 if accept_vanished else settings.vanished_share_max,
             versions=VersionOptions(
                 enabled=settings.row_versions,
                 full_scan_interval_s=settings.full_scan_interval.total_seconds(),

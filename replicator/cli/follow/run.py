@@ -60,6 +60,13 @@ TrustVersions = Annotated[
         help="Poll by row versions again, though they have missed a change: you know why.",
     ),
 ]
+AcceptVanished = Annotated[
+    bool,
+    typer.Option(
+        "--accept-vanished",
+        help="Publish also that most of the source's rows are gone: they are gone on purpose.",
+    ),
+]
 CatchUp = Annotated[
     bool,
     typer.Option(
@@ -150,12 +157,17 @@ async def watch(
     call: OpenCall,
     once: Once = False,
     trust_row_versions: TrustVersions = False,
+    accept_vanished: AcceptVanished = False,
     take_over: TakeOver = False,
 ) -> Outcome:
     """Publish the source's changes to the log."""
     application = call.application
     await agree_to_take_over(call, [WATCH], yes=take_over)
-    watcher = application.watcher(trust_versions=trust_row_versions)
+    if accept_vanished and not once:
+        raise ConfigError("say --accept-vanished with --once: it holds for one look at the source")
+    watcher = application.watcher(
+        trust_versions=trust_row_versions, accept_vanished=accept_vanished
+    )
     heart = application.heart(WATCH, "watch --once" if once else "watch")
     if not once:
         return await supervised(call, {"watch": watcher, "heart": heart}, ())

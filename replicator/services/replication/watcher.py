@@ -15,6 +15,7 @@ from random import Random
 from replicator.errors import CorruptionError
 from replicator.model.event import Entry, RowChanged, RowRemoved
 from replicator.model.fingerprint import fingerprint, key_hash
+from replicator.model.inventory.ledger import Offsets
 from replicator.model.observation import CutPublished, Observer, Polled, Progress
 from replicator.model.operations.retry import RetryPolicy
 from replicator.model.row import Kind, Row, key_of
@@ -24,6 +25,7 @@ from replicator.services.history.reader import History
 from replicator.services.replication.commit_follower import CommitFollower
 from replicator.services.replication.cut_writer import CutWriter, OpenCuts, PublishedCut
 from replicator.services.replication.scout import Findings, Scout, VersionOptions
+from replicator.services.replication.vanished import refuse_vanished
 from replicator.services.running.loop import OF_THE_WATCHER, repeat
 
 
@@ -36,6 +38,8 @@ class WatchLimits:
     idle_cut_interval_s: float
     fetch_rows_max: int
     versions: VersionOptions
+    vanished_share_max: float
+    """Share of the rows that may be gone at once before a person is asked."""
 
 
 class Watcher:
@@ -145,6 +149,7 @@ class Watcher:
             findings = await self._scout.look(snapshot, known, is_audit=is_audit)
             if is_audit and not findings.is_empty:
                 self._scout.distrust(findings.changes)
+            await self._refuse_vanished(findings.unseen)
             idle = findings.is_empty and not self._is_due(snapshot.stream)
             published = None if idle else await self._publish(snapshot, findings)
         if idle:
@@ -163,6 +168,11 @@ class Watcher:
             return False
         self._observer(_told(published, findings.scanned, poll_s))
         return True
+
+    async def _refuse_vanished(self, gone: Offsets) -> None:
+        ledger, later = self._writer.known.words()
+        known = max(len(ledger), len(later))
+        await refuse_vanished(gone, known, self._limits.vanished_share_max, self._history)
 
     def _is_due(self, stream: StreamPosition | NoStream) -> bool:
         """Return whether an empty cut is due: as a sign of life, or to start the stream."""

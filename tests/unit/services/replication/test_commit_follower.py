@@ -39,7 +39,9 @@ class Followed(Pipeline):
 
     full_scan_interval = timedelta(days=1)
 
-    def new_watcher(self, *, trust_versions: bool = False) -> Watcher:
+    def new_watcher(
+        self, *, trust_versions: bool = False, accept_vanished: bool = False
+    ) -> Watcher:
         if self.source.change_stream is None:
             self.source.change_stream = MemoryChangeStream(self.source)
         self.stream = self.source.change_stream
@@ -60,6 +62,7 @@ class Followed(Pipeline):
             tools=self.tools(),
             observer=self.seen.append,
             trust_versions=trust_versions,
+            accept_vanished=accept_vanished,
             following=Following(
                 stream=self.stream, read_interval_s=0.01, retained_bytes_max=RETAINED_MAX
             ),

@@ -1,0 +1,63 @@
+"""Two clusters in one place are refused, however its address is written."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from replicator.app import Application
+from replicator.app.verbs.shared_stores import refuse_shared
+from replicator.config import load
+from replicator.errors import ConfigError
+from replicator.services.records.store_id import NAME, made_store_id
+
+
+async def refuse(folder: Path, **roots: Path) -> None:
+    config = folder / "replicator.yaml"
+    source = {
+        "name": "prod",
+        "metadata": {"type": "postgresql", "url": "postgresql://replicator@db1/druid"},
+        "deep_storage": {"type": "local", "root": str(folder / "source")},
+    }
+    targets = {
+        name: {"deep_storage": {"type": "local", "root": str(root)}} for name, root in roots.items()
+    }
+    log = {"type": "sqlite", "path": str(folder / "log")}
+    config.write_text(yaml.safe_dump({"source": source, "log": log, "targets": targets}))
+    async with Application(load(config, {}), {}, lambda _: None) as application:
+        await refuse_shared(application)
+
+
+@pytest.mark.parametrize(
+    ("leads_to", "other"), [("source", "source"), ("one", "targets.one"), ("one/in", "targets.one")]
+)
+async def test_a_link_leads_into_what_it_leads_to(tmp_path: Path, leads_to: str, other: str):
+    for name in ("source", "one", "one/in"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / leads_to)
+    message = rf"targets.two.deep_storage and {other}.deep_storage overlap.* links lead to"
+    with pytest.raises(ConfigError, match=message):
+        await refuse(tmp_path, one=tmp_path / "one", two=tmp_path / "link")
+
+
+async def test_folders_of_their_own_are_good_whether_they_are_there_or_not(tmp_path: Path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    await refuse(tmp_path, one=tmp_path / "one", two=tmp_path / "link")
+
+
+async def test_two_places_with_one_id_are_one_store(tmp_path: Path):
+    """As a bucket behind two names of its server, or a folder that is mounted twice."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    await refuse(tmp_path, one=one, two=two)
+    for folder in (tmp_path / "source", one):
+        folder.mkdir()
+    async with Application(load(tmp_path / "replicator.yaml", {}), {}, lambda _: None) as made:
+        await made_store_id(made.target("one").area())
+    await refuse(tmp_path, one=one, two=two)
+    shutil.copytree(one, two)
+    with pytest.raises(ConfigError, match=r"targets.one.deep_storage and targets.two.* are one"):
+        await refuse(tmp_path, one=one, two=two)
+    (two / "_replicator" / NAME).unlink()
+    await refuse(tmp_path, one=one, two=two)
