@@ -92,6 +92,7 @@ if TYPE_CHECKING:
     from replicator.services.store.points import StorePoints
     from replicator.services.store.windows import Windows
     from replicator.services.target.copier import Backup
+    from replicator.services.target.gap_healer import GapHealer
     from replicator.services.verification.query_verifier import QueryVerifier
     from replicator.services.verification.repairer import Repairer
     from replicator.services.verification.verifier import Verifier
@@ -371,18 +372,21 @@ class Application:
         own = store.store if target is store.target else None
         return Pipeline(store.history_source, target, self.tools, mapping=rule, store=own)
 
-    async def repairer(self, name: str, *, from_target: str | None) -> Repairer:
-        """Return the service that repairs a target, from the source or from another target.
+    async def repairer(self, name: str, *, from_target: str | None) -> tuple[Repairer, GapHealer]:
+        """Return what repairs a target, and tries its gaps again, by the source or another target.
 
         Raises:
             ConfigError: `from_target` is the target itself.
         """
-        if from_target is None:
-            return (await self.pipeline(name)).repairer(self.source_storage())
         if from_target == name:
             raise ConfigError(f"--from {from_target}: a target cannot be repaired from itself")
-        other = self.target(from_target)
-        return (await self.pipeline(name)).repairer(await self.backup(other))
+        pipeline = await self.pipeline(name)
+        bytes_from = (
+            self.source_storage()
+            if from_target is None
+            else await self.backup(self.target(from_target))
+        )
+        return pipeline.repairer(bytes_from), pipeline.gap_healer(bytes_from)
 
     def query_verifier(self, name: str) -> QueryVerifier:
         """Return the service that compares a target's answers with the source's.

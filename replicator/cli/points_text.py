@@ -14,11 +14,16 @@ from replicator.model.operations.words import counted, moment, whole_time
 from replicator.model.store.testimony import Vouching
 from replicator.services.inspection.points_report import (
     HoldsReport,
+    KnownGap,
     ListedCut,
     ListedHold,
     PointsReport,
     TargetPoints,
+    WindowSpan,
 )
+
+GAPS_SHOWN_MAX = 20
+"""Gaps that are shown of a target, about three lines each."""
 
 
 def points_outcome(report: PointsReport, *, store: str | None = None) -> Outcome:
@@ -86,13 +91,24 @@ def _show_target(console: Console, kept: TargetPoints) -> None:
         word = "witness" if said.verdict == Vouching.NEWEST else "NOT PROVED"
         console.print(f"{word} {kept.target}: {said.detail}", markup=False)
     _show_named(console, kept)
-    for gap in kept.gaps:
+    gaps = [gap for gap in kept.gaps if gap.to_offset != gap.from_offset]  # others are healed
+    for gap in gaps[:GAPS_SHOWN_MAX]:
         until = f"to {gap.to_offset}" if gap.to_offset is not None else "still open"
         console.print(
             f"gap {kept.target}: {gap.row} from offset {gap.from_offset} {until},"
             f" {gap.reason}: {gap.detail}",
             markup=False,
         )
+    if len(gaps) > GAPS_SHOWN_MAX:
+        console.print(f"and {len(gaps) - GAPS_SHOWN_MAX} more gaps, see --json")
+
+
+def _is_within(gap: KnownGap, window: WindowSpan) -> bool:
+    """Return whether a cut of the window lacks the gap's row."""
+    until = gap.to_offset
+    if gap.from_offset > window.last.offset or until == gap.from_offset:
+        return False
+    return until is None or until > window.first.offset
 
 
 def _show_windows(console: Console, kept: TargetPoints) -> None:
@@ -102,7 +118,9 @@ def _show_windows(console: Console, kept: TargetPoints) -> None:
         return
     for one in kept.windows:
         first, last = (whole_time(cut.source_time) for cut in (one.first, one.last))
-        console.print(f"{kept.target} alone restores every cut", markup=False)
+        lacking = sum(_is_within(gap, one) for gap in kept.gaps)
+        apart = f", but for {counted(lacking, 'row')} with a gap:" if lacking else ""
+        console.print(f"{kept.target} alone restores every cut{apart}", markup=False)
         console.print(f"  from {first} (offset {one.first.offset})")
         console.print(f"    to {last} (offset {one.last.offset})")
 

@@ -71,6 +71,25 @@ GAP_REASONS = (
     MALFORMED_ROW,
     NEWER_RELEASE,
 )
+OF_BYTES = frozenset(
+    {
+        OBJECT_MISSING,
+        OBJECT_TRUNCATED,
+        OBJECT_ARCHIVED,
+        OBJECT_DENIED,
+        OBJECT_UNREADABLE,
+        PLACE_REFUSED,
+    }
+)
+"""Reasons that pass when somebody puts a storage right: then a new try closes the gap."""
+REMEDIES = {
+    OBJECT_MISSING: "bring the bytes back there (mount, bucket, lifecycle rule), then `repair`",
+    OBJECT_TRUNCATED: "let the source load the segment; if it cannot, ingest it again",
+    OBJECT_CHANGED: "find out which program other than Druid writes there",
+    MALFORMED_ROW: "look at the row's payload at the source",
+    NEWER_RELEASE: "upgrade the target's Druid, then `repair`",
+}
+"""Remedies of the reasons whose errors have no hint of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,6 +52,7 @@ from replicator.services.store.store import Store
 from replicator.services.store.witness import HeadKeeper, Witness
 from replicator.services.target.copier import Backup, BytesFrom, Copier
 from replicator.services.target.executor import Executor
+from replicator.services.target.gap_healer import GapHealer
 from replicator.services.target.rates import RateBook
 from replicator.services.target.reconciler import Reconciler
 from replicator.services.target.target import Target
@@ -364,6 +365,16 @@ class Pipeline:
             executor=self.executor(),
             leases=self._leases(self._configured),
             retry=self.retry(),
+        )
+
+    def gap_healer(self, bytes_from: BytesFrom) -> GapHealer:
+        """Return the service that tries the target's gaps again, with bytes as for `restorer`."""
+        return GapHealer(
+            self.target,
+            copier=self._copier(bytes_from),
+            executor=self.executor(),
+            archivist=self.archivist(),
+            guard=self.guard(self._configured),
         )
 
     def archivist(self) -> Archivist:

@@ -1,5 +1,6 @@
 """`repair`: what `verify` found is copied again, from an origin that is read first."""
 
+from collections.abc import Sequence
 from secrets import token_hex
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from replicator.cli.terminal.console import good, paper
 from replicator.cli.terminal.typed import parse_interval
 from replicator.cli.verb import Expect, verb
 from replicator.errors import ConfigError
+from replicator.model.checkpoint import Gap
 from replicator.model.extent import Extent
 from replicator.model.operations.words import counted, size_text
 from replicator.model.plans.expectation import (
@@ -22,6 +24,7 @@ from replicator.model.plans.expectation import (
     sorted_keys,
 )
 from replicator.model.store.proof import Level
+from replicator.services.target.gap_healer import Retried
 from replicator.services.verification.repairer import Repair
 from replicator.services.verification.verifier import Damaged, Verification
 
@@ -64,43 +67,47 @@ async def repair(
         datasource=datasource,
         interval=None if interval is None else parse_interval(interval),
     )
-    repairer = await call.application.repairer(target, from_target=from_)
+    repairer, healer = await call.application.repairer(target, from_target=from_)
     plan = await repairer.plan(level, extent=extent)
-    now = f"{_expectation(plan)},{SAMPLE}={seed}"
+    # an interval is about objects, and a gap has none
+    gaps = await healer.gaps(datasource=datasource) if interval is None else ()
+    now = f"{_expectation(plan, gaps)},{SAMPLE}={seed}"
     refuse_unexpected(expect, now)
     if not call.as_json:
-        _show_plan(paper(), target, plan, from_ or "the source")
-    if dry_run or plan.is_good:
+        _show_plan(paper(), target, plan, gaps, from_ or "the source")
+    if dry_run or (plan.is_good and not gaps):
         return Outcome(
-            result={"plan": _plan_json(plan), "expect": now, "done": False},
+            result={"plan": _plan_json(plan, gaps), "expect": now, "done": False},
             show=lambda _: None,
-            exit_code=0 if plan.is_good else FAILED,
+            exit_code=FAILED if gaps or not plan.is_good else 0,
         )
     agree(target, yes=yes, doing="a repair")
     done = await repairer.execute(plan, extent=extent)
+    retried = await healer.heal_all(datasource=datasource) if gaps else Retried()
     return Outcome(
-        result={"plan": _plan_json(plan), "done": True, **_done_json(done)},
-        show=lambda console: _show_done(console, target, plan, done),
-        exit_code=_exit_code(plan, done),
+        result={"plan": _plan_json(plan, gaps), "done": True, **_done_json(done, retried)},
+        show=lambda console: _show_done(console, target, plan, done, retried),
+        exit_code=_exit_code(plan, done, retried),
     )
 
 
-def _expectation(plan: Verification) -> str:
+def _expectation(plan: Verification, gaps: Sequence[Gap]) -> str:
     rows = plan.row_plan
     return expectation(
+        gaps=sorted([gap.key, str(gap.opened)] for gap in gaps),
         places=sorted([one.location, one.source_location] for one in plan.damaged),
         rows_to_write=None if rows is None else np.sort(rows.picks).tobytes(),
         rows_to_remove=None if rows is None else sorted_keys(rows.surplus),
     )
 
 
-def _exit_code(plan: Verification, done: Repair) -> int:
-    if done.is_whole and plan.damaged_count == len(plan.damaged):
+def _exit_code(plan: Verification, done: Repair, retried: Retried) -> int:
+    if done.is_whole and not retried.left and plan.damaged_count == len(plan.damaged):
         return 0
-    return PARTLY_DONE if done.did_something else FAILED
+    return PARTLY_DONE if done.did_something or retried.copied else FAILED
 
 
-def _plan_json(plan: Verification) -> dict[str, Any]:
+def _plan_json(plan: Verification, gaps: Sequence[Gap]) -> dict[str, Any]:
     return {
         "level": plan.level.value,
         "cut": plan.checkpoint.cut,
@@ -114,7 +121,12 @@ def _plan_json(plan: Verification) -> dict[str, Any]:
         "damaged": [_damaged_json(one) for one in plan.damaged],
         "findings_count": plan.findings_count,
         "findings": plan.findings,
+        "gaps": [_gap_json(gap.key, gap.reason, gap.detail) for gap in gaps],
     }
+
+
+def _gap_json(row: str, reason: str, detail: str) -> dict[str, str]:
+    return {"row": row, "reason": reason, "detail": detail}
 
 
 def _damaged_json(one: Damaged) -> dict[str, Any]:
@@ -126,7 +138,7 @@ def _damaged_json(one: Damaged) -> dict[str, Any]:
     }
 
 
-def _done_json(done: Repair) -> dict[str, Any]:
+def _done_json(done: Repair, retried: Retried) -> dict[str, Any]:
     return {
         "objects_copied": done.copied,
         "bytes_copied": done.copied_bytes,
@@ -137,19 +149,29 @@ def _done_json(done: Repair) -> dict[str, Any]:
             {**_damaged_json(one.damaged), "why_not": one.reason} for one in done.unmended
         ],
         "rows_left": [{"row": row.key.key, "detail": row.detail} for row in done.uncopied],
+        "gaps_closed": [gap.key for gap in retried.copied],
+        "gaps_left": [_gap_json(row.key.key, row.reason, row.detail) for row in retried.left],
     }
 
 
-def _show_plan(console: Console, target: str, plan: Verification, origin: str) -> None:
+def _show_plan(
+    console: Console, target: str, plan: Verification, gaps: Sequence[Gap], origin: str
+) -> None:
     console.print(
         f"{target} at cut {plan.checkpoint.cut}: {counted(plan.objects, 'object')} looked at,"
         f" {size_text(plan.read_bytes)} read"
     )
     if plan.left:
         console.print(f"  not read: {counted(plan.left, 'object')}; --bytes-max was reached")
-    if plan.is_good:
+    if plan.is_good and not gaps:
         console.print("  ", good("nothing to repair"), sep="")
     _show_findings(console, plan)
+    if gaps:
+        console.print(f"  to try again from {origin}: {counted(len(gaps), 'row')} with a gap")
+    for gap in gaps[:SHOWN_MAX]:
+        console.print(f"  gap {gap.key}: {gap.reason}", markup=False)
+    if len(gaps) > SHOWN_MAX:
+        console.print(f"  and {len(gaps) - SHOWN_MAX} more gaps, see --json")
     if plan.damaged:
         console.print(f"  to copy again from {origin}: {counted(plan.damaged_count, 'place')}")
     if plan.rows_differ:
@@ -167,13 +189,18 @@ def _show_findings(console: Console, plan: Verification) -> None:
         console.print(f"  and {len(plan.surplus) - SHOWN_MAX} more rows, see --json")
 
 
-def _show_done(console: Console, target: str, plan: Verification, done: Repair) -> None:
+def _show_done(
+    console: Console, target: str, plan: Verification, done: Repair, retried: Retried
+) -> None:
+    closed = f", {counted(len(retried.copied), 'gap')} closed" if retried.copied else ""
     console.print(
         good("done"),
         f": {counted(done.copied, 'place')} copied again ({size_text(done.copied_bytes)}),"
-        f" {counted(done.vouched, 'receipt')} written, {counted(done.rows, 'row')} put right",
+        f" {counted(done.vouched, 'receipt')} written, {counted(done.rows, 'row')} put right"
+        f"{closed}",
         sep="",
     )
+    _show_left(console, retried)
     if done.unproved:
         console.print(
             f"  {done.unproved} of them had no receipt: what the source has now was taken"
@@ -186,5 +213,12 @@ def _show_done(console: Console, target: str, plan: Verification, done: Repair) 
         console.print(f"  ROW LEFT {row.key.key}: {row.detail}", markup=False)
     if plan.damaged_count > len(plan.damaged):
         console.print("  there are more: run it again")
-    if done.unmended:
+    if done.unmended or retried.left:
         console.print(f"  another origin may have them: `replicator repair {target} --from OTHER`")
+
+
+def _show_left(console: Console, retried: Retried) -> None:
+    for row in retried.left[:SHOWN_MAX]:
+        console.print(f"  STILL A GAP {row.key.key}: {row.detail}", markup=False)
+    if len(retried.left) > SHOWN_MAX:
+        console.print(f"  and {len(retried.left) - SHOWN_MAX} more gaps, see --json")

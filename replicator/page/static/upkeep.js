@@ -70,7 +70,7 @@ const Lines = ({ lines, total }) => html`<ul class="findings">${lines.slice(0, S
   ${total > Math.min(SHOWN, lines.length) && html`<p class="quiet">and ${count(total - Math.min(SHOWN, lines.length))} more</p>`}`;
 
 const changesNothing = {
-  repair: ({ plan }) => !plan.damaged_count && !plan.rows_differ && !plan.rows_to_remove.length,
+  repair: ({ plan }) => !plan.damaged_count && !plan.rows_differ && !plan.rows_to_remove.length && !plan.gaps.length,
   expire: ({ plan }, wish) => !plan.places && !plan.history_files && !plan.bases && !(wish.orphans && plan.storage?.orphans.length),
 };
 
@@ -78,7 +78,8 @@ function RepairPlan({ plan }) {
   return html`<dl class="facts big">
     <${Fact} name="Looked at">${counted(plan.objects, "object")} <span class="quiet">${size(plan.bytes_read)} read, cut ${count(plan.cut)}</span><//>
     <${Fact} name="Damaged" class=${plan.damaged_count ? "bad" : ""}>${plan.damaged_count ? counted(plan.damaged_count, "place") : "none"} <span class="quiet">are copied again</span><//>
-    <${Fact} name="Rows" class=${plan.rows_differ ? "bad" : ""}>${plan.rows_differ ? "differ" : "as in the log"} <span class="quiet">${counted(plan.rows_to_remove.length, "row")} to remove</span><//></dl>
+    <${Fact} name="Rows" class=${plan.rows_differ ? "bad" : ""}>${plan.rows_differ ? "differ" : "as in the log"} <span class="quiet">${counted(plan.rows_to_remove.length, "row")} to remove</span><//>
+    ${plan.gaps.length > 0 && html`<${Fact} name="Gaps" class="bad">${counted(plan.gaps.length, "row")} <span class="quiet">are tried again</span><//>`}</dl>
     ${plan.objects_left > 0 && html`<p class="banner warning">${counted(plan.objects_left, "object")} were not read.</p>`}
     ${plan.findings_count > 0 && html`<${Lines} lines=${plan.findings.map(printable)} total=${plan.findings_count} />`}
     ${plan.damaged.length > 0 && html`<${Lines} lines=${plan.damaged.map((one) => html`<${Name} of=${one.place} /> <span class="quiet">${printable(one.reason)}</span>`)} total=${plan.damaged_count} />`}`;

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from replicator.errors import ConfigError, ReplicatorError
+from replicator.model.checkpoint import OF_BYTES
 from replicator.model.operations.pulse import HaltedService, Pulse, StreamPulse
 from replicator.model.operations.words import age_text, counted, duration_text, moment, size_text
 from replicator.model.store.proof import OF_OBJECTS
@@ -223,7 +224,16 @@ def _of(found: TargetStatus, seen: Seen) -> Iterator[Trouble]:
     yield from _of_the_store(found)
     if found.gaps:
         rows = "1 row has a gap" if len(found.gaps) == 1 else f"{len(found.gaps)} rows have gaps"
-        yield Trouble(f"{name}: {rows}: {found.gaps[0].key}: {found.gaps[0].reason}", "points")
+        helps = any(gap.reason in OF_BYTES for gap in found.gaps) and not _is_promoted(found)
+        yield Trouble(
+            f"{name}: {rows}: {found.gaps[0].key}: {found.gaps[0].reason}",
+            f"repair {name}" if helps else "points",
+        )
+
+
+def _is_promoted(found: TargetStatus) -> bool:
+    """Return whether a target is a primary of its own, to which nothing is written any more."""
+    return found.checkpoint is not None and found.checkpoint.promoted
 
 
 def _of_the_store(found: TargetStatus) -> Iterator[Trouble]:

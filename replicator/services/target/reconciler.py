@@ -10,7 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replicator.errors import CorruptionError, NotFoundError, RefusedError
-from replicator.model.checkpoint import OBJECT_CHANGED, PLACE_REFUSED, Checkpoint, Gap
+from replicator.model.checkpoint import (
+    OBJECT_CHANGED,
+    PLACE_REFUSED,
+    REMEDIES,
+    Checkpoint,
+    Gap,
+)
 from replicator.model.document import natural
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.fingerprint import DIGEST_MODULUS, EMPTY_DIGEST, Digest, key_hash
@@ -444,7 +450,7 @@ def gap_of(row: Uncopied, *, closed: Offset | None = None) -> Gap:
         key=row.key.key,
         datasource=row.datasource,
         reason=row.reason,
-        detail=row.detail,
+        detail=f"{row.detail}; {remedy}" if (remedy := REMEDIES.get(row.reason)) else row.detail,
         opened=row.offset,
         closed=closed,
     )

@@ -281,6 +281,12 @@ async def with_a_gap(**options) -> tuple[Pipeline, dict[str, bytes]]:
     return pipeline, held
 
 
+async def test_a_gap_of_missing_bytes_says_what_to_do():
+    pipeline, _ = await with_a_gap()
+    (gap,) = await pipeline.target.gaps(SOURCE, "log")
+    assert gap.detail.endswith("(mount, bucket, lifecycle rule), then `repair`")
+
+
 async def test_a_gap_is_healed_at_the_next_start_once_its_bytes_are_there():
     """A mount that was away for longer than `kill_wait` left gaps for ever, on archives, too."""
     pipeline, held = await with_a_gap()

@@ -67,6 +67,36 @@ async def other_target(pipeline: Pipeline) -> Backup:
     return Backup(layout=LocalLayout(root=TARGET_ROOT), storage=storage)
 
 
+async def test_a_gap_is_closed_beside_an_applier_that_follows():
+    """A gap is no difference to a `verify`, so a repair had nothing to do, and said so."""
+    pipeline = await story()
+    lost = segment("lost")
+    pipeline.publish(lost)
+    held = pipeline.source_storage.stored.pop(place_of(lost))
+    await pipeline.cut()
+    await pipeline.follow()
+    healer = pipeline.wired().gap_healer(pipeline.source_storage)
+    assert [gap.key for gap in await healer.gaps()] == [lost.id]
+    assert await healer.gaps(datasource="orders") == []
+    epoch = (await pipeline.wired().target.state()).epoch
+    found = await healer.heal_all()
+    assert ([row.key.key for row in found.left], found.copied) == ([lost.id], ())
+    assert (await pipeline.wired().target.state()).epoch == epoch, "nobody is fenced for nothing"
+
+    pipeline.source_storage.stored[place_of(lost)] = held
+    found = await healer.heal_all()
+    assert ([gap.key for gap in found.copied], found.left) == ([lost.id], ())
+    assert lost.id in pipeline.target_ids()
+    assert await healer.gaps() == []
+    assert (await verified(pipeline)).is_good
+    pipeline.publish(segment("next"))
+    await pipeline.cut()
+    with pytest.raises(FencedError):  # which pauses an applier until the repair is over
+        await pipeline.applier.apply_next()
+    await pipeline.follow()
+    assert segment("next").id in pipeline.target_ids()
+
+
 async def test_nothing_wrong_is_nothing_done():
     pipeline = await story()
     done = await repair(pipeline)
