@@ -9,7 +9,7 @@ from replicator.services.target.zip_directory import TAIL_BYTES, fault_in_tail
 
 
 @dataclass(slots=True)
-class _Tail:
+class _ZipEnd:
     """The last bytes of an object, in whatever order its ranges pass."""
 
     start: int
@@ -42,7 +42,7 @@ class WatchedSource(CopySource):
     is_zip: bool
     """Whether it is one zip, which must have a directory that can be read."""
     _reads: list[StoredObject] = field(default_factory=list)
-    _tails: dict[str, _Tail] = field(default_factory=dict)
+    _tails: dict[str, _ZipEnd] = field(default_factory=dict)
 
     @property
     def was_read(self) -> bool:
@@ -67,7 +67,7 @@ class WatchedSource(CopySource):
     ) -> AsyncIterator[Piece]:
         begin = max(0, stored.size_bytes - TAIL_BYTES)
         tail = self._tails.setdefault(
-            stored.name, _Tail(begin, bytearray(stored.size_bytes - begin))
+            stored.name, _ZipEnd(begin, bytearray(stored.size_bytes - begin))
         )
         async for piece in pieces:
             tail.take(at, piece)
