@@ -19,9 +19,11 @@ from replicator.errors import (
     RefusedError,
     ReplicatorError,
     TransientError,
+    UnreadableObjectError,
 )
 from replicator.model.load_spec import Location
 from replicator.ports import CopySource, StoredObject
+from replicator.services.target.watched_source import WatchedSource
 from tests.contract.storages import (
     ALL,
     IN_BUCKETS,
@@ -222,6 +224,27 @@ async def test_what_somebody_else_wrote_is_not_written_over(store: Store):
             await store.storage.put(ONE, await shipped({"": data}, place=ONE))
     assert await read(store, PLACE, "00000.smoosh") == b"foreign"
     assert await read(store, ONE, "") == b"foreign"
+
+
+@pytest.mark.parametrize("size_bytes", [1000, len(LARGE)], ids=["small", "large"])
+async def test_a_zip_without_its_end_is_not_stored(store: Store, size_bytes: int):
+    """However its bytes pass: at once, in pieces, or as ranges at the same time."""
+    found = io.BytesIO()
+    with ZipFile(found, "w") as zipped:
+        zipped.writestr("version.bin", LARGE[:size_bytes])
+    whole = found.getvalue()
+    for data in (whole[:-40], whole):
+        origin = await shipped({"": data}, place=ONE)
+        copy_source = WatchedSource(
+            reader=origin.reader, location=ONE, objects=origin.objects, is_zip=True
+        )
+        if data == whole:
+            await store.storage.put(ONE, copy_source)
+            continue
+        with pytest.raises(UnreadableObjectError, match="is no whole zip"):
+            await store.storage.put(ONE, copy_source)
+        assert await store.storage.receipt(ONE) is None
+    assert await store.storage.check(ONE) == checked({"": whole})
 
 
 @pytest.mark.parametrize("rot", [None, b"v2"], ids=["equal", "rotted"])

@@ -1,7 +1,7 @@
 """Copies the bytes of segments to a target's deep storage, and proves the copies."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
@@ -45,18 +45,16 @@ from replicator.model.row import Row, RowKey, Segment, datasource_of, key_of
 from replicator.model.timestamps import time_of
 from replicator.ports import (
     Checked,
-    CopySource,
     DeepStorage,
     DeepStorageReader,
-    Piece,
     Receipt,
-    StoredObject,
 )
 from replicator.services.running.retry import Retry
 from replicator.services.target.lz4_container import Lz4Container
 from replicator.services.target.rates import RateBook
 from replicator.services.target.target import Target
-from replicator.services.target.unzipping import Unpacking, unpacked
+from replicator.services.target.unzipping import Unpacking, unpacked, unpacked_max
+from replicator.services.target.watched_source import WatchedSource
 from replicator.task_group import TaskGroup
 
 
@@ -109,8 +107,6 @@ class Backup:
     """Gaps of that target; the bytes of a row with an OBJECT_CHANGED gap are another row's."""
 
 
-UNPACKED_TIMES_MAX, UNPACKED_MORE_BYTES = 2, 64 << 20
-"""Limit for unpacking a zip, in multiples of Druid's `size` (which its writer sets) and bytes."""
 BytesFrom: TypeAlias = DeepStorageReader | Backup
 """The source's deep storage, or another target."""
 
@@ -138,9 +134,7 @@ class _Copy(NamedTuple):
     @property
     def unpacked_max(self) -> int | None:
         """Number of bytes that the zip may unpack to; None if its rows have no size."""
-        return (
-            UNPACKED_TIMES_MAX * self.size_bytes + UNPACKED_MORE_BYTES if self.size_bytes else None
-        )
+        return unpacked_max(self.size_bytes)
 
     @property
     def unpacks(self) -> bool:
@@ -157,24 +151,6 @@ class _Copy(NamedTuple):
     def repacks(self) -> bool:
         """Whether a segment that was packed by lz4 becomes a zip or a folder."""
         return is_lz4(self.source_location) and not is_lz4(self.target_location)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _WatchedSource(CopySource):
-    """A copy source that knows whether its bytes went through this process."""
-
-    reads: list[StoredObject] = field(default_factory=list)
-
-    def read(
-        self, stored: StoredObject, *, start: int = 0, end: int | None = None
-    ) -> AsyncIterator[Piece]:
-        self.reads.append(stored)
-        return CopySource.read(self, stored, start=start, end=end)
-
-    @property
-    def was_read(self) -> bool:
-        """Whether any byte was read; a storage that copies by itself reads none here."""
-        return bool(self.reads)
 
 
 @dataclass(slots=True)
@@ -401,11 +377,12 @@ class Copier:
         backed_up = await self._receipt_of_backup(copy)
         await self._require_receipt(copy, backed_up)
         objects = tuple(await storage.objects(location, ahead=ahead))
-        copy_source = _WatchedSource(
+        copy_source = WatchedSource(
             reader=storage,
             location=location,
             objects=objects,
             expected=() if backed_up is None else copy.expected(backed_up),
+            is_zip=location.endswith(".zip"),
         )
         least_bytes = copy.size_bytes if location.endswith("/") else min(copy.size_bytes, 1)
         if copy_source.size_bytes < least_bytes:

@@ -23,6 +23,15 @@ LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 PIECE_BYTES = 1 << 20
 
 
+UNPACKED_TIMES_MAX, UNPACKED_MORE_BYTES = 2, 64 << 20
+"""Limit for unpacking a zip, in multiples of Druid's `size` (which its writer sets) and bytes."""
+
+
+def unpacked_max(size_bytes: int) -> int | None:
+    """Return the number of bytes that a zip of rows of this size may unpack to; None: no size."""
+    return UNPACKED_TIMES_MAX * size_bytes + UNPACKED_MORE_BYTES if size_bytes else None
+
+
 def unpacked(packed: Location) -> Location:
     """Return the location by which the contents of a packed segment are read."""
     return Location(f"{packed}/")

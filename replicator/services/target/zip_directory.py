@@ -55,10 +55,31 @@ async def entries_of_zip(
     """
     start = max(0, stored.size_bytes - tail_bytes)
     pieces = [piece async for piece in storage.read(location, stored, start=start)]
-    with zipfile.ZipFile(_ZipTail(b"".join(pieces), start)) as packed:
+    return _entries(b"".join(pieces), start)
+
+
+def fault_in_tail(tail: bytes, start: int) -> str | None:
+    """Return what is wrong with a zip by its last bytes, which begin at `start`.
+
+    A directory that is longer than these is believed.
+    """
+    try:
+        return None if _entries(tail, start) else "it holds no file"
+    except _LongDirectoryError:
+        return None
+    except (zipfile.BadZipFile, ValueError) as exc:
+        return f"its directory of contents cannot be read: {exc}"
+
+
+def _entries(tail: bytes, start: int) -> list[zipfile.ZipInfo]:
+    with zipfile.ZipFile(_ZipTail(tail, start)) as packed:
         found = packed.infolist()
         _require_apart(found, packed.start_dir)
         return found
+
+
+class _LongDirectoryError(ValueError):
+    """A zip's directory begins before the bytes that were read."""
 
 
 def _require_apart(entries: Sequence[zipfile.ZipInfo], end: int) -> None:
@@ -85,7 +106,7 @@ class _ZipTail(io.BytesIO):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         if whence == io.SEEK_SET:
             if offset < self._start:
-                raise ValueError("its directory starts before the bytes that were read")
+                raise _LongDirectoryError("its directory starts before the bytes that were read")
             offset -= self._start
         return super().seek(offset, whence) + self._start
 

@@ -21,7 +21,7 @@ from replicator.model.event import ClosedCut, CutClosed, Entry, Epoch, RowChange
 from replicator.model.extent import WHOLE, Extent
 from replicator.model.inventory.ledger import Keys
 from replicator.model.load_spec import Location
-from replicator.model.log.row_mapping import RowMapping, locate
+from replicator.model.log.row_mapping import RowMapping, check_segment, locate
 from replicator.model.observation import Progress
 from replicator.model.plans.plan import Plan
 from replicator.model.row import Kind, RowKey, Segment, key_of
@@ -31,6 +31,7 @@ from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.store import Store
 from replicator.services.target.reconciler import Reconciler, Reconciliation, refuse_other_log
 from replicator.services.target.target import Target
+from replicator.services.target.unzipping import Unpacking, unpacked, unpacked_max
 from replicator.services.target.zip_directory import fault_in_zip
 
 COMPARISONS_MAX = 5
@@ -286,7 +287,7 @@ class Verifier:
         self._require_read(looked, receipt, verification)
         try:
             if extent.structure and location.endswith(".zip"):
-                await self._structure(location, verification)
+                await self._structure(looked, verification)
             if verification.level is Level.CHECKSUM:
                 await self._checksums(looked, receipt, verification, extent)
         except (MissingObjectError, UnreadableObjectError) as exc:
@@ -322,12 +323,24 @@ class Verifier:
                 f"object {location} has {len(read)} files, {len(receipt.objects)} were stored",
             )
 
-    async def _structure(self, location: Location, verification: Verification) -> None:
+    async def _structure(self, looked: _Looked, verification: Verification) -> None:
+        """Look into a zip: its directory by a short read or, for checksums, all that is in it."""
+        location, druid = looked.location, self._mapping.druid
         for stored in await self._storage.objects(location):
-            if (
-                fault := await fault_in_zip(self._storage, location, stored, self._mapping.druid)
-            ) is not None:
+            fault = await fault_in_zip(self._storage, location, stored, druid)
+            if fault is None and verification.level is Level.CHECKSUM:
+                fault = await self._fault_inside(looked)
+            if fault is not None:
                 verification.add(f"object {location} is no segment: {fault}")
+
+    async def _fault_inside(self, looked: _Looked) -> str | None:
+        """Unpack all that is in a zip, and hold it against the checksums in its directory."""
+        reader = Unpacking(self._storage, bytes_max=unpacked_max(check_segment(looked.row)))
+        try:
+            await reader.check(unpacked(looked.location))
+        except CorruptionError as exc:
+            return str(exc)
+        return None
 
     def _looked(self, entry: Entry) -> _Looked | None:
         event = entry.event

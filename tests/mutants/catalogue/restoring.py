@@ -492,8 +492,8 @@ RESTORING: Final[Sequence[Mutant]] = (
     Mutant(
         name="drill-proves-rows-alone",
         function="Driller._prove",
-        old="found = await verifier.verify(Level.CHECKSUM)",
-        new="found = await verifier.verify(Level.ROWS)",
+        old="found = await verifier.verify(Level.CHECKSUM, extent=Extent(structure=True))",
+        new="found = await verifier.verify(Level.ROWS, extent=Extent(structure=True))",
         loses="A drill says that bytes are right which it never read.",
         ring="unit",
         tests="test_drills.py",

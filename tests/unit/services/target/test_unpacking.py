@@ -9,10 +9,15 @@ import pytest
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.adapters.transfer.packing import Packing
 from replicator.errors import CorruptionError
+from replicator.model.extent import Extent
 from replicator.model.load_spec import Location
+from replicator.model.row import Segment, key_of
+from replicator.model.store.proof import Level
 from replicator.ports import CopySource, StoredObject
 from replicator.services.target.unzipping import Unpacking, unpacked
+from tests.builders import ROOT, json_bytes, segment, segment_payload
 from tests.contract.storages import Origin
+from tests.unit.pipeline import Pipeline
 
 FOLDER, ZIP = Location("wiki/0/index/"), Location("wiki/0/index.zip")
 FILES = {
@@ -68,6 +73,44 @@ async def test_zips_of_others_come_out(method: int):
             made.writestr(name, data)
     storage.stored[ZIP] = {"": sink.getvalue()}
     assert await contents(storage) == FILES
+
+
+def of_zip(name: str) -> Segment:
+    spec = {"type": "local", "path": f"{ROOT}/{name}/index.zip"}
+    return segment(name, payload=json_bytes(segment_payload(datasource=name, loadSpec=spec)))
+
+
+async def test_a_packed_segment_that_is_none_is_a_gap_and_no_copy():
+    """Cut in half, an error page, zeros: no Druid could load it, and the others go on."""
+    whole = (await packed_by_us(SMALL)).stored[ZIP][""]
+    pipeline = Pipeline()
+    broken = {"half": whole[: len(whole) // 2], "page": b"<html>503</html>", "zeros": bytes(900)}
+    for name, data in {"good": whole, **broken}.items():
+        pipeline.source.rows[key_of(of_zip(name))] = of_zip(name)
+        pipeline.source_storage.stored[Location(f"{name}/index.zip")] = {"": data}
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.target_ids() == {of_zip("good").id}
+    gaps = {(of_zip(name).id, "object_unreadable", True) for name in broken}
+    assert set(pipeline.gaps()) == gaps
+    assert set(pipeline.target_storage.stored) == {Location("good/index.zip")}
+
+
+async def test_a_flipped_byte_in_a_zip_is_found_when_its_structure_is_read_with_the_bytes():
+    """It was copied as it was, so that its receipt is right, and its directory is whole."""
+    data = bytearray((await packed_by_us(SMALL)).stored[ZIP][""])
+    data[data.index(SMALL["00000.smoosh"][:1]) + 300] ^= 1
+    pipeline = Pipeline()
+    pipeline.source.rows[key_of(of_zip("flipped"))] = of_zip("flipped")
+    pipeline.source_storage.stored[Location("flipped/index.zip")] = {"": bytes(data)}
+    await pipeline.cut()
+    await pipeline.follow()
+    verifier = pipeline.verifier()
+    assert (await verifier.verify(Level.CHECKSUM)).is_good
+    inside = Extent(structure=True)
+    assert (await verifier.verify(Level.EXISTS, extent=inside)).is_good, "the directory alone"
+    (finding,) = (await verifier.verify(Level.CHECKSUM, extent=inside)).findings
+    assert "flipped/index.zip is no segment" in finding
 
 
 async def test_a_part_of_a_file_can_be_read():
