@@ -247,6 +247,8 @@ class Applier:
         if was_fenced:
             await self._refuse_taken(state.epoch)  # who took over may have recorded that by now
         paused_by = await self._record.paused_by(state)
+        if paused_by is PausedBy.AFTER_RESTORE and self._options.resume and not self._is_paused:
+            return None  # the newer epoch is this applier's own: only the answer to it was lost
         self._tell(paused_by, state.checkpoint)
         self._is_paused = paused_by is not None
         return paused_by
