@@ -310,8 +310,8 @@ class Applier:
     async def _lead(self) -> bool:
         """Become the target's only applier; continue at its checkpoint, or seed the target."""
         state = await self._target.acquire(anew=self._options.adopt)
+        self._led, self._acquired = state.epoch, state  # the answer to the next may be lost
         await self._record.take(state.epoch, lasts=self._lasts)
-        self._led, self._acquired = state.epoch, state
         self._early.clear()
         self._observer(EpochAcquired(epoch=state.epoch))
         await self._guard.look()
