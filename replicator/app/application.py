@@ -424,30 +424,32 @@ class Application:
         """Return what makes a target a primary.
 
         Raises:
-            ConfigError: the configuration does not say where the target's Druid is.
+            ConfigError: the target is an archive, which no Druid serves.
         """
         from replicator.app.wiring.pipeline import load_rules
+        from replicator.config.clusters.druid import RESUME_TIMEOUT_S
         from replicator.model.druid.older_druid import OlderDruid
         from replicator.services.standby.promoter import Promoter, Takeover
 
         target = self.target(name)
-        if (druid := self.druid(name)) is None or target.settings.druid is None:
+        if target.settings.metadata is None:
             raise ConfigError(
-                f"targets.{name}.druid is not configured: a supervisor is started by its Overlord",
-                hint=f"say targets.{name}.druid.coordinator_url: http://host:8081",
+                f"target {name!r} is an archive: no Druid serves it, so it cannot be promoted",
+                hint=f"restore from it into an empty cluster: `replicator restore --from {name}`",
             )
+        configured = target.settings.druid
         return Promoter(
             source=self.source_name,
             target=name,
             history=self.history,
             metadata=target.metadata,
-            druid=druid,
+            druid=self.druid(name),
             takeover=Takeover(
                 load_rules=replace(load_rules(target.settings), with_drops=True),
                 druid=OlderDruid(release=await self.ask_release(name)),
                 wishes=_wishes(target.settings.promotion),
             ),
-            resume_timeout_s=target.settings.druid.resume_timeout_s,
+            resume_timeout_s=configured.resume_timeout_s if configured else RESUME_TIMEOUT_S,
             observer=self.monitoring.observer(target.name),
         )
 

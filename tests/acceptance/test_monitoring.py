@@ -269,7 +269,9 @@ async def test_apply_tells_of_its_target_what_waits_and_what_a_kill_could_take(
                 and s.value("promise_kept", target="standby", promise="kill_margin_min") == 1
             )
         )
-    assert (await user.types("status")).code == 0
+    said = await user.types("status", "--json")
+    assert said.result["targets"][0]["broken_promises"] == []
+    assert said.code == 10, "its applier was stopped and is missed, before a promise breaks"
 
 
 async def test_a_port_that_is_taken_stops_run_before_it_does_anything(line: tuple[User, Line]):

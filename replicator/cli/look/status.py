@@ -39,7 +39,7 @@ from replicator.services.schedules.states import LineState, line_states
 from replicator.services.store.windows import Windows
 from replicator.web.status_report import StatusReport, report_json
 
-PROMISE_BROKEN = 10
+WRONG = 10
 
 
 @verb("status", changes=Changes.NEVER)
@@ -51,7 +51,7 @@ async def status(call: OpenCall) -> Outcome:
     return Outcome(
         result=report_json(found, partial(_typed, said), undone),
         show=lambda console: _show(console, found, said, undone),
-        exit_code=_exit_code(found.seen),
+        exit_code=_exit_code(found),
     )
 
 
@@ -120,11 +120,15 @@ async def _canaries(application: Application, names: Sequence[str]) -> list[Cana
     return found
 
 
-def _exit_code(seen: Seen) -> int:
+def _exit_code(found: StatusReport) -> int:
+    """Return 0 only if nothing is wrong: a cron job looks at nothing else."""
+    seen = found.seen
     if not seen.keeps_promises:
-        return PROMISE_BROKEN
+        return WRONG
     log = [] if seen.log.failure is None else [seen.log.failure]
-    return max((error.exit_code for error in [*log, *seen.failures.values()]), default=0)
+    if failures := [*log, *seen.failures.values()]:
+        return max(error.exit_code for error in failures)
+    return WRONG if found.wrong else 0
 
 
 def _typed(said: Said, trouble: Trouble) -> str:

@@ -52,6 +52,9 @@ async def repair(
     bytes_max: Annotated[
         str | None, typer.Option(help="Read no more than this to find them, like 100GiB.")
     ] = None,
+    structure: Annotated[
+        bool, typer.Option(help="Look into packed segments, too, as `verify --structure` does.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what is wrong.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     expect: Expect = None,
@@ -64,6 +67,7 @@ async def repair(
         seed=seed,
         share=share_of(subset),
         bytes_max=None if bytes_max is None else bytes_of(bytes_max),
+        structure=structure,
         datasource=datasource,
         interval=None if interval is None else parse_interval(interval),
     )

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from replicator.config.values import AbsolutePath, HttpUrls, Password, Positive
 
+RESUME_TIMEOUT_S = 300.0
+"""How long a supervisor may take to have running tasks, where nobody says it."""
+
 
 class DruidLoginSettings(Password):
     """Who asks a Druid, and how long it may take."""
@@ -37,7 +40,7 @@ class DruidSettings(DruidLoginSettings):
     """`http://host:8082`, or a Router's; needed to compare its answers with the source's."""
     request_timeout_s: Positive = 30.0
     """Longest wait for an answer, in seconds."""
-    resume_timeout_s: Positive = 300.0
+    resume_timeout_s: Positive = RESUME_TIMEOUT_S
     """Longest wait for the tasks of a started supervisor, in seconds.
 
     It counts from the last one that was seen to go on, however many there are.

@@ -124,6 +124,7 @@ class RepairAsked(Planned):
     datasource: OfDatasource = None
     interval: WithinInterval = None
     bytes_max: Annotated[Text | None, Flag("--bytes-max")] = None
+    structure: Annotated[bool, Flag("--structure")] = False
 
 
 class ExpireAsked(Planned):

@@ -69,6 +69,8 @@ class Proof:
     left: Natural
     """Objects that were not read because the bytes to read were used up."""
     findings: Natural
+    structure: bool = False
+    """Whether packed segments were looked into."""
 
     @property
     def good(self) -> bool:
@@ -79,7 +81,8 @@ class Proof:
         """Return whether all that an earlier, bad proof looked at is good by this one."""
         is_whole = self.share >= 1 or (self.window, self.share) == (bad.window, bad.share)
         as_wide = is_whole and not (self.partial or self.left)
-        return self.good and as_wide and _reaches(self.level, bad.level)
+        as_deep = self.structure or not bad.structure
+        return self.good and as_wide and as_deep and _reaches(self.level, bad.level)
 
     @property
     def name(self) -> str:

@@ -240,10 +240,13 @@ def _of_the_store(found: TargetStatus) -> Iterator[Trouble]:
     """Say what a `verify` found wrong in a target, and what its witness cannot vouch for."""
     name = found.target
     if (bad := found.known_bad) is not None:
+        deep = " --structure" if bad.structure else ""
         yield Trouble(
             f"{name}: `verify` found {counted(bad.findings, 'difference')} at level {bad.level}"
-            f" {age_text(found.looked_at - bad.proved_at)}; after a repair, verify again",
-            f"repair {name}" if bad.level in OF_OBJECTS else f"verify {name} --level {bad.level}",
+            f" {age_text(found.looked_at - bad.proved_at)}; after a repair, verify again{deep}",
+            f"repair {name}{deep}"
+            if bad.level in OF_OBJECTS
+            else f"verify {name} --level {bad.level}",
         )
     if found.unread:
         yield Trouble(f"{name}: results of `verify` cannot be read: {found.unread}", "check")

@@ -15,6 +15,7 @@ from typing import TypeAlias, assert_never
 import numpy as np
 
 from replicator.errors import (
+    ConfigError,
     CorruptionError,
     GapError,
     NewerReleaseError,
@@ -118,7 +119,10 @@ class Takeover:
 
 
 class Promoter:
-    """Plans first, then acts step by step; each step follows from what is seen."""
+    """Plans first, then acts step by step; each step follows from what is seen.
+
+    Without the address of the target's Druid it plans, and promotes what has no supervisors.
+    """
 
     def __init__(
         self,
@@ -127,7 +131,7 @@ class Promoter:
         target: str,
         history: History,
         metadata: MetadataWriter,
-        druid: DruidCluster,
+        druid: DruidCluster | None,
         takeover: Takeover,
         resume_timeout_s: float,
         observer: Observer,
@@ -211,10 +215,12 @@ class Promoter:
         carried out is returned.
 
         Raises:
+            ConfigError: there are supervisors, and nothing says where the target's Druid is.
             FencedError: another process took over the target.
             CorruptionError: a supervisor's tasks began at other offsets; it was suspended again.
             TransientError: the Overlord is unreachable, or its tasks do not start in time.
         """
+        self._require_overlord(plan)
         step: Step = Fence()
         self._seen.clear()
         self._posted.clear()
@@ -237,6 +243,21 @@ class Promoter:
             ) from exc
         return plan
 
+    @property
+    def _overlord(self) -> DruidCluster:
+        if self._druid is None:
+            raise ConfigError(
+                f"targets.{self._target}.druid is not configured: a supervisor is started by its"
+                " Overlord",
+                hint=f"say targets.{self._target}.druid.coordinator_url: http://host:8081",
+            )
+        return self._druid
+
+    def _require_overlord(self, plan: PromotionPlan) -> None:
+        """Refuse a promotion whose supervisors nobody could start, before anything is fenced."""
+        if plan.resumptions:
+            _ = self._overlord
+
     async def _take(self, step: Fence | Start | Await | Halt, plan: PromotionPlan) -> PromotionPlan:
         match step:
             case Fence():
@@ -245,7 +266,7 @@ class Promoter:
                 if self._posted.issuperset(one.id for one in resumptions):
                     await self._wait(resumptions[0], "it is suspended all the same")
                 for one in resumptions:
-                    await self._druid.supervise(one.spec)
+                    await self._overlord.supervise(one.spec)
                     self._posted.add(one.id)
             case Await(resumption):
                 await self._wait(resumption, "its tasks are not there yet")
@@ -283,7 +304,7 @@ class Promoter:
 
         async def ask(id_: str) -> None:
             async with slots:
-                if (state := await self._druid.supervisor(id_)) is not None:
+                if (state := await self._overlord.supervisor(id_)) is not None:
                     states[id_] = state
 
         with worst_alone():
@@ -300,6 +321,7 @@ class Promoter:
         state = await self._metadata.acquire(self._source)
         if state.checkpoint != plan.checkpoint:
             plan = await self.plan(chosen=plan.chosen)  # from here on it cannot move any more
+            self._require_overlord(plan)
         promoted = replace(plan.checkpoint, promoted=True)
         async with self._metadata.transaction(self._source, state.epoch) as transaction:
             await transaction.upsert(plan.rules or ())
@@ -312,7 +334,7 @@ class Promoter:
         """Suspend supervisors that began at other offsets, or whose first offsets are unknown."""
         for one in (resumption, *plan.resumptions):
             if one.reads_stream and one.id not in self._seen:
-                await self._druid.supervise(asleep(one.spec))
+                await self._overlord.supervise(asleep(one.spec))
                 self._seen[one.id] = SupervisorState(is_suspended=True, state="", starts=())
         raise CorruptionError(
             f"supervisor {resumption.id} began to read at {dict(found)} and not at"

@@ -50,6 +50,7 @@ async def keep_proof(
         read_bytes=verification.read_bytes,
         left=verification.left,
         findings=verification.findings_count + disagreements,
+        structure=extent.structure,
     )
     await area.create(proof.name, proof_json(proof))
     past, later = by_time(await area.names(f"{PROOFS}/"), now)

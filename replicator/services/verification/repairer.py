@@ -221,11 +221,15 @@ class Repairer:
         """Read the source once and compare it before changing anything at the location."""
         truth, here = await self._truth(damaged.location), await self._here(damaged.location)
         if truth is not None and here == truth.objects:
-            await self._write_receipt(damaged.location, truth, repair)
-            return
+            if not damaged.is_no_segment:
+                await self._write_receipt(damaged.location, truth, repair)
+                return
+            truth = None  # it was copied as it was: its receipt proves no segment
         reader, location = self._source.reading(damaged)
         objects = tuple(await reader.objects(location))
         found = await self._source.checked(damaged)
+        if damaged.is_no_segment and truth is None:
+            await self._require_segment(reader, location, is_same=here == found)
         if truth is None and here == found:
             receipt = Receipt(objects=found, copied_from=objects)
             await self._write_receipt(damaged.location, receipt, repair)
@@ -246,6 +250,22 @@ class Repairer:
                 location=damaged.location, size_bytes=size_bytes, reused=False, streamed=True
             )
         )
+
+    async def _require_segment(
+        self, reader: DeepStorageReader, location: Location, *, is_same: bool
+    ) -> None:
+        """Refuse to put other bytes in the place of a broken zip that are no better.
+
+        Raises:
+            CorruptionError: they are the same, or are no zip that can be unpacked.
+        """
+        if is_same:
+            raise CorruptionError(
+                f"{location} has the same bytes, which are no segment: only another ingestion, or"
+                " another copy, has them"
+            )
+        if location.endswith(".zip"):
+            await Unpacking(reader).check(unpacked(location))
 
     async def _write_receipt(self, location: Location, receipt: Receipt, repair: Repair) -> None:
         """Write a missing receipt; one that was written meanwhile is left alone."""

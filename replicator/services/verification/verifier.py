@@ -54,6 +54,8 @@ class Damaged:
     end: str
     """End of the interval of the first segment with this location, as Druid writes it."""
     reason: str
+    is_no_segment: bool = False
+    """Whether the bytes were copied as they are, and are a zip that no Druid can load."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,7 +94,7 @@ class Verification:
         if len(self.findings) < FINDINGS_MAX:
             self.findings.append(finding)
 
-    def damage(self, looked: "_Looked", finding: str) -> None:
+    def damage(self, looked: "_Looked", finding: str, *, is_no_segment: bool = False) -> None:
         """Record a finding about the bytes of a location."""
         self.add(finding)
         if self.damaged and self.damaged[-1].location == looked.location:
@@ -108,6 +110,7 @@ class Verification:
                     start=row.start,
                     end=row.end,
                     reason=finding,
+                    is_no_segment=is_no_segment,
                 )
             )
 
@@ -331,7 +334,8 @@ class Verifier:
             if fault is None and verification.level is Level.CHECKSUM:
                 fault = await self._fault_inside(looked)
             if fault is not None:
-                verification.add(f"object {location} is no segment: {fault}")
+                found = f"object {location} is no segment: {fault}"
+                verification.damage(looked, found, is_no_segment=True)
 
     async def _fault_inside(self, looked: _Looked) -> str | None:
         """Unpack all that is in a zip, and hold it against the checksums in its directory."""

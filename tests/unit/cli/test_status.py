@@ -13,7 +13,7 @@ from replicator.cli.look.status import _exit_code, _show
 from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.console import Paper
 from replicator.errors import ConfigError, ReplicatorError, TransientError
-from replicator.model.checkpoint import Checkpoint
+from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import CutNumber, Offset
 from replicator.model.fingerprint import EMPTY_DIGEST
 from replicator.model.operations.pulse import Pulse
@@ -161,7 +161,7 @@ def test_a_target_whose_store_alone_is_away_is_not_said_to_keep_nothing_and_all_
     assert "promises kept by standby" in said
     assert "restore standby: not known" in said
     assert "nothing yet" not in said
-    assert _exit_code(found.seen) == TransientError.exit_code
+    assert _exit_code(found) == TransientError.exit_code
 
 
 def test_a_log_that_cannot_be_read_is_no_success():
@@ -169,7 +169,19 @@ def test_a_log_that_cannot_be_read_is_no_success():
     found = report(targets={"standby": TARGET}, log=moved, watcher=alive(Life.STOPPED))
     assert "the log cannot be read: the log was moved" in text(found)
     assert "replicator run" not in text(found), "it would be refused"
-    assert _exit_code(found.seen) == ConfigError.exit_code
+    assert _exit_code(found) == ConfigError.exit_code
+
+
+def test_whatever_is_wrong_is_an_exit_code_that_a_cron_job_sees():
+    """A gap broke no promise, and the exit code was 0 below a list of gaps."""
+    gap = Gap(
+        key="wiki", datasource="wiki", reason="object_missing", detail="gone", opened=Offset(9)
+    )
+    found = report(targets={"standby": replace(TARGET, gaps=(gap,))})
+    assert "promises kept by standby" in text(found)
+    assert f"type: replicator repair standby --config {SAID.config}" in text(found)
+    assert _exit_code(found) == 10
+    assert _exit_code(report(targets={"standby": TARGET})) == 0
 
 
 def test_without_the_log_nothing_is_said_that_only_the_log_tells():

@@ -33,6 +33,7 @@ class RepairAsked:
             from_target (None | str | Unset):
             interval (None | str | Unset):
             level (ProofLevel | Unset): How deep a proof looks.
+            structure (bool | Unset):  Default: False.
             subset (str | Unset):  Default: '100%'.
             verb (Literal['repair'] | Unset):  Default: 'repair'.
      """
@@ -43,6 +44,7 @@ class RepairAsked:
     from_target: None | str | Unset = UNSET
     interval: None | str | Unset = UNSET
     level: ProofLevel | Unset = UNSET
+    structure: bool | Unset = False
     subset: str | Unset = '100%'
     verb: Literal['repair'] | Unset = 'repair'
 
@@ -82,6 +84,8 @@ class RepairAsked:
             level = self.level.value
 
 
+        structure = self.structure
+
         subset = self.subset
 
         verb = self.verb
@@ -102,6 +106,8 @@ class RepairAsked:
             field_dict["interval"] = interval
         if level is not UNSET:
             field_dict["level"] = level
+        if structure is not UNSET:
+            field_dict["structure"] = structure
         if subset is not UNSET:
             field_dict["subset"] = subset
         if verb is not UNSET:
@@ -166,6 +172,8 @@ class RepairAsked:
 
 
 
+        structure = d.pop("structure", UNSET)
+
         subset = d.pop("subset", UNSET)
 
         verb = cast(Literal['repair'] | Unset , d.pop("verb", UNSET))
@@ -179,6 +187,7 @@ class RepairAsked:
             from_target=from_target,
             interval=interval,
             level=level,
+            structure=structure,
             subset=subset,
             verb=verb,
         )

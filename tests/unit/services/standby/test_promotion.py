@@ -13,6 +13,7 @@ from rich.console import Console
 
 from replicator.cli.follow.promote import _show
 from replicator.errors import (
+    ConfigError,
     CorruptionError,
     FencedError,
     NotFoundError,
@@ -151,7 +152,7 @@ async def followed(*more: Row) -> Pipeline:
 
 def promoter(
     pipeline: Pipeline,
-    overlord: Overlord,
+    overlord: Overlord | None,
     *,
     timeout_s: float = 30,
     takeover: Takeover = Takeover(),  # noqa: B008 - frozen
@@ -166,6 +167,11 @@ def promoter(
         resume_timeout_s=timeout_s,
         observer=pipeline.seen.append,
     )
+
+
+async def is_promoted(pipeline: Pipeline) -> bool:
+    checkpoint = (await pipeline.target.state(SOURCE)).checkpoint
+    return checkpoint is not None and checkpoint.promoted
 
 
 @pytest.fixture(autouse=True)
@@ -184,9 +190,7 @@ async def test_it_fences_gives_the_rules_back_and_resumes_where_the_segments_end
     await promoter(pipeline, overlord).execute(plan)
 
     assert overlord.posts == ["wiki"]
-    checkpoint = (await pipeline.target.state(SOURCE)).checkpoint
-    assert checkpoint is not None
-    assert checkpoint.promoted
+    assert await is_promoted(pipeline)
     row = pipeline.target.rows[RowKey(Kind.RULES, "wiki")]
     assert isinstance(row, Rules)
     assert json.loads(row.payload) == [DROP, LOAD]
@@ -221,6 +225,21 @@ async def test_the_configuration_comes_with_the_fence_and_not_before():
     dynamic = pipeline.target.rows[RowKey(Kind.CONFIG, DYNAMIC.name)]
     assert isinstance(dynamic, ConfigEntry)
     assert json.loads(dynamic.payload) == {"maxSegmentsToMove": 7}
+
+
+async def test_without_its_druids_address_a_plan_is_shown_and_batches_are_promoted():
+    """Whoever learns on the bad night that a line is lacking can still see what would be done."""
+    pipeline = await followed()
+    plan = await promoter(pipeline, None).plan(chosen=None)
+    assert [one.id for one in plan.resumptions] == ["wiki"]
+    with pytest.raises(ConfigError, match=r"targets\.standby\.druid is not configured"):
+        await promoter(pipeline, None).execute(plan)
+    assert not await is_promoted(pipeline), "nothing was fenced"
+
+    pipeline = await followed(spec("wiki", suspended=True))
+    plan = await promoter(pipeline, None).plan(chosen=None)
+    await promoter(pipeline, None).execute(plan)
+    assert await is_promoted(pipeline)
 
 
 async def test_what_an_operator_configured_since_is_not_undone_by_going_on():

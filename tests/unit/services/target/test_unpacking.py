@@ -98,7 +98,8 @@ async def test_a_packed_segment_that_is_none_is_a_gap_and_no_copy():
 
 async def test_a_flipped_byte_in_a_zip_is_found_when_its_structure_is_read_with_the_bytes():
     """It was copied as it was, so that its receipt is right, and its directory is whole."""
-    data = bytearray((await packed_by_us(SMALL)).stored[ZIP][""])
+    whole = (await packed_by_us(SMALL)).stored[ZIP][""]
+    data = bytearray(whole)
     data[data.index(SMALL["00000.smoosh"][:1]) + 300] ^= 1
     pipeline = Pipeline()
     pipeline.source.rows[key_of(of_zip("flipped"))] = of_zip("flipped")
@@ -111,6 +112,15 @@ async def test_a_flipped_byte_in_a_zip_is_found_when_its_structure_is_read_with_
     assert (await verifier.verify(Level.EXISTS, extent=inside)).is_good, "the directory alone"
     (finding,) = (await verifier.verify(Level.CHECKSUM, extent=inside)).findings
     assert "flipped/index.zip is no segment" in finding
+
+    repairer = pipeline.wired().repairer(pipeline.source_storage)
+    for better in (bytes(data), bytes(data[:-9]), whole):
+        pipeline.source_storage.stored[Location("flipped/index.zip")] = {"": better}
+        plan = await repairer.plan(Level.CHECKSUM, extent=inside)
+        assert (await repairer.execute(plan, extent=inside)).is_whole is (better == whole)
+        there = pipeline.target_storage.stored[Location("flipped/index.zip")][""]
+        assert there == (whole if better == whole else data)
+    assert (await verifier.verify(Level.CHECKSUM, extent=inside)).is_good
 
 
 async def test_a_part_of_a_file_can_be_read():
