@@ -249,6 +249,7 @@ app = typer.Typer(
     cls=Verbs,
     help="Continuous backup, replication and point-in-time restore for Apache Druid.",
     no_args_is_help=True,
+    context_settings={"help_option_names": ["--help", "-h"]},
     pretty_exceptions_enable=False,
 )
 

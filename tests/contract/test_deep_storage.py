@@ -386,6 +386,9 @@ async def test_a_root_that_is_gone_is_no_missing_object(
         (tmp_path / "storage").mkdir()  # where it would be mounted
         with pytest.raises(TransientError, match="is empty, as when it is not mounted"):
             await made.storage.objects(PLACE)
+        (tmp_path / "storage" / "lost+found").mkdir()  # an empty disk in its place
+        with pytest.raises(TransientError, match="is empty, as when it is not mounted"):
+            await made.storage.objects(PLACE)
 
 
 async def test_what_shares_its_bytes_with_other_names_is_not_adopted(

@@ -80,6 +80,7 @@ async def front(dsn: str, ours: Authority) -> AsyncIterator[str]:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=ours.file)
     context.load_cert_chain(certificate.file, certificate.key_file)
     context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # as a PostgreSQL believes its clients
     serving = set[asyncio.Task[None]]()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

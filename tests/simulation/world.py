@@ -96,6 +96,7 @@ WATCH = watch_settings(
     poll_interval_s=5.0,
     jitter=0.2,
     idle_cut_interval_s=60.0,
+    vanished_share_max=1.0,  # its few rows are killed faster than a poll comes, and nobody answers
     fetch_rows_max=3,
     append_bytes_max=2_000,
     retry=RETRIES,

@@ -33,6 +33,8 @@ OF_ITS_NAME = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL})
 OF_ONE_PERHAPS = frozenset({errno.EACCES, errno.EPERM, errno.EIO})
 FILES_TRIED_MAX = 1000
 """Files that are tried, to tell a fault of one file from a fault of the whole storage."""
+OF_FILE_SYSTEMS = frozenset({"lost+found", ".snapshot", ".zfs"})
+"""Folders that a file system makes itself: a disk with nothing else is not the deep storage."""
 EMPTY_HINT = (
     "mount the deep storage; if it is mounted and really holds no segment any more, put any file"
     " into it"
@@ -219,7 +221,7 @@ class LocalDeepStorageReader:
         """A mount that is gone must never look like segments that were killed."""
         try:
             with os.scandir(self._root) as entries:
-                empty = next(entries, None) is None
+                empty = all(entry.name in OF_FILE_SYSTEMS for entry in entries)
         except OSError as exc:
             raise TransientError(
                 f"the deep storage {self._root} cannot be read: {exc}",

@@ -173,9 +173,8 @@ class Door:
             if isinstance(request.protocol, Connection):
                 request.protocol.is_of(passage.principal.name)
             if not passage.principal.role.covers(route.role):
-                raise Problem(
-                    HTTPStatus.FORBIDDEN, f"{route.operation} needs the role {route.role.value}"
-                )
+                what = f"{request.method} {request.path}"
+                raise Problem(HTTPStatus.FORBIDDEN, f"{what} needs the role {route.role.value}")
         query = _checked("query", route, dict(_once(request)))
         body = None if route.body is None else await self._body(request, route)
         self._admit(passage, body)

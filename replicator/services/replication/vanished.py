@@ -44,5 +44,6 @@ async def refuse_vanished(gone: Offsets, known: int, share_max: float, history: 
         f" {segments} segments among them that were looked at were in use, whose rows Druid does"
         " not delete: this seems to be another database, or one that was emptied. Nothing was"
         " published; `replicator watch --once --accept-vanished` publishes it if it is on purpose",
-        hint="correct source.metadata, or bring its tables back: the targets stay as they are",
+        hint="correct source.metadata, or bring its tables back: the targets stay as they are."
+        " While nobody watched, kill tasks may have done it: then it is on purpose",
     )

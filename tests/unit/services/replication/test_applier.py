@@ -291,6 +291,10 @@ async def test_a_gap_is_healed_at_the_next_start_once_its_bytes_are_there():
     """A mount that was away for longer than `kill_wait` left gaps for ever, on archives, too."""
     pipeline, held = await with_a_gap()
     reached = await pipeline.wired().target.checkpoint()
+    pipeline.applier = pipeline.new_applier()
+    await pipeline.follow()
+    assert segment("lost").id not in pipeline.target_ids(), "its bytes are not there"
+    assert pipeline.gaps() == [(segment("lost").id, "object_missing", True)]
     pipeline.source_storage.stored[place_of(segment("lost"))] = held
     await pipeline.follow()
     assert segment("lost").id not in pipeline.target_ids(), "the interval is not over"
