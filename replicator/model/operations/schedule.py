@@ -116,5 +116,6 @@ def begins_at(timing: Timing, line: str, at: datetime) -> datetime:
 
 def _newest_before(timing: Timing, now: datetime) -> datetime:
     zone = ZoneInfo(timing.time_zone)
-    after = now.astimezone(zone) + timedelta(seconds=1)
+    # the time itself is left out, and now may be one; a fraction of a second must not reach the next
+    after = now.astimezone(zone).replace(microsecond=0) + timedelta(seconds=1)
     return next(CronSim(timing.cron, after, reverse=True)).astimezone(UTC)
