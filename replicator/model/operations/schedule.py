@@ -116,6 +116,6 @@ def begins_at(timing: Timing, line: str, at: datetime) -> datetime:
 
 def _newest_before(timing: Timing, now: datetime) -> datetime:
     zone = ZoneInfo(timing.time_zone)
-    # the time itself is left out, and now may be one; a fraction of a second must not reach the next
+    # now itself counts, and no time that a fraction of a second would reach
     after = now.astimezone(zone).replace(microsecond=0) + timedelta(seconds=1)
     return next(CronSim(timing.cron, after, reverse=True)).astimezone(UTC)
