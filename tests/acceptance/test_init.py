@@ -104,6 +104,8 @@ async def test_each_answer_is_tried_and_nothing_is_written_unless_all_work(newco
     assert (ended.code, "password" in ended.err) == (2, True), ended.err
     empty = await newcomer.inits(source_storage=str(folder / "archive"))
     assert empty.code == 2
+    away = await newcomer.inits(source_metadata=f"postgresql://druid:x@{wrong.hostname}:1/druid")
+    assert away.code == 8, away.err
     assert not newcomer.config.exists()
 
 

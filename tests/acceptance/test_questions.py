@@ -45,7 +45,7 @@ VERBS: dict[str, tuple[str, Sequence[str]]] = {
 }  # fmt: skip
 SHOWN = {
     "repair": "to copy again",
-    "promote": "the rest is applied",
+    "promote": "becomes the primary",
     "expire": "segments to delete",
     "hold remove": "the next expiry may delete",
     "target sign": "whoever wrote it",

@@ -11,7 +11,7 @@ from replicator.cli.terminal.console import ask, paper
 from replicator.cli.terminal.findings import show_findings
 from replicator.config import KafkaLogSettings
 from replicator.config.file.starter import STORAGES, Part, Starter, log_of, login_of, storage_of
-from replicator.errors import ConfigError, ReplicatorError
+from replicator.errors import ConfigError, ReplicatorError, TransientError
 from replicator.services.checkup.finding import Finding, failed
 
 ARCHIVE: Final = "archive"
@@ -68,6 +68,7 @@ class Interview:
 
         Raises:
             ConfigError: the answer of a flag does not work, and no terminal can ask for another.
+            TransientError: likewise, since a server does not answer.
         """
         takes = (
             ("source_metadata", self._source_metadata),
@@ -96,7 +97,8 @@ class Interview:
                 return
             if not self._can_ask:
                 one = wrong[0]
-                raise ConfigError(f"{question.flag}: {one.what}: {one.detail}", hint=one.hint)
+                kind = TransientError if one.may_pass else ConfigError
+                raise kind(f"{question.flag}: {one.what}: {one.detail}", hint=one.hint)
             text = None
 
     def _asked(self, place: str, question: Question) -> str:

@@ -116,5 +116,6 @@ def begins_at(timing: Timing, line: str, at: datetime) -> datetime:
 
 def _newest_before(timing: Timing, now: datetime) -> datetime:
     zone = ZoneInfo(timing.time_zone)
-    after = now.astimezone(zone) + timedelta(seconds=1)
+    # now itself counts, and no time that a fraction of a second would reach
+    after = now.astimezone(zone).replace(microsecond=0) + timedelta(seconds=1)
     return next(CronSim(timing.cron, after, reverse=True)).astimezone(UTC)

@@ -96,6 +96,15 @@ def test_only_the_newest_missed_time_is_due(
     assert due(timing, last=found.at, now=now) is None
 
 
+@pytest.mark.parametrize(("microseconds", "minute"), [(-1, 5), (-999_999, 5), (0, 12), (1, 12)])
+def test_the_newest_of_very_many_missed_times_has_come(microseconds: int, minute: int):
+    timing = replace(BERLIN, cron="*/7 * * * *", time_zone="Asia/Kolkata")
+    at = datetime(2025, 1, 6, 2, 12, tzinfo=UTC)
+    found = due(timing, last=at - timedelta(days=5), now=at + timedelta(microseconds=microseconds))
+    assert found is not None
+    assert (found.missed, found.at) == (MISSED_MAX, at.replace(minute=minute))
+
+
 def test_missed_times_are_counted():
     found = due(BERLIN, last=SHORT_DAY, now=SHORT_DAY + timedelta(days=7))
     assert found is not None
