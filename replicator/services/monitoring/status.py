@@ -267,7 +267,8 @@ class StatusReader:
         trimmed = reached < end and log.first > reached + 1
         known = self._known.setdefault(name, _KnownLog(BacklogReader(self.history)))
         await self._look_into_store(known, area)
-        if known.store_seen:
+        if known.store_seen and state.store not in {None, known.store}:
+            known.store = await store_id(area)  # the first filling may have given it one meanwhile
             refuse_other_store(name, state, known.store)
         if witness is not None and checkpoint is not None and not checkpoint.promoted:
             await self._ask_witness(known, witness, checkpoint)

@@ -467,3 +467,14 @@ async def test_what_a_verification_found_is_wrong_until_one_finds_it_good():
     await pipeline.area.create(good.name, proof_json(good))
     seen = await seen_of(pipeline, await look(pipeline), log=log)
     assert not [one for one in troubles(seen) if "verify" in one.what]
+
+
+async def test_a_store_that_gets_its_id_between_two_looks_is_the_targets_own():
+    """A look before the first filling sees no id, and the next one comes within the minute."""
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    reader = surveyed(pipeline)
+    assert (await look(pipeline, reader)).checkpoint is None
+    await pipeline.follow()
+    assert (await look(pipeline, reader)).lag_records == 0
