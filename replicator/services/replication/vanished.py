@@ -11,8 +11,8 @@ from replicator.model.inventory.ledger import Offsets
 from replicator.model.row import Segment
 from replicator.services.history.reader import History
 
-ROWS_MIN = 20
-"""Fewer rows are no reason to stop: a person sees them all."""
+ROWS_MIN = 100
+"""Fewer rows are no reason to stop: a small cluster is changed by hand."""
 SAMPLE_ROWS = 1000
 
 
