@@ -16,7 +16,7 @@ from replicator.model.store.intent import EXPIRY
 from replicator.model.store.proof import PROOFS
 from replicator.model.store.seal import seal_folders
 from replicator.ports import LIST_BYTES_MAX, SealableStorage, SignableArea
-from replicator.services.records import applier_record, druid_release
+from replicator.services.records import applier_record, druid_release, store_id
 
 STATE = "state"
 """Folder of an archive's checkpoints."""
@@ -35,7 +35,7 @@ FOLDERS = (
     STATE,
 )
 """Folders to sign: all but receipts, which storages keep by themselves, and seals."""
-NOTES = (applier_record.NAME, druid_release.NAME)
+NOTES = (applier_record.NAME, druid_release.NAME, store_id.NAME)
 """Files to sign outside these folders; others are rewritten when they cannot be read."""
 
 
