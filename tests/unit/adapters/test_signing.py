@@ -22,8 +22,12 @@ from replicator.adapters.signing.area import Signatures, SignedArea
 from replicator.adapters.signing.ed25519 import Ed25519Keys, private_key, public_key
 from replicator.errors import ConfigError, CorruptionError, NotFoundError
 from replicator.model.observation import FileUnsigned, Observation
+from replicator.model.store.proof import Level
 from replicator.ports import Area
 from replicator.services.store.signing import Signed, sign_all
+from replicator.services.target import rates
+from tests.builders import segment
+from tests.unit.pipeline import Pipeline
 
 NAME = "points/a.json"
 DATA = b'{"format":1}'
@@ -156,6 +160,19 @@ async def test_a_store_is_signed_again_file_by_file(area: Area):
     assert await alone.get("applier.json") == b"{}"
     again = await sign_all(now, observer=lambda _: None)
     assert again == Signed(signed=0, signed_before=3, refused=first.refused)
+
+
+async def test_all_that_a_target_wrote_without_a_key_is_read_with_one_once_it_is_signed():
+    """Only what is written again when it cannot be read is left out."""
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    await pipeline.verifier().verify(Level.ROWS)
+    with_key = SignedArea(pipeline.area, rule())
+    await sign_all(with_key, observer=lambda _: None)
+    for name in {*await pipeline.area.names("")} - {rates.NAME}:
+        assert await with_key.get(name)
 
 
 class ManySeals(SignedArea):
