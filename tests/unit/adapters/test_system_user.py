@@ -25,7 +25,7 @@ async def test_several_at_once_make_one_user(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(shutil, "which", lambda _: str(useradd))
     monkeypatch.setattr(system_user, "_known", lambda: HERE if users.exists() else None)
-    monkeypatch.setattr(system_user, "USERS", tmp_path)
+    monkeypatch.setattr(system_user, "MAKING", tmp_path / "making")
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(system_user.identity()) for _ in range(4)]
     assert users.read_text() == "made\n"
