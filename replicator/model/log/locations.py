@@ -6,7 +6,7 @@ million locations are 80 MB, and no name of one is kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -157,24 +157,21 @@ class TargetLocator:
     def hashes_by_datasource(self, records: Sequence[Record]) -> dict[str, bytes]:
         """Return the locations of some records as hashes, by the datasource of the row."""
         found: dict[str, bytearray] = {}
-        for record in records:
-            try:
-                location = self.location(record)
-            except MalformedRowError:
-                continue
-            if location is not None:
-                name = changed_datasource(record) or ""
-                found.setdefault(name, bytearray()).extend(location_hash(location))
+        for record, location in self._located(records):
+            name = changed_datasource(record) or ""
+            found.setdefault(name, bytearray()).extend(location_hash(location))
         return {name: bytes(hashes) for name, hashes in found.items()}
 
     def named(self, records: Sequence[Record]) -> list[Location]:
         """Return the locations of some records by their names."""
-        found: dict[Location, None] = {}
+        return list(dict.fromkeys(location for _, location in self._located(records)))
+
+    def _located(self, records: Sequence[Record]) -> Iterator[tuple[Record, Location]]:
+        """Yield the records that reference a location; a malformed row has none."""
         for record in records:
             try:
                 location = self.location(record)
             except MalformedRowError:
                 continue
             if location is not None:
-                found[location] = None
-        return list(found)
+                yield record, location
