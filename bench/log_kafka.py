@@ -30,6 +30,7 @@ from tests.servers.kafka import Kafka
 WRITE_MIN, READ_MIN = 0.9, 0.8
 LAG_MAX_S = 0.05
 RECORDS_MAX = 2_000
+TIME_MS = 1_700_000_000_000
 HEADERS = [(CONTENT_TYPE, CLOUD_EVENT), (TYPE, b"segment.published"), (EPOCH, b"1")]
 
 
@@ -75,13 +76,45 @@ async def raw_append(session: KafkaSession, made: Sequence[Document]) -> float:
     begin, sent = perf_counter(), []
     batch = producer.create_batch()
     for one in made:
-        line = {"key": one.subject.encode(), "value": one.data, "timestamp": 1_700_000_000_000}
+        line = {"key": one.subject.encode(), "value": one.data, "timestamp": TIME_MS}
         if batch.append(**line, headers=HEADERS) is None:
             sent.append(await producer.send_batch(batch, name.name, partition=0))
             batch = producer.create_batch()
             batch.append(**line, headers=HEADERS)
     sent.append(await producer.send_batch(batch, name.name, partition=0))
     await asyncio.wait(sent)
+    seconds = perf_counter() - begin
+    await producer.stop()
+    return seconds
+
+
+async def raw_transactions(session: KafkaSession, made: Sequence[Document], chunk: int) -> float:
+    """Send the same records in transactions of so many, and nothing else; return the seconds."""
+    name = topic()
+    await kafka_topic.make(session, name)
+    producer = AIOKafkaProducer(
+        **session.options(),
+        transactional_id=name.name,
+        acks="all",
+        compression_type="zstd",
+        max_batch_size=BATCH_BYTES,
+        max_request_size=8 << 20,
+    )
+    await producer.start()
+    async with producer.transaction():
+        await producer.send_and_wait(name.name, b"first", partition=0)
+    begin = perf_counter()
+    for at in range(0, len(made), chunk):
+        async with producer.transaction():
+            sent, batch = [], producer.create_batch()
+            for one in made[at : at + chunk]:
+                line = {"key": one.subject.encode(), "value": one.data, "timestamp": TIME_MS}
+                if batch.append(**line, headers=HEADERS) is None:
+                    sent.append(await producer.send_batch(batch, name.name, partition=0))
+                    batch = producer.create_batch()
+                    batch.append(**line, headers=HEADERS)
+            sent.append(await producer.send_batch(batch, name.name, partition=0))
+            await asyncio.wait(sent)
     seconds = perf_counter() - begin
     await producer.stop()
     return seconds
@@ -169,14 +202,17 @@ async def run(args: argparse.Namespace, bootstrap: str) -> bool:
     show("aiokafka send_batch, idempotent", len(made), raw_s)
     ratios, name, log = [], topic(), None
     for chunk in args.chunk:
-        times = []
+        times, bare = [], []
         for _ in range(args.rounds):
+            bare.append(await raw_transactions(session, made, chunk))
             name = topic()
             log = KafkaEventLog(session, name, SystemClock(), KafkaLimits())
             times.append(await append(log, made, chunk))
             await log.close()
+        show(f"aiokafka, {chunk} a transaction", len(made), statistics.median(bare), raw_s)
         what = f"append, {chunk} a transaction"
-        ratios.append(show(what, len(made), statistics.median(times), raw_s))
+        show(what, len(made), statistics.median(times), raw_s)
+        ratios.append(statistics.median(bare) / statistics.median(times))
     log, count = KafkaEventLog(session, name, SystemClock(), KafkaLimits()), len(made)
     del made
     gc.collect()  # a reader has no million objects of a writer for its collector to look at
@@ -195,7 +231,7 @@ async def run(args: argparse.Namespace, bootstrap: str) -> bool:
     )
     print(f" {seen[47] * 1000:.1f} ms at the 95th percentile")
     await log.close()
-    return max(ratios) >= WRITE_MIN and read_ratio >= READ_MIN and seen[25] <= LAG_MAX_S
+    return min(ratios) >= WRITE_MIN and read_ratio >= READ_MIN and seen[25] <= LAG_MAX_S
 
 
 def main() -> None:

@@ -61,15 +61,31 @@ class EventLog(Protocol):
         """
         ...
 
-    async def report(self, reader: str, offset: Offset) -> None:
+    async def report(self, reader: str, offset: Offset, store: str) -> None:
         """Show a reader's position where the log's operators look for it (Kafka: a group).
 
-        The position is a hint for people: no process reads it back, and a log without a place for
-        it does nothing.
+        The position is a hint for people, and a log without a place for it keeps only the store,
+        whose loss is seen by it: an archive's checkpoint lies in its store, and is lost with it.
+
+        Args:
+            reader: Name of the target that reads.
+            offset: The last record that the target has.
+            store: Id of the store that has the target's bytes.
 
         Raises:
             TransientError: as for `span`.
             ConfigError: the log denies it; the message names the privilege.
+        """
+        ...
+
+    async def reported(self, reader: str) -> str | None:
+        """Return the id of the store in which a reader last reported; None: it never did.
+
+        Kafka forgets it a week after the last report (`offsets.retention.minutes`).
+
+        Raises:
+            TransientError: as for `span`.
+            ConfigError: the log denies it.
         """
         ...
 

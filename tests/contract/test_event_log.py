@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 from uuid import uuid4
 
 import pytest
@@ -29,6 +29,7 @@ NOON = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
 BEGIN = Offset(0)
 
 PREFIX = "replicator"
+_T = TypeVar("_T")
 Trim: TypeAlias = Callable[[Offset], Awaitable[None]]
 
 
@@ -465,7 +466,7 @@ async def test_another_log_has_another_id(make: Make, tmp_path: Path):
     assert len(ids) == 2
 
 
-async def asked_again(ask: Callable[[], Awaitable[bytes | None]]) -> bytes | None:
+async def asked_again(ask: Callable[[], Awaitable[_T]]) -> _T:
     """A broker that nobody has asked for a group before makes the place for them first."""
     async with asyncio.timeout(60):
         while True:
@@ -488,3 +489,15 @@ async def test_what_a_process_says_of_itself_others_hear(place: Place):
         assert await other.heard("watch") == said
     assert await other.heard("apply.standby") is None
     assert await log.span() == before
+
+
+async def test_what_a_target_reported_is_remembered_with_its_store(place: Place):
+    """An archive's checkpoint lies in its store; without this nobody would miss both."""
+    log, other = place.open(), place.open()
+    await log.acquire()
+    offset = await log.append(documents("a"))
+    assert await asked_again(lambda: other.reported("standby")) is None
+    for store in ("first", "second"):
+        await asked_again(partial(log.report, "standby", offset, store))
+        assert await other.reported("standby") == store
+    assert await other.reported("vault") is None

@@ -355,7 +355,7 @@ async def test_a_target_shows_its_place_as_a_consumer_group(kafka_broker: Kafka,
     log = logs(server, wanted)
     await log.acquire()
     for name in ("a", "b", "c"):
-        await log.report("standby", await log.append(documents(name)))
+        await log.report("standby", await log.append(documents(name)), "a-store")
     admin = AIOKafkaAdminClient(**server.options())
     await admin.start()
     offsets = await admin.list_consumer_group_offsets(f"{wanted.name}.standby")
@@ -371,7 +371,7 @@ async def test_a_target_shows_its_place_as_a_consumer_group(kafka_broker: Kafka,
     await member.start()
     try:
         with pytest.raises(TransientError, match=r"commit the offset of group .*standby") as caught:
-            await log.report("standby", Offset(2))
+            await log.report("standby", Offset(2), "a-store")
         assert "consumer" in caught.value.hint
     finally:
         await member.stop()
@@ -581,7 +581,7 @@ async def test_a_secured_broker(logs: Logs, kafka_broker: Kafka, security: Secur
     await log.acquire()
     await log.append(documents("a"))
     assert await contents(log) == ["a"]
-    await log.report("standby", BEGIN)
+    await log.report("standby", BEGIN, "a-store")
     if security.has_sasl:
         stranger = replace(right, sasl=scram("wrong"))
         with pytest.raises(ConfigError, match="invalid credentials") as caught:
@@ -657,7 +657,7 @@ async def test_the_acls_of_the_docs_are_enough(logs: Logs, kafka_broker: Kafka):
     log = logs(watcher, wanted)
     await log.acquire()
     await log.append(documents("a"))
-    await log.report("standby", BEGIN)
+    await log.report("standby", BEGIN, "a-store")
     again = logs(watcher, wanted)
     await again.acquire()
     with pytest.raises(FencedError):
@@ -666,6 +666,6 @@ async def test_the_acls_of_the_docs_are_enough(logs: Logs, kafka_broker: Kafka):
     assert await contents(reading) == ["a"]
     assert (await reading.span()).first == BEGIN
     assert await reading.retention() is None
-    await reading.report("standby", Offset(1))
+    await reading.report("standby", Offset(1), "a-store")
     with pytest.raises(ConfigError, match="uthorization"):
         await reading.acquire()

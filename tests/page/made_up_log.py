@@ -101,5 +101,8 @@ class MadeUpLog:
     async def retention(self) -> timedelta | None:
         return None
 
-    async def report(self, reader: str, offset: Offset) -> None:
+    async def report(self, reader: str, offset: Offset, store: str) -> None:
+        return None
+
+    async def reported(self, reader: str) -> str | None:
         return None

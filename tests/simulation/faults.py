@@ -93,9 +93,13 @@ class FlakyLog:
     async def retention(self) -> timedelta | None:
         return await self._log.retention()
 
-    async def report(self, reader: str, offset: Offset) -> None:
+    async def report(self, reader: str, offset: Offset, store: str) -> None:
         await self._weather.before()
-        await self._log.report(reader, offset)
+        await self._log.report(reader, offset, store)
+
+    async def reported(self, reader: str) -> str | None:
+        await self._weather.before()
+        return await self._log.reported(reader)
 
     async def acquire(self) -> Epoch:
         await self._weather.before()

@@ -213,15 +213,22 @@ class KafkaEventLog:
         data = orjson.dumps({"into": into})
         await self.append([Document(type=MOVED, subject="", data=data)])
 
-    async def report(self, reader: str, offset: Offset) -> None:
-        name = f"{self._topic.name}.{reader}"
+    async def report(self, reader: str, offset: Offset, store: str) -> None:
+        name = self._group(reader)
         with translated(f"commit the offset of group {name} at {self._session.servers}"):
             if name not in self._groups:
                 self._groups[name] = await self._member(name)
             at = await self._next_of(offset)
-            position = {TopicPartition(self._topic.name, 0): OffsetAndMetadata(at, "")}
+            position = {TopicPartition(self._topic.name, 0): OffsetAndMetadata(at, store)}
             async with asyncio.timeout(self._session.request_timeout_s):
                 await self._groups[name].commit(position)
+
+    async def reported(self, reader: str) -> str | None:
+        said = await kafka_topic.note(self._session, self._topic.name, self._group(reader))
+        return None if said is None else said.decode()
+
+    def _group(self, reader: str) -> str:
+        return f"{self._topic.name}.{reader}"
 
     async def beat(self, who: str, data: bytes) -> None:
         """Keep a heartbeat as metadata of a group's offset at the log's end: it has no lag."""

@@ -30,6 +30,8 @@ class _Stored:
     retention: timedelta | None = None
     """Retention that the log reports; nothing is trimmed by itself."""
     pulses: dict[str, bytes] = field(default_factory=dict)
+    reports: dict[str, str] = field(default_factory=dict)
+    """Ids of the readers' stores."""
 
 
 class MemoryEventLog:
@@ -98,8 +100,12 @@ class MemoryEventLog:
         self._span()
         return self._stored.retention
 
-    async def report(self, reader: str, offset: Offset) -> None:
-        """Do nothing: no test reads it."""
+    async def report(self, reader: str, offset: Offset, store: str) -> None:
+        del offset
+        self._stored.reports[reader] = store
+
+    async def reported(self, reader: str) -> str | None:
+        return self._stored.reports.get(reader)
 
     async def beat(self, who: str, data: bytes) -> None:
         self._span()

@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from replicator.adapters.machine.threads import finished
-from replicator.adapters.sqlite import pulses
+from replicator.adapters.sqlite import notes
 from replicator.adapters.sqlite.file import PAGE_BYTES, LogFile, SqliteSession, translated
 from replicator.errors import ConfigError, FencedError, GapError
 from replicator.model.event import Document, Epoch, Offset, Record
@@ -154,20 +154,34 @@ class SqliteEventLog:
     async def obstacles(self) -> Sequence[Obstacle]:
         return await _in(self._read_thread, lambda: [*self._file.obstacles()])
 
-    async def report(self, reader: str, offset: Offset) -> None:
-        """Do nothing: the target's checkpoint says how far the target is."""
+    async def report(self, reader: str, offset: Offset, store: str) -> None:
+        """Keep the store alone: the target's checkpoint says how far the target is."""
+        del offset
+
+        def keep() -> None:
+            with translated(self._file.path, f"note the store of target {reader}"):
+                notes.keep_store(self._file.path, reader, store)
+
+        await _in(self._read_thread, keep)
+
+    async def reported(self, reader: str) -> str | None:
+        def look() -> str | None:
+            with translated(self._file.path, f"read the note on the store of target {reader}"):
+                return notes.kept_store(self._file.path, reader)
+
+        return await _in(self._read_thread, look)
 
     async def beat(self, who: str, data: bytes) -> None:
         def keep() -> None:
             with translated(self._file.path, "say that this process runs"):
-                pulses.keep(self._file.path, who, data)
+                notes.keep_pulse(self._file.path, who, data)
 
         await _in(self._read_thread, keep)
 
     async def heard(self, who: str) -> bytes | None:
         def look() -> bytes | None:
             with translated(self._file.path, "see whether a process runs"):
-                return pulses.kept(self._file.path, who)
+                return notes.kept_pulse(self._file.path, who)
 
         return await _in(self._read_thread, look)
 

@@ -31,6 +31,7 @@ from replicator.services.inspection.points_report import (
     not_seen,
     target_points,
 )
+from replicator.services.records.store_id import require_own_store
 from replicator.services.store.archived_log import other_logs
 from replicator.services.store.windows import windows
 
@@ -111,10 +112,13 @@ async def _kept(application: Application, name: str, *, failures: list[NotSeen])
     log_id = (await application.history.span()).log_id
     until, gaps = None, tuple[Gap, ...]()
     try:
-        until = (await target.metadata.state(source)).reached_in(log_id)
+        state = await target.metadata.state(source)
+        until = state.reached_in(log_id)
         gaps = tuple(await target.metadata.gaps(source, log_id))
     except ReplicatorError as exc:
         failures.append(not_seen(name, exc))
+    else:
+        await require_own_store(name, state, target.area(), application.history)
     found = await windows(store_of(target), log_id, application.points(name))
     named, faults = await application.points(name).points()
     known = target_points(

@@ -125,6 +125,7 @@ async def _target(application: Application, checkup: Checkup | None, name: str) 
         target.plain_storage,
         target.area(),
         source=source,
+        reports=None if settings.log is None else application.history,
         has_rows=has_rows,
     )
     if target.witness is not None:

@@ -27,7 +27,7 @@ from replicator.services.checkup.trials import (
     try_target_storage,
 )
 from replicator.services.history.reader import History
-from replicator.services.records.store_id import refuse_other_store, store_id
+from replicator.services.records.store_id import Reports, require_own_store
 
 
 class Checkup:
@@ -105,23 +105,31 @@ async def try_target(
     area: Area,
     *,
     source: str | None,
+    reports: Reports | None,
     has_rows: bool,
 ) -> list[Finding]:
     """Read a target's tables and checkpoint; write, read and delete a probe.
 
     `area` has the replicator's own files beside the bytes; `source` is the name of the source that
-    the target follows, None if none is configured; `has_rows`: it is a cluster, not an archive.
+    the target follows, None if none is configured; `reports` remembers its store, if there is a
+    log; `has_rows`: it is a cluster, not an archive.
     """
     where = f"target {name} deep storage"
     return [
-        *await _target_metadata(name, metadata, area, source, has_rows=has_rows),
+        *await _target_metadata(name, metadata, area, source, reports, has_rows=has_rows),
         *await effective(where, storage),
         *await try_target_storage(where, storage),
     ]
 
 
 async def _target_metadata(
-    name: str, metadata: CheckableMetadata, area: Area, source: str | None, *, has_rows: bool
+    name: str,
+    metadata: CheckableMetadata,
+    area: Area,
+    source: str | None,
+    reports: Reports | None,
+    *,
+    has_rows: bool,
 ) -> list[Finding]:
     what = f"target {name} metadata" if has_rows else f"target {name} checkpoint"
     try:
@@ -129,8 +137,8 @@ async def _target_metadata(
             return [_not_made(what, name)]
         columns = await metadata.columns()
         state = None if source is None else await metadata.state(source)
-        if state is not None and state.store is not None:
-            refuse_other_store(name, state, await store_id(area))
+        if state is not None and reports is not None:
+            await require_own_store(name, state, area, reports)
         obstacles = await metadata.obstacles()
     except ReplicatorError as exc:
         return [failed(what, exc)]

@@ -60,9 +60,13 @@ class History:
         """Return which offsets can be read now."""
         return await self._log.span()
 
-    async def report(self, reader: str, offset: Offset) -> None:
-        """Report to the log's operators how far a reader is."""
-        await self._log.report(reader, offset)
+    async def report(self, reader: str, offset: Offset, store: str) -> None:
+        """Tell the log how far a reader is, and the id of the store that has its bytes."""
+        await self._log.report(reader, offset, store)
+
+    async def reported(self, reader: str) -> str | None:
+        """Return the id of the store in which a reader last reported to the log, if it did."""
+        return await self._log.reported(reader)
 
     async def entries(self, start: Offset) -> list[Entry]:
         """Return the next events from `start` on, decoded; none at the log's end.

@@ -18,7 +18,7 @@ from replicator.services.history.backlog import NOTHING, BacklogReader
 from replicator.services.history.reader import History
 from replicator.services.records.drill_record import DrillRecord
 from replicator.services.records.proof_record import last_proved
-from replicator.services.records.store_id import refuse_other_store, store_id
+from replicator.services.records.store_id import refuse_other_store, store_id, with_reported
 from replicator.services.store.witness import Witness
 from replicator.services.target.rates import RateBook
 
@@ -267,6 +267,8 @@ class StatusReader:
         trimmed = reached < end and log.first > reached + 1
         known = self._known.setdefault(name, _KnownLog(BacklogReader(self.history)))
         await self._look_into_store(known, area)
+        if checkpoint is None and known.store_seen and log.failure is None:
+            state = await with_reported(name, state, self.history)
         if known.store_seen and state.store not in {None, known.store}:
             known.store = await store_id(area)  # the first filling may have given it one meanwhile
             refuse_other_store(name, state, known.store)

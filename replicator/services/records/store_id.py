@@ -1,13 +1,15 @@
 """Names a store, so that a target's rows and its bytes are known to belong together.
 
 A target's metadata store keeps the id of the store that its rows' bytes are in. A folder that is
-not mounted, a bucket that was exchanged and two targets of one metadata store are seen by it.
+not mounted, a bucket that was exchanged and two targets of one metadata store are seen by it. An
+archive has no metadata store but its store, and loses both at once: the log remembers its id, too.
 """
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
-from replicator.errors import NotFoundError, RefusedError
+from replicator.errors import ConfigError, NotFoundError, RefusedError
 from replicator.model.checkpoint import TargetState
 from replicator.model.document import Name, Shape, written
 from replicator.ports import Area
@@ -36,6 +38,29 @@ async def store_id(area: Area) -> str | None:
         return None
 
 
+class Reports(Protocol):
+    """What remembers the stores of a source's targets: its log."""
+
+    async def reported(self, reader: str) -> str | None:
+        """Return the id of the store in which a target last reported, as `EventLog` does."""
+        ...
+
+
+async def with_reported(target: str, state: TargetState, reports: Reports) -> TargetState:
+    """Return a target's state, with the store that the log knows if the target knows nothing.
+
+    Raises:
+        TransientError: the log cannot be reached.
+        CorruptionError: what it remembers cannot be read.
+    """
+    if state.checkpoint is not None or state.store is not None:
+        return state
+    try:
+        return replace(state, store=await reports.reported(target))
+    except (ConfigError, NotFoundError):
+        return state  # a log that is not there, or denies the question, was told nothing either
+
+
 def refuse_other_store(target: str, state: TargetState, store: str | None) -> None:
     """Refuse a target whose rows were written for the bytes in another store than it has.
 
@@ -49,15 +74,35 @@ def refuse_other_store(target: str, state: TargetState, store: str | None) -> No
     """
     if state.store in {None, store}:
         return
-    at = "" if state.checkpoint is None else f", at cut {state.checkpoint.cut},"
+    if state.checkpoint is None:
+        raise RefusedError(
+            f"target {target!r} was followed in another store, with id {state.store}; the"
+            f" configured one has {_named(store)} and no checkpoint: it was emptied or exchanged",
+            hint=f"correct targets.{target}.deep_storage (is it mounted?), or bring back what it"
+            f" held. If that is lost, `replicator apply {target} --once --adopt` begins the target"
+            " anew: earlier cuts, holds and proofs stay lost",
+        )
     raise RefusedError(
-        f"target {target!r}: the rows in its metadata store{at} belong to the bytes of another deep"
-        f" storage than the configured one, which has {_named(store)} and not {state.store}",
+        f"target {target!r}: the rows in its metadata store, at cut {state.checkpoint.cut}, belong"
+        " to the bytes of another deep storage than the configured one, which has"
+        f" {_named(store)} and not {state.store}",
         hint=f"correct targets.{target}.deep_storage (is it mounted?) or targets.{target}.metadata"
         " (is it another target's?). A store that was moved needs all of its files, those in"
         f" `_replicator/` too. If its bytes are lost, `replicator apply {target} --once --adopt`"
         " copies all of them again",
     )
+
+
+async def require_own_store(target: str, state: TargetState, area: Area, reports: Reports) -> None:
+    """Refuse a target whose store is not the one that it was followed in.
+
+    Raises:
+        RefusedError: its metadata store, or the log, remembers another one.
+        TransientError, ConfigError, CorruptionError: one of them cannot be read.
+    """
+    state = await with_reported(target, state, reports)
+    if state.store is not None:
+        refuse_other_store(target, state, await store_id(area))
 
 
 def _named(store: str | None) -> str:

@@ -332,6 +332,7 @@ class Applier:
         cut = await self._history.find(ToOffset(offset=checkpoint.offset))
         await self._cover(cut, (), whole=False)
         await self._start_after(checkpoint, state.epoch)
+        await self._report(checkpoint.offset)
         self._retries.begin(self._gaps.values(), self._now_s())
         return await self._follow(state.epoch)
 
@@ -559,8 +560,10 @@ class Applier:
 
     async def _report(self, offset: Offset) -> None:
         """Report the target's position to the log's operators; a failed report stops nothing."""
+        if self._acquired is None or (store := self._acquired.store) is None:
+            return
         try:
-            await self._history.report(self._target.name, offset)
+            await self._history.report(self._target.name, offset, store)
         except (TransientError, ConfigError) as exc:
             what = "report the target's position to the log"
             self._observer(Waiting(what=what, reason=str(exc), delay_s=0.0))

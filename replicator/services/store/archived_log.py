@@ -164,8 +164,11 @@ class ArchivedLog:
         """Return None: these files stay until a target expires them."""
         return None
 
-    async def report(self, reader: str, offset: Offset) -> None:
+    async def report(self, reader: str, offset: Offset, store: str) -> None:
         """Do nothing: the files have no operator to report to."""
+
+    async def reported(self, reader: str) -> str | None:
+        """Return None: no reader reports to files."""
 
     async def offsets(self) -> Sequence[Offset]:
         """List the files again and return the offsets of the cuts with a base, ascending."""

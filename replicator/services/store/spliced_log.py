@@ -87,9 +87,13 @@ class SplicedLog:
         """Return how long the log itself keeps a record; archives have their own retention."""
         return await self._log.retention()
 
-    async def report(self, reader: str, offset: Offset) -> None:
-        """Report to the log's operators how far a reader is."""
-        await self._log.report(reader, offset)
+    async def report(self, reader: str, offset: Offset, store: str) -> None:
+        """Tell the log itself how far a reader is."""
+        await self._log.report(reader, offset, store)
+
+    async def reported(self, reader: str) -> str | None:
+        """Return what a reader has told the log itself."""
+        return await self._log.reported(reader)
 
     async def offsets(self) -> Sequence[Offset]:
         """Return the offsets of the cuts with a base, ascending."""

@@ -10,7 +10,12 @@ from replicator.model.log.renaming import Renamed
 from replicator.model.observation import Observer
 from replicator.ports import Area, Clock, DeepStorage, MetadataWriter, Transaction
 from replicator.services.history.reader import History
-from replicator.services.records.store_id import made_store_id, refuse_other_store, store_id
+from replicator.services.records.store_id import (
+    made_store_id,
+    refuse_other_store,
+    store_id,
+    with_reported,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +48,10 @@ class Target:
 
         Raises:
             TransientError: the metadata store is unreachable.
-            RefusedError: the bytes of its rows are in another store than this target's.
+            RefusedError: the bytes of its rows are in another store than this target's, or what
+                the log remembers of it is: an archive's checkpoint is lost with its store.
         """
-        state = await self.metadata.state(self.source)
+        state = await with_reported(self.name, await self.metadata.state(self.source), self.history)
         store = None if state.store is None else await store_id(self.area)
         if anew and store != state.store:
             return replace(state, checkpoint=None)

@@ -209,6 +209,15 @@ RESTORING: Final[Sequence[Mutant]] = (
         tests="test_belonging.py",
     ),
     Mutant(
+        name="what-the-log-knows-of-a-store-is-not-asked",
+        function="with_reported",
+        old="replace(state, store=await reports.reported(target))",
+        new="state",
+        loses="An emptied archive begins anew: its earlier cuts, holds and proofs are not missed.",
+        ring="unit",
+        tests="test_belonging.py",
+    ),
+    Mutant(
         name="a-store-is-looked-at-only-at-the-start",
         function="Applier._cover",
         old="if self._acquired is not None:",

@@ -9,7 +9,7 @@ from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.memory.log import MemoryEventLog
 from replicator.adapters.memory.workers import InPlaceWorkers
 from replicator.adapters.signing.area import SignedArea
-from replicator.errors import ConfigError, NotFoundError, TransientError
+from replicator.errors import ConfigError, NotFoundError, RefusedError, TransientError
 from replicator.model.event import Offset
 from replicator.model.observation import LogBegun
 from replicator.model.row import Segment
@@ -478,3 +478,13 @@ async def test_a_store_that_gets_its_id_between_two_looks_is_the_targets_own():
     assert (await look(pipeline, reader)).checkpoint is None
     await pipeline.follow()
     assert (await look(pipeline, reader)).lag_records == 0
+
+
+async def test_a_target_without_a_checkpoint_whose_store_the_log_remembers_is_refused():
+    """An emptied archive is no new one."""
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.log.report("standby", Offset(1), "the-one-before")
+    with pytest.raises(RefusedError, match="followed in another store, with id the-one-before"):
+        await look(pipeline)

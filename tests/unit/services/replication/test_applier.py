@@ -853,7 +853,7 @@ async def test_a_log_that_takes_no_reports_slows_nothing(monkeypatch: pytest.Mon
     """A consumer in the target's group, or a right that is missing: the report is a hint."""
     pipeline = Pipeline()
 
-    async def refuse(log: MemoryEventLog, reader: str, offset: Offset) -> None:
+    async def refuse(log: MemoryEventLog, reader: str, offset: Offset, store: str) -> None:
         raise TransientError("commit the offset of group standby: a member is there")
 
     monkeypatch.setattr(MemoryEventLog, "report", refuse)

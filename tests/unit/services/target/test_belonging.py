@@ -2,6 +2,7 @@
 
 import pytest
 
+from replicator.adapters.archive_metadata import ArchiveMetadata
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.errors import RefusedError
 from replicator.model.checkpoint import TargetState
@@ -96,6 +97,39 @@ async def test_a_store_that_is_emptied_while_it_is_followed_is_missed_at_the_nex
         with pytest.raises(RefusedError, match="no store id"):
             await pipeline.applier.apply_next()
     assert (await state(pipeline)).checkpoint == before.checkpoint
+
+
+async def test_an_archive_that_lost_its_checkpoint_with_its_store_is_not_begun_anew_in_silence():
+    """Nothing of an archive is elsewhere, so that only the log can miss its history and holds."""
+    pipeline = Pipeline()
+    archive = ArchiveMetadata(pipeline.area, pipeline.clock)
+    pipeline.applier = pipeline.new_applier(into=archive)
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    lost = await store_id(pipeline.area)
+    with_another_store(pipeline)
+    archive = ArchiveMetadata(pipeline.area, pipeline.clock)
+
+    for applier in (pipeline.new_applier(into=archive), pipeline.new_applier(into=archive)):
+        with pytest.raises(RefusedError, match=f"with id {lost}; .* no store id and no") as caught:
+            await applier.apply_next()
+        assert "apply standby --once --adopt" in caught.value.hint
+    assert not await pipeline.area.names(""), "it is left as it was found"
+
+    pipeline.applier = pipeline.new_applier(into=archive, adopt=True)
+    await pipeline.follow()
+    assert len(pipeline.target_storage.stored) == 1
+    pipeline.applier = pipeline.new_applier(into=archive)
+    assert not await pipeline.applier.apply_next(), "from now on it is this store"
+    assert await pipeline.log.reported("standby") == await store_id(pipeline.area)
+
+
+async def test_a_log_of_an_earlier_release_learns_the_store_at_the_next_start():
+    pipeline = await seeded()
+    pipeline.log._stored.reports.clear()
+    assert not await pipeline.new_applier().apply_next()
+    assert await pipeline.log.reported("standby") == await store_id(pipeline.area)
 
 
 async def test_what_died_while_it_filled_a_store_again_is_not_taken_for_done():
