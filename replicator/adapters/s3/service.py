@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from threading import Lock
@@ -18,7 +19,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from botocore.credentials import Credentials, RefreshableCredentials
 from botocore.exceptions import BotoCoreError
-from botocore.loaders import create_loader
+from botocore.loaders import Loader
 from botocore.session import Session
 
 from replicator.adapters.machine.threads import finished
@@ -283,9 +284,24 @@ def _endpoint(address: S3Address, sdk: _Sdk, region: Told) -> Told:
     return Told(f"https://s3.{region.value}.{_domain(region.value)}", DEFAULT)
 
 
+class _Definitions(Loader):
+    """The SDK's definitions of Amazon's services."""
+
+    @property
+    def search_paths(self) -> list[str]:
+        """Return where they lie; boto3 appends a folder of its own for each client."""
+        return [*super().search_paths]
+
+
+@cache
+def definitions() -> Loader:
+    """Return what all clients read them by: a megabyte of JSON, which each would parse again."""
+    return _Definitions()
+
+
 def _domain(region: str) -> str:
     """Return the domain that Amazon's services have in a region."""
-    partitions = create_loader().load_data("partitions")["partitions"]
+    partitions = definitions().load_data("partitions")["partitions"]
     for partition in partitions:
         if re.match(partition["regionRegex"], region):
             return str(partition["outputs"]["dnsSuffix"])

@@ -25,7 +25,13 @@ from replicator.adapters.boundary import reason
 from replicator.adapters.bucket.bare_environment import bare_environment
 from replicator.adapters.bucket.bucket import ARCHIVED_HINT, DeniedKeyError
 from replicator.adapters.bucket.obstore import RETRIES_MAX, ObstoreBucket, brief, client_options
-from replicator.adapters.s3.service import LOOKED_AT_EVERY_S, S3Keys, S3Service, S3Writing
+from replicator.adapters.s3.service import (
+    LOOKED_AT_EVERY_S,
+    S3Keys,
+    S3Service,
+    S3Writing,
+    definitions,
+)
 from replicator.adapters.transfer.http_session import BUSY, CERTIFICATE_HINT, asked_to_wait_s
 from replicator.adapters.transfer.pacing import Pace
 from replicator.errors import (
@@ -172,6 +178,7 @@ def s3_client(service: S3Service) -> "ClientCreatorContext[S3Client]":
     """Return a client that is opened by `async with`."""
     address = service.address
     session = AioSession()
+    session.register_component("data_loader", definitions())
     session.register_component("config_store", _nothing_found())
     session.register_component("credential_provider", _AioKeys(service.keys))
     said = _arguments(address.writing)

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
 from botocore.credentials import Credentials, RefreshableCredentials
+from botocore.loaders import JSONFileLoader
 
 from replicator.adapters.s3.service import LOOKED_AT_EVERY_S, S3Address, S3Keys, s3_service
+from replicator.adapters.s3.session import s3_client
 from replicator.errors import ConfigError
 
 FILE = """
@@ -162,3 +164,18 @@ async def test_keys_are_renewed_before_they_end():
     assert used.count("K0") < first_life - 2
     assert len(set(used)) == made[0] + 1
     assert not S3Keys(Credentials("a", "b"), "configuration").end
+
+
+async def test_the_definitions_of_the_service_are_read_for_the_first_client_alone(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    async def opened(bucket: str) -> None:
+        async with s3_client(s3_service(address(bucket=bucket, endpoint_url="http://s3.test"))):
+            pass
+
+    def refused(_: JSONFileLoader, path: str) -> object:
+        raise AssertionError(f"{path} is read again")
+
+    await opened("one")
+    monkeypatch.setattr(JSONFileLoader, "load_file", refused)
+    await opened("another")
