@@ -1,7 +1,8 @@
 """What holds for all tests."""
 
+import gc
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 
 import pytest
 import structlog
@@ -14,12 +15,26 @@ settings.register_profile("calm", deadline=None)
 settings.register_profile("thorough", settings.get_profile("calm"), max_examples=500)
 settings.load_profile("calm")
 
-pytest_plugins = ["tests.leaks", "tests.report", "tests.simulation.marks"]
+pytest_plugins = ["tests.groups", "tests.leaks", "tests.report", "tests.simulation.marks"]
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], AbstractEventLoop]]:
     """Run asynchronous tests on the loop that the program runs on: asyncio's own differs."""
     return {"uvloop": Loop}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage while all modules come, and never among what stays until the end.
+
+    It took a seventh of the collection, and a twentieth of the tests.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -9,11 +9,11 @@ from typing import Any
 
 import orjson
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 
 from replicator.model.operations.access import Role
+from replicator.task_group import TaskGroup
 from tests.fuzz.mutations import bytes_of
 from tests.rings import times
 from tests.unit.control.stage import Served, served
@@ -21,6 +21,9 @@ from tests.unit.web.test_gate import said
 
 CASES = 100
 """Requests of each operation in each mode."""
+REQUESTS = times(gate=200, long=5_000)
+AT_ONCE = 8
+"""Senders: most of a sender's time is waiting for an answer to half a request."""
 REFUSED = {400, 401, 403, 404, 408, 409, 413, 415, 421, 422, 429, 503}
 BODIES = (
     {"verb": "verify", "target": "standby", "level": "rows", "subset": "5%"},
@@ -65,16 +68,23 @@ async def test_no_altered_request_is_a_bug_or_hangs(
     async with served(tmp_path, page=True) as stage:
         good = requests(await stage.token(Role.ADMIN))
         port = int(stage.control.url.rpartition(":")[2])
-        for number in range(times(gate=200, long=5_000)):
-            rng = Random(number)
-            request = bytes_of(rng, rng.choice(good), good)
-            # What is cut off waits for its end: whoever sent it goes away, as here.
-            answer = await said(port, request, wait_s=0.3, half_is_fine=True)
-            assert b" 500 " not in answer[:20], (number, request, answer)
-            assert b"aiohttp" not in answer, (number, request)
+        async with TaskGroup() as group:
+            for sender in range(AT_ONCE):
+                group.create_task(altered(port, good, range(sender, REQUESTS, AT_ONCE)))
         assert (await stage.ask("GET", "/v1/whoami"))[0] == 200
     out, err = capfd.readouterr()
     assert "Traceback" not in out + err
+
+
+async def altered(port: int, good: list[bytes], numbers: range) -> None:
+    """Send wrong versions of good requests, a number each, one after the other."""
+    for number in numbers:
+        rng = Random(number)
+        request = bytes_of(rng, rng.choice(good), good)
+        # What is cut off waits for its end: whoever sent it goes away, as here.
+        answer = await said(port, request, wait_s=0.3, half_is_fine=True)
+        assert b" 500 " not in answer[:20], (number, request, answer)
+        assert b"aiohttp" not in answer, (number, request)
 
 
 @pytest.mark.long
@@ -89,6 +99,8 @@ async def test_no_request_that_the_document_allows_or_forbids_is_a_bug_or_hangs(
 
 def fuzz(document: dict[str, Any], stage: Served, token: str) -> None:
     """Send requests that the document allows, and some that it does not."""
+    import schemathesis  # noqa: PLC0415 - its import takes a second, in the long run alone
+
     schema = schemathesis.openapi.from_dict(document)
     schema.config.base_url = stage.control.url
     for found in schema.get_all_operations():

@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -80,6 +81,7 @@ class Input:
     """Of the inputs, beside the others: what is slow to read is read less often."""
 
 
+@cache
 def _documents() -> dict[str, Input]:
     def reading(name: str) -> Callable[[bytes], object]:
         golden = DOCUMENTS[name]
@@ -94,6 +96,7 @@ def _documents() -> dict[str, Input]:
     }
 
 
+@cache
 def _archive() -> dict[str, Input]:
     folder = GOLDEN / "archive-v1"
     history = history_name(LOG, Offset(40), Offset(43))
@@ -157,11 +160,13 @@ def _read_receipt(data: bytes) -> object:
     return mapped(PLACE, stat)
 
 
+@cache
 def _receipts() -> Input:
     (text,) = (metadata_of(PLACE, RECEIPT) or {}).values()
     return Input(right=[text.encode()], read=_read_receipt, names=PLACE)
 
 
+@cache
 def _plans() -> Input:
     asked = Asked(
         target="standby",
