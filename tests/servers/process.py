@@ -368,11 +368,25 @@ def _make_schemas() -> None:
             shape.checked({})
 
 
+async def _make_client() -> None:
+    """Read the definitions of S3, which a command would read for its first client of it."""
+    from replicator.adapters.s3.service import S3Address, s3_service  # noqa: PLC0415 - as _main
+    from replicator.adapters.s3.session import s3_client  # noqa: PLC0415
+
+    address = S3Address(
+        bucket="b", prefix="", endpoint_url="http://127.0.0.1:1", region="us-east-1",
+        access_key_id="x", secret_access_key="x",
+    )  # fmt: skip
+    async with s3_client(s3_service(address)):
+        pass
+
+
 if __name__ == "__main__":
     for module in pkgutil.walk_packages(replicator.__path__, "replicator."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)  # for the forks
     _make_schemas()
+    asyncio.run(_make_client())
     gc.freeze()  # so that no child copies these pages only to look for garbage in them
     assert len(list(Path("/proc/self/task").iterdir())) == 1, "threads do not survive a fork"
     _Forking().serve()
