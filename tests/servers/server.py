@@ -15,10 +15,11 @@ LOG_TAIL_CHARS = 3000
 POLL_S = 0.1
 CHEAP_START = (
     *("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"),
+    *("-XX:+UnlockDiagnosticVMOptions", "-XX:-BytecodeVerificationRemote"),
     "-XX:-UsePerfData",
 )
-"""Serial collector and first compiler only: the quickest start on few cores. And no file in /tmp,
-where Java keeps its figures whatever TMPDIR says."""
+"""Serial collector and first compiler only, and released classes are not verified: the quickest
+start on few cores. And no file in /tmp, where Java keeps its figures whatever TMPDIR says."""
 
 
 class Server:
