@@ -42,6 +42,7 @@ from replicator.model.row import Kind, Row
 from replicator.ports import MetadataReader, MetadataWriter
 from replicator.services.history.reader import History
 from replicator.services.replication.cut_writer import CutWriter
+from replicator.services.replication.readers import Readers
 from replicator.services.replication.scout import VersionOptions
 from replicator.services.replication.watcher import Watcher, WatchLimits
 from tests.servers.mariadb import BINLOG, Mariadb, execute
@@ -142,6 +143,7 @@ async def watch(dsn: str, folder: Path, rows: int) -> None:
                 history=history,
                 append_bytes_max=2 << 20,
                 observer=seen.append,
+                readers=Readers("bench", {}),
             ),
             history=history,
             follower=None,

@@ -37,6 +37,7 @@ from replicator.model.versions import BinlogPosition, Places
 from replicator.ports import Snapshot, Visit, VisitVersions
 from replicator.services.history.reader import History
 from replicator.services.replication.cut_writer import CutWriter
+from replicator.services.replication.readers import Readers
 from replicator.services.replication.scout import VersionOptions
 from replicator.services.replication.watcher import Watcher, WatchLimits
 
@@ -170,6 +171,7 @@ async def watch(dsn: str, folder: Path, rows: int, rounds: int) -> bool:
                 history=history,
                 append_bytes_max=2 << 20,
                 observer=lambda _: None,
+                readers=Readers("bench", {}),
             ),
             history=history,
             follower=None,

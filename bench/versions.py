@@ -31,6 +31,7 @@ from replicator.model.observation import Observation, Polled
 from replicator.model.operations.retry import RetryPolicy
 from replicator.services.history.reader import History
 from replicator.services.replication.cut_writer import CutWriter
+from replicator.services.replication.readers import Readers
 from replicator.services.replication.scout import VersionOptions
 from replicator.services.replication.watcher import Watcher, WatchLimits
 
@@ -100,6 +101,7 @@ async def watch(dsn: str, folder: Path, rows: int, rounds: int) -> bool:
                 history=history,
                 append_bytes_max=2 << 20,
                 observer=observe,
+                readers=Readers("bench", {}),
             ),
             history=history,
             follower=None,

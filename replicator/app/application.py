@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from functools import cached_property
 from random import Random
@@ -65,7 +65,14 @@ if TYPE_CHECKING:
     from replicator.model.observation import Observer
     from replicator.model.operations.pulse import Pulse
     from replicator.model.store.rates import Rates
-    from replicator.ports import Area, Clock, DeepStorageReader, DruidCluster, TellsRelease
+    from replicator.ports import (
+        Area,
+        Clock,
+        DeepStorageReader,
+        DruidCluster,
+        MetadataWriter,
+        TellsRelease,
+    )
     from replicator.services.checkup.checkup import Checkup
     from replicator.services.checkup.copy_trial import CopyTrial
     from replicator.services.history.reader import History
@@ -189,7 +196,16 @@ class Application:
             trust_versions=trust_versions,
             accept_vanished=accept_vanished,
             following=self._following(),
+            readers=self._readers(),
         )
+
+    def _readers(self) -> Mapping[str, MetadataWriter]:
+        """Return the metadata stores of the targets; one that cannot be made is asked nothing."""
+        found = dict[str, MetadataWriter]()
+        for name in self.target_names:
+            with suppress(ConfigError):  # a watcher alone needs no secret of a target
+                found[name] = self.target(name).metadata
+        return found
 
     def change_stream(self) -> PostgresqlChangeStream | None:
         """Return the source's change stream; None if none is configured."""

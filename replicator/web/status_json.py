@@ -147,6 +147,7 @@ def target_json(found: TargetStatus) -> dict[str, Any]:
         "datasource": checkpoint.datasource if checkpoint else None,
         "log_gone": found.log_gone,
         "follows_other_log": found.other_log,
+        "log_cut_short": found.cut_short,
         "applied_at": found.applied_at,
         "lag_seconds": _seconds(found.lag),
         "lag_records": found.lag_records,

@@ -165,6 +165,7 @@ def status(log: MadeUpLog, name: str) -> TargetStatus:
             kill_margins={"datasource_003": 2 * HOUR, HOSTILE: 30 * HOUR} if behind else {},
         ),
         log_margin=None,
+        cut_short=False,
         trimmed=False,
         promises=Promises(
             rpo=timedelta(minutes=2),

@@ -284,6 +284,7 @@ class World:
             tools=self.tools(),
             observer=self.observe,
             following=self.following(),
+            readers={"standby": self.target},
         )
 
     def following(self) -> Following | None:

@@ -1,6 +1,7 @@
 """A source, a log and a target in memory, and the services over them; small enough to read."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -161,7 +162,11 @@ class Pipeline:
     # -------------------------------------------------------------------------------- what it makes
 
     def new_watcher(
-        self, *, trust_versions: bool = False, accept_vanished: bool = False
+        self,
+        *,
+        trust_versions: bool = False,
+        accept_vanished: bool = False,
+        readers: Mapping[str, MetadataWriter] | None = None,
     ) -> Watcher:
         return wiring.watcher(
             watch_settings(
@@ -179,6 +184,7 @@ class Pipeline:
             history=self.history(preferred=False),
             tools=self.tools(),
             observer=self.seen.append,
+            readers={"standby": self.target} if readers is None else readers,
             trust_versions=trust_versions,
             accept_vanished=accept_vanished,
         )

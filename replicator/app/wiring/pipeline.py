@@ -4,8 +4,10 @@ This is the only wiring there is: commands, drills, tests and the simulation get
 here, and differ in the adapters that they give to it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from types import MappingProxyType
 
 from replicator.app.wiring.histories import HistorySource, Tools, history_of
 from replicator.app.wiring.storages import layout
@@ -29,6 +31,7 @@ from replicator.ports import (
     DeepStorageReader,
     EventLogWriter,
     MetadataReader,
+    MetadataWriter,
 )
 from replicator.services.history.reader import History
 from replicator.services.replication.applier import Applier, ApplyOptions
@@ -36,6 +39,7 @@ from replicator.services.replication.base_writer import BaseWriter
 from replicator.services.replication.commit_follower import CommitFollower, FollowLimits
 from replicator.services.replication.cut_writer import CutWriter
 from replicator.services.replication.history_merger import HistoryMerger
+from replicator.services.replication.readers import Readers
 from replicator.services.replication.scout import VersionOptions
 from replicator.services.replication.watcher import Watcher, WatchLimits
 from replicator.services.restore.estimator import Estimator
@@ -102,11 +106,13 @@ def watcher(
     trust_versions: bool = False,
     accept_vanished: bool = False,
     following: Following | None = None,
+    readers: Mapping[str, MetadataWriter] = MappingProxyType({}),
 ) -> Watcher:
     """Return the watcher of a source; `history` reads the log that the watcher writes to.
 
     `trust_versions` says that row versions and the change stream may be trusted again, though they
     missed a change; `accept_vanished` that nearly all of the source's rows may be gone at once.
+    `readers` are the metadata stores of the source's targets, by their names.
     """
     writer = CutWriter(
         source=source,
@@ -114,6 +120,7 @@ def watcher(
         history=history,
         append_bytes_max=settings.append_bytes_max,
         observer=observer,
+        readers=Readers(source, readers),
     )
     return Watcher(
         metadata=metadata,

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from replicator.app.verbs.known_faults import KnownFaults, known_faults
 from replicator.cli.command import Changes, OpenCall, Outcome, agree
 from replicator.cli.terminal import signals
 from replicator.cli.terminal.console import good, paper
 from replicator.cli.verb import Expect, verb
 from replicator.model.checkpoint import Checkpoint
 from replicator.model.druid.cluster_config import Configuration
-from replicator.model.operations.words import counted, enumerated, whole_time
+from replicator.model.operations.words import age_text, counted, enumerated, whole_time
 from replicator.model.plans.expectation import expectation, refuse_unexpected
 from replicator.services.standby.promoter import Behind, PromotionPlan, refuse_moving_source
 
@@ -73,7 +74,8 @@ async def promote(
     if not dry_run:
         signals.WORK.so_far = None  # also of one that was agreed to before, and goes on
         plan = await promoter.execute(plan)
-    return _outcome(target, plan, now, done=not dry_run, drains=True)
+    faults = await known_faults(application, target, plan.checkpoint)
+    return _outcome(target, plan, faults, now, done=not dry_run, drains=True)
 
 
 def _say_what_comes(target: str, checkpoint: Checkpoint | None, behind: Behind | None) -> None:
@@ -98,22 +100,29 @@ async def failover(
     """Make a target the primary as it is: its source is gone, and must not come back by itself."""
     promoter = await call.application.promoter(target)
     plan = await promoter.plan(chosen=frozenset(supervisor) if supervisor else None)
+    faults = await known_faults(call.application, target, plan.checkpoint)
     now = _expectation(plan)
     refuse_unexpected(expect, now)
     if not call.as_json and not dry_run and not yes:
-        _show(paper(), target, plan, done=False)
+        _show(paper(), target, plan, faults, done=False)
     if not dry_run:
         agree(target, yes=yes, doing="a promotion")
         plan = await promoter.execute(plan)
-    return _outcome(target, plan, now, done=not dry_run)
+    return _outcome(target, plan, faults, now, done=not dry_run)
 
 
 def _outcome(
-    target: str, plan: PromotionPlan, expect: str, *, done: bool, drains: bool = False
+    target: str,
+    plan: PromotionPlan,
+    faults: KnownFaults,
+    expect: str,
+    *,
+    done: bool,
+    drains: bool = False,
 ) -> Outcome:
     return Outcome(
-        result=_json(plan, expect, done=done),
-        show=lambda console: _show(console, target, plan, done=done, drains=drains),
+        result=_json(plan, faults, expect, done=done),
+        show=lambda console: _show(console, target, plan, faults, done=done, drains=drains),
     )
 
 
@@ -132,7 +141,7 @@ def _expectation(plan: PromotionPlan) -> str:
     )
 
 
-def _json(plan: PromotionPlan, expect: str, *, done: bool) -> dict[str, Any]:
+def _json(plan: PromotionPlan, faults: KnownFaults, expect: str, *, done: bool) -> dict[str, Any]:
     checkpoint, behind = plan.checkpoint, plan.behind
     configured = plan.configuration or Configuration()
     return {
@@ -147,6 +156,9 @@ def _json(plan: PromotionPlan, expect: str, *, done: bool) -> dict[str, Any]:
         "lost_cuts": behind.cuts if behind else None,
         "lost_events": behind.events if behind else None,
         "lost_datasources": sorted(behind.datasources) if behind else None,
+        "gaps": len(faults.gaps),
+        "differences": None if faults.bad is None else faults.bad.findings,
+        "proved_at": faults.proved_at,
         "drop_rules_restored": plan.rules is not None,
         "rules_of": None if plan.rules is None else sorted(one.datasource for one in plan.rules),
         "configured": [row.name for row in configured.rows],
@@ -157,7 +169,13 @@ def _json(plan: PromotionPlan, expect: str, *, done: bool) -> dict[str, Any]:
 
 
 def _show(
-    console: Console, target: str, plan: PromotionPlan, *, done: bool, drains: bool = False
+    console: Console,
+    target: str,
+    plan: PromotionPlan,
+    faults: KnownFaults,
+    *,
+    done: bool,
+    drains: bool = False,
 ) -> None:
     """Show a plan; one that `drains` applies what the log holds before anything else."""
     at = plan.checkpoint
@@ -187,7 +205,30 @@ def _show(
             markup=False,
         )
     else:
-        console.print("  nothing that the log holds was lost")
+        console.print("  the log holds nothing after that cut")
+    _show_faults(console, target, faults)
+
+
+def _show_faults(console: Console, target: str, faults: KnownFaults) -> None:
+    """Say what the target lacks of its cut, as far as that is known."""
+    now = faults.looked_at
+    if faults.gaps:
+        rows = counted(len(faults.gaps), "row")
+        console.print(f"  lacks {rows} of that cut: `replicator points` names these gaps")
+    if (bad := faults.bad) is not None:
+        console.print(
+            f"  `verify` found {counted(bad.findings, 'difference')} at level {bad.level}"
+            f" {age_text(now - bad.proved_at)}, and none was good since"
+        )
+    if faults.unknown:
+        console.print(f"  results of `verify` cannot be read: {faults.unknown}", markup=False)
+    elif faults.proved_at is None:
+        console.print(
+            f"  it was never compared with the log: `replicator verify {target} --level rows`"
+        )
+    else:
+        found = age_text(now - faults.proved_at)
+        console.print(f"  it was compared with the log and found equal {found}")
 
 
 def _changes(behind: Behind) -> str:

@@ -25,7 +25,11 @@ function Facts({ result }) {
     <${Fact} name="At"><strong><${When} at=${result.source_time} millis zone /></strong> <span class="quiet">cut ${count(result.cut)}, offset ${result.offset}</span><//>
     <${Fact} name="Lost" class=${lost || !result.log_was_read ? "bad" : ""}>${!result.log_was_read
       ? "not counted: the log is away; load rules that drop, compaction and users have to be set by hand"
-      : lost ? `${counted(lost, "change")} in ${counted(result.lost_cuts, "cut")} that the log holds after it` : "nothing that the log holds"}<//>
+      : lost ? `${counted(lost, "change")} in ${counted(result.lost_cuts, "cut")} that the log holds after it` : "nothing that the log holds after it"}<//>
+    ${result.gaps > 0 && html`<${Fact} name="Lacks" class="bad">${counted(result.gaps, "row")} of that cut, which are known gaps<//>`}
+    <${Fact} name="Proved" class=${result.differences || !result.proved_at ? "bad" : ""}>${result.differences
+      ? `the last verification found ${counted(result.differences, "difference")}`
+      : result.proved_at ? html`<${When} at=${result.proved_at} zone />` : "never compared with the log"}<//>
     <${Names} title="Resumed" names=${result.supervisors.map((one) => html`<${Name} of=${one.id} /> <span class="quiet">at ${place(one.offsets)}</span>`)} />
     <${Names} title="Left suspended" names=${result.left_suspended.map((one) => html`<${Name} of=${one} />`)} />
     <${Names} title="Configured" names=${result.configured.map((one) => html`<${Name} of=${one} />`)} />

@@ -120,6 +120,8 @@ class TargetStatus:
     """What is not copied yet; None: unknown, or without meaning for a promoted target."""
     log_margin: timedelta | None
     """Time until the log could trim a record that the target still needs; None: it never does."""
+    cut_short: bool
+    """Whether the log ends before the cut that the target is at: it has lost records."""
     trimmed: bool
     """Whether the log has trimmed such a record: the target cannot continue from this log."""
     promises: Promises
@@ -167,7 +169,8 @@ class TargetStatus:
         if checkpoint is not None and checkpoint.promoted:
             return
         stands = checkpoint is not None and checkpoint.paused
-        if self.log_gone or (not stands and (self.lag is None or self.lag > promises.rpo)):
+        is_late = self.lag is None or self.lag > promises.rpo
+        if self.log_gone or self.cut_short or (is_late and not stands):
             yield RPO
         if self.kill_margin is not None and self.kill_margin < promises.kill_margin_min:
             yield KILL_MARGIN
@@ -285,6 +288,7 @@ class StatusReader:
             gaps=tuple(gap for gap in gaps if gap.at(reached)),
             pending=await self._pending(known, reached, end) if needs and not trimmed else None,
             log_margin=await self._log_margin(known, reached, end, log) if not trimmed else None,
+            cut_short=_is_cut_short(state, log),
             trimmed=trimmed,
             promises=promises,
             looked_at=self.clock.now(),
@@ -359,6 +363,11 @@ class StatusReader:
 
 def _is_elsewhere(state: TargetState, log: LogStatus) -> bool:
     return bool(state.checkpoint and log.log_id and state.checkpoint.log_id != log.log_id)
+
+
+def _is_cut_short(state: TargetState, log: LogStatus) -> bool:
+    reached = state.reached_in(log.log_id) if log.log_id else None
+    return reached is not None and reached >= log.first + log.records
 
 
 def _lag_records(state: TargetState, log: LogStatus) -> int | None:

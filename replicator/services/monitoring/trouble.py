@@ -239,7 +239,7 @@ def _is_promoted(found: TargetStatus) -> bool:
 def _of_the_store(found: TargetStatus) -> Iterator[Trouble]:
     """Say what a `verify` found wrong in a target, and what its witness cannot vouch for."""
     name = found.target
-    if (bad := found.known_bad) is not None:
+    if (bad := found.known_bad) is not None and not _is_promoted(found):
         deep = " --structure" if bad.structure else ""
         yield Trouble(
             f"{name}: `verify` found {counted(bad.findings, 'difference')} at level {bad.level}"
@@ -278,7 +278,7 @@ def _of_following(found: TargetStatus, seen: Seen) -> Iterator[Trouble]:
     """Say that a target is late, or will be, because nobody applies to it."""
     name, applier = found.target, seen.life.appliers.get(found.target)
     if RPO in found.broken:
-        if not found.log_gone and not found.other_log:
+        if not (found.log_gone or found.other_log or found.cut_short):
             yield _lag(found, seen)
     elif applier is not None and _is_missed(found, applier, seen):
         left = found.promises.rpo - (found.lag or timedelta(0))
@@ -352,6 +352,13 @@ def _of_the_log(found: TargetStatus, log: LogStatus) -> Iterator[Trouble]:
     elif found.other_log:
         yield Trouble(
             f"{name} follows another log; if that is lost, this goes over to the present one:", over
+        )
+    elif found.cut_short and found.checkpoint is not None:
+        yield Trouble(
+            f"{name} is at offset {found.checkpoint.offset}, and the log ends at"
+            f" {log.first + log.records}: it was put back to an older copy, or has lost records."
+            " Put its newest copy back; if there is none, move the log away, so that a watcher"
+            f" makes a new one, and go over to that: `replicator apply {name} --new-log`"
         )
     elif found.trimmed:
         yield Trouble(f"{name}: the log begins at offset {log.first}: what it needs was trimmed")

@@ -29,7 +29,6 @@ from replicator.errors import (
     CorruptionError,
     FencedError,
     GapError,
-    LogCutShortError,
     RefusedError,
     TransientError,
 )
@@ -76,8 +75,8 @@ from replicator.services.target.reconciler import (
     checkpoint_at,
     gap_of,
     refuse_foreign_rows,
-    refuse_other_log,
     refuse_promoted,
+    require_log_of,
     without,
 )
 from replicator.services.target.target import Target
@@ -309,6 +308,7 @@ class Applier:
 
     async def _lead(self) -> bool:
         """Become the target's only applier; continue at its checkpoint, or seed the target."""
+        await self._refuse_wrong_log()
         state = await self._target.acquire(anew=self._options.adopt)
         self._led, self._acquired = state.epoch, state  # the answer to the next may be lost
         await self._record.take(state.epoch, lasts=self._lasts)
@@ -325,8 +325,6 @@ class Applier:
         if checkpoint.paused:
             self._refuse_paused(checkpoint)
         goes_over = self._options.new_log and checkpoint.log_id != span.log_id
-        if not goes_over:
-            _check_agreement(checkpoint, span, self._target.name)
         if checkpoint.paused or goes_over:
             return await self._seed(state.epoch, span, followed=checkpoint)
         cut = await self._history.find(ToOffset(offset=checkpoint.offset))
@@ -335,6 +333,22 @@ class Applier:
         await self._report(checkpoint.offset)
         self._retries.begin(self._gaps.values(), self._now_s())
         return await self._follow(state.epoch)
+
+    async def _refuse_wrong_log(self) -> None:
+        """Refuse a log that the target does not follow, before its applier is shut out.
+
+        A second machine that was started by mistake has an empty log, or a copy of the right one.
+
+        Raises:
+            CorruptionError: the target follows another log, or this one was written on otherwise.
+            LogCutShortError: the log ends before the target's checkpoint.
+        """
+        checkpoint = (await self._target.state(anew=self._options.adopt)).checkpoint
+        if checkpoint is None:
+            return
+        span = await self._history.span()
+        if not (self._options.new_log and checkpoint.log_id != span.log_id):
+            await require_log_of(checkpoint, self._target)
 
     async def _seed(self, epoch: Epoch, span: Span, *, followed: Checkpoint | None = None) -> bool:
         """Bring the target to the newest due cut in one step, whatever rows it has now."""
@@ -662,23 +676,6 @@ def _row_key(gap: Gap) -> RowKey:
 
 def _missing(rows: Iterable[Uncopied]) -> Sequence[Uncopied]:
     return [row for row in rows if row.reason == OBJECT_MISSING]
-
-
-def _check_agreement(checkpoint: Checkpoint, span: Span, target: str) -> None:
-    """Refuse to continue from a checkpoint that does not lie in this log.
-
-    Raises:
-        CorruptionError: the target follows another log.
-        LogCutShortError: the log ends before the checkpoint.
-    """
-    refuse_other_log(checkpoint, span.log_id, target)
-    if checkpoint.offset >= span.end:
-        raise LogCutShortError(
-            f"target {target!r} is at offset {checkpoint.offset}, but the log ends at {span.end}:"
-            " the log has lost records that were already applied",
-            hint="restore the newest copy of the log; if there is none, move the log away, so that"
-            " the watcher creates a new one, and follow that with --new-log; nothing was changed",
-        )
 
 
 def _killed(row: Uncopied) -> Uncopied:

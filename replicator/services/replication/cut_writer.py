@@ -36,6 +36,7 @@ from replicator.model.stream import StreamPosition
 from replicator.ports import EventLogWriter, Span
 from replicator.services.history.cuts import CutReader
 from replicator.services.history.reader import History
+from replicator.services.replication.readers import Readers
 
 
 class PublishedCut(NamedTuple):
@@ -66,6 +67,7 @@ class CutWriter:
         history: Reads the same log.
         append_bytes_max: Size of the events that are appended together.
         observer: Receives each epoch.
+        readers: Targets of the source, which may know more of the log than it has.
     """
 
     def __init__(
@@ -76,11 +78,13 @@ class CutWriter:
         history: History,
         append_bytes_max: int,
         observer: Observer,
+        readers: Readers,
     ) -> None:
         self.known = Folding(empty())
         """The inventory after the last closed cut."""
         self._source, self._log = source, log
         self._append_bytes_max, self._observer = append_bytes_max, observer
+        self._readers, self._history = readers, history
         self._reader = CutReader(history)
         self._epoch: Epoch | None = None
         self._log_id: str | None = None
@@ -122,7 +126,9 @@ class CutWriter:
         Raises:
             TransientError: the log is unreachable.
             CorruptionError: its events do not add up, or it is not the log that this process led.
+            LogCutShortError: it ends before the cut of one of its targets.
         """
+        await self._readers.refuse_cut_short(self._history)
         epoch = await self._log.acquire()
         span = await self._log.span()
         self._require_same(span)

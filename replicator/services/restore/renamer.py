@@ -24,8 +24,8 @@ from replicator.services.target.copier import Copier, Uncopied
 from replicator.services.target.executor import Executor
 from replicator.services.target.reconciler import (
     Reconciler,
-    refuse_other_log,
     refuse_promoted,
+    require_log_of,
     scanned,
     without_keys,
 )
@@ -166,7 +166,7 @@ class Renamer:
         checkpoint = await self._target.checkpoint()
         followed = empty()
         if checkpoint is not None:
-            refuse_other_log(checkpoint, await self._target.log_id(), self._target.name)
+            await require_log_of(checkpoint, self._target)
             rule = Mapped(mapping=self._mapping, scope=Scope(datasource=datasource))
             followed = await fold(self._history, checkpoint.offset, rule)
         async with self._target.metadata.snapshot() as snapshot:

@@ -15,7 +15,7 @@ from replicator.model.plans.plan import Plan
 from replicator.model.plans.restore_point import ToOffset
 from replicator.services.target.copier import Copier, Trust, Uncopied
 from replicator.services.target.executor import Executor
-from replicator.services.target.reconciler import refuse_other_log, refuse_promoted
+from replicator.services.target.reconciler import refuse_promoted, require_log_of
 from replicator.services.target.target import Target
 
 
@@ -147,7 +147,7 @@ class GapHealer:
         if (checkpoint := state.checkpoint) is None:
             return ()
         refuse_promoted(checkpoint, self._target.name)
-        refuse_other_log(checkpoint, await self._target.log_id(), self._target.name)
+        await require_log_of(checkpoint, self._target)
         of = datasource or checkpoint.datasource
         return [
             gap

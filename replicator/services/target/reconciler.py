@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from replicator.errors import CorruptionError, NotFoundError, RefusedError
+from replicator.errors import CorruptionError, LogCutShortError, NotFoundError, RefusedError
 from replicator.model.checkpoint import (
     OBJECT_CHANGED,
     PLACE_REFUSED,
@@ -19,13 +19,14 @@ from replicator.model.checkpoint import (
 )
 from replicator.model.document import natural
 from replicator.model.event import ClosedCut, Offset
-from replicator.model.fingerprint import DIGEST_MODULUS, EMPTY_DIGEST, Digest, key_hash
+from replicator.model.fingerprint import DIGEST_MODULUS, EMPTY_DIGEST, Digest, hex_digest, key_hash
 from replicator.model.inventory.comparison import Comparison
 from replicator.model.inventory.ledger import KEY, Keys, Ledger, Mask, Offsets, total
 from replicator.model.log.reading import Mapped, Scope
 from replicator.model.log.row_mapping import RowMapping
 from replicator.model.observation import Progress
 from replicator.model.plans.plan import Estimate, Plan
+from replicator.model.plans.restore_point import ToOffset
 from replicator.model.row import (
     DEFAULT_RULES,
     ConfigEntry,
@@ -35,7 +36,7 @@ from replicator.model.row import (
     Supervisor,
     key_of,
 )
-from replicator.ports import Chunk, Snapshot
+from replicator.ports import Chunk, Snapshot, Span
 from replicator.services.history.cuts import fold
 from replicator.services.history.datasources import ingests_into, nearest
 from replicator.services.target.copier import Uncopied
@@ -44,6 +45,10 @@ from replicator.services.target.target import Target
 DEFAULT_RULES_KEY = RowKey(Kind.RULES, DEFAULT_RULES)
 """Druid writes this row itself when a Coordinator starts (SQLMetadataRuleManager)."""
 LOST_SHOWN_MAX = 3
+_NEWEST_COPY = (
+    "restore the newest copy of the log; if there is none, move the log away, so that the watcher"
+    " creates a new one, and follow that with --new-log; nothing was changed"
+)
 ROWS_PER_READ = 500
 """Rows, with their contents, that are read at once."""
 DATA_KINDS = (Kind.SEGMENT, Kind.COMMIT)
@@ -408,6 +413,54 @@ def refuse_other_log(checkpoint: Checkpoint, log_id: str, target: str) -> None:
             f"target {target!r} follows log {checkpoint.log_id}, the configured log is {log_id}",
             hint="configure the log that this target was filled from; if that log is lost,"
             f" {over} changes to this one",
+        )
+
+
+def refuse_cut_short(checkpoint: Checkpoint, span: Span, target: str) -> None:
+    """Refuse a log that ends before the cut that a target has of it.
+
+    Raises:
+        LogCutShortError: it has lost records that were applied already.
+    """
+    if checkpoint.offset >= span.end:
+        raise LogCutShortError(
+            f"target {target!r} is at offset {checkpoint.offset}, but the log ends at {span.end}:"
+            " the log has lost records that were already applied",
+            hint=_NEWEST_COPY,
+        )
+
+
+async def require_log_of(checkpoint: Checkpoint, target: Target) -> None:
+    """Refuse a log that is not the one that a target has its checkpoint from.
+
+    Raises:
+        CorruptionError: the target follows another log, or this one was written on otherwise.
+        LogCutShortError: the log ends before the checkpoint.
+        GapError: the log was trimmed so far that it cannot tell.
+    """
+    span = await target.history.span()
+    refuse_other_log(checkpoint, span.log_id, target.name)
+    refuse_cut_short(checkpoint, span, target.name)
+    refuse_forked(
+        checkpoint, await target.history.find(ToOffset(offset=checkpoint.offset)), target.name
+    )
+
+
+def refuse_forked(checkpoint: Checkpoint, cut: ClosedCut, target: str) -> None:
+    """Refuse a log that has another cut where a target's checkpoint is.
+
+    Raises:
+        CorruptionError: it lost records, and was then written on.
+    """
+    closed = cut.closed
+    has = (cut.offset, closed.cut, closed.digest)
+    if has != (checkpoint.offset, checkpoint.cut, checkpoint.digest):
+        raise CorruptionError(
+            f"target {target!r} is at cut {checkpoint.cut}, closed at offset {checkpoint.offset}"
+            f" with digest {hex_digest(checkpoint.digest)}, and the log has cut {closed.cut},"
+            f" closed at offset {cut.offset} with digest {hex_digest(closed.digest)}, there: it was"
+            " put back to an older copy, and written on",
+            hint=_NEWEST_COPY,
         )
 
 

@@ -30,8 +30,8 @@ from replicator.services.target.executor import Executor
 from replicator.services.target.lz4_container import Lz4Container
 from replicator.services.target.reconciler import (
     Reconciliation,
-    refuse_other_log,
     refuse_promoted,
+    require_log_of,
 )
 from replicator.services.target.recovery import recover
 from replicator.services.target.target import Target
@@ -320,8 +320,8 @@ class Repairer:
         """Hold the target's rows against the cut that it is at."""
         checkpoint = _required(state.checkpoint, self._target.name)
         refuse_promoted(checkpoint, self._target.name)
+        await require_log_of(checkpoint, self._target)
         found = await self._verifier.compare(checkpoint, datasource)
-        refuse_other_log(checkpoint, found.plan.checkpoint.log_id, self._target.name)
         return checkpoint, found
 
 

@@ -29,7 +29,7 @@ from replicator.model.store.proof import Level
 from replicator.ports import Chunk, Receipt
 from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.store import Store
-from replicator.services.target.reconciler import Reconciler, Reconciliation, refuse_other_log
+from replicator.services.target.reconciler import Reconciler, Reconciliation, require_log_of
 from replicator.services.target.target import Target
 from replicator.services.target.unzipping import Unpacking, unpacked, unpacked_max
 from replicator.services.target.zip_directory import fault_in_zip
@@ -184,7 +184,7 @@ class Verifier:
                 raise NotFoundError(
                     f"target {self._target.name!r} has no checkpoint: nothing was applied to it yet"
                 )
-            refuse_other_log(checkpoint, await self._target.log_id(), self._target.name)
+            await require_log_of(checkpoint, self._target)
             found = await self.compare(checkpoint, datasource)
             if found.plan.is_empty or await self._target.checkpoint() == checkpoint:
                 return checkpoint, found

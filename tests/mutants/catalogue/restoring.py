@@ -294,7 +294,7 @@ RESTORING: Final[Sequence[Mutant]] = (
     Mutant(
         name="verify-holds-a-target-against-another-log",
         function="Verifier._standing",
-        old="refuse_other_log(checkpoint, await self._target.log_id(), self._target.name)",
+        old="await require_log_of(checkpoint, self._target)",
         new="",
         loses="A target is proved by offsets of a log that it does not follow.",
         ring="unit",
@@ -538,8 +538,8 @@ RESTORING: Final[Sequence[Mutant]] = (
     Mutant(
         name="status-never-breaks-the-rpo",
         function="TargetStatus._broken",
-        old="(self.lag is None or self.lag > promises.rpo)",
-        new="False",
+        old="is_late = self.lag is None or self.lag > promises.rpo",
+        new="is_late = False",
         loses="A target that stopped following is shown as one that keeps its promise.",
         ring="unit",
         tests="test_web.py test_status.py",

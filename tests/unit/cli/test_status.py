@@ -59,6 +59,7 @@ TARGET = TargetStatus(
     gaps=(),
     pending=None,
     log_margin=None,
+    cut_short=False,
     trimmed=False,
     promises=Promises(rpo=60 * SECOND, kill_margin_min=DAY, log_margin_min=DAY),
     looked_at=NOW,
@@ -82,6 +83,7 @@ STATES = {
     ),
     "gone": replace(TARGET, log_gone=True),
     "other": replace(TARGET, other_log=True),
+    "short": replace(TARGET, cut_short=True),
     "trimmed": replace(TARGET, trimmed=True, log_margin=-SECOND),
     LONG: TARGET,
 }

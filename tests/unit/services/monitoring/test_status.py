@@ -442,6 +442,21 @@ async def test_a_target_whose_log_is_gone_keeps_no_promise():
     assert troubles(seen)[-1].remedy == "apply standby --new-log"
 
 
+async def test_a_log_that_was_put_back_to_an_older_copy_is_no_lag():
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    del pipeline.log._stored.records[1:]
+    pipeline.log._stored.end = Offset(1)
+    status_reader = surveyed(pipeline)
+    found = await look(pipeline, status_reader)
+    assert (found.cut_short, found.broken) == (True, ("rpo",))
+    [said] = troubles(await seen_of(pipeline, found, log=await status_reader.log()))[-1:]
+    assert "the log ends at 1: it was put back to an older copy" in said.what
+    assert "`replicator apply standby --new-log`" in said.what
+
+
 async def test_a_new_log_is_told_of_once():
     pipeline = Pipeline()
     await pipeline.cut()
@@ -463,6 +478,10 @@ async def test_what_a_verification_found_is_wrong_until_one_finds_it_good():
     (said,) = [one for one in troubles(seen) if "verify" in one.what]
     assert "found 2 differences at level checksum" in said.what
     assert said.remedy == "repair standby"
+    assert seen.targets[0].checkpoint is not None
+    promoted = replace(seen.targets[0].checkpoint, promoted=True)
+    alone = replace(seen, targets=[replace(seen.targets[0], checkpoint=promoted)])
+    assert not [one for one in troubles(alone) if "verify" in one.what], "it goes its own way"
     good = replace(PROOF, proved_at=PROOF.proved_at + timedelta(seconds=1))
     await pipeline.area.create(good.name, proof_json(good))
     seen = await seen_of(pipeline, await look(pipeline), log=log)

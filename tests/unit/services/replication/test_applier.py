@@ -609,6 +609,29 @@ async def test_a_checkpoint_ahead_of_the_log_is_refused(left: int):
         LogCutShortError, match="the log has lost records that were already applied"
     ):
         await pipeline.new_applier().apply_next()
+    assert (await pipeline.target.state(SOURCE)).epoch == 1, "who follows the right log goes on"
+
+
+async def test_a_log_that_was_put_back_and_written_on_is_refused():
+    """The same offset closes another cut: what follows it is another history."""
+    pipeline = await seeded(segment())
+    pipeline.publish(segment("other"))
+    await pipeline.cut()
+    await pipeline.follow()
+    records = pipeline.log._stored.records
+    first = next(n for n, one in enumerate(records) if one.type == "cut.closed") + 1
+    del records[first:]
+    pipeline.log._stored.end = Offset(records[-1].offset + 1)
+    pipeline.watcher = pipeline.new_watcher(readers={})
+    pipeline.kill(segment("seed"))
+    for name in ("clicks", "edits", "views"):
+        await pipeline.cut()
+        pipeline.publish(segment(name))
+    with pytest.raises(CorruptionError, match="put back to an older copy, and written on") as found:
+        await pipeline.new_applier().apply_next()
+    assert "--new-log" in found.value.hint
+    with pytest.raises(CorruptionError, match="written on"):
+        await pipeline.verifier().verify(Level.ROWS)
 
 
 async def test_another_log_is_refused():
@@ -616,6 +639,7 @@ async def test_another_log_is_refused():
     pipeline.log._stored.log_id = "another"
     with pytest.raises(CorruptionError, match="follows log log, the configured log is another"):
         await pipeline.new_applier().apply_next()
+    assert (await pipeline.target.state(SOURCE)).epoch == 1, "who follows the right log goes on"
 
 
 async def with_a_lost_log(pipeline: Pipeline) -> None:

@@ -1,5 +1,6 @@
 """A change stream as cuts, over a store in memory: breaks, returns, limits, audits."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
@@ -24,6 +25,7 @@ from replicator.model.observation import (
 )
 from replicator.model.row import RowKey, Segment, key_of
 from replicator.model.stream import Lsn
+from replicator.ports import MetadataWriter
 from replicator.services.replication import commit_follower
 from replicator.services.replication.watcher import Watcher
 from tests.builders import segment, supervisor
@@ -40,7 +42,11 @@ class Followed(Pipeline):
     full_scan_interval = timedelta(days=1)
 
     def new_watcher(
-        self, *, trust_versions: bool = False, accept_vanished: bool = False
+        self,
+        *,
+        trust_versions: bool = False,
+        accept_vanished: bool = False,
+        readers: Mapping[str, MetadataWriter] | None = None,
     ) -> Watcher:
         if self.source.change_stream is None:
             self.source.change_stream = MemoryChangeStream(self.source)
@@ -63,6 +69,7 @@ class Followed(Pipeline):
             observer=self.seen.append,
             trust_versions=trust_versions,
             accept_vanished=accept_vanished,
+            readers={"standby": self.target} if readers is None else readers,
             following=Following(
                 stream=self.stream, read_interval_s=0.01, retained_bytes_max=RETAINED_MAX
             ),

@@ -1,16 +1,19 @@
 """The watcher finds whatever changed, in one consistent cut, and remembers by the log alone."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
 import orjson
 import pytest
 
-from replicator.errors import CorruptionError, FencedError, TransientError
+from replicator.errors import CorruptionError, FencedError, LogCutShortError, TransientError
+from replicator.model.checkpoint import TargetState
 from replicator.model.event import CutClosed, Entry, Offset, RowChanged, RowRemoved
 from replicator.model.fingerprint import EMPTY_DIGEST, changed, fingerprint
 from replicator.model.log.wire import decode
 from replicator.model.row import Row, Segment, key_of
+from replicator.services.replication import readers
 from tests.builders import CREATED, commit, json_bytes, segment, segment_payload
 from tests.unit.pipeline import HandClock, Pipeline
 
@@ -196,6 +199,45 @@ async def test_a_log_that_is_not_the_one_it_led_gets_no_change_from_a_watcher(lo
         await pipeline.watcher.poll()
     assert "run --new-log" in refused.value.hint
     assert stored.records == records[: len(stored.records)]
+
+
+async def test_a_log_that_was_put_back_to_an_older_copy_gets_no_cut():
+    """A new watcher knows nothing of it; the target does, and a second history would part them."""
+    pipeline = Pipeline()
+    for name in ("wiki", "orders"):
+        pipeline.publish(segment(name))
+        await pipeline.cut()
+        await pipeline.follow()
+    stored = pipeline.log._stored
+    del stored.records[2:]
+    stored.end = Offset(2)
+    pipeline.publish(segment("clicks"))
+    for watcher in (pipeline.new_watcher(), pipeline.new_watcher()):
+        with pytest.raises(LogCutShortError, match=r"'standby' is at offset \d, .* ends at 2"):
+            await watcher.poll()
+    assert (len(stored.records), stored.epoch) == (2, 1), "and nobody was fenced"
+
+
+async def test_a_target_that_cannot_be_asked_holds_up_no_watcher(monkeypatch: pytest.MonkeyPatch):
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    asked = [0]
+
+    async def state(source: str) -> TargetState:
+        asked[0] += 1
+        if asked[0] == 1:
+            raise TransientError("the target is away")
+        return await asyncio.Future[TargetState]()
+
+    monkeypatch.setattr(readers, "ANSWER_MAX_S", 0.01)
+    monkeypatch.setattr(pipeline.target, "state", state)
+    for name in ("orders", "clicks"):
+        pipeline.watcher = pipeline.new_watcher()
+        pipeline.publish(segment(name))
+        await pipeline.cut()
+    assert (asked[0], (await last_cut(pipeline))[0].envelope.cut) == (2, 3)
 
 
 async def test_a_log_that_was_altered_is_refused():

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from replicator.app.verbs.known_faults import KnownFaults
 from replicator.cli.follow.promote import _show
 from replicator.errors import (
     ConfigError,
@@ -404,9 +405,10 @@ async def test_a_plan_in_words_names_what_changes():
     plan = await promoter(pipeline, Overlord({})).plan(chosen=None)
     words = "2 changes in 1 cut that the log holds after it, of [red]x[/] and late"
     said = dict[bool, str]()
+    faults = KnownFaults(looked_at=pipeline.clock.now(), gaps=())
     for drains in (False, True):
         paper = Console(file=StringIO(), width=200)
-        _show(paper, "standby", plan, done=False, drains=drains)
+        _show(paper, "standby", plan, faults, done=False, drains=drains)
         said[drains] = paper.file.getvalue()  # type: ignore[attr-defined]
     assert f"  lost: {words}; and what the source committed" in said[False]
     assert f"  applied first: {words}\n" in said[True]
