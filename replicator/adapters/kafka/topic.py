@@ -16,11 +16,13 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
+    GroupCoordinatorNotAvailableError,
     InvalidReplicationFactorError,
     TopicAlreadyExistsError,
     TopicAuthorizationFailedError,
     for_code,
 )
+from aiokafka.structs import OffsetAndMetadata
 
 from replicator.adapters.kafka.describing import Described, Survey, find, survey
 from replicator.adapters.kafka.session import ACL_HINT, KafkaSession, translated
@@ -178,11 +180,29 @@ async def note(session: KafkaSession, name: str, group: str) -> bytes | None:
     """
     async with _admin(session) as admin:
         with translated(f"ask Kafka at {session.servers} for group {group}"):
+            found = await _offsets(session, admin, name, group)
+    said = [one.metadata for one in found.values() if one.offset >= 0]
+    return said[0].encode() if said and said[0] else None
+
+
+async def _offsets(
+    session: KafkaSession, admin: AIOKafkaAdminClient, name: str, group: str
+) -> Mapping[TopicPartition, OffsetAndMetadata]:
+    """Ask for a group's offsets; where nobody has ever asked for any, Kafka first makes a topic."""
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + session.request_timeout_s
+    while True:
+        try:
+            found: Mapping[TopicPartition, OffsetAndMetadata]
             found = await admin.list_consumer_group_offsets(
                 group, partitions=[TopicPartition(name, 0)]
             )
-    said = [one.metadata for one in found.values() if one.offset >= 0]
-    return said[0].encode() if said and said[0] else None
+        except GroupCoordinatorNotAvailableError:
+            if loop.time() > until_s:
+                raise
+            await asyncio.sleep(APPEARS_POLL_S)
+        else:
+            return found
 
 
 @asynccontextmanager
