@@ -25,6 +25,9 @@ pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 LARGE_BYTES = 256 << 20
+"""Enough to be killed in the middle of its copy."""
+FULL_BYTES = 16 << 20
+"""Enough for a disk that is full in the middle of it."""
 WRITTEN = 60
 
 
@@ -68,10 +71,10 @@ async def test_a_full_disk_under_the_log_loses_nothing_and_the_next_start_goes_o
 
 
 async def test_a_full_disk_under_a_target_leaves_it_at_its_cut(world: World):
-    large = large_object(world)
+    large = large_object(world, FULL_BYTES)
     assert (await world.types("watch", "--once")).code == 0
     ended = await world.processes.run(
-        "apply", "standby", "--once", "--config", str(world.config), file_bytes_max=LARGE_BYTES // 2
+        "apply", "standby", "--once", "--config", str(world.config), file_bytes_max=FULL_BYTES // 2
     )
     assert ended.code == 8, ended.err
     assert str(world.folder / "target") in ended.err
@@ -86,7 +89,7 @@ async def test_a_full_disk_under_a_target_leaves_it_at_its_cut(world: World):
 async def test_a_restore_killed_while_it_copies_bytes_leaves_no_row(world: World):
     assert (await world.types("watch", "--once")).code == 0
     offset = (await world.types("points", "--json")).result["points"][-1]["offset"]
-    large = large_object(world)
+    large = large_object(world, LARGE_BYTES)
     seen: set[Path] = set()
     for _ in range(3):
         process = await world.starts(*restoring(offset))
@@ -133,11 +136,11 @@ def segments(world: World) -> list[tuple[str, str]]:
     return [(id_, path.removeprefix(f"{ROOT}/")) for id_, path in paths if path]
 
 
-def large_object(world: World) -> str:
+def large_object(world: World, size_bytes: int) -> str:
     """Make one of the source's objects take a while to copy; return its path below the root."""
     _, place = segments(world)[-1]
     file = next((world.folder / "source" / place).iterdir())
-    os.truncate(file, LARGE_BYTES)
+    os.truncate(file, size_bytes)
     return f"{place}{file.name}"
 
 

@@ -162,6 +162,11 @@ async def test_a_second_watcher_and_a_second_applier_shut_out_the_first(world: W
     await world.settles()
 
 
+@pytest.mark.parametrize(
+    "world",
+    ["sqlite", pytest.param("kafka", marks=[pytest.mark.long, pytest.mark.xdist_group("jvms")])],
+    indirect=True,
+)
 async def test_a_restore_that_is_killed_leaves_exactly_the_old_cut_or_the_new_one(world: World):
     for _ in range(2):
         for _ in range(60):
