@@ -31,6 +31,7 @@ from replicator.model.inventory.ledger import Folding, empty
 from replicator.model.log.reading import Recorded
 from replicator.model.log.wire import CUT_CLOSED, encode
 from replicator.model.observation import EpochAcquired, LogBegun, Observer, Progress
+from replicator.model.plans.restore_point import Latest
 from replicator.model.row import Row
 from replicator.model.stream import StreamPosition
 from replicator.ports import EventLogWriter, Span
@@ -146,6 +147,14 @@ class CutWriter:
         self._observer(EpochAcquired(epoch=epoch))
         if span.end == 0:
             self._observer(LogBegun(log_id=span.log_id))
+
+    async def heed_others(self) -> None:
+        """Read the log anew, at the next poll, if another writer has closed a cut in it meanwhile.
+
+        A writer that publishes nothing is never shut out, and would not see what others published.
+        """
+        if (await self._history.find(Latest())).closed.cut > self._reader.last:
+            self._epoch = None
 
     def _require_same(self, span: Span) -> None:
         """Refuse a log that lacks what this process knows of it: its changes would follow nothing.

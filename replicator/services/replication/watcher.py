@@ -12,7 +12,7 @@ import asyncio
 from dataclasses import dataclass
 from random import Random
 
-from replicator.errors import CorruptionError
+from replicator.errors import CorruptionError, TransientError
 from replicator.model.event import Entry, RowChanged, RowRemoved
 from replicator.model.fingerprint import fingerprint, key_hash
 from replicator.model.inventory.ledger import Offsets
@@ -172,7 +172,11 @@ class Watcher:
     async def _refuse_vanished(self, gone: Offsets) -> None:
         ledger, later = self._writer.known.words()
         known = max(len(ledger), len(later))
-        await refuse_vanished(gone, known, self._limits.vanished_share_max, self._history)
+        try:
+            await refuse_vanished(gone, known, self._limits.vanished_share_max, self._history)
+        except TransientError:
+            await self._writer.heed_others()  # `watch --once` may have been told that it is right
+            raise
 
     def _is_due(self, stream: StreamPosition | NoStream) -> bool:
         """Return whether an empty cut is due: as a sign of life, or to start the stream."""

@@ -328,6 +328,15 @@ FOLLOWING: Final[Sequence[Mutant]] = (
         tests="test_applier.py",
     ),
     Mutant(
+        name="a-watcher-that-asks-never-hears-the-answer",
+        function="Watcher._refuse_vanished",
+        old="await self._writer.heed_others()",
+        new="pass",
+        loses="After --accept-vanished a run beside it publishes nothing more until it is restarted.",
+        ring="unit",
+        tests="test_vanished.py",
+    ),
+    Mutant(
         name="a-watcher-writes-on-in-a-log-that-lost-records",
         function="Readers.refuse_cut_short",
         old="if checkpoint.log_id == span.log_id:",

@@ -50,6 +50,21 @@ async def test_what_is_gone_on_purpose_is_published_when_that_is_said():
     assert not pipeline.target_ids()
 
 
+async def test_a_running_watcher_goes_on_once_another_was_told_that_it_is_on_purpose():
+    """It publishes nothing while it asks, so that nothing but the log tells it."""
+    pipeline = await watched()
+    empty(pipeline)
+    with pytest.raises(TransientError):
+        await pipeline.watcher.poll()
+    assert await pipeline.new_watcher(accept_vanished=True).poll()
+    with pytest.raises(TransientError):
+        await pipeline.watcher.poll()
+    pipeline.publish(segment("late"))
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.target_ids() == {segment("late").id}
+
+
 async def test_unused_segments_are_killed_by_the_thousand_and_nobody_is_asked():
     pipeline = await watched(used=False)
     empty(pipeline)
