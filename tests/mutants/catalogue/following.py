@@ -332,7 +332,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
         function="Watcher._refuse_vanished",
         old="await self._writer.heed_others()",
         new="pass",
-        loses="After --accept-vanished a run beside it publishes nothing more until it is restarted.",
+        loses="After --accept-vanished a run beside it publishes nothing until it is restarted.",
         ring="unit",
         tests="test_vanished.py",
     ),
