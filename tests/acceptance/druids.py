@@ -13,6 +13,10 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from replicator import config
+from replicator.app import Application
+from replicator.model.event import ClosedCut
+from replicator.model.plans.restore_point import Latest
 from tests.servers import mariadb as mariadb_server
 from tests.servers.druid import AT_REST_S, DRUID_33, POLL_S, Client, Druid, Login, Release
 from tests.servers.kafka import Kafka
@@ -135,16 +139,22 @@ class User:
         """Let the source come to rest, and wait for a cut of it."""
         used = await self.at_rest()
         answers = await self.source.answers_at_rest()
-        now = await clock_of(self.source.dsn)
-        async with asyncio.timeout(60):
-            while True:
-                log = (await self.status())["log"]
-                taken_at = log["last_cut_source_time"]
-                if taken_at and datetime.fromisoformat(taken_at) > now:
-                    break
-                await asyncio.sleep(0.2)
+        cut = await self.cut_after(await clock_of(self.source.dsn))
         assert await self.source.client.used() == used, "the source was not at rest"
-        return Moment(what, log["last_cut_offset"], taken_at, used, answers)
+        time = cut.closed.source_time.isoformat()
+        return Moment(what, cut.offset, time, used, answers)
+
+    async def cut_after(self, then: datetime) -> ClosedCut:
+        """Wait until the log has a cut that was taken later; a `status` costs a second each."""
+        settings = config.load(self.config, ENV)
+        async with asyncio.timeout(60), Application(settings, ENV, lambda _: None) as application:
+            history = application.history
+            while True:
+                if await history.has_cuts(await history.span()):
+                    cut = await history.find(Latest())
+                    if cut.closed.source_time > then:
+                        return cut
+                await asyncio.sleep(0.1)
 
     async def at_rest(self) -> set[str]:
         """Wait until Coordinator and Broker have heard of all that the metadata store says."""

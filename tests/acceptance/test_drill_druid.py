@@ -11,8 +11,10 @@ from replicator.cli.demo.recording import DATA, steps
 from tests.acceptance.test_cli import User, user
 from tests.acceptance.test_drill import drilled, evidence, nothing_is_left, replicates, scratch
 from tests.acceptance.test_store_alone import edited
+from tests.rings import IS_LONG
 from tests.servers.druid import distribution
 from tests.servers.postgresql import connected
+from tests.servers.server import CHEAP_START
 
 __all__ = ["scratch", "user"]
 pytest_plugins = ["tests.servers.fixtures"]
@@ -20,7 +22,7 @@ pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
 JAVA = """\
 #!/bin/sh
-exec java -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto "$@"
+exec java {options} "$@"
 """
 """A quick one: a variable would not reach it."""
 
@@ -30,7 +32,7 @@ PAUSED = '"pauseCoordination":true'
 @pytest.fixture
 def druid_home(druid_folder: Path) -> Path:
     java = druid_folder / "java"
-    java.write_text(JAVA)
+    java.write_text(JAVA.format(options=" ".join(CHEAP_START)))
     java.chmod(0o755)
     return distribution(druid_folder / "apache-druid")
 
@@ -38,12 +40,23 @@ def druid_home(druid_folder: Path) -> Path:
 async def test_what_a_drill_restored_is_loaded_and_read_by_a_druid(
     user: User, scratch: Path, druid_home: Path
 ):
-    """Good; killed in its middle; and segments that never were any, though no byte is altered."""
+    """Segments that never were any, though no byte is altered; in the long run also a good drill.
+
+    And one that is killed in its middle.
+    """
     vault = await drilled(user, scratch)
     edited(user, lambda found: with_druid(found, druid_home))
     await refuses_what_is_not_a_druid(user, scratch)
     await is_told_to_load_nothing_here(user)
+    if IS_LONG:  # four JVMs each
+        await is_good(user, scratch)
+        await leaves_no_server_when_it_is_killed(user, scratch)
+    await tells_which_segments_are_none(user, vault)
+    nothing_is_left(scratch)
+    assert not servers_in(scratch)
 
+
+async def is_good(user: User, scratch: Path) -> None:
     said = await user.types("drill", "vault", "--json")
     assert said.code == 0, said.err
     rows = recorded_rows("2-publish")
@@ -51,10 +64,6 @@ async def test_what_a_drill_restored_is_loaded_and_read_by_a_druid(
     assert [step["step"] for step in said.result["steps"]][-3:] == ["verify", "load", "query"]
     nothing_is_left(scratch)
     assert not servers_in(scratch)
-
-    await leaves_no_server_when_it_is_killed(user, scratch)
-    await tells_which_segments_are_none(user, vault)
-    nothing_is_left(scratch)
 
 
 def with_druid(found: dict[str, Any], home: Path) -> None:
@@ -95,13 +104,21 @@ async def leaves_no_server_when_it_is_killed(user: User, scratch: Path) -> None:
 
 
 async def tells_which_segments_are_none(user: User, vault: Path) -> None:
-    """What is broken at the source is copied as it is: its checksum is right ever since."""
+    """What is broken at the source is copied as it is: its checksum is right ever since.
+
+    All others are loaded, and every row of them is counted.
+    """
     broken = await publishes_a_broken_segment(user)
     said = await user.types("drill", "vault", "--set", "drill.druid.stall_timeout=20s")
     assert said.code == 9, said.err
     newest = evidence(vault)[-1]
     assert (newest["good"], newest["failure"], newest["findings_count"]) == (False, None, 1)
     assert newest["findings"] == [f"segment {broken} is not loaded by any Historical"]
+    assert [step["step"] for step in newest["steps"]][-3:] == ["verify", "load", "query"]
+    lost = recorded_rows("3-overwrite", "orders", day=broken.split("_")[1][:10])
+    rows = recorded_rows("3-overwrite") - lost
+    assert (newest["druid"]["release"], newest["druid"]["rows"]) == ("33.0.0", rows)
+    assert lost > 0
     assert (await user.types("verify", "vault", "--level", "checksum")).code == 0
 
 
@@ -117,10 +134,15 @@ async def publishes_a_broken_segment(user: User) -> str:
     return str(broken)
 
 
-def recorded_rows(step: str) -> int:
-    """How many rows the recorded Druid's own Broker counted."""
+def recorded_rows(step: str, datasource: str = "", *, day: str = "") -> int:
+    """How many rows the recorded Druid's own Broker counted, in all or on a day."""
     answers = json.loads((DATA / "queries.json").read_text())["answers"][step]
-    return sum(day["rows"] for days in answers.values() for day in days)
+    return sum(
+        counted["rows"]
+        for name, days in answers.items()
+        for counted in days
+        if datasource in {"", name} and day in {"", counted["day"]}
+    )
 
 
 def servers_in(folder: Path) -> set[int]:

@@ -7,7 +7,7 @@ the standby takes over, and at last a bucket elsewhere is all that is left.
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from replicator.adapters.druid.broker import DruidBroker
+from replicator.adapters.druid.request import DruidLogin
 from tests.acceptance.acts import DAYS, Act, Acts, Stream
 from tests.acceptance.druids import (
     Cluster,
@@ -57,7 +59,8 @@ async def test_a_history_is_followed_comes_back_is_taken_over_and_outlives_its_r
     vault = s3_settings(s3, bucket(folder, "vault"))
     async with followed_by(postgresql, kafka_broker, s3, folder, forks) as (user, control):
         with_a_vault(user.config, vault)
-        assert (await user.types("check")).code == 0
+        checked = await user.types("check")
+        assert checked.code == 0, checked.out
         await created(user)
         stream = Stream(kafka_broker, f"{folder.name}.clicks")
         moments = await followed(user, Acts(user.source.client, rng, stream), rng)
@@ -84,9 +87,10 @@ async def followed_by(
 ) -> AsyncIterator[tuple[User, Cluster | None]]:
     """Run a source and its standby, in the long run a third cluster that follows as well."""
     async with AsyncExitStack() as stack:
-        source = await stack.enter_async_context(cluster("source", folder, postgresql))
-        standby = await stack.enter_async_context(
-            cluster(bucket(folder, "standby"), folder, postgresql, in_s3=s3, standby=True)
+        source, standby = await both_started(
+            stack,
+            cluster("source", folder, postgresql),
+            cluster(bucket(folder, "standby"), folder, postgresql, in_s3=s3, standby=True),
         )
         targets, control = {"standby": standby}, None
         if IS_LONG:
@@ -95,6 +99,15 @@ async def followed_by(
             )
         config = await write_config(folder, source, targets, kafka_log(broker, folder.name))
         yield User(config, forks, source, standby), control
+
+
+async def both_started(
+    stack: AsyncExitStack, *clusters: AbstractAsyncContextManager[Cluster]
+) -> list[Cluster]:
+    """Start them beside each other: a JVM waits for much before it answers."""
+    async with asyncio.TaskGroup() as group:
+        entering = [group.create_task(stack.enter_async_context(one)) for one in clusters]
+    return [one.result() for one in entering]
 
 
 async def created(user: User) -> None:
@@ -127,16 +140,27 @@ async def followed(user: User, acts: Acts, rng: Random) -> list[Moment]:
     for target in ("standby", "vault"):
         proof = await user.types("verify", target, "--level", "checksum")
         assert proof.code == 0, proof.out + proof.err
+    await is_served_in_full(user, moments[-1])
     await both_answer_alike(user)
     assert len({json.dumps(moment.answers) for moment in moments}) > len(moments) - 3
     return moments
 
 
+async def is_served_in_full(user: User, moment: Moment) -> None:
+    """The standby's Broker says so, as a drill asks it, and counts the rows that it answers."""
+    broker = DruidBroker([user.standby.druid.url("broker")], DruidLogin(), query_timeout_s=60)
+    async with asyncio.timeout(60):
+        while (found := await broker.availability(len(moment.used))).unread:
+            await asyncio.sleep(0.3)
+    assert (found.unserved, found.unknown) == (0, 0)
+    rows = {name: sum(day["rows"] for day in days) for name, (days, *_) in moment.answers.items()}
+    assert found.rows == rows
+
+
 async def both_answer_alike(user: User) -> None:
     """The Brokers agree; an interval that only one of them serves is named, and nothing else."""
-    quick = ("--set", "queries.repeats_max=3", "--set", "queries.repeat_wait_s=2", "--json")
-    ask = ("verify", "standby", "--level", "query", *quick)
-    alike = await user.types(*ask)
+    ask = ("verify", "standby", "--level", "query", "--set", "queries.repeats_max=3", "--json")
+    alike = await user.types(*ask, "--set", "queries.repeat_wait_s=2")
     assert alike.code == 0, alike.out + alike.err
     answers = {row["datasource"]: row for row in alike.result["queries"]["datasources"]}
     assert answers["wiki"]["good"] >= 3
@@ -145,7 +169,7 @@ async def both_answer_alike(user: User) -> None:
     async with asyncio.timeout(60):
         while any(id_.startswith(f"wiki_{DAYS[2]}") for id_ in await user.standby.client.served()):
             await asyncio.sleep(0.3)
-    differ = await user.types(*ask)
+    differ = await user.types(*ask, "--set", "queries.repeat_wait_s=0.2")
     assert differ.code == 9, differ.out + differ.err
     (one,) = differ.result["queries"]["disagreements"]
     found = one["datasource"], one["verdict"], one["interval"].partition("T")[0]
