@@ -9,7 +9,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from replicator.errors import CorruptionError, LogCutShortError, NotFoundError, RefusedError
+from replicator.errors import (
+    CorruptionError,
+    GapError,
+    LogCutShortError,
+    NotFoundError,
+    RefusedError,
+)
 from replicator.model.checkpoint import (
     OBJECT_CHANGED,
     PLACE_REFUSED,
@@ -436,14 +442,15 @@ async def require_log_of(checkpoint: Checkpoint, target: Target) -> None:
     Raises:
         CorruptionError: the target follows another log, or this one was written on otherwise.
         LogCutShortError: the log ends before the checkpoint.
-        GapError: the log was trimmed so far that it cannot tell.
     """
     span = await target.history.span()
     refuse_other_log(checkpoint, span.log_id, target.name)
     refuse_cut_short(checkpoint, span, target.name)
-    refuse_forked(
-        checkpoint, await target.history.find(ToOffset(offset=checkpoint.offset)), target.name
-    )
+    try:
+        cut = await target.history.find(ToOffset(offset=checkpoint.offset))
+    except GapError:
+        return  # the log was trimmed beyond that cut: whoever needs the cut itself says so
+    refuse_forked(checkpoint, cut, target.name)
 
 
 def refuse_forked(checkpoint: Checkpoint, cut: ClosedCut, target: str) -> None:
