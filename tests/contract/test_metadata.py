@@ -338,16 +338,16 @@ async def test_a_scan_of_a_source_gives_the_fingerprints_of_whole_rows(store: St
     }
 
 
-@pytest.mark.parametrize("count", [1, CHUNK_ROWS - 1, CHUNK_ROWS, CHUNK_ROWS + 1, 3 * CHUNK_ROWS])
-async def test_a_scan_visits_each_row_once_in_bounded_chunks(store: Store, count: int):
-    rows = [replace(SEGMENT, id=f"wiki_{number}") for number in range(count)]
-    await store.put(*rows)
-    async with store.source.snapshot() as snapshot:
-        chunks = await chunks_of(snapshot, Kind.SEGMENT)
-    assert all(0 < len(chunk.keys) <= CHUNK_ROWS for chunk in chunks)
-    assert all(len(c.keys) == len(c.marks) == len(c.handles) for c in chunks)
-    visited = [key for chunk in chunks for key in items(chunk.keys)]
-    assert sorted(visited) == sorted(key_hash(key_of(row)) for row in rows)
+async def test_a_scan_visits_each_row_once_in_bounded_chunks(store: Store):
+    for count in (1, CHUNK_ROWS - 1, CHUNK_ROWS, CHUNK_ROWS + 1, 3 * CHUNK_ROWS):
+        rows = [replace(SEGMENT, id=f"wiki_{number}") for number in range(count)]
+        await store.put(*rows)
+        async with store.source.snapshot() as snapshot:
+            chunks = await chunks_of(snapshot, Kind.SEGMENT)
+        assert all(0 < len(chunk.keys) <= CHUNK_ROWS for chunk in chunks)
+        assert all(len(c.keys) == len(c.marks) == len(c.handles) for c in chunks)
+        visited = [key for chunk in chunks for key in items(chunk.keys)]
+        assert sorted(visited) == sorted(key_hash(key_of(row)) for row in rows)
 
 
 async def test_handles_lead_back_to_the_rows_they_came_with(store: Store):
@@ -597,32 +597,34 @@ async def test_the_last_word_on_a_key_counts(store: Store):
     assert (await rows_of(store.source))[key_of(CONFIG)] == CONFIG
 
 
-@pytest.mark.parametrize(
-    "changed",
-    [
-        replace(SEGMENT, used=False),
-        replace(SEGMENT, payload=b"moved"),
-        replace(SEGMENT, num_rows=12),
-        replace(SEGMENT, upgraded_from_segment_id="wiki_0"),
-        replace(COMMIT, commit_metadata_payload=b"bar", commit_metadata_sha1="62CD"),
-        replace(SUPERVISOR, payload=b"2"),
-        replace(RULES, payload=b"[2]"),
-        replace(CONFIG, payload=b""),
-        replace(SCHEMA, used=False),
-        replace(STATE, pending=True),
-        replace(DEFINITION, properties=b"{}"),
-        replace(DEFINITION, columns=b"[]", updatetime=1767323045679),
-        replace(DEFINITION, state="D"),
-    ],
+CHANGES: Sequence[Row] = (
+    replace(SEGMENT, used=False),
+    replace(SEGMENT, payload=b"moved"),
+    replace(SEGMENT, num_rows=12),
+    replace(SEGMENT, upgraded_from_segment_id="wiki_0"),
+    replace(COMMIT, commit_metadata_payload=b"bar", commit_metadata_sha1="62CD"),
+    replace(SUPERVISOR, payload=b"2"),
+    replace(RULES, payload=b"[2]"),
+    replace(CONFIG, payload=b""),
+    replace(SCHEMA, used=False),
+    replace(STATE, pending=True),
+    replace(DEFINITION, properties=b"{}"),
+    replace(DEFINITION, columns=b"[]", updatetime=1767323045679),
+    replace(DEFINITION, state="D"),
 )
-async def test_a_changed_column_is_written_and_seen(store: Store, changed: Row):
+
+
+async def test_a_changed_column_is_written_and_seen(store: Store):
     await write(store, *ONE_OF_EACH)
+    columns = await store.target.columns()
     before = await marks_of(store.target)
-    await write(store, changed)
-    after = await marks_of(store.target)
-    columns = (await store.target.columns())[key_of(changed).kind]
-    assert {key for key in after if before[key] != after[key]} == {key_hash(key_of(changed))}
-    assert after[key_hash(key_of(changed))] == fingerprint(changed, columns=columns)
+    for changed in CHANGES:
+        await write(store, changed)
+        after = await marks_of(store.target)
+        key = key_hash(key_of(changed))
+        assert {one for one in after if before[one] != after[one]} == {key}, changed
+        assert after[key] == fingerprint(changed, columns=columns[key_of(changed).kind]), changed
+        await write(store, *ONE_OF_EACH)
 
 
 async def test_a_value_that_is_gone_is_gone_in_the_target(store: Store):
@@ -633,41 +635,39 @@ async def test_a_value_that_is_gone_is_gone_in_the_target(store: Store):
     assert (there.num_rows, there.schema_fingerprint) == (None, None)
 
 
-@pytest.mark.parametrize(
-    ("existing", "written"),
-    [
+async def test_used_status_moves_on_from_a_future_one_by_a_millisecond(store: Store):
+    """Druid's segment cache ignores a row whose timestamp does not move forward."""
+    for existing, written in (
         ("2999-01-01T00:00:00.000Z", "2999-01-01T00:00:00.001Z"),
         ("2999-02-28T23:59:59.999Z", "2999-03-01T00:00:00.000Z"),
         ("2996-02-29T23:59:59.999Z", "2996-03-01T00:00:00.000Z"),
         ("2999-02-30T00:00:00.000Z", "2999-03-02T00:00:00.001Z"),
-    ],
-)
-async def test_used_status_moves_on_from_a_future_one_by_a_millisecond(
-    store: Store, existing: str, written: str
-):
-    """Druid's segment cache ignores a row whose timestamp does not move forward."""
-    there = await segment_after_writing(
-        store, replace(SEGMENT, used_status_last_updated=existing), replace(SEGMENT, used=False)
-    )
-    assert there.used_status_last_updated == written
+    ):
+        there = await segment_after_writing(
+            store,
+            replace(SEGMENT, used_status_last_updated=existing),
+            replace(SEGMENT, used=False),
+        )
+        assert there.used_status_last_updated == written
 
 
-@pytest.mark.parametrize(
-    "existing",
-    ["2026-01-01T00:00:00.000Z", "2999-01-01", "yesterday", "", "2999-13-01T00:00:00.000Z"],
-)
-async def test_used_status_becomes_the_targets_now_else(store: Store, existing: str):
-    async with store.source.snapshot() as before:
-        pass
-    there = await segment_after_writing(
-        store, replace(SEGMENT, used_status_last_updated=existing), replace(SEGMENT, used=False)
-    )
-    async with store.source.snapshot() as after:
-        pass
-    assert there.used_status_last_updated is not None
-    written = datetime.fromisoformat(there.used_status_last_updated)
-    assert before.taken_at - timedelta(milliseconds=1) < written <= after.taken_at
-    assert len(there.used_status_last_updated) == len("2026-01-01T00:00:00.000Z")
+async def test_used_status_becomes_the_targets_now_else(store: Store):
+    for existing in (
+        "2026-01-01T00:00:00.000Z", "2999-01-01", "yesterday", "", "2999-13-01T00:00:00.000Z",
+    ):  # fmt: skip
+        async with store.source.snapshot() as before:
+            pass
+        there = await segment_after_writing(
+            store,
+            replace(SEGMENT, used_status_last_updated=existing),
+            replace(SEGMENT, used=False),
+        )
+        async with store.source.snapshot() as after:
+            pass
+        assert there.used_status_last_updated is not None
+        written = datetime.fromisoformat(there.used_status_last_updated)
+        assert before.taken_at - timedelta(milliseconds=1) < written <= after.taken_at, existing
+        assert len(there.used_status_last_updated) == len("2026-01-01T00:00:00.000Z")
 
 
 async def test_timestamps_move_on_within_one_transaction_too(store: Store):

@@ -23,12 +23,12 @@ FILES = {"00000.smoosh": b"rows" * 1000, "meta.smoosh": b"v1", "version.bin": b"
 RIGHT: dict[Location, dict[str, bytes]] = {
     FOLDER: FILES,
     ONE: {"": b"small"},
-    LARGE: {"": bytes(12 * MIB + 7)},
+    LARGE: {"": bytes(5 * MIB + 7)},  # a whole part and a rest
 }
 WRONG: dict[Location, dict[str, bytes]] = {
     FOLDER: {**FILES, "00000.smoosh": b"rotS" * 1000, "more.bin": b"foreign"},
     ONE: {"": b"sMall"},
-    LARGE: {"": b"\1" + bytes(12 * MIB + 6)},
+    LARGE: {"": b"\1" + bytes(5 * MIB + 6)},
 }
 
 

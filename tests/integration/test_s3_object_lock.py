@@ -35,7 +35,7 @@ LARGE = Location("wiki/2024-01-01_2024-01-02/v1/1/index.zip")
 FOLDER = Location("wiki/2024-01-01_2024-01-02/v1/2/index/")
 CONTENTS = {
     ONE: {"": b"small"},
-    LARGE: {"": Random(4).randbytes(11 * MIB)},
+    LARGE: {"": Random(4).randbytes(5 * MIB + 7)},  # a whole part and a rest
     FOLDER: {"00000.smoosh": b"rows", "meta.smoosh": b"v1", "version.bin": b"9"},
 }
 RETENTION = timedelta(hours=1)
