@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 import pytest
+from botocore.retries.standard import ExponentialBackoff
 
 from replicator.adapters.bucket.upload import Sizes
 from replicator.adapters.machine.clock import SystemClock
@@ -43,6 +44,12 @@ LARGE = Random(2).randbytes(17 * MIB)  # three whole parts of 5 MiB and a rest
 SMALL = LARGE[: 2 * MIB]  # stored by one request, and large enough to be copied by the service
 PARTS = 4
 MULTIPART = ["CreateMultipartUpload", *["UploadPart"] * PARTS, "CompleteMultipartUpload"]
+
+
+@pytest.fixture(autouse=True)
+def _the_sdk_tries_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the seconds that it would wait nothing is proved here, and most tests let it try again."""
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda *_: 0.0)
 
 
 @pytest.fixture
