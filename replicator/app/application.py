@@ -201,7 +201,7 @@ class Application:
 
     def _readers(self) -> Mapping[str, MetadataWriter]:
         """Return the metadata stores of the targets; one that cannot be made is asked nothing."""
-        found = dict[str, MetadataWriter]()
+        found: dict[str, MetadataWriter] = {}
         for name in self.target_names:
             with suppress(ConfigError):  # a watcher alone needs no secret of a target
                 found[name] = self.target(name).metadata
