@@ -6,11 +6,11 @@ once, strictly, when it is read. Whoever can write to a store can write anything
 of a document is used before that.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Any, Generic, TypeAlias, TypeVar, get_type_hints
+from typing import Annotated, Any, Final, Generic, TypeAlias, TypeVar, get_type_hints
 
 import orjson
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
@@ -24,6 +24,12 @@ INT_MAX = 2**63 - 1
 NAME_CHARACTERS_MAX = 200
 DIGITS = 64
 """Hexadecimal ones, of a digest."""
+DEPTH_MAX: Final = 200
+"""Arrays and objects in one another. Druid's rows and our documents have about ten.
+
+How many can be read, written, compared or shown depends on who does it, and on how deep the stack
+is by then: what one of them takes ends another one.
+"""
 
 
 def _within_years(time: datetime) -> datetime:
@@ -127,9 +133,11 @@ def parsed(data: bytes, formats: frozenset[int] | None) -> dict[str, Any]:
     """Return the JSON object that a document is, whatever its members.
 
     Raises:
-        ValueError: it is none, or its format is none of these.
+        ValueError: it is none, is nested too deeply, or its format is none of these.
     """
     found = orjson.loads(data)
+    if is_deep(found, data.count(b"[") + data.count(b"{")):
+        raise ValueError(f"it is nested more than {DEPTH_MAX} levels deep")
     if not isinstance(found, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - like all that is wrong with it
     if formats is not None:
@@ -139,6 +147,29 @@ def parsed(data: bytes, formats: frozenset[int] | None) -> dict[str, Any]:
                 "it has no format" if number is None else f"it has format {number!r:.20}"
             )
     return found
+
+
+def is_deep(value: Any, brackets: int) -> bool:
+    """Return whether more than `DEPTH_MAX` arrays and objects lie in one another.
+
+    Args:
+        value: What was read.
+        brackets: How many opening brackets and braces its text has; most values have so few that
+            they need not be looked into.
+    """
+    if brackets <= DEPTH_MAX:
+        return False
+    level = [value]
+    for _ in range(DEPTH_MAX):
+        level = [inner for one in level for inner in _nested_in(one)]
+        if not level:
+            return False
+    return any(isinstance(one, dict | list) for one in level)
+
+
+def _nested_in(value: Any) -> Iterator[Any]:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return (one for one in inner if isinstance(one, dict | list))
 
 
 def written(members: Mapping[str, Any], format_: int | None = 1) -> bytes:

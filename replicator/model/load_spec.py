@@ -46,7 +46,7 @@ HADOOPS_OWN = frozenset({"", "hdfs", "webhdfs", "swebhdfs"})
 """Schemes by which Hadoop reaches HDFS; '' is its default file system."""
 HADOOPS_S3 = frozenset({"s3", "s3n", "s3a"})
 HADOOPS_GOOGLE = frozenset({"gs"})
-_INSTANT = r"([-+]?\d{4,})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d\.\d{3}Z)"
+_INSTANT = r"([-+]?\d{4,9})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d\.\d{3}Z)"
 _INTERVAL = re.compile(f"{_INSTANT}_{_INSTANT}")
 _BASIC = r"\1\2\3T\4\5\6_\7\8\9T\10\11\12"
 

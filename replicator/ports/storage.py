@@ -6,7 +6,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from replicator.errors import CorruptionError
+from replicator.errors import CorruptionError, TransientError
 from replicator.model.document import Natural, RelativeName
 from replicator.model.load_spec import Location
 from replicator.ports.area import Area
@@ -178,9 +178,14 @@ class CopySource:
         """Yield the bytes of one of the objects, as the reader's `read` does.
 
         Raises:
+            TransientError: more bytes come than were listed: an object that grows while it is read
+                could fill the target's disk.
             CorruptionError: after the last byte of a whole object, which is not as expected.
         """
-        pieces = self.reader.read(self.location, stored, start=start, end=end)
+        size_bytes = (stored.size_bytes if end is None else end) - start
+        pieces = self._at_most(
+            stored, size_bytes, self.reader.read(self.location, stored, start=start, end=end)
+        )
         is_whole = start == 0 and end is None
         return self._proved(stored, pieces) if self.expected and is_whole else pieces
 
@@ -196,6 +201,18 @@ class CopySource:
                 " stored",
                 hint=f"take {self.location} from a copy of the store that it is in",
             )
+
+    async def _at_most(
+        self, stored: StoredObject, size_bytes: int, pieces: AsyncIterator[Piece]
+    ) -> AsyncIterator[Piece]:
+        async for piece in pieces:
+            size_bytes -= len(piece)
+            if size_bytes < 0:
+                raise TransientError(
+                    f"{self.location}{stored.name} has more bytes than it was listed with",
+                    hint="it is listed and read again",
+                )
+            yield piece
 
     async def _proved(
         self, stored: StoredObject, pieces: AsyncIterator[Piece]

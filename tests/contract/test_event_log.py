@@ -21,6 +21,7 @@ from replicator.adapters.memory.log import MemoryEventLog
 from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.errors import FencedError, GapError, NotFoundError, TransientError
 from replicator.model.event import Document, Offset
+from replicator.model.operations.pulse import BYTES_MAX
 from replicator.ports import EventLog, EventLogWriter, Pulses
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -484,7 +485,7 @@ async def test_what_a_process_says_of_itself_others_hear(place: Place):
     await log.acquire()
     assert await asked_again(lambda: other.heard("watch")) is None
     before = await log.span()
-    for said in (b'{"pid":1}', b'{"pid":2}'):
+    for said in (b'{"pid":1}', b'{"pid":"%s"}' % (b"2" * (BYTES_MAX - 10))):
         await asked_again(partial(log.beat, "watch", said))
         assert await other.heard("watch") == said
     assert await other.heard("apply.standby") is None

@@ -5,7 +5,11 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+NESTED: list[Any] = []
+for _ in range(300):  # more levels than orjson writes, and fewer than it reads
+    NESTED = [NESTED]
 ODD: tuple[Any, ...] = (
+    NESTED,
     None,
     True,
     0,

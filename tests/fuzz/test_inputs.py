@@ -4,6 +4,7 @@ Right inputs of every kind are changed as no writer would, a seed each; a failur
 seed, and `KIND=… SEED=… pytest tests/fuzz` tries that one alone.
 """
 
+import json
 import os
 import resource
 from array import array
@@ -368,10 +369,7 @@ def _columns(data: bytes, width: int) -> tuple[Any, ...]:
     except ValueError:
         found = data
     values = found if isinstance(found, list) else [found]
-    held = [
-        orjson.dumps(one).decode() if isinstance(one, dict | list) else one
-        for one in values[:width]
-    ]
+    held = [json.dumps(one) if isinstance(one, dict | list) else one for one in values[:width]]
     small = [float(one) if isinstance(one, int) and abs(one) > 2**62 else one for one in held]
     return (*small, *[None] * (width - len(small)))
 

@@ -13,6 +13,8 @@ from tests.schemas.golden_documents import DOCUMENTS, Golden
 
 GOLDEN = Path(__file__).parent / "golden" / "store-v1"
 WRONGS: list[object] = [None, True, 7, -1, 2**70, 1.5, "", "a\x1b[2J", [], ["a"], {}, {"a": 1}]
+NESTED = b'{"format":1,"a":' + b"[" * 300 + b"]" * 300 + b"}"
+"""More levels than are written, and fewer than can be read."""
 FREE_TEXT = {"reason", "level", "datasource", "key", "detail", "source"}
 """Members in which any text is right: what shows it escapes it."""
 
@@ -65,7 +67,11 @@ def test_whatever_is_wrong_is_damage_that_names_file_and_member(name: str):
 @pytest.mark.parametrize("name", DOCUMENTS)
 @pytest.mark.parametrize(
     "data",
-    [b"", b"null", b"[]", b"7", b'"a"', b"{", b"{}", b"\xff", b"[" * 100_000, b'{"format":2}'],
+    [
+        *(b"", b"null", b"[]", b"7", b'"a"', b"{", b"{}", b"\xff", b"[" * 100_000, b'{"format":2}'),
+        NESTED,
+    ],
+    ids=lambda data: repr(data[:20]),
 )
 def test_what_is_no_such_document_is_damage(name: str, data: bytes):
     assert refused(DOCUMENTS[name], data)

@@ -494,9 +494,12 @@ def _records(found: Sequence[ConsumerRecord], shift: int) -> list[Record]:
             for one in found
             if (type_ := types[one.headers[TYPE_AT][1]]) not in NOT_EVENTS
         ]
-    except (IndexError, UnicodeDecodeError):
+    except (IndexError, UnicodeDecodeError, OverflowError):
         raise CorruptionError(
-            f"a record between offsets {found[0].offset} and {found[-1].offset} lacks header {TYPE}"
+            f"a record between offsets {found[0].offset} and {found[-1].offset} has no {TYPE}, or"
+            " no time, of ours: another program wrote it",
+            hint="see which one may write to this topic: only the watcher should"
+            " (docs/kafka.md#acls)",
         ) from None
 
 

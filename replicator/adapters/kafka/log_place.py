@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Self
 
-import orjson
 from aiokafka import ConsumerRecord
 
 from replicator.adapters.kafka.reader import PartitionReader
 from replicator.errors import ConfigError, CorruptionError, RefusedError
+from replicator.model.document import parsed
 from replicator.model.event import Epoch
 
 ACQUIRED: Final = "log.acquired"
@@ -121,19 +121,21 @@ def refuse_unreadable(tail: Tail, topic: str) -> None:
 def moved_to(found: Sequence[ConsumerRecord]) -> str | None:
     """Return where the log was moved to, if one of its records says so."""
     last = found[-1]
-    return _moved_into(last) if last.headers[TYPE_AT][1] == MOVED.encode() else None
+    return _moved_into(last) if dict(last.headers).get(TYPE) == MOVED.encode() else None
 
 
 def _tail(last: ConsumerRecord) -> Tail:
     said = dict(last.headers)
     if missing := {TYPE, EPOCH} - said.keys():
-        raise CorruptionError(
-            f"the record at offset {last.offset} lacks header {min(missing)}: it is not ours"
-        )
+        raise _not_ours(last, min(missing))
     place = said.get(CONTINUES, said.get(MOVING))
+    try:
+        epoch = Epoch(int(said[EPOCH]))
+    except ValueError:
+        raise _not_ours(last, EPOCH) from None
     return Tail(
         offset=last.offset,
-        epoch=Epoch(int(said[EPOCH])),
+        epoch=epoch,
         appended_at_ms=last.timestamp,
         place=None if place is None else LogPlace.of(place),
         is_moving=MOVING in said,
@@ -142,4 +144,14 @@ def _tail(last: ConsumerRecord) -> Tail:
 
 
 def _moved_into(record: ConsumerRecord) -> str:
-    return str(orjson.loads(record.value)["into"])
+    try:
+        return str(parsed(record.value or b"", None)["into"])
+    except (KeyError, ValueError):
+        raise _not_ours(record, "value") from None
+
+
+def _not_ours(record: ConsumerRecord, what: str) -> CorruptionError:
+    return CorruptionError(
+        f"the record at offset {record.offset} lacks a {what} of ours: another program wrote it",
+        hint="see which one may write to this topic: only the watcher should (docs/kafka.md#acls)",
+    )

@@ -8,7 +8,6 @@ The root's own path is the operator's, and may be a link.
 
 import fcntl
 import os
-import shutil
 import stat as kinds
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
@@ -157,9 +156,15 @@ class Folder:
         self._call(name, os.rmdir, name, dir_fd=self._descriptor)
 
     def remove_tree(self, name: str) -> None:
-        """Remove a folder with all that is in it, as far as that can be done."""
-        self._require_name(name)
-        shutil.rmtree(name, ignore_errors=True, dir_fd=self._descriptor)
+        """Remove a folder with all that is in it, as far as that can be done.
+
+        What is in it deeper than `walk` goes stays, and the folders around that.
+        """
+        with suppress(OSError, LinkError):
+            with self.folder(name) as folder:
+                for one in walk(folder, passing=OSError):
+                    one.clear()
+            self.rmdir(name)
 
     def sync(self) -> None:
         """Make the names in it survive a loss of power."""
@@ -230,6 +235,15 @@ class Walked(NamedTuple):
     too_deep: Sequence[str]
     """Folders that were not walked through."""
     others: Sequence[str]
+
+    def clear(self) -> None:
+        """Remove what is directly in it, as far as that can be done."""
+        for name in self.others:
+            with suppress(OSError):
+                self.folder.unlink(name)
+        for name in self.folders:
+            with suppress(OSError):
+                self.folder.rmdir(name)
 
 
 def opened(root: Path, names: Sequence[str] = ()) -> Folder:

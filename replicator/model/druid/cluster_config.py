@@ -7,7 +7,6 @@ itself. Names and shapes were read in Druid 33 and 37 (CoordinatorDynamicConfig,
 DruidCompactionConfig, WorkerBehaviorConfig) and, for users, in the source of basic security.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 
 from replicator.errors import MalformedRowError
 from replicator.model.druid import smile
-from replicator.model.druid.payload import parse
+from replicator.model.druid.payload import encoded, parse
 from replicator.model.row import ConfigEntry
 
 COORDINATOR, COMPACTION = "coordinator.config", "coordinator.compaction.config"
@@ -159,7 +158,7 @@ def _coordinator(source: bytes, own: bytes | None) -> tuple[bytes, list[Left]]:
     ]
     taken = {name: value for name, value in found.items() if not _why_not(name, value)}
     merged = {**before, **taken}
-    return (own if own is not None and merged == before else _json(merged)), left
+    return (own if own is not None and merged == before else encoded(merged)), left
 
 
 def _why_not(member: str, value: Any) -> str | None:
@@ -177,7 +176,7 @@ def _workers(source: bytes) -> tuple[bytes | None, list[Left]]:
     if found.get(OF_THE_CLOUD) is None:
         return source, []
     left = Left(name=f"{WORKERS} {OF_THE_CLOUD}", why="it is made for the source's own cloud")
-    return _json({**found, OF_THE_CLOUD: None}), [left]
+    return encoded({**found, OF_THE_CLOUD: None}), [left]
 
 
 def _hosts(value: Any) -> Iterator[str]:
@@ -210,8 +209,4 @@ def _codec(data: bytes) -> tuple[Callable[[bytes], dict[str, Any]], Callable[[An
     """Return how an entry is read and written: Druid keeps users in Smile."""
     if smile.is_smile(data):
         return lambda payload: smile.as_object(smile.loads(payload)), smile.dumps
-    return parse, _json
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    return parse, encoded

@@ -5,12 +5,12 @@ with their rows. On a target the same rule would act by the target's clock and i
 it would undo a restore to before the drop within a minute. So such rules stay behind.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from replicator.errors import MalformedRowError
+from replicator.model.druid.payload import encoded, parse_any
 
 DROPS = frozenset({"dropForever", "dropByInterval", "dropByPeriod", "dropBeforeByPeriod"})
 """Druid 33: server/src/main/java/org/apache/druid/server/coordinator/rules/."""
@@ -30,20 +30,23 @@ class LoadRules:
         """Return the rules for the target; the same bytes when nothing is different there.
 
         Raises:
-            MalformedRowError: the payload is not a list of rules.
+            MalformedRowError: the payload is not a list of rules, or one that is to load into
+                another tier has no number for it.
         """
         found = parse(payload)
         rules = [self._rule(rule) for rule in found if self.with_drops or not _drops(rule)]
         if rules == found:
             return payload
-        return json.dumps(rules, separators=(",", ":"), ensure_ascii=False).encode()
+        return encoded(rules)
 
     def _rule(self, rule: dict[str, Any]) -> dict[str, Any]:
         replicants = rule.get(REPLICANTS)
         if not isinstance(replicants, dict) or not self.tiers.keys() & replicants.keys():
             return rule
-        counts: dict[str, int] = {}
+        counts: dict[str, float] = {}
         for tier, count in replicants.items():
+            if not isinstance(count, int | float):
+                raise MalformedRowError(f"a rule loads no number of replicants into tier {tier!r}")
             name = self.tiers.get(tier, tier)
             counts[name] = max(count, counts.get(name, 0))
         return {**rule, REPLICANTS: counts}
@@ -55,10 +58,7 @@ def parse(payload: bytes) -> list[dict[str, Any]]:
     Raises:
         MalformedRowError: the payload is not a list of JSON objects.
     """
-    try:
-        found = json.loads(payload.decode())
-    except (ValueError, RecursionError) as exc:
-        raise MalformedRowError(f"its payload is not JSON: {exc}") from exc
+    found = parse_any(payload)
     if not isinstance(found, list) or not all(isinstance(rule, dict) for rule in found):
         raise MalformedRowError("its payload is not a list of rules")
     return found

@@ -5,7 +5,6 @@ is a gap of one row, so that nothing stops the rules of a Coordinator and nothin
 others. A target whose release is unknown gets every row unchanged.
 """
 
-import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from replicator.model.druid.known_since import (
     unknown_to,
 )
 from replicator.model.druid.load_rules import parse
-from replicator.model.druid.payload import member, with_changed_member
+from replicator.model.druid.payload import encoded, member, with_changed_member
 from replicator.model.druid.release import Release
 
 _FOLDERS = {
@@ -109,7 +108,7 @@ class OlderDruid:
         read = [_rule(rule, self.release) for rule in found]
         if read == found:
             return payload
-        return json.dumps(read, separators=(",", ":"), ensure_ascii=False).encode()
+        return encoded(read)
 
     def _require_version(self, payload: bytes, release: Release) -> None:
         if not any(_new_version(found, release) for found in _VERSION.findall(payload)):

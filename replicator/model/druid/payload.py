@@ -11,9 +11,11 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from replicator.errors import MalformedRowError
+from replicator.model.document import DEPTH_MAX, is_deep
 
 _DECODER = json.JSONDecoder()
 _ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_ENCODE_ASCII = json.JSONEncoder(separators=(",", ":")).encode
 _SPACE = " \t\r\n"
 SIZE_BYTES_MAX: Final = 1 << 53
 """Largest `size` that is believed: 9 PB, and up to there every reader of JSON has it exactly."""
@@ -32,15 +34,38 @@ def parse(payload: bytes) -> dict[str, Any]:
     """Return the payload as a JSON object.
 
     Raises:
-        MalformedRowError: it is not UTF-8, not JSON, or not an object.
+        MalformedRowError: it is not UTF-8, not JSON, nested too deeply, or not an object.
     """
-    try:
-        found = json.loads(payload.decode())
-    except (ValueError, RecursionError) as exc:
-        raise MalformedRowError(f"its payload is not JSON: {exc}") from exc
+    found = parse_any(payload)
     if not isinstance(found, dict):
         raise MalformedRowError("its payload is not a JSON object")
     return found
+
+
+def parse_any(payload: bytes) -> Any:
+    """Return what a payload holds, whatever that is.
+
+    Raises:
+        MalformedRowError: it is not UTF-8, not JSON, or nested too deeply.
+    """
+    try:
+        text = payload.decode()
+        found = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise MalformedRowError(f"its payload is not JSON: {exc}") from exc
+    _refuse_deep(found, text.count("[") + text.count("{"))
+    return found
+
+
+def encoded(value: Any) -> bytes:
+    """Return compact JSON, as it stood in a row before something in it was changed.
+
+    A text may hold half of a pair of surrogates, which only an escape can say in UTF-8.
+    """
+    try:
+        return _ENCODE(value).encode()
+    except UnicodeEncodeError:
+        return _ENCODE_ASCII(value).encode()
 
 
 def member(payload: bytes, name: str) -> Any:
@@ -91,20 +116,20 @@ def segment_size(found: object) -> int:
 
 
 def _replaced(text: str, name: str, found: Member | None, value: Any) -> bytes:
-    encoded = _encoded(value)
+    changed = _quickly_encoded(value).decode()
     if found:
-        return (text[: found.start] + encoded + text[found.end :]).encode()
+        return (text[: found.start] + changed + text[found.end :]).encode()
     comma = "," if parse(text.encode()) else ""
     head = text.rstrip(_SPACE).removesuffix("}").rstrip(_SPACE)
-    return f"{head}{comma}{_ENCODE(name)}:{encoded}}}".encode()
+    return f"{head}{comma}{_ENCODE(name)}:{changed}}}".encode()
 
 
-def _encoded(value: Any) -> str:
+def _quickly_encoded(value: Any) -> bytes:
     """Return compact JSON; what orjson does not know, larger integers say, the slow way."""
     try:
-        return orjson.dumps(value).decode()
+        return orjson.dumps(value)
     except TypeError:
-        return _ENCODE(value)
+        return encoded(value)
 
 
 def _find(text: str, name: str) -> Member | None:
@@ -151,9 +176,16 @@ def _past(text: str, at: int, sign: str) -> int:
 
 def _scan(text: str, at: int) -> tuple[Any, int]:
     try:
-        return _DECODER.raw_decode(text, at)
+        value, end = _DECODER.raw_decode(text, at)
     except (ValueError, RecursionError) as exc:
         raise MalformedRowError(f"its payload is not JSON near character {at}") from exc
+    _refuse_deep(value, text.count("[", at, end) + text.count("{", at, end))
+    return value, end
+
+
+def _refuse_deep(value: Any, brackets: int) -> None:
+    if is_deep(value, brackets):
+        raise MalformedRowError(f"its payload is nested more than {DEPTH_MAX} levels deep")
 
 
 def _skip(text: str, at: int) -> int:

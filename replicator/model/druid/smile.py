@@ -27,6 +27,9 @@ LONG_ASCII, LONG_TEXT, BYTES_7BIT, BYTES = 0xE0, 0xE4, 0xE8, 0xFD
 LONG_NAME, EMPTY = 0x34, 0x20
 PLAIN: Mapping[int, Value] = {EMPTY: "", NULL: None, FALSE: False, TRUE: True}
 DEPTH_MAX = 64
+NUMBER_BITS_MAX = 64
+BLOCK_BYTES, BLOCK_GROUPS = 7, 8
+"""So many bytes are so many groups of seven bits."""
 
 
 def is_smile(data: bytes) -> bool:
@@ -44,7 +47,7 @@ def loads(data: bytes) -> Value:
         raise MalformedRowError("its payload is not Smile")
     try:
         return _Reader(data).value(_Reader.token, 0)
-    except (IndexError, UnicodeDecodeError) as exc:
+    except (IndexError, OverflowError, UnicodeDecodeError) as exc:
         raise MalformedRowError(f"its payload is damaged Smile: {exc}") from exc
 
 
@@ -165,19 +168,20 @@ class _Reader:
         """Return bytes written as groups of seven bits, the last one's in the low bits."""
         size = self._number()
         packed = self._taken(-(-size * 8 // 7))
-        bits = 0
-        for byte in packed[:-1]:
-            bits = bits << 7 | byte
-        last = size * 8 - 7 * (len(packed) - 1)
-        if packed:
-            bits = bits << last | packed[-1]
-        return bits.to_bytes(size)
+        whole = size // BLOCK_BYTES * BLOCK_GROUPS
+        blocks = [
+            _of_groups(packed[at : at + BLOCK_GROUPS], BLOCK_BYTES)
+            for at in range(0, whole, BLOCK_GROUPS)
+        ]
+        return b"".join([*blocks, _of_groups(packed[whole:], size % BLOCK_BYTES)])
 
     def _number(self) -> int:
         """Return an unsigned number: seven bits a byte, six in the last, which has its top set."""
         found = 0
         while not (byte := self._byte()) & 0x80:
             found = found << 7 | byte
+            if found.bit_length() > NUMBER_BITS_MAX:
+                raise MalformedRowError("its payload has a Smile number of more than 64 bits")
         return found << 6 | byte & 0x3F
 
     def _byte(self) -> int:
@@ -191,6 +195,16 @@ class _Reader:
             raise MalformedRowError("its payload is Smile that was cut short")
         self._at += size
         return found
+
+
+def _of_groups(packed: bytes, size: int) -> bytes:
+    """Return so many bytes that were written as groups of seven bits; the last has the rest."""
+    bits = 0
+    for byte in packed[:-1]:
+        bits = bits << 7 | byte
+    if packed:
+        bits = bits << size * 8 - 7 * (len(packed) - 1) | packed[-1]
+    return bits.to_bytes(size)
 
 
 def _share(seen: list[str], text: str) -> None:

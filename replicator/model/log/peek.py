@@ -102,6 +102,9 @@ _ATTEMPT = re.compile(rb'"cut":(\d{1,19}),"epoch":(\d{1,19}),"data":')
 _INSTANT = r"-?\d{4,}-\d\d-\d\dT[\d:.]+Z"
 _PLACE = re.compile(rf"_(?=({_INSTANT})_({_INSTANT})_(.+))", re.DOTALL | re.ASCII)
 """Looks ahead, so that places that overlap are all found."""
+ID_CHARS_MAX = 4096
+"""Longest id that is looked into. Druid's column holds 255 characters; a place may begin at each
+underscore, so what a longer one costs grows by the square."""
 _VERSION = re.compile(rf"{_INSTANT}(_\d+)?", re.ASCII)
 """A version as Druid writes it, followed by a partition number."""
 
@@ -172,6 +175,8 @@ def segment_name(id_: str) -> SegmentName | None:
     may itself end like an id, and a version is an instant like the others, so the rightmost
     place is taken after which nothing but a version is left.
     """
+    if len(id_) > ID_CHARS_MAX:
+        return None
     matches = [
         (SegmentName(id_[: found.start()], ends), found[3])
         for found in _PLACE.finditer(id_)

@@ -101,10 +101,10 @@ def document_of(record: Record) -> Document:
         CorruptionError: it is no CloudEvent.
     """
     try:
-        subject = orjson.loads(record.data)["subject"]
-    except (ValueError, KeyError, TypeError) as exc:
+        subject = str(orjson.loads(record.data)["subject"])
+    except (ValueError, KeyError, TypeError, RecursionError) as exc:
         raise CorruptionError(f"the record at offset {record.offset} is no event: {exc}") from None
-    return Document(type=record.type, subject=str(subject), data=record.data)
+    return Document(type=record.type, subject=subject, data=record.data)
 
 
 def encode(event: Event, envelope: Envelope) -> Document:
@@ -172,7 +172,7 @@ def parse(record: Record) -> Parsed:
     """
     try:
         return _parse(record)
-    except (KeyError, TypeError, ValueError) as exc:
+    except (KeyError, TypeError, ValueError, RecursionError) as exc:
         raise CorruptionError(
             f"the event at offset {record.offset} of the log cannot be read: {_reason(exc)}",
             hint="it was not written by this tool, or it was altered; restore the log from a copy",

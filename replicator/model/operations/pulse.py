@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from replicator.model.document import INT_MAX
+from replicator.model.document import INT_MAX, parsed
 from replicator.model.timestamps import time_of
 
 WATCH = "watch"
@@ -18,6 +18,11 @@ MISSED_MAX = 3
 """Heartbeats that may be missing of a process that goes on."""
 EVERY_MAX = timedelta(days=1)
 """Longest time between two heartbeats that a process can say; times are reckoned with it."""
+BYTES_MAX = 4000
+"""Size of a heartbeat. Kafka's brokers take 4096 bytes (offset.metadata.max.bytes), and no longer
+error may keep a process that works from being heard."""
+_TEXTS_BYTES = (1000, 300, 100, 20)
+"""To how many bytes each text is shortened, in turn, until a heartbeat is small enough."""
 ONCE = " --once"
 """Behind the verb of a process that ends by itself."""
 
@@ -134,7 +139,40 @@ class Pulse:
 
 
 def pulse_json(pulse: Pulse) -> bytes:
-    """Return a pulse as it is kept; fields are only added."""
+    """Return a pulse as it is kept, in `BYTES_MAX`; fields are only added."""
+    data = _json(pulse)
+    for texts_bytes in _TEXTS_BYTES:
+        if len(data) <= BYTES_MAX:
+            break
+        data = _json(_shortened(pulse, texts_bytes))
+    return data
+
+
+def _shortened(pulse: Pulse, texts_bytes: int) -> Pulse:
+    """Return it with less of what errors say: a source's names may be of any length."""
+    return replace(
+        pulse,
+        waits=_beginning(pulse.waits, texts_bytes),
+        halts=tuple(
+            replace(
+                halt,
+                reason=_beginning(halt.reason, texts_bytes),
+                hint=_beginning(halt.hint, texts_bytes),
+            )
+            for halt in pulse.halts
+        ),
+        stream=None
+        if pulse.stream is None
+        else replace(pulse.stream, off=_beginning(pulse.stream.off, texts_bytes)),
+    )
+
+
+def _beginning(text: str, bytes_max: int) -> str:
+    data = text.encode(errors="replace")
+    return text if len(data) <= bytes_max else f"{data[:bytes_max].decode(errors='ignore')}…"
+
+
+def _json(pulse: Pulse) -> bytes:
     return orjson.dumps(
         {
             "verb": pulse.verb,
@@ -166,7 +204,7 @@ def pulse_json(pulse: Pulse) -> bytes:
 def pulse_of(data: bytes) -> Pulse | None:
     """Return what `pulse_json` has kept; None: it is damaged, and the next one comes soon."""
     try:
-        found = orjson.loads(data)
+        found = parsed(data, None)
         return Pulse(
             verb=str(found["verb"]),
             host=str(found["host"]),

@@ -48,6 +48,7 @@ from replicator.ports import (
     DeepStorage,
     DeepStorageReader,
     Receipt,
+    StoredObject,
 )
 from replicator.services.running.retry import Retry
 from replicator.services.target.lz4_container import Lz4Container
@@ -392,6 +393,12 @@ class Copier:
                 f"{copy.source_location} holds {copy_source.size_bytes} bytes, its payload says"
                 f" {copy.size_bytes}"
             )
+        most_bytes = copy.unpacked_max if self._backup is None else None
+        if most_bytes is not None and copy_source.size_bytes > most_bytes:
+            return OBJECT_UNREADABLE, (
+                f"{copy.source_location} holds {copy_source.size_bytes} bytes, its payload says"
+                f" {copy.size_bytes}: no segment has so many more, and none of them was copied"
+            )
         stored = await self._target_storage.put(copy.target_location, copy_source)
         await self._require_backed_up(copy, backed_up, stored)
         self._copied_bytes += _size_bytes(stored)
@@ -470,12 +477,24 @@ class Copier:
         storage, location = self._reading(copy)
         objects = tuple(await storage.objects(location))
         is_same = receipt.copied_from == objects
-        if not is_same and await storage.check(location) != receipt.source_objects:
+        if not is_same and not await self._is_equal(storage, location, objects, receipt):
             return False
         backed_up = await self._receipt_of_backup(copy)
         await self._require_receipt(copy, backed_up)
         await self._require_backed_up(copy, backed_up, receipt)
         return True
+
+    async def _is_equal(
+        self,
+        storage: DeepStorageReader,
+        location: Location,
+        objects: Sequence[StoredObject],
+        receipt: Receipt,
+    ) -> bool:
+        """Return whether a receipt's bytes are there; those of other sizes are not even read."""
+        found = [(one.name, one.size_bytes) for one in objects]
+        copied = [(one.name, one.size_bytes) for one in receipt.source_objects]
+        return found == copied and await storage.check(location) == receipt.source_objects
 
 
 def ahead_bytes_max(target: DeepStorage, reader: DeepStorageReader, location: Location) -> int:

@@ -16,7 +16,7 @@ from typing import Final
 
 import cramjam
 
-from replicator.errors import UnreadableObjectError
+from replicator.errors import TransientError, UnreadableObjectError
 from replicator.model.load_spec import NAME_BYTES_MAX, Location
 from replicator.ports import Checked, DeepStorageReader, Piece, StoredObject
 
@@ -89,7 +89,11 @@ class Lz4Container:
             UnreadableObjectError: as for `objects`.
         """
         found = await self._opened(location)
-        file = found.files[stored.name]
+        if (file := found.files.get(stored.name)) is None:
+            raise TransientError(
+                f"{_packed(location)} was written since it was listed, and has no {stored.name}",
+                hint="it is listed and read again",
+            )
         first = file.start + start
         last = file.start + (file.size_bytes if end is None else min(end, file.size_bytes))
         if first >= last:

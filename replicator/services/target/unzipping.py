@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from hashlib import sha256
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipInfo
 
-from replicator.errors import CorruptionError
+from replicator.errors import CorruptionError, TransientError
 from replicator.model.load_spec import Location
 from replicator.ports import Checked, DeepStorageReader, Piece, StoredObject
 from replicator.services.target.zip_directory import entries_of_zip
@@ -35,6 +35,11 @@ def unpacked_max(size_bytes: int) -> int | None:
 def unpacked(packed: Location) -> Location:
     """Return the location by which the contents of a packed segment are read."""
     return Location(f"{packed}/")
+
+
+def _packed(location: Location) -> Location:
+    """Return the zip behind a location that `unpacked` gave."""
+    return Location(location.removesuffix("/"))
 
 
 class Unpacking:
@@ -68,7 +73,7 @@ class Unpacking:
         """
         end = stored.size_bytes if end is None else end
         at, checksum = 0, 0
-        size_bytes = (await self._opened(location))[1][stored.name].file_size
+        size_bytes = (await self._entry(location, stored.name)).file_size
         async for piece in self._inflated(location, stored.name):
             checksum = zlib.crc32(piece, checksum)
             if (wanted := piece[max(0, start - at) : max(0, end - at)]) != b"":
@@ -78,7 +83,7 @@ class Unpacking:
                 break
             if at >= end < stored.size_bytes:
                 return
-        entry = (await self._opened(location))[1][stored.name]
+        entry = await self._entry(location, stored.name)
         if (at, checksum) != (entry.file_size, entry.CRC):
             raise CorruptionError(
                 f"{location}{stored.name} does not match the directory of its zip"
@@ -95,8 +100,22 @@ class Unpacking:
             size_bytes += len(piece)
         return Checked(name=stored.name, size_bytes=size_bytes, sha256=checksum.hexdigest())
 
+    async def _entry(self, location: Location, name: str) -> ZipInfo:
+        """Return what a zip's directory says of a file that was listed.
+
+        Raises:
+            TransientError: the zip is another one by now.
+        """
+        _, entries = await self._opened(location)
+        if (entry := entries.get(name)) is None:
+            raise TransientError(
+                f"{_packed(location)} was written since it was listed, and has no {name}",
+                hint="it is listed and read again",
+            )
+        return entry
+
     async def _opened(self, location: Location) -> tuple[StoredObject, dict[str, ZipInfo]]:
-        packed = Location(location.removesuffix("/"))
+        packed = _packed(location)
         (stored,) = await self._storage.objects(packed)
         known = self._zips.get(packed)
         if known is None or known[0] != stored:
@@ -131,8 +150,8 @@ class Unpacking:
             raise CorruptionError(f"{packed} is not a readable zip: {exc}") from exc
 
     async def _inflated(self, location: Location, name: str) -> AsyncIterator[Piece]:
-        packed, entries = await self._opened(location)
-        entry, packed_location = entries[name], Location(location.removesuffix("/"))
+        entry, packed_location = await self._entry(location, name), _packed(location)
+        packed, _ = await self._opened(location)
         if entry.compress_type not in {ZIP_DEFLATED, ZIP_STORED}:
             raise CorruptionError(
                 f"{packed_location}: {name} is compressed by method {entry.compress_type}"

@@ -72,10 +72,13 @@ def fault_in_tail(tail: bytes, start: int) -> str | None:
 
 
 def _entries(tail: bytes, start: int) -> list[zipfile.ZipInfo]:
-    with zipfile.ZipFile(_ZipTail(tail, start)) as packed:
-        found = packed.infolist()
-        _require_apart(found, packed.start_dir)
-        return found
+    try:
+        with zipfile.ZipFile(_ZipTail(tail, start)) as packed:
+            found = packed.infolist()
+            _require_apart(found, packed.start_dir)
+            return found
+    except NotImplementedError as exc:  # a file that says which later version of zip it needs
+        raise zipfile.BadZipFile(str(exc)) from exc
 
 
 class _LongDirectoryError(ValueError):

@@ -522,7 +522,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="copier-adopts-what-changed",
         function="Copier._is_unchanged",
-        old="if not is_same and await storage.check(location) != receipt.source_objects:",
+        old="if not is_same and not await self._is_equal(storage, location, objects, receipt):",
         new="if False:",
         loses="A segment written again in place is served with the bytes of its predecessor.",
         ring="unit",

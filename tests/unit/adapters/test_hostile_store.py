@@ -2,8 +2,9 @@
 
 import os
 import resource
+import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from replicator.adapters.local.folder import opened
 from replicator.adapters.local.reader import LocalDeepStorageReader
 from replicator.adapters.local.storage import LocalDeepStorage
 from replicator.adapters.machine.clock import SystemClock
-from replicator.errors import CorruptionError, RefusedError, ReplicatorError
+from replicator.errors import CorruptionError, RefusedError, ReplicatorError, TransientError
 from replicator.model.load_spec import Location
+from replicator.ports import Piece, StoredObject
 from replicator.services.store.points import StorePoints
 from replicator.services.store.store import Store
 from tests.contract.storages import Origin
@@ -258,3 +260,61 @@ def test_a_name_in_an_open_folder_leads_nowhere_else(root: Path, name: str):
             with pytest.raises(RefusedError, match="is no name of a file"):
                 move("some", folder, name)
     assert (root / "some").read_text() == "file"
+
+
+async def test_a_folder_of_many_folders_in_one_another_ends_no_process(root: Path):
+    """Whoever can write to a store makes one among the unfinished work: it was a RecursionError."""
+    left = root / ".replicator" / "tmp" / ("0" * 32)
+    (left / "new").mkdir(parents=True)
+    (left / "new" / "file").touch()
+    left.with_name(f"{left.name}.lock").touch()
+    try:
+        _nest(left, 1100)
+        async with LocalDeepStorage(root) as storage:
+            await storage.clean()
+        assert not (left / "new").exists()
+        assert not left.with_name(f"{left.name}.lock").exists()
+    finally:
+        _remove_deep(left)
+
+
+def _nest(folder: Path, levels: int) -> None:
+    deep = os.open(folder, os.O_PATH)
+    for _ in range(levels):
+        os.mkdir("d", dir_fd=deep)
+        inner = os.open("d", os.O_PATH, dir_fd=deep)
+        os.close(deep)
+        deep = inner
+    os.close(deep)
+
+
+def _remove_deep(folder: Path) -> None:
+    """Remove it from above: what clears up after tests goes no deeper than Python's stack."""
+    shutil.rmtree(folder / "new", ignore_errors=True)
+    while (inner := folder / "d").exists():
+        aside = folder.with_name("aside")
+        inner.rename(aside)
+        folder.rmdir()
+        aside.rename(folder)
+    folder.rmdir()
+
+
+class Growing(Origin):
+    """An object that grows as long as it is read."""
+
+    async def read(
+        self, location: Location, stored: StoredObject, *, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[Piece]:
+        del location, stored, start, end
+        while True:
+            self.reads += 1
+            yield bytes(1 << 20)
+
+
+async def test_an_object_that_grows_while_it_is_read_fills_no_disk(root: Path):
+    """A file of a few bytes that is made sparse, and huge, once it was listed."""
+    origin = Growing({"": bytes(3 << 20)})
+    async with LocalDeepStorage(root) as storage:
+        with pytest.raises(TransientError, match="more bytes than it was listed with"):
+            await storage.put(ZIP, await origin.copy_source(ZIP))
+    assert origin.reads == 4

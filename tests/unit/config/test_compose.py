@@ -38,6 +38,13 @@ def test_what_is_named_is_there():
             assert other in SERVICES
 
 
+def test_no_port_is_open_to_other_machines():
+    """A Druid without a login, and servers whose passwords stand in the file."""
+    ports = [port for service in SERVICES.values() for port in service.get("ports", ())]
+    assert len(ports) == 6
+    assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
+
+
 def replicator() -> dict[str, Any]:
     return SERVICES["replicator"]
 

@@ -265,7 +265,15 @@ def test_an_altered_event_names_its_offset_and_field(event: Event, path: str, va
     assert caught.value.exit_code == 9
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b'"x"', b"7", b"\xff", b"{}"])
+NESTED = b'{"specversion":' + b"[" * 1000 + b"]" * 1000 + b"}"
+"""More levels than can be shown, and fewer than can be read."""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{", b"[]", b"null", b'"x"', b"7", b"\xff", b"{}", NESTED],
+    ids=lambda data: repr(data[:9]),
+)
 def test_what_is_no_event_names_its_offset(data: bytes):
     broken = record(CHANGE)._replace(data=data)
 

@@ -24,7 +24,15 @@ from replicator.model.observation import (
     Waiting,
     WentOn,
 )
-from replicator.model.operations.pulse import WATCH, Pulse, apply_to, pulse_json, pulse_of
+from replicator.model.operations.pulse import (
+    BYTES_MAX,
+    WATCH,
+    HaltedService,
+    Pulse,
+    apply_to,
+    pulse_json,
+    pulse_of,
+)
 from replicator.ports import Freshness
 from replicator.services.monitoring.life import Ear, Life, at_work, refuse_beside
 from replicator.services.monitoring.status import SourceStatus
@@ -32,7 +40,7 @@ from replicator.services.monitoring.trouble import Seen, Trouble, troubles
 from replicator.services.running import heart as module
 from replicator.services.running.heart import BEAT_S, NO_LOG_YET_S, Heart
 from replicator.web.status_json import life_json, stream_json
-from tests.builders import segment
+from tests.builders import TIME, segment
 from tests.simulation.virtual_time import in_virtual_time
 from tests.unit.pipeline import SOURCE, HandClock, Pipeline
 from tests.unit.services.monitoring.test_status import look, seen_of, surveyed
@@ -377,6 +385,26 @@ async def test_it_beats_until_it_is_told_to_stop_and_says_that():
     assert pulse is not None
     assert pulse.ended_at == pipeline.clock.now()
     assert pulse_of(pulse_json(pulse)) == pulse
+
+
+@pytest.mark.parametrize("halts", [1, 9])
+async def test_no_error_is_so_long_that_nobody_hears_the_process(halts: int):
+    """Kafka takes 4096 bytes: a passive second would take over from a process that works."""
+    _, beating = await followed()
+    halt = HaltedService(
+        what="apply to standby",
+        reason="wiki/é" * 200_000,
+        hint="correct it" * 200_000,
+        exit_code=9,
+        since=TIME,
+        retry=timedelta(seconds=30),
+    )
+    said = pulse_json(replace(beating.pulse, waits="ü" * 500_000, halts=(halt,) * halts))
+    assert len(said) <= BYTES_MAX
+    pulse = pulse_of(said)
+    assert pulse is not None
+    assert len(pulse.halts) == halts
+    assert all(one.reason.startswith("wiki/") and one.reason[-1] == "…" for one in pulse.halts)
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"verb":"run","pid":"x"}'])

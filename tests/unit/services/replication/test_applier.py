@@ -32,7 +32,7 @@ from replicator.model.row import Kind, RowKey, Rules, Segment, Supervisor, key_o
 from replicator.model.store.holds import RestoreLease, lease_json
 from replicator.model.store.intent import intent_name
 from replicator.model.store.proof import Level
-from replicator.ports import StoredObject
+from replicator.ports import Checked, StoredObject
 from replicator.services.records.applier_record import LOOK_S, ApplierRecord, PausedBy
 from replicator.services.records.applier_record import NAME as NAME_OF_HELM
 from replicator.services.records.missing_wait import NAME, Awaited, MissingWait
@@ -40,6 +40,7 @@ from replicator.services.replication import gap_retries
 from replicator.services.replication.applier import Applier
 from replicator.services.store.archived_log import ArchivedLog, archived_gaps
 from replicator.services.store.store import Store
+from replicator.services.target import unzipping
 from replicator.services.target.copier import Backup
 from tests.builders import (
     ROOT,
@@ -460,6 +461,39 @@ async def test_fewer_bytes_than_the_payload_says_are_a_gap():
     await pipeline.cut()
     await pipeline.follow()
     assert pipeline.gaps() == [(segment().id, "object_truncated", True)]
+
+
+async def test_many_more_bytes_than_the_payload_says_are_a_gap_and_no_copy(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """A sparse file of any size costs whoever can write to the source's storage nothing."""
+    monkeypatch.setattr(unzipping, "UNPACKED_MORE_BYTES", 100)
+    pipeline = await seeded()
+    pipeline.publish(segment())
+    location = place_of(segment())
+    pipeline.source_storage.stored[location] = {"00000.smoosh": bytes(2 * 1967 + 101)}
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.gaps() == [(segment().id, "object_unreadable", True)]
+    assert location not in pipeline.target_storage.stored
+
+
+async def test_bytes_of_another_size_are_not_read_to_see_that_they_are_others(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """A sparse file of eight exbibytes would be read for years."""
+    pipeline = await seeded(segment())
+    pipeline.source_storage.stored[place_of(segment())] = {"00000.smoosh": bytes(1968)}
+    changed = replace(segment(), used=False)
+    pipeline.source.rows[key_of(changed)] = changed
+    await pipeline.cut()
+
+    async def read(_: Location) -> tuple[Checked, ...]:
+        raise AssertionError("it was read")
+
+    monkeypatch.setattr(pipeline.source_storage, "check", read)
+    await pipeline.follow()
+    assert pipeline.gaps() == [(segment().id, "object_changed", True)]
 
 
 async def test_other_bytes_in_the_same_place_are_a_gap_and_the_old_ones_stay():

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from replicator.adapters.memory.storage import MemoryDeepStorage
-from replicator.errors import UnreadableObjectError
+from replicator.errors import TransientError, UnreadableObjectError
 from replicator.model.checkpoint import OBJECT_UNREADABLE
 from replicator.model.load_spec import Location
 from replicator.model.row import Segment, key_of
@@ -174,3 +174,13 @@ async def test_a_damaged_container_is_a_gap_of_its_row_alone():
     (gap,) = pipeline.target.sources[SOURCE].gaps.values()
     assert (gap.key, gap.reason) == (PACKED.id, OBJECT_UNREADABLE)
     assert key_of(segment(partition=1)) in pipeline.target.rows
+
+
+async def test_a_container_that_is_exchanged_after_it_was_listed_is_listed_again():
+    storage = MemoryDeepStorage()
+    storage.stored[PLACE] = {"": made({b"a": b"1", b"b": b"2"})}
+    opened = Lz4Container(storage)
+    _, stored = await opened.objects(INSIDE)
+    storage.stored[PLACE] = {"": made({b"a": b"1"})}
+    with pytest.raises(TransientError, match="was written since it was listed, and has no b"):
+        [piece async for piece in opened.read(INSIDE, stored)]

@@ -8,7 +8,7 @@ import pytest
 
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.adapters.transfer.packing import Packing
-from replicator.errors import CorruptionError
+from replicator.errors import CorruptionError, TransientError
 from replicator.model.extent import Extent
 from replicator.model.load_spec import Location
 from replicator.model.row import Segment, key_of
@@ -81,10 +81,13 @@ def of_zip(name: str) -> Segment:
 
 
 async def test_a_packed_segment_that_is_none_is_a_gap_and_no_copy():
-    """Cut in half, an error page, zeros: no Druid could load it, and the others go on."""
+    """Cut in half, an error page, zeros, or of a later zip: the others go on."""
     whole = (await packed_by_us(SMALL)).stored[ZIP][""]
+    later = bytearray(whole)
+    later[directory_of(later)[0] + 6] = 100  # the version that is needed to unpack it
     pipeline = Pipeline()
     broken = {"half": whole[: len(whole) // 2], "page": b"<html>503</html>", "zeros": bytes(900)}
+    broken["later"] = bytes(later)
     for name, data in {"good": whole, **broken}.items():
         pipeline.source.rows[key_of(of_zip(name))] = of_zip(name)
         pipeline.source_storage.stored[Location(f"{name}/index.zip")] = {"": data}
@@ -208,3 +211,12 @@ async def test_a_zip_holds_no_more_than_its_row_allows():
     reader = Unpacking(storage, bytes_max=5 << 20)
     with pytest.raises(CorruptionError, match="more than 5242880"):
         await reader.objects(unpacked(ZIP))
+
+
+async def test_a_zip_that_is_exchanged_after_it_was_listed_is_listed_again():
+    storage = await packed_by_us(SMALL)
+    reader = Unpacking(storage)
+    listed = {one.name: one for one in await reader.objects(unpacked(ZIP))}
+    storage.stored[ZIP] = (await packed_by_us({"version.bin": b"9"})).stored[ZIP]
+    with pytest.raises(TransientError, match="was written since it was listed, and has no empty"):
+        [piece async for piece in reader.read(unpacked(ZIP), listed["empty"])]

@@ -1,0 +1,60 @@
+"""A record that another program wrote to the log's topic is damage, by its offset."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord
+
+from replicator.adapters.kafka import log as module
+from replicator.adapters.kafka.log_place import MOVED, _tail, headers, moved_to
+from replicator.errors import CorruptionError
+from replicator.model.event import Epoch
+
+OURS = headers("segment.published", Epoch(3))
+
+
+def consumed(
+    said: Sequence[tuple[str, bytes]], value: bytes | None = b"{}", time_ms: int = 1000
+) -> Any:
+    return ConsumerRecord(
+        topic="log", partition=0, offset=7, timestamp=time_ms, timestamp_type=0, key=None,
+        value=value, checksum=None, serialized_key_size=0, serialized_value_size=0,
+        headers=tuple(said),
+    )  # fmt: skip
+
+
+def read(found: Any) -> object:
+    """Do with it what each read of the log does."""
+    moved_to([found])
+    _tail(found)
+    return module._records([found], 0)
+
+
+def test_a_record_of_ours_is_read():
+    assert read(consumed(OURS))
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        consumed([]),
+        consumed([("any", b"header")]),
+        consumed([("any", b"header"), ("ce_type", b"\xff"), ("epoch", b"3")]),
+        consumed([*OURS[:2], ("epoch", b"three")]),
+        consumed(OURS, time_ms=2**63 - 1),
+        consumed(headers(MOVED, Epoch(3)), value=None),
+        consumed(headers(MOVED, Epoch(3)), value=b"[7]"),
+        consumed(headers(MOVED, Epoch(3)), value=b"{"),
+    ],
+    ids=[
+        "no header", "another header", "a type that is no text", "an epoch that is no number",
+        "a time that is none", "no value", "a value of another kind", "a value that is cut short",
+    ],
+)  # fmt: skip
+def test_a_record_of_another_program_is_damage_and_no_traceback(found: Any):
+    with pytest.raises(CorruptionError) as caught:
+        read(found)
+    assert "offset" in str(caught.value)
+    assert "another program wrote it" in str(caught.value)
+    assert "acls" in caught.value.hint
