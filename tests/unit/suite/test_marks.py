@@ -44,6 +44,15 @@ def test_what_is_missing_fails_the_run_and_nothing_else_does(seeds: dict[str, se
     assert finished().exitstatus is pytest.ExitCode.TESTS_FAILED
 
 
+def test_the_rarest_is_missing_from_a_long_run_alone(seeds: dict[str, set[str]]):
+    seeds.update({str(number): marks.MARKS for number in range(marks.RAREST_MIN - 1)})
+    assert marks.missing() == set()
+    seeds["the last"] = set()
+    assert marks.missing() == marks.RAREST
+    seeds["the last"] = marks.RAREST
+    assert marks.missing() == set()
+
+
 def finished() -> SimpleNamespace:
     session = SimpleNamespace(config=SimpleNamespace(), exitstatus=pytest.ExitCode.OK)
     marks.pytest_sessionfinish(session)  # type: ignore[arg-type]
