@@ -57,7 +57,7 @@ class HttpCaller:
         except aiohttp.ClientConnectorCertificateError as exc:
             raise ConfigError(
                 f"the certificate of {host} is not believed: {exc.certificate_error}",
-                hint="name who signed it in ca_file",
+                hint="name its CA in ca_file",
             ) from None
         except TimeoutError:
             raise TransientError(f"{host} did not answer within {self._timeout_s:g} s") from None

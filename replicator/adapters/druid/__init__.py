@@ -1,4 +1,4 @@
-"""Druid's HTTP API: Coordinator, Overlord and Broker, tried one after another.
+"""Druid's HTTP API: clients of Coordinator, Overlord and Broker, each with a list of servers.
 
 Called by `app`, and by `scratch` for the Druid of a drill.
 """

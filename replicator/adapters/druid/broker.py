@@ -1,4 +1,4 @@
-"""A cluster's Broker over HTTP, in Druid SQL of release 25 and later; it is only queried."""
+"""A cluster's Broker over HTTP, with Druid SQL of release 25 and later; only queries are sent."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,28 +14,28 @@ from replicator.model.druid.interval import Interval, instant, interval_or_etern
 from replicator.ports import Availability, Served
 
 PATH = "/druid/v2/sql"
-WHOSE = "a Broker, or of a Router"
+WHOSE = "a Broker or a Router"
 ANSWER_MARGIN_S = 10.0
-"""Margin by which the Broker's own time limit ends a query first, and says why."""
+"""Margin by which the Broker's own time limit ends a query first, with the reason."""
 CONTEXT: Mapping[str, Any] = {
     "sqlTimeZone": "Etc/UTC",
-    # a cached answer proves nothing of the bytes
+    # a cached answer proves nothing about the bytes
     "useCache": False,
     "populateCache": False,
     "useResultLevelCache": False,
     "populateResultLevelCache": False,
-    # people's queries go first
+    # users' queries go first
     "priority": -1,
 }
 UNKNOWN = " not found"
-"""`Object 'x' not found within 'druid'`, as Calcite says of a table since Druid 0.9."""
+"""Part of `Object 'x' not found within 'druid'`: Calcite's message since Druid 0.9."""
 EXPRESSIONS: Mapping[Aggregate, str] = {
     Aggregate.ROWS: "COUNT(*)",
     Aggregate.VALUES: "COUNT({0})",
     Aggregate.SUM: "SUM({0})",
     Aggregate.LEAST: "MIN({0})",
     Aggregate.MOST: "MAX({0})",
-    # CHAR_LENGTH alone leaves out rows with several values (seen with Druid 33.0.0)
+    # CHAR_LENGTH alone omits rows with several values (seen with Druid 33.0.0)
     Aggregate.LENGTH: "SUM(CHAR_LENGTH(MV_TO_STRING({0}, ',')))",
     Aggregate.JSON_LENGTH: "SUM(CHAR_LENGTH(TO_JSON_STRING({0})))",
     Aggregate.MILLIS: "SUM(TIMESTAMP_TO_MILLIS({0}))",
@@ -64,17 +64,17 @@ SELECT datasource, COUNT(*) AS "published",
 FROM sys.segments WHERE is_published = 1 GROUP BY 1
 """
 SQL_TIME = re.compile(r"(?!0000)\d{4}-.*Z")
-"""Literals of SQL have years from 1 to 9999."""
+"""Times that SQL literals can express: years from 1 to 9999."""
 UNSERVED_SHOWN_MAX = 100
 UNSERVED = f"""
 SELECT segment_id FROM sys.segments
 WHERE is_published = 1 AND is_available = 0 AND is_overshadowed = 0
 ORDER BY 1 LIMIT {UNSERVED_SHOWN_MAX}
-"""  # noqa: S608 - a number of ours
+"""  # noqa: S608 - a number from the code
 
 
 class DruidBroker:
-    """A `QueryBroker`; each query is a connection of its own, for a query costs more."""
+    """A `QueryBroker`; each query has a connection of its own, which costs little beside it."""
 
     def __init__(self, urls: Sequence[str], login: DruidLogin, *, query_timeout_s: float) -> None:
         self._servers = DruidServers(urls, login)
@@ -120,7 +120,7 @@ class DruidBroker:
         """Return how much of its cluster's published segments is served.
 
         Args:
-            used: How many are used by its metadata store, which the Coordinator reads later.
+            used: Number of used segments in the metadata store, which the Coordinator reads later.
         """
         found = await self._rows(AVAILABILITY)
         unserved = sum(row["unserved"] for row in found)
@@ -143,7 +143,7 @@ class DruidBroker:
         ) as answer:
             url = str(answer.url)
             if answer.status == HTTPStatus.NOT_FOUND:
-                raise ConfigError(f"{url} is not there", hint=f"is this that of {WHOSE}?")
+                raise ConfigError(f"{url} is not there", hint=f"is this the address of {WHOSE}?")
             found = await answered(answer, url, whose=WHOSE)
         if not isinstance(found, list):
             raise ConfigError(f"{url} did not answer with rows: {str(found)[:200]}")
@@ -160,7 +160,7 @@ def _where(interval: Interval) -> str:
 
 
 def _compared(sign: str, ms: int) -> str:
-    """Compare by a literal, by which a Broker chooses segments, where SQL has one for the year."""
+    """Compare with a literal where SQL has one for the year: Brokers prune segments by literals."""
     text = instant(ms)
     if SQL_TIME.fullmatch(text) is None:
         return f"TIMESTAMP_TO_MILLIS(__time) {sign} {ms}"

@@ -19,7 +19,7 @@ WHOSE = "a Coordinator, an Overlord or a Router that forwards to them"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DruidAddress:
-    """Where a cluster's masters are, and who asks them."""
+    """The addresses of a cluster's masters, and the login."""
 
     coordinator_urls: Sequence[str]
     overlord_urls: Sequence[str]
@@ -28,7 +28,7 @@ class DruidAddress:
 
 
 class DruidHttp:
-    """A `DruidCluster`; each call is a connection of its own, for they are few."""
+    """A `DruidCluster`; each call opens a connection, because calls are few."""
 
     def __init__(self, address: DruidAddress) -> None:
         self._timeout_s = address.request_timeout_s

@@ -1,4 +1,4 @@
-"""One request to a Druid over HTTP, with basic authentication when it has that."""
+"""One HTTP request to a Druid server, with basic authentication if configured."""
 
 import ssl
 from collections.abc import AsyncIterator, Sequence
@@ -21,7 +21,7 @@ BODY_SHOWN_CHARS = 500
 AWAY = frozenset(
     {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 )
-"""HTTP status codes that say that another server may answer."""
+"""HTTP status codes after which another server may answer."""
 REDIRECTS = frozenset(
     {
         HTTPStatus.MOVED_PERMANENTLY,
@@ -34,7 +34,7 @@ REDIRECTS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DruidLogin:
-    """Who asks, and whose certificate is believed."""
+    """Credentials, and the trusted certificates."""
 
     username: str | None = None
     password: str | None = field(default=None, repr=False)
@@ -45,11 +45,11 @@ class DruidLogin:
 async def asked(
     login: DruidLogin, method: str, url: str, body: bytes | None = None, *, timeout_s: float
 ) -> AsyncIterator[aiohttp.ClientResponse]:
-    """Send one request, over a connection of its own.
+    """Send one request over a connection of its own.
 
     Raises:
         TransientError: no answer within `timeout_s`.
-        ConfigError: the certificate is not believed.
+        ConfigError: the certificate is not trusted.
     """
     headers = {"Accept": "application/json", "Content-Type": "application/json"}
     if login.username is not None:
@@ -70,20 +70,20 @@ async def asked(
         ):
             yield answer
     except aiohttp.ClientConnectorCertificateError as exc:
-        raise ConfigError(f"{url}: {exc}", hint="name who signed it in druid.ca_file") from exc
+        raise ConfigError(f"{url}: {exc}", hint="name its CA in druid.ca_file") from exc
     except (aiohttp.ClientError, TimeoutError, OSError) as exc:
         raise TransientError(f"{method} {url}: {reason(exc)}") from exc
 
 
 class DruidServers:
-    """Servers of one kind, of which any may be gone, and only one may lead.
+    """Servers of one kind: each may be down, and only one may lead.
 
-    A Coordinator or an Overlord that does not lead redirects to the one that does (Druid's
-    RedirectFilter), or says 503 while it knows of none.
+    A Coordinator or Overlord that does not lead redirects to the leader (Druid's RedirectFilter),
+    or answers 503 while it knows of none.
     """
 
     def __init__(self, urls: Sequence[str], login: DruidLogin) -> None:
-        """Create the client; no request is sent yet."""
+        """Create the client; sends no request."""
         self._urls, self._login = [str(URL(url)).rstrip("/") for url in urls], login
 
     @property
@@ -95,11 +95,11 @@ class DruidServers:
     async def asked(
         self, method: str, path: str, body: bytes | None = None, *, timeout_s: float
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send one request to the first that answers and leads; `path` is quoted.
+        """Send one request to the first server that answers and leads; `path` is quoted.
 
         Raises:
-            TransientError: none answers within `timeout_s`.
-            ConfigError: a certificate is not believed, or one that is not configured leads.
+            TransientError: no server answers within `timeout_s`.
+            ConfigError: a certificate is not trusted, or the leader is not configured.
         """
         failures: list[ReplicatorError] = []
         request = _DruidRequest(method, path, body, timeout_s)
@@ -124,7 +124,7 @@ class DruidServers:
     async def _led(
         self, stack: AsyncExitStack, url: str, request: "_DruidRequest"
     ) -> tuple[aiohttp.ClientResponse, str]:
-        """Ask one server, and the one that it redirects to; return the answer and who gave it."""
+        """Ask one server, or the one that it redirects to; return the answer and its server."""
         answer = await stack.enter_async_context(request.to(f"{url}{request.path}", self._login))
         if answer.status not in REDIRECTS:
             return answer, url
@@ -133,7 +133,7 @@ class DruidServers:
         if leader is None and self._login.username is not None:
             raise _LeaderUnknownError(
                 f"{url} does not lead and redirects to {location}, which is not configured",
-                hint="name that server, too: a password goes to no other than those that are named",
+                hint="name that server too: the password is sent to configured servers only",
             )
         return await stack.enter_async_context(request.to(location, self._login)), leader or url
 
@@ -156,15 +156,15 @@ class _DruidRequest:
 
 
 class _LeaderUnknownError(ConfigError):
-    """A server leads that is not configured, so it may not get the password."""
+    """The leader is not configured, so it must not get the password."""
 
 
 async def answered(answer: aiohttp.ClientResponse, url: str, *, whose: str) -> Any:
-    """Return what came back.
+    """Return the body of an answer.
 
     Raises:
-        TransientError: the server says to try later.
-        ConfigError: access is denied, the request is refused, or `whose` address this is not.
+        TransientError: the server asks to try again later.
+        ConfigError: access is denied, the request is rejected, or this is not `whose` address.
     """
     body = await answer.read()
     said = body.decode(errors="replace")[:BODY_SHOWN_CHARS]

@@ -1,4 +1,4 @@
-"""What any server of a Druid says of itself."""
+"""The release that any server of a Druid reports."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ WHOSE = "a server of a Druid"
 
 
 class DruidStatus:
-    """A `TellsRelease`: every kind of server answers alike."""
+    """A `TellsRelease`: servers of every kind answer alike."""
 
     def __init__(self, urls: Sequence[str], login: DruidLogin, *, timeout_s: float) -> None:
         self._servers = DruidServers(urls, login)

@@ -1,1 +1,1 @@
-"""Google Cloud Storage over its JSON API, with a token of the library's own chain."""
+"""Google Cloud Storage through its JSON API, with tokens that google-auth finds."""

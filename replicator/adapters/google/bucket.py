@@ -1,7 +1,7 @@
 """One bucket of Google Cloud Storage through its JSON API.
 
-By aiohttp and google-auth, because no server that can be run for tests knows the API that obstore
-speaks to Google (docs/decisions/0008-object-stores.md).
+Uses aiohttp and google-auth instead of obstore, because no server that can run in tests implements
+the API that obstore uses with Google (docs/decisions/0008-object-stores.md).
 https://cloud.google.com/storage/docs/json_api/v1
 """
 
@@ -43,7 +43,7 @@ from replicator.errors import (
 from replicator.ports import Effective, Piece
 
 CHUNK_UNIT = 256 << 10
-"""A resumable upload takes multiples of this, but for the last chunk."""
+"""Chunks of a resumable upload are multiples of this, except the last one."""
 DENIED = frozenset({401, 403})
 RATE_LIMITED = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
 
@@ -60,7 +60,7 @@ class GoogleBucket:
         self._token, self._http, self._pace = token, http, pace
 
     async def stat(self, key: str) -> Stat | None:
-        """Return an object's size, tag and metadata, None when there is none: one request."""
+        """Return an object's size, tag and metadata, None if there is no object: one request."""
         status, found = await self._asked("GET", self._object(key), f"cannot look at {key}")
         if status == HTTPStatus.NOT_FOUND:
             await self._require_bucket()
@@ -75,14 +75,14 @@ class GoogleBucket:
         )
 
     async def begin(self, key: str) -> Begun | None:
-        """Return an object without its bytes: they are a request of their own."""
+        """Return an object without its bytes, which take a request of their own."""
         stat = await self.stat(key)
         return None if stat is None else Begun(stat, None)
 
     async def pages(
         self, prefix: str, *, page_objects_max: int = PAGE_OBJECTS_MAX
     ) -> AsyncIterator[Sequence[Listed]]:
-        """Yield the objects below a folder: one request for each page."""
+        """Yield the objects below a folder, one request per page."""
         page: dict[str, str] = {"prefix": f"{prefix.rstrip('/')}/" if prefix else ""}
         page["maxResults"] = str(page_objects_max)
         while True:
@@ -128,17 +128,17 @@ class GoogleBucket:
         *,
         retained: bool = True,
     ) -> bool:
-        """Store an object whose CRC32C the server compares; False when there is one."""
+        """Store an object; the server verifies its CRC32C. Return False if there is one already."""
         del retained
         return await self._insert(key, data, metadata, {"ifGenerationMatch": "0"})
 
     async def replace(self, key: str, data: Piece, *, retained: bool = False) -> None:
-        """Store an object of our own, whatever was there."""
+        """Store one of the replicator's own objects, whatever was there."""
         del retained
         await self._insert(key, data, None, {})
 
     async def writer(self, key: str, *, part_bytes: int) -> "GoogleWriter":
-        """Begin a resumable upload, which is forgotten by the server after a week."""
+        """Begin a resumable upload, which the server forgets after a week."""
         doing = f"cannot begin the upload of {key}"
         await self._pace.request()
         with reached(self.name, doing):
@@ -156,24 +156,24 @@ class GoogleBucket:
         return GoogleWriter(self, session, key, chunk_bytes=_chunk(part_bytes))
 
     async def identity(self) -> Effective:
-        """Return who asks."""
+        """Return the login's identity."""
         return await self._token.identity()
 
     @property
     def service(self) -> str:
-        """What two buckets must have in common so that the service can copy between them."""
+        """Identity of the service: it copies between two buckets if theirs are equal."""
         return self._url
 
     async def copy_from(
         self, source_bucket: "GoogleBucket", name: str, generation: str, key: str
     ) -> None:
-        """Let the service copy an object of this generation, in as many steps as it wants.
+        """Let the service copy an object of this generation, in as many steps as it needs.
 
         Raises:
-            FileExistsError: there is one already.
+            FileExistsError: there is an object at `key` already.
             MissingObjectError: the original is gone.
-            TransientError: it was written again since it was listed.
-            CorruptionError: the copy has another CRC32C; it was removed.
+            TransientError: the original was overwritten since it was listed.
+            CorruptionError: the copy has another CRC32C and was removed.
         """
         doing = f"cannot copy {source_bucket.name}/{name} to {key}"
         params = {"ifGenerationMatch": "0", "sourceGeneration": generation}
@@ -193,22 +193,22 @@ class GoogleBucket:
             raise CorruptionError(f"{key} of {self.name} was copied with another CRC32C")
 
     async def clear(self, key: str) -> None:
-        """Leave no object at a key."""
+        """Make sure that no object is at a key."""
         await self.delete(key)
 
     async def delete(self, key: str) -> None:
-        """Remove an object; it may be gone."""
+        """Remove an object, which may be gone."""
         await self._asked("DELETE", self._object(key), f"cannot remove {key}")
 
     async def extend(self, key: str, until: datetime) -> bool:
-        """Do nothing: retention policies of the bucket are its owner's."""
+        """Do nothing: retention policies belong to the bucket's owner."""
         del key, until
         return True
 
     async def send(
         self, session: str, key: str, data: Piece, headers: Mapping[str, str]
     ) -> dict[str, Any]:
-        """Send a chunk of a resumable upload; return the object after the last one."""
+        """Send a chunk of a resumable upload; return the object's resource after the last one."""
         doing = f"cannot write {key}"
         await self._pace.request()
         await self._pace.transfer(len(data))
@@ -228,7 +228,7 @@ class GoogleBucket:
                 return _json(await response.read())
 
     async def cancel(self, session: str, key: str) -> None:
-        """End a resumable upload: the answer to that is 499, and 404 when it is forgotten."""
+        """End a resumable upload; the server answers 499, or 404 if it has forgotten the upload."""
         await self._pace.request()
         with reached(self.name, f"cannot cancel the upload of {key}"):
             async with self._http.request(
@@ -289,7 +289,7 @@ class GoogleBucket:
         denied = response.status in DENIED and not limited
         error: type[ReplicatorError] = DeniedKeyError if denied else TransientError
         if response.status == HTTPStatus.BAD_REQUEST:
-            error = RejectedKeyError  # also of an object under a key of its writer
+            error = RejectedKeyError  # also for an object encrypted with its writer's own key
         hint = "check the credentials and what they may do there" if denied else ""
         raise error(said, hint=hint)
 
@@ -303,7 +303,7 @@ class GoogleBucket:
         )
 
     async def _require_bucket(self) -> None:
-        """An object that is missing and a bucket that is missing both answer 404."""
+        """Raise an error if the bucket is missing: that answers 404 as well as a missing object."""
         url = f"{self._url}/storage/v1/b/{self._bucket}/o"
         status, _ = await self._asked("GET", url, "cannot list it", params={"maxResults": "1"})
         if status == HTTPStatus.NOT_FOUND:
@@ -317,7 +317,7 @@ class GoogleBucket:
 
 
 class GoogleWriter:
-    """A resumable upload: the object is there after its last chunk."""
+    """A resumable upload: the object appears after its last chunk."""
 
     def __init__(self, bucket: GoogleBucket, session: str, key: str, *, chunk_bytes: int) -> None:
         self._bucket, self._session, self._key = bucket, session, key
@@ -326,7 +326,7 @@ class GoogleWriter:
         self._sent = self._crc = 0
 
     async def write(self, data: Piece) -> None:
-        """Add bytes; whole chunks are sent, but for the last one, which `complete` sends."""
+        """Add bytes; whole chunks are sent, except the last one, which `complete` sends."""
         self._crc = crc32c(data, self._crc)
         self._rest += data
         while len(self._rest) > self._chunk_bytes:
@@ -338,11 +338,11 @@ class GoogleWriter:
             self._sent += len(chunk)
 
     async def abort(self) -> None:
-        """End the session."""
+        """Cancel the upload."""
         await self._bucket.cancel(self._session, self._key)
 
     async def complete(self) -> None:
-        """Send the last chunk and compare the CRC32C of the whole."""
+        """Send the last chunk and compare the CRC32C of the whole object."""
         whole = self._sent + len(self._rest)
         headers = {"Content-Range": f"bytes {self._sent}-{whole - 1}/{whole}"}
         stored = await self._bucket.send(self._session, self._key, bytes(self._rest), headers)
@@ -354,7 +354,7 @@ class GoogleWriter:
 
 
 def crc32c_text(crc: int) -> str:
-    """Return a checksum as Google writes it."""
+    """Return a checksum in Google's notation."""
     return b64encode(crc.to_bytes(4, "big")).decode()
 
 

@@ -22,7 +22,7 @@ GOOGLE = "https://storage.googleapis.com"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoogleAddress:
-    """Where a bucket is and who asks, as configured."""
+    """A bucket's address and login, as configured."""
 
     bucket: str
     prefix: str
@@ -72,9 +72,9 @@ def google_storage(
 
 
 class GoogleServerCopy:
-    """Copies within Google's storage where the credentials allow it.
+    """Copies within Google Cloud Storage if the credentials allow it.
 
-    Google gives no SHA-256, so the copy is read once to compute it; only the upload is saved.
+    Google provides no SHA-256, so the copy is read once to compute it; only the upload is saved.
     """
 
     def __init__(self, bucket: GoogleBucket) -> None:
@@ -110,7 +110,7 @@ class GoogleServerCopy:
     def _within(
         self, reader: DeepStorageReader, location: Location
     ) -> tuple[GoogleBucket, str] | None:
-        """Return the bucket of the same service that a location is in, and its key there."""
+        """Return the same service's bucket that holds a location, with the key; None: none does."""
         while isinstance(reader, LeadsOn):
             reader, location = reader.at(location)
         if not isinstance(reader, ObjectStorageReader) or self._denied:

@@ -1,4 +1,4 @@
-"""Access tokens for Google Cloud, from whatever chain google-auth finds on this machine."""
+"""Access tokens for Google Cloud, from google-auth's chain of credentials on this machine."""
 
 import os
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 
 
 class GoogleToken:
-    """Gives the headers of a request; a token is fetched again before it expires.
+    """Provides the headers of a request; renews a token before it expires.
 
     Without a key file, google-auth looks at GOOGLE_APPLICATION_CREDENTIALS, the gcloud
     configuration, workload identity federation and the metadata server.
@@ -32,11 +32,11 @@ class GoogleToken:
         self._credentials: Credentials | None = None
 
     async def headers(self) -> Mapping[str, str]:
-        """Return the headers that say who asks.
+        """Return the headers that authenticate a request.
 
         Raises:
             ConfigError: there are no credentials.
-            TransientError: the server of tokens cannot be reached.
+            TransientError: the token server is unreachable.
         """
         if self._anonymous:
             return {}
@@ -45,7 +45,7 @@ class GoogleToken:
         return {"Authorization": f"Bearer {self._credentials.token}"}
 
     async def identity(self) -> Effective:
-        """Return whose tokens these are."""
+        """Return the tokens' identity."""
         if self._anonymous:
             return Effective(name="identity", value="nobody", origin="configuration")
         await self.headers()
@@ -85,11 +85,11 @@ class GoogleToken:
 
 
 class _TokenSession(requests.Session):
-    """Asks through the proxy that all others are asked through."""
+    """Uses the same proxy as all other requests."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.auth = _as_it_is  # or requests looks for a login in ~/.netrc
+        self.auth = _as_it_is  # without it requests looks for a login in ~/.netrc
 
     def merge_environment_settings(
         self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any

@@ -1,9 +1,9 @@
-"""Our own files at a target in a folder, `<root>/_replicator/`.
+"""A target's own files in a folder, `<root>/_replicator/`.
 
-A file is written among this process's unfinished work, made durable, and linked or renamed into its
-leaf: a link fails when the name is taken, so of two that create it at once one gets it. What a
-process that was killed has left there, the next one removes. No other user reads them: history
-and bases hold what Druid's tables hold, passwords of supervisors too.
+A file is written in this process's unfinished work, made durable, and linked or renamed into place.
+A link fails if the name is taken, so of two processes that create a file at once, one succeeds. The
+next process removes what a killed one left. Other users cannot read the files: history and bases
+hold the contents of Druid's tables, including supervisors' passwords.
 """
 
 from collections.abc import Sequence
@@ -31,8 +31,8 @@ class LocalArea:
 
     Args:
         root: The deep storage's folder, as this process sees it.
-        name: Of our own folder in it.
-        unfinished: Where this process's work stands until it is whole.
+        name: Name of the area's folder in it.
+        unfinished: Workspace for files that are not complete yet.
     """
 
     def __init__(self, root: Path, name: str, unfinished: Workspace) -> None:
@@ -129,7 +129,7 @@ class LocalArea:
         return (self._name, *parts)
 
     def _require_root(self) -> None:
-        """A mount that is gone must never look like an empty history."""
+        """Raise a TransientError for a missing mount: it must never look like an empty history."""
         if not self._root.is_dir():
             raise TransientError(
                 f"{self._root}: the deep storage is not there; is it mounted?", hint=MOUNT

@@ -1,4 +1,4 @@
-"""Files as a deep storage needs them: listed, read in pieces, written so that they survive.
+"""File operations of a deep storage: listing, reading in pieces, and durable writing.
 
 Everything here blocks: adapters call it through `finished`.
 """
@@ -32,10 +32,10 @@ ERRNO_ERRORS: dict[int, type[ReplicatorError]] = {
     errno.EISDIR: RefusedError,
     errno.ENAMETOOLONG: RefusedError,
 }
-"""What an error of the operating system asks of the caller; of any other kind: try again.
+"""Meaning of the operating system's errors for the caller; all others: try again.
 
-So it is for a full disk, and for one that is read-only: the kernel makes it so after an error of
-the device, and a following process goes on by itself once it is mounted again.
+That includes full disks and read-only ones: the kernel mounts a disk read-only after an I/O error,
+and a running replicator continues by itself once the disk is mounted again.
 """
 HINTS: dict[int, str] = {
     errno.ENOSPC: "free space on the disk named above; what was being written is not visible",
@@ -48,7 +48,7 @@ HINTS: dict[int, str] = {
 HINT = "look at the disk, the mount and the folder named above, then run the command again"
 
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
-"""Modes for our own files: they hold what Druid's tables hold, passwords of supervisors too."""
+"""Modes of the replicator's own files: they copy Druid's tables, with supervisors' passwords."""
 FILE, FOLDER = 0o666, 0o777
 """Modes of files and folders, less the umask: a Druid of another user may have to read them."""
 
@@ -60,12 +60,12 @@ class Found(NamedTuple):
     size_bytes: int
     mtime_ns: int
     links: int
-    """How many names the file has; more than one are hard links."""
+    """Number of the file's names: more than one are hard links."""
 
 
 @contextmanager
 def translated(doing: str) -> Generator[None]:
-    """Raise our error for the operating system's."""
+    """Translate the operating system's errors into the replicator's."""
     try:
         yield
     except OSError as exc:
@@ -75,22 +75,22 @@ def translated(doing: str) -> Generator[None]:
 
 
 def is_text(name: str) -> bool:
-    """Return whether a file's name is printable text, as all names of Druid's and ours are.
+    """Return whether a file's name is printable text, as all names of Druid and the replicator are.
 
-    A name that is not UTF-8, or holds a line break, can stand in no document.
+    A name that is not UTF-8 or holds a line break cannot be written in any document.
     """
     return name.isprintable()
 
 
 def files_at(leaf: Leaf) -> list[Found]:
-    """Return the file at a place, named '', or the files directly in a folder; sorted by name.
+    """Return the file at a location, named '', or the files directly in a folder; sorted by name.
 
-    Those are a segment's, and Druid reads those; what lies deeper is at other locations.
+    Those are the segment's files, which Druid reads; deeper ones belong to other locations.
 
     Raises:
-        RefusedError: something there is neither a file nor a folder, or its name is no text; links
-            are not followed.
-        OSError: as the operating system says it.
+        RefusedError: an entry is neither a file nor a folder, or its name is no text; links are not
+            followed.
+        OSError: the operating system's error.
     """
     stat = leaf.stat()
     if stat is None:
@@ -103,17 +103,17 @@ def files_at(leaf: Leaf) -> list[Found]:
 
 
 def _require_file(stat: os.stat_result, path: str) -> None:
-    """Refuse links, pipes, sockets and devices: a read of one of the latter may never end."""
+    """Refuse links, pipes, sockets and devices: reading one of these may never end."""
     if not kinds.S_ISREG(stat.st_mode):
         raise RefusedError(f"{path} is neither a file nor a folder")
 
 
 def opened_file(leaf: Leaf) -> int:
-    """Open a file to be read; a pipe is opened without waiting for its other end.
+    """Open a file for reading; opening a pipe does not block.
 
     Raises:
         RefusedError: it is no file.
-        OSError: as the operating system says it.
+        OSError: the operating system's error.
     """
     descriptor = leaf.folder.open(leaf.name, os.O_RDONLY)
     try:
@@ -125,24 +125,24 @@ def opened_file(leaf: Leaf) -> int:
 
 
 def read_document(leaf: Leaf, bytes_max: int) -> tuple[bytes, float]:
-    """Return what a file of ours holds, and when it was written.
+    """Return the contents of one of the replicator's own files, and its modification time.
 
     Raises:
         CorruptionError: it is a link, a pipe or a device, or larger than `bytes_max`.
-        OSError: as the operating system says it.
+        OSError: the operating system's error.
     """
     try:
         descriptor = leaf.folder.open(leaf.name, os.O_RDONLY)
     except OSError as exc:
         if exc.errno not in {errno.ELOOP, errno.ENXIO}:
             raise
-        raise CorruptionError(f"{leaf} is no file, but a link or a socket") from exc
+        raise CorruptionError(f"{leaf} is not a file, but a link or a socket") from exc
     stat = os.fstat(descriptor)
     if not kinds.S_ISREG(stat.st_mode) or stat.st_size > bytes_max:
         os.close(descriptor)
         if kinds.S_ISREG(stat.st_mode):
             raise too_large(str(leaf), stat.st_size, bytes_max)
-        raise CorruptionError(f"{leaf} is no file, but a folder, a pipe or a device")
+        raise CorruptionError(f"{leaf} is not a file, but a folder, a pipe or a device")
     with FileIO(descriptor, "rb") as file:
         data = bytearray()
         while piece := file.read(bytes_max - len(data) + 1):
@@ -158,7 +158,7 @@ def _directly_in(folder: Folder) -> Iterator[Found]:
             if not is_text(entry.name):
                 raise RefusedError(
                     f"{folder} has a file whose name is no text: {entry.name!r}",
-                    hint="no segment has such a file: take it away, or rename it",
+                    hint="no segment has such a file: remove it, or rename it",
                 )
             if entry.is_file(follow_symlinks=False):
                 stat = entry.stat(follow_symlinks=False)
@@ -168,7 +168,7 @@ def _directly_in(folder: Folder) -> Iterator[Found]:
 
 
 def sync_files(leaf: Leaf, names: Iterable[str]) -> None:
-    """Make files that another program wrote survive a loss of power; '' is the place itself."""
+    """Make another program's files survive a loss of power; '' is the location's only file."""
     for name in names:
         inner = leaf.folder.folder(leaf.name) if name else nullcontext(leaf.folder)
         with inner as folder:
@@ -182,7 +182,7 @@ def sync_files(leaf: Leaf, names: Iterable[str]) -> None:
 
 
 def folder_with_more(leaf: Leaf) -> str | None:
-    """Return a folder deeper in a folder that has files, None: there is none."""
+    """Return a folder with files deeper in a folder; None: there is none."""
     if not leaf.is_folder():
         return None
     with leaf.folder.folder(leaf.name) as folder, closing(walk(folder)) as walked:
@@ -191,7 +191,7 @@ def folder_with_more(leaf: Leaf) -> str | None:
 
 
 def remove_files(leaf: Leaf, names: Iterable[str]) -> None:
-    """Remove some files of a folder, durably, and the empty folders in it; others stay."""
+    """Remove some files of a folder and the empty folders in it, durably; other files stay."""
     with leaf.folder.folder(leaf.name) as folder:
         for name in names:
             if not Leaf(folder, name).is_folder():
@@ -210,14 +210,14 @@ def _remove_if_empty(folder: Folder, name: str) -> None:
 
 
 class FileReading:
-    """One file, read in pieces from a byte on; `opened` gives its descriptor when it is needed."""
+    """One file, read in pieces from an offset; `opened` returns its descriptor when needed."""
 
     def __init__(self, opened: Callable[[], int], piece_bytes: int, start: int = 0) -> None:
         self._opened, self._piece_bytes, self._start = opened, piece_bytes, start
         self._file: FileIO | None = None
 
     def piece(self) -> bytes:
-        """Return the next piece, b'' at the end; all but the last have the full size."""
+        """Return the next piece, b'' at the end; all pieces but the last have the full size."""
         if self._file is None:
             self._file = FileIO(self._opened(), "rb")
             self._file.seek(self._start)
@@ -227,7 +227,7 @@ class FileReading:
         return piece
 
     def mtime_ns(self) -> int | None:
-        """Return when the open file was last written, None before it is opened."""
+        """Return the open file's modification time, None before it is opened."""
         return None if self._file is None else os.fstat(self._file.fileno()).st_mtime_ns
 
     def close(self) -> None:
@@ -240,7 +240,7 @@ class FileReading:
 
 
 class FileWriting:
-    """One new file, written in pieces, its checksum computed on the way; `made` creates it."""
+    """One new file, written in pieces and hashed on the way; `made` creates it."""
 
     def __init__(self, made: Callable[[], int]) -> None:
         self._made = made
@@ -273,12 +273,12 @@ class FileWriting:
 
 
 def new_file(leaf: Leaf, mode: int) -> int:
-    """Create a file, and return its descriptor."""
+    """Create a file and return its descriptor."""
     return leaf.folder.open(leaf.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
 
 
 def write_durably(leaf: Leaf, data: bytes) -> None:
-    """Write a new file of ours whose bytes survive; its name does so once the folder is synced."""
+    """Write a new file of the replicator's durably; its name is durable after the folder's sync."""
     writing = FileWriting(lambda: new_file(leaf, PRIVATE_FILE))
     try:
         writing.end(data)
@@ -287,7 +287,7 @@ def write_durably(leaf: Leaf, data: bytes) -> None:
 
 
 def remove_empty(opened: Callable[[Sequence[str]], Folder], names: Sequence[str]) -> None:
-    """Remove folders below a root that hold nothing any more, from here upwards."""
+    """Remove empty folders below a root, from the innermost upwards."""
     for depth in reversed(range(len(names))):
         try:
             with opened(names[:depth]) as folder:
@@ -299,7 +299,7 @@ def remove_empty(opened: Callable[[Sequence[str]], Folder], names: Sequence[str]
 
 
 def sync_tree(leaf: Leaf) -> None:
-    """Make the names in all folders from here on down durable."""
+    """Make the names in a folder and all folders below it durable."""
     if leaf.is_folder():
         with leaf.folder.folder(leaf.name) as folder:
             for one in walk(folder):

@@ -1,8 +1,8 @@
-"""Folders below a root, opened name by name; what is done in one is done by its descriptor.
+"""Folders below a root, opened name by name; every action in one goes through its descriptor.
 
-A path is looked up anew by each call that takes one. Whoever can write to a shared folder can put a
-link in the place of a folder between two such calls, and lead the second elsewhere. An open folder
-stays the one that it is: nothing here takes a path below a root, and no link below one is followed.
+Each call that takes a path resolves it anew. Whoever can write to a shared folder can replace a
+folder by a link between two such calls, and redirect the second. An open folder cannot be replaced,
+so nothing here takes a path below a root, and no link below one is followed.
 The root's own path is the operator's, and may be a link.
 """
 
@@ -18,25 +18,25 @@ from typing import NamedTuple, ParamSpec, Self, TypeVar
 from replicator.errors import RefusedError
 
 DEPTH_MAX = 32
-"""Folders in one another that are walked through; each is open meanwhile. Druid makes about six."""
-LINK_HINT = "make it a folder of its own: what is ours is never looked for elsewhere"
+"""Depth to which folders are walked; each is open meanwhile. Druid makes about six levels."""
+LINK_HINT = "make it a folder: the replicator does not follow links to its own files"
 NAME_HINT = "it would lead out of the folder"
 
-# To pass through a folder takes no right to list it, and neither does this.
+# Passing through a folder needs no right to list it, and neither does this.
 _WAY = os.O_PATH | os.O_DIRECTORY
 _LISTED = os.O_RDONLY | os.O_DIRECTORY
-_FILE = os.O_NOFOLLOW | os.O_NONBLOCK  # a pipe is not waited for
+_FILE = os.O_NOFOLLOW | os.O_NONBLOCK  # so that opening a pipe does not block
 
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
 
 
 class LinkError(RefusedError):
-    """A link stands where a folder is looked for."""
+    """A link stands in the place of a folder."""
 
 
 class Folder:
-    """An open folder. It is closed at the end of a `with` block, whoever opened it."""
+    """An open folder, which must be closed, by a `with` block for example."""
 
     def __init__(self, descriptor: int, path: str) -> None:
         self._descriptor, self._path = descriptor, path
@@ -46,7 +46,7 @@ class Folder:
         """Open a root, which may be a link.
 
         Raises:
-            OSError: as the operating system says it.
+            OSError: the operating system's error.
         """
         return cls(os.open(path, _WAY), str(path))
 
@@ -65,13 +65,13 @@ class Folder:
         return self._path
 
     def where(self, name: str) -> str:
-        """Return the path that a name in it had when it was opened, for messages."""
+        """Return the path of a name in the folder, as of its opening, for messages."""
         return f"{self._path}/{name}"
 
-    # Each of the following raises what the operating system says, with the whole path.
+    # Each of the following methods raises the operating system's error, with the whole path.
 
     def folder(self, name: str) -> "Folder":
-        """Open a folder in it.
+        """Open a folder in this folder.
 
         Raises:
             LinkError: it is a link.
@@ -86,15 +86,15 @@ class Folder:
             raise
 
     def made(self, name: str, mode: int) -> "Folder":
-        """Open a folder in it, and make that if it is not there."""
+        """Open a folder in this folder; make it if it is missing."""
         with suppress(FileExistsError):
             self._call(name, os.mkdir, name, mode, dir_fd=self._descriptor)
         return self.folder(name)
 
     def made_durably(self, name: str, mode: int) -> "Folder":
-        """Do the same, so that it survives a loss of power.
+        """Like `made`, and the folder survives a loss of power.
 
-        One that is there is synced too: its maker may have died before its own sync.
+        An existing folder is synced too: its maker may have died before its own sync.
         """
         made = self.made(name, mode)
         try:
@@ -105,23 +105,23 @@ class Folder:
         return made
 
     def open(self, name: str, flags: int, mode: int = 0) -> int:
-        """Open what has a name in it, unless that is a link, and return the descriptor."""
+        """Open the file of a name, unless it is a link, and return the descriptor."""
         return self._call(name, os.open, name, flags | _FILE, mode, dir_fd=self._descriptor)
 
     def stat(self, name: str) -> os.stat_result | None:
-        """Return what stands under a name, a link as itself; None: nothing does."""
+        """Return the status of a name's file, of a link itself; None: there is no such file."""
         with suppress(FileNotFoundError):
             return self._call(name, os.stat, name, dir_fd=self._descriptor, follow_symlinks=False)
         return None
 
     def is_link(self, name: str) -> bool:
-        """Return whether a name is that of a link."""
+        """Return whether a name is a link."""
         found = self.stat(name)
         return found is not None and kinds.S_ISLNK(found.st_mode)
 
     @contextmanager
     def entries(self) -> "Generator[list[os.DirEntry[str]]]":
-        """Give what is in it; entries can be asked about themselves inside of the block."""
+        """Yield the folder's entries, which can be queried inside the `with` block."""
         descriptor = self.open(".", _LISTED)
         try:
             with os.scandir(descriptor) as found:
@@ -131,7 +131,7 @@ class Folder:
             os.close(descriptor)
 
     def rename(self, name: str, to: "Folder", new_name: str) -> None:
-        """Move what has a name to another folder, in place of what stands there."""
+        """Move a file or folder to another folder, replacing what has that name there."""
         self._require_name(new_name)
         self._call(
             name, os.rename, name, new_name,
@@ -139,7 +139,7 @@ class Folder:
         )  # fmt: skip
 
     def link(self, name: str, to: "Folder", new_name: str) -> None:
-        """Give a file a second name, which nothing may have yet."""
+        """Give a file a second name, which must be free."""
         self._require_name(new_name)
         self._call(
             name, os.link, name, new_name,
@@ -147,7 +147,7 @@ class Folder:
         )  # fmt: skip
 
     def unlink(self, name: str) -> None:
-        """Remove a file, or a link itself; it may be gone."""
+        """Remove a file, or a link itself, which may be gone."""
         with suppress(FileNotFoundError):
             self._call(name, os.unlink, name, dir_fd=self._descriptor)
 
@@ -167,7 +167,7 @@ class Folder:
             self.rmdir(name)
 
     def sync(self) -> None:
-        """Make the names in it survive a loss of power."""
+        """Make the names in the folder survive a loss of power."""
         descriptor = self.open(".", _LISTED)
         try:
             os.fsync(descriptor)
@@ -175,7 +175,7 @@ class Folder:
             os.close(descriptor)
 
     def lock(self, name: str, mode: int) -> int | None:
-        """Return a descriptor that locks a file until it is closed, None when it is locked."""
+        """Return a descriptor that locks a file until it is closed; None: the file is locked."""
         descriptor = self.open(name, os.O_RDWR | os.O_CREAT, mode)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -207,7 +207,7 @@ class Folder:
 
 
 class Leaf(NamedTuple):
-    """The last name of a path in its open folder, whether something stands there or not."""
+    """The last name of a path in its open folder, whether or not it exists."""
 
     folder: Folder
     name: str
@@ -216,24 +216,24 @@ class Leaf(NamedTuple):
         return self.folder.where(self.name)
 
     def stat(self) -> os.stat_result | None:
-        """Return what stands there, a link as itself; None: nothing does."""
+        """Return the status of the file or folder, of a link itself; None: nothing is there."""
         return self.folder.stat(self.name)
 
     def is_folder(self) -> bool:
-        """Return whether a folder stands there."""
+        """Return whether a folder is there."""
         found = self.stat()
         return found is not None and kinds.S_ISDIR(found.st_mode)
 
 
 class Walked(NamedTuple):
-    """One folder of a walk, after all that are in it."""
+    """One folder of a walk, yielded after the folders in it."""
 
     folder: Folder
     below: str
-    """Its names from where the walk began, each with a slash at its end."""
+    """Names of the folders from the walk's start, each with a slash at its end."""
     folders: Sequence[str]
     too_deep: Sequence[str]
-    """Folders that were not walked through."""
+    """Folders beyond the walk's depth."""
     others: Sequence[str]
 
     def clear(self) -> None:
@@ -250,24 +250,24 @@ def opened(root: Path, names: Sequence[str] = ()) -> Folder:
     """Open a folder below a root.
 
     Raises:
-        LinkError: one on the way is a link; the message names it.
-        OSError: as the operating system says it.
+        LinkError: a folder on the way is a link; the message names it.
+        OSError: the operating system's error.
     """
     return _along(Folder.root(root), names, Folder.folder)
 
 
 def made(root: Path, names: Sequence[str], mode: int, *, above: Sequence[str] = ()) -> Folder:
-    """Open a folder below a root, and make those that are not there, durably.
+    """Open a folder below a root; make missing folders, durably.
 
     Args:
-        root: What the names are below.
-        names: Of the folders that may have to be made.
-        mode: Of new ones.
-        above: The names of folders before them, which are there and need no sync.
+        root: Folder that the names are below.
+        names: Names of the folders that may be missing.
+        mode: Mode of new folders.
+        above: Names of the folders above them, which exist and need no sync.
 
     Raises:
-        LinkError: one on the way is a link; the message names it.
-        OSError: as the operating system says it.
+        LinkError: a folder on the way is a link; the message names it.
+        OSError: the operating system's error.
     """
     return _along(opened(root, above), names, lambda folder, name: folder.made_durably(name, mode))
 
@@ -283,14 +283,14 @@ def _along(folder: Folder, names: Sequence[str], step: Callable[[Folder, str], F
 def walk(
     folder: Folder, *, passing: type[OSError] = FileNotFoundError, below: str = ""
 ) -> Generator[Walked]:
-    """Yield a folder and all below it to a depth of `DEPTH_MAX`, the inner ones first.
+    """Yield a folder and all folders below it down to `DEPTH_MAX`, inner ones first.
 
-    No link is followed.
+    Links are not followed.
 
     Args:
-        folder: Where it begins; it stays open.
-        passing: For what error a folder below is passed over; without it, for one that is gone.
-        below: The names of `folder` in what is yielded.
+        folder: Start of the walk; it stays open.
+        passing: Kind of error for which a folder is skipped; by default a folder that is gone.
+        below: Names of `folder`, as the yielded values have them.
     """
     with folder.entries() as entries:
         inner = {one.name: one.is_dir(follow_symlinks=False) for one in entries}

@@ -1,6 +1,6 @@
-"""Everything in a local deep storage, location by location; all calls block.
+"""All contents of a local deep storage, location by location; all calls block.
 
-Each folder is opened from the root on, listed and closed again: between two pages none is open.
+Each folder is opened from the root, listed and closed again: none is open between two pages.
 """
 
 import os
@@ -17,17 +17,17 @@ from replicator.model.load_spec import Location
 from replicator.ports import AREAS, Known, StoredLocation
 
 PATH_BYTES_MAX = 4096
-"""Length of a path that Linux takes: what is deeper is at nobody's location."""
+"""Longest path that Linux accepts: no location is deeper."""
 
 
 class _Unknown(NamedTuple):
     location: Location
     stat: os.stat_result | None
-    """None: it is a folder."""
+    """Status of the file; None: it is a folder."""
 
 
 def local_locations(root: Path, area: Workspace, known: Known) -> Iterator[StoredLocation]:
-    """Yield each location that is not known, and nothing below a folder that is."""
+    """Yield each unknown location, and nothing below a known folder."""
     ahead = _entries(root, "", known)
     while ahead:
         location, stat = ahead.pop()
@@ -54,9 +54,9 @@ def _stored(
 
 
 def _entries(root: Path, prefix: str, known: Known) -> list[_Unknown]:
-    """Return what is in a folder and not known, the last one first.
+    """Return the unknown entries of a folder in reverse order.
 
-    What has a name that is no text is nobody's location.
+    A name that is not printable text belongs to no location.
     """
     found = []
     with (

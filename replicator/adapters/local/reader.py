@@ -1,4 +1,4 @@
-"""Reading a deep storage in a folder, in pieces, and never out of the folder."""
+"""Reading a deep storage in a folder, in pieces, and never outside the folder."""
 
 import errno
 import os
@@ -32,9 +32,9 @@ PIECE_BYTES = 1 << 20
 OF_ITS_NAME = frozenset({errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL})
 OF_ONE_PERHAPS = frozenset({errno.EACCES, errno.EPERM, errno.EIO})
 FILES_TRIED_MAX = 1000
-"""Files that are tried, to tell a fault of one file from a fault of the whole storage."""
+"""Limit for reading other files, to tell one file's fault from a fault of the whole storage."""
 OF_FILE_SYSTEMS = frozenset({"lost+found", ".snapshot", ".zfs"})
-"""Folders that a file system makes itself: a disk with nothing else is not the deep storage."""
+"""Folders that file systems make: a disk without other entries is not the deep storage."""
 EMPTY_HINT = (
     "mount the deep storage; if it is mounted and really holds no segment any more, put any file"
     " into it"
@@ -44,11 +44,11 @@ EMPTY_HINT = (
 class LocalDeepStorageReader:
     """A `DeepStorageReader` of the folder `root`; it has no method that writes.
 
-    A place outside the root is refused, also one behind a link, whenever that comes.
+    Locations outside the root are refused, also through links, whenever such a link appears.
 
     Args:
         root: `druid.storage.storageDirectory`, as this process sees it.
-        piece_bytes: How much is read at once.
+        piece_bytes: Bytes read at once.
     """
 
     def __init__(self, root: Path, *, piece_bytes: int = PIECE_BYTES) -> None:
@@ -123,7 +123,7 @@ class LocalDeepStorageReader:
         return FileReading(partial(self._file, location, name), self._piece_bytes, start)
 
     def _require_same(self, reading: FileReading, location: Location, stored: StoredObject) -> None:
-        """Raise a TransientError when the file was written since it was listed."""
+        """Raise a TransientError if the file was written since it was listed."""
         if (tag := reading.mtime_ns()) is not None and str(tag) != stored.tag:
             raise TransientError(
                 f"{location}{stored.name} of {self._root} was written while it was read",
@@ -143,18 +143,18 @@ class LocalDeepStorageReader:
         parts = PurePosixPath(location).parts
         reserved = {"/", "//", *AREAS}
         if not parts or parts[0] in reserved or ".." in parts or "\0" in location:
-            raise RefusedError(f"{location!r} is not a place in the deep storage {self._root}")
+            raise RefusedError(f"{location!r} is not a location in the deep storage {self._root}")
         return parts
 
     @contextmanager
     def _at(self, names: Sequence[str]) -> Generator[Leaf]:
-        """Open the folder that a name is in; the name itself may be a link."""
+        """Open the folder that holds a name; the name itself may be a link."""
         with self._folder(names[:-1]) as folder:
             yield Leaf(folder, names[-1])
 
     @contextmanager
     def _read_at(self, names: Sequence[str]) -> Generator[Leaf]:
-        """Open the folder of what is read, where a link to it leads."""
+        """Open the folder of a file to be read; if the name is a link, of the link's target."""
         with self._at(names) as leaf:
             if not leaf.folder.is_link(leaf.name):
                 yield leaf
@@ -169,9 +169,9 @@ class LocalDeepStorageReader:
             return opened(self._root, self._led(names))
 
     def _led(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Return where names lead by links that stay in the root: the owner may have moved things.
+        """Return names resolved through links within the root, as the owner may have moved files.
 
-        What this finds is opened without following any: a link that comes later leads nowhere.
+        The resolved names are opened without following links: a link made later leads nowhere.
         """
         path, real_root = self._root.joinpath(*names), Path(os.path.realpath(self._root))
         real = Path(os.path.realpath(path))
@@ -193,7 +193,7 @@ class LocalDeepStorageReader:
                 raise
 
     def _judge(self, exc: OSError, what: str) -> None:
-        """Raise what an error means that is one file's alone, by whether another can be read."""
+        """Raise an error of one file alone as such, if another file can be read."""
         if exc.errno in OF_ITS_NAME:
             raise UnreadableObjectError(
                 f"{what} of {self._root}: {exc.strerror}", hint="no file can have such a name there"
@@ -206,7 +206,7 @@ class LocalDeepStorageReader:
             ) from exc
 
     def _can_read_another(self, path: object) -> bool:
-        """Try a few files of the root; folders that cannot be listed are passed over."""
+        """Try some files of the root; folders that cannot be listed are skipped."""
         with (
             suppress(OSError),
             opened(self._root) as root,
@@ -218,7 +218,7 @@ class LocalDeepStorageReader:
         return False
 
     def _require_root(self) -> None:
-        """A mount that is gone must never look like segments that were killed."""
+        """Raise a TransientError for a missing mount: it must never look like killed segments."""
         try:
             with os.scandir(self._root) as entries:
                 empty = all(entry.name in OF_FILE_SYSTEMS for entry in entries)

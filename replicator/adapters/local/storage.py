@@ -1,6 +1,6 @@
-"""A deep storage in a folder, as `druid.storage.type=local` keeps it; the folder may be a mount.
+"""A deep storage in a folder, laid out as `druid.storage.type=local`; the folder may be a mount.
 
-Nothing is ever linked: a hard link to the source's file would change and rot together with it.
+The source's files are never hard-linked: a link would change and decay together with its file.
 """
 
 import os
@@ -59,7 +59,7 @@ from replicator.ports import (
 
 PROBE_BYTES = 4096
 NEW, OLD = "new", "old"
-"""What one piece of work is called in its folder: new bytes, and those in whose place they come."""
+"""Names within one piece of work: the new bytes, and the old ones that they replace."""
 PAGE_PLACES_MAX = 1000
 
 FOLDER_HINT = (
@@ -71,14 +71,14 @@ FOLDER_HINT = (
 class LocalDeepStorage(LocalDeepStorageReader):
     """A `TargetStorage` in the folder `root`, which must exist.
 
-    What is written stands in `<root>/.replicator` until it is whole and durable, then it is renamed
-    into place. The receipt is durable before that: after any crash there are bytes with a receipt,
-    or a receipt that no bytes belong to, which counts for nothing.
+    Bytes are written to `<root>/.replicator` until they are complete and durable, then renamed into
+    place. The receipt is durable before that: after any crash there are bytes with a receipt, or a
+    receipt without bytes, which counts for nothing.
 
     Args:
         root: `druid.storage.storageDirectory`, as this process sees it.
-        piece_bytes: How much is read at once.
-        lock_timeout_s: How long another process may be putting something in the same place.
+        piece_bytes: Bytes read at once.
+        lock_timeout_s: Longest wait for another process that writes to the same location.
     """
 
     def __init__(
@@ -100,15 +100,15 @@ class LocalDeepStorage(LocalDeepStorageReader):
         await self.close()
 
     async def close(self) -> None:
-        """Give up this process's part of the private area."""
+        """Remove this process's part of the workspace."""
         await finished(self._area.close)
 
     def area(self) -> LocalArea:
-        """Return where our own files are kept."""
+        """Return the target's own files."""
         return LocalArea(self._root, OWN_AREA, self._area)
 
     async def clean(self) -> None:
-        """Remove what dead processes left half written; the first `put` does so too."""
+        """Remove unfinished work of dead processes, as the first `put` does too."""
         await finished(self._clean)
 
     async def receipt(self, location: Location) -> Receipt | None:
@@ -149,7 +149,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
             receipt = (await self._written(work, location, copy_source)).confirmed(truth)
             if receipt is None:
                 raise CorruptionError(
-                    f"{location}: other bytes arrived than its receipt says; what was there stays"
+                    f"{location}: the bytes that arrived differ from its receipt; the old ones stay"
                 )
             final = receipt
             await finished(lambda: self._swap(location, work, final))
@@ -174,7 +174,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
         return ()
 
     async def _adopt(self, location: Location, copy_source: CopySource) -> Receipt:
-        """Take over what another program put here, if it is equal; nothing is written over."""
+        """Adopt files of another program if they are equal; nothing is overwritten."""
         arriving = [await _digest(location, wanted, copy_source) for wanted in copy_source.objects]
         receipt = Receipt(objects=tuple(arriving), copied_from=copy_source.objects)
         try:
@@ -187,7 +187,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
         return receipt
 
     async def _written(self, work: str, location: Location, copy_source: CopySource) -> Receipt:
-        """Write the source's bytes into the workspace, beside their location."""
+        """Write the source's bytes into the workspace, next to their location."""
         checked = [
             await self._write(work, location, wanted, copy_source) for wanted in copy_source.objects
         ]
@@ -220,7 +220,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
             self._area.clean()
 
     def _new_file(self, work: str, name: str) -> int:
-        """Create a file of a location among the unfinished work: one of a folder, or the only."""
+        """Create a file of a location in the unfinished work: in its folder, or as the only one."""
         with self._area.work(work) as unfinished:
             if not name:
                 return new_file(Leaf(unfinished, NEW), FILE)
@@ -241,16 +241,16 @@ class LocalDeepStorage(LocalDeepStorageReader):
             return None
 
     def _settle(self) -> None:
-        """Once a process: sync what a killed process has renamed and not yet synced."""
+        """Once per process, sync what a killed process may have renamed without a sync."""
         if not self._settled:
             os.sync()
             self._settled = True
 
     def _begin(self, location: Location, copy_source: CopySource) -> bool:
-        """Refuse early, before anything is read; `_place` looks again.
+        """Refuse early, before anything is read; `_place` checks again.
 
         Returns:
-            Whether another program's files are here that may be what is to be copied.
+            Whether another program's files are here that may be equal to the source's.
         """
         with translated(f"cannot write {self._path(location)}"):
             self._area.prepare()
@@ -267,14 +267,14 @@ class LocalDeepStorage(LocalDeepStorageReader):
     def _require_adoptable(
         self, location: Location, leaf: Leaf, objects: Sequence[StoredObject]
     ) -> Sequence[Found]:
-        """Refuse what has other names or sizes, is linked, or is stored for another row."""
+        """Refuse files of other names or sizes, hard links, and files stored for another row."""
         _require_kind(leaf, location)
         found = files_at(leaf)
         for one in found:
             if one.name and self._area.has(Location(location + one.name)):
                 raise RefusedError(
                     f"{leaf}/{one.name} is stored for a row that names it, and {location!r} would"
-                    " take it for a file of its own",
+                    " take it for one of its own files",
                     hint="correct the load spec of the row whose segment is not there",
                 )
         there = [(one.name, one.size_bytes) for one in found]
@@ -290,12 +290,12 @@ class LocalDeepStorage(LocalDeepStorageReader):
         return found
 
     def _path(self, location: Location) -> Path:
-        """Return what a location is called in messages."""
+        """Return the path of a location, for messages."""
         return self._root.joinpath(*self._names(location))
 
     @contextmanager
     def _made(self, location: Location) -> Generator[Leaf]:
-        """Open the folder that a location is in, and make those that are not there."""
+        """Open the folder that holds a location; make missing folders."""
         *above, name = self._names(location)
         try:
             folder = made(self._root, above, FOLDER)
@@ -315,7 +315,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
                 written_receipt = self._area.written_receipt(location)
                 if written_receipt is not None and _holds(leaf, written_receipt.receipt):
                     return self._confirm(location, leaf, written_receipt, receipt)
-                # Away first: under the new receipt the rest of older bytes might look whole.
+                # Remove first: under the new receipt, remains of older bytes might look complete.
                 _clear(leaf, written_receipt)
                 new = Leaf(unfinished, NEW)
                 sync_tree(new)
@@ -326,7 +326,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
     def _take_over(
         self, location: Location, receipt: Receipt, listed: Sequence[StoredObject]
     ) -> None:
-        """Write the receipt of files that were compared, if they are still as they were listed."""
+        """Write the receipt of compared files, if they are still as they were listed."""
         with (
             translated(f"cannot adopt {self._path(location)}"),
             self._area.placing(location),
@@ -342,10 +342,10 @@ class LocalDeepStorage(LocalDeepStorageReader):
     def _confirm(
         self, location: Location, leaf: Leaf, written_receipt: InodeReceipt, receipt: Receipt
     ) -> Receipt:
-        """Adopt whole bytes that are equal to the new ones, and note where they came from."""
+        """Adopt complete bytes that equal the new ones, and record their origin."""
         if written_receipt.receipt.objects != receipt.objects:
             raise _holds_others(str(leaf))
-        leaf.folder.sync()  # the process that put it there may have died before its own sync
+        leaf.folder.sync()  # the process that wrote it may have died before its own sync
         if written_receipt.receipt.copied_from != receipt.copied_from:
             self._area.keep(location, InodeReceipt(receipt=receipt, inode=written_receipt.inode))
         return receipt
@@ -354,7 +354,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
         with translated(f"cannot remove {self._path(location)}"):
             self._area.prepare()
             with self._area.placing(location):
-                # What is ours has a receipt for as long as it is there. Without one it may be at
+                # The replicator's own bytes always have a receipt. Bytes without one may belong to
                 # another location: a row of the source can name any.
                 if not self._area.has(location):
                     return
@@ -379,8 +379,8 @@ class LocalDeepStorage(LocalDeepStorageReader):
             written_receipt = self._area.written_receipt(location)
         except CorruptionError as exc:
             raise RefusedError(
-                f"nobody knows which files are those of {location}: {exc}",
-                hint="look at what is there, and remove it by hand if nothing needs it",
+                f"the files of {location} are unknown: {exc}",
+                hint="look at the folder, and remove it by hand if nothing needs it",
             ) from exc
         objects = () if written_receipt is None else written_receipt.receipt.objects
         return [stored.name for stored in objects if _is_name(stored.name)]
@@ -401,12 +401,12 @@ class LocalDeepStorage(LocalDeepStorageReader):
                 inode = self._inode_of(location, receipt)
                 if inode is None:
                     path = self._path(location)
-                    raise MissingObjectError(f"{path} is not what its receipt would say")
-                os.sync()  # the process that put it there may have died before its own sync
+                    raise MissingObjectError(f"{path} does not match the receipt to be written")
+                os.sync()  # the process that wrote it may have died before its own sync
                 self._area.keep(location, InodeReceipt(receipt=receipt, inode=inode))
 
     def _inode_of(self, location: Location, receipt: Receipt) -> int | None:
-        """Return the inode of bytes that are as a receipt says, None: there are none such."""
+        """Return the inode of bytes that match a receipt; None: none match."""
         names = self._names(location)
         with suppress(FileNotFoundError, NotADirectoryError), self._at(names) as leaf:
             return _inode(leaf) if _holds(leaf, receipt) else None
@@ -436,7 +436,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
                     raise
 
     def _require_in_no_folder(self, location: Location) -> None:
-        """Refuse a file in a folder that is another location's: it would be one of its files."""
+        """Refuse a file in the folder of another location: it would become one of its files."""
         folder, slash, name = location.rpartition("/")
         above = Location(folder + slash)
         if name and folder and self._area.has(above):
@@ -469,7 +469,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
             data = os.urandom(PROBE_BYTES)
             with self._area.new_document(data) as leaf:
                 if read_document(leaf, PROBE_BYTES)[0] != data:
-                    raise CorruptionError(f"{leaf}: other bytes are read than were written")
+                    raise CorruptionError(f"{leaf}: the bytes read differ from those written")
 
 
 def _holds(leaf: Leaf, receipt: Receipt) -> bool:
@@ -488,9 +488,9 @@ def _inode(leaf: Leaf) -> int:
 
 
 def _is_remainder(leaf: Leaf, written_receipt: InodeReceipt | None) -> bool:
-    """Return whether nothing is there, or a remainder of our own, which may be replaced.
+    """Return whether nothing is there, or remains of the replicator's own, which may be replaced.
 
-    Ours has the inode that was renamed into place, and no file that the receipt does not name.
+    Such remains have the inode that was renamed into place, and only files that the receipt names.
     """
     if (stat := leaf.stat()) is None:
         return True
@@ -505,27 +505,27 @@ def _is_remainder(leaf: Leaf, written_receipt: InodeReceipt | None) -> bool:
 
 
 def _require_ours(leaf: Leaf, written_receipt: InodeReceipt | None) -> None:
-    """Refuse what came there since the copy began, and what another program owns."""
+    """Refuse what another program owns, and files that came since the copy began."""
     if not _is_remainder(leaf, written_receipt):
         raise RefusedError(
-            f"{leaf} holds something that this tool did not write",
+            f"{leaf} holds something that the replicator did not write",
             hint="move it away if nothing needs it, then run the command again",
         )
 
 
 def _require_kind(leaf: Leaf, location: Location) -> None:
-    """A file's name must not lead to a folder, in which there may be other places."""
+    """Refuse a folder under a file's name, as it may hold other locations, and the reverse."""
     if leaf.stat() is not None and not _is_of_kind(leaf, location):
         raise RefusedError(f"{leaf} is not what {location!r} names: one is a folder, one a file")
 
 
 def _is_of_kind(leaf: Leaf, location: Location) -> bool:
-    """Return whether a folder is where a folder's place is, or something else where a file's is."""
+    """Return whether a folder stands at a folder's location, or something else at a file's."""
     return leaf.stat() is not None and location.endswith("/") == leaf.is_folder()
 
 
 def _require_nothing_deeper(leaf: Leaf) -> None:
-    """Refuse a folder in which other locations are: it is renamed into place, and they are not."""
+    """Refuse a folder that holds other locations: renaming one into place would lose them."""
     if (found := folder_with_more(leaf)) is not None:
         raise RefusedError(
             f"{leaf} has another row's segment in it, at {found}",
@@ -534,7 +534,7 @@ def _require_nothing_deeper(leaf: Leaf) -> None:
 
 
 def _clear(leaf: Leaf, written_receipt: InodeReceipt | None) -> None:
-    """Remove a remainder of our own; what came into its folder meanwhile stays, and is refused."""
+    """Remove the replicator's own remains; files added meanwhile stay, and are refused."""
     _require_ours(leaf, written_receipt)
     if leaf.is_folder():
         remove_files(leaf, [file.name for file in files_at(leaf)])
@@ -545,7 +545,7 @@ def _clear(leaf: Leaf, written_receipt: InodeReceipt | None) -> None:
 
 
 def _rename(new: Leaf, leaf: Leaf) -> None:
-    """Make it visible, and invisible again when that cannot be made durable."""
+    """Make the new bytes visible; undo that if it cannot be made durable."""
     new.folder.rename(new.name, *leaf)
     try:
         leaf.folder.sync()
@@ -556,13 +556,13 @@ def _rename(new: Leaf, leaf: Leaf) -> None:
 
 def _holds_others(path: str) -> RefusedError:
     return RefusedError(
-        f"{path} holds other bytes already, which are not replaced",
-        hint="compare the two; to have it copied again remove what is there",
+        f"{path} holds other bytes already, which are not overwritten",
+        hint="compare the two; remove these to have the segment copied again",
     )
 
 
 async def _digest(location: Location, wanted: StoredObject, copy_source: CopySource) -> Checked:
-    """Read what is to be copied, and write nothing."""
+    """Read the source's bytes for their checksum, without writing."""
     checksum = Sha256()
     async for piece in copy_source.read(wanted):
         await checksum.add(piece)
@@ -573,7 +573,7 @@ async def _digest(location: Location, wanted: StoredObject, copy_source: CopySou
 
 def _other_number(location: Location, wanted: StoredObject, size_bytes: int) -> CorruptionError:
     return CorruptionError(
-        f"{location}{wanted.name}: {size_bytes} bytes arrived, its storage said"
+        f"{location}{wanted.name}: {size_bytes} bytes arrived, the listing promised"
         f" {wanted.size_bytes}; nothing was stored"
     )
 
@@ -587,5 +587,5 @@ def _require_names(location: Location, objects: Sequence[StoredObject]) -> None:
 
 
 def _is_name(name: str) -> bool:
-    """Whether it names a file directly in a folder: what lies deeper is at other locations."""
+    """Return whether this names a file directly in a folder; deeper files are other locations."""
     return name not in {"", ".", ".."} and "/" not in name and is_text(name)

@@ -1,8 +1,8 @@
-"""Our own corner of a local deep storage, `<root>/.replicator`: unfinished work, and receipts.
+"""The workspace of a local deep storage, `<root>/.replicator`: unfinished work, and receipts.
 
-    tmp/<process>/     what one running process writes; `<process>.lock` is locked while it lives
-    receipts/<2 hex>/  one small file a location, named by the location's SHA-256
-    locks/<2 hex>      held while a location is put in its leaf
+    tmp/<process>/     unfinished work of a running process, which keeps `<process>.lock` locked
+    receipts/<2 hex>/  one small file per location, named by the location's SHA-256
+    locks/<2 hex>      locked while a location is written
 
 Receipts are not kept next to the bytes: Druid loads every file of a segment's folder, and deletes
 that folder's parent when it kills the segment.
@@ -38,14 +38,14 @@ AREA = ".replicator"
 TMP, RECEIPTS, LOCKS = "tmp", "receipts", "locks"
 MOUNT = "mount it there, then run the command again"
 RECEIPT_BYTES_MAX = 64 << 20
-"""Limit for a receipt's bytes; a folder with a hundred thousand files takes 20 MB."""
+"""Limit of a receipt's size; one of a folder with a hundred thousand files takes 20 MB."""
 _LOCK = re.compile(r"[0-9a-f]{32}\.lock")
 LOCK_DELAY_FIRST_S, LOCK_DELAY_MAX_S = 0.001, 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InodeReceipt:
-    """A receipt, and the inode that tells its bytes from a file that another program put there."""
+    """A receipt, and the inode that identifies its bytes among files of other programs."""
 
     receipt: Receipt
     inode: int
@@ -60,7 +60,7 @@ _RECEIPT = Shape(_InodeReceiptDocument, HINT, formats=frozenset({FORMAT}))
 
 
 class Workspace:
-    """The private area below one root, as one process uses it. All calls block."""
+    """The workspace below one root, as one process uses it. All calls block."""
 
     def __init__(self, root: Path, *, lock_timeout_s: float) -> None:
         self._root = root
@@ -70,12 +70,12 @@ class Workspace:
         self._alive: int | None = None
 
     def prepare(self) -> None:
-        """Make the area when this process has not done so yet, and clean up after dead ones.
+        """Make the workspace at this process's first call, and clean up after dead processes.
 
-        It is made once: should it vanish later, then the mount under it did.
+        It is made only once: if it vanishes later, its mount did.
 
         Raises:
-            TransientError: root or area is gone.
+            TransientError: root or workspace is gone.
         """
         with self._mutex:
             if self._alive is None:
@@ -91,7 +91,7 @@ class Workspace:
                 self.require_root()
 
     def require_root(self) -> None:
-        """Raise a TransientError when the root, or the area once it was made, is gone."""
+        """Raise a TransientError if the root is gone, or the workspace after it was made."""
         if not self._root.is_dir():
             raise TransientError(
                 f"{self._root}: the deep storage is not there; is it mounted?", hint=MOUNT
@@ -101,13 +101,13 @@ class Workspace:
             raise TransientError(f"{own} is gone; is the deep storage still mounted?")
 
     def clean(self) -> None:
-        """Remove what processes left that are dead; a live one holds a lock on its own."""
+        """Remove the work of dead processes; a living one holds a lock."""
         self.prepare()
         with self._cleaning():
             pass
 
     def close(self) -> None:
-        """Remove this process's part; where that fails, the next process does it."""
+        """Remove this process's part; if that fails, the next process removes it."""
         with self._mutex:
             if self._alive is not None:
                 with suppress(OSError, LinkError), opened(self._root, (AREA, TMP)) as tmp:
@@ -119,32 +119,32 @@ class Workspace:
     def unfinished(self) -> Folder:
         """Open the folder of this process's unfinished work.
 
-        Whoever makes something there gives it a `new_name` and removes it; when that is killed,
-        the next process does.
+        The caller names its work by `new_name` and removes it; if the caller is killed, the next
+        process removes it.
         """
         return opened(self._root, (AREA, TMP, self._own))
 
     def work(self, name: str) -> Folder:
-        """Open a folder of one piece of unfinished work; make it if it is not there."""
+        """Open the folder of one piece of unfinished work; make it if it is missing."""
         with self.unfinished() as unfinished:
             return unfinished.made(name, FOLDER)
 
     def discard(self, name: str) -> None:
-        """Remove a piece of work; where that fails, the next process does it."""
+        """Remove a piece of work; if that fails, the next process removes it."""
         with suppress(OSError, LinkError), self.unfinished() as unfinished:
             unfinished.remove_tree(name)
 
     @contextmanager
     def placing(self, location: Location) -> Generator[None]:
-        """Shut out all other writers of a location, in this process and in others."""
+        """Lock a location against all other writers, in this process and others."""
         with self._locked((AREA, LOCKS), _name(location)[:2]):
             yield
 
     def written_receipt(self, location: Location) -> InodeReceipt | None:
-        """Return the receipt of a location, whatever has become of its bytes.
+        """Return the receipt of a location, whether or not its bytes are still there.
 
         Raises:
-            CorruptionError: there is one and it cannot be read.
+            CorruptionError: the receipt cannot be read.
         """
         try:
             with self._receipts_of(location) as folder:
@@ -155,7 +155,7 @@ class Workspace:
         name = f"{leaf}: the receipt of {location}"
         found = _RECEIPT.read(name, data)
         if found.location != location:
-            raise _RECEIPT.unreadable(name, f"it is that of {found.location!r}")
+            raise _RECEIPT.unreadable(name, f"it belongs to {found.location!r}")
         stored_at = datetime.fromtimestamp(mtime_s, UTC)
         return InodeReceipt(
             receipt=replace(found.receipt(), stored_at=stored_at), inode=found.inode
@@ -178,7 +178,7 @@ class Workspace:
 
     @contextmanager
     def new_document(self, data: bytes) -> Generator[Leaf]:
-        """Write a new file of ours among the unfinished work, to be moved or linked from there."""
+        """Write a new document in the unfinished work, to be renamed or linked from there."""
         with self.unfinished() as unfinished:
             new = Leaf(unfinished, new_name())
             try:
@@ -188,7 +188,7 @@ class Workspace:
                 unfinished.unlink(new.name)
 
     def has(self, location: Location) -> bool:
-        """Return whether there is a receipt."""
+        """Return whether a location has a receipt."""
         try:
             with self._receipts_of(location) as folder:
                 return folder.stat(_receipt_name(location)) is not None
@@ -196,7 +196,7 @@ class Workspace:
             return False
 
     def forget(self, location: Location) -> None:
-        """Remove a receipt, durably; it may be gone."""
+        """Remove a receipt, which may be gone, durably."""
         with suppress(FileNotFoundError), self._receipts_of(location) as folder:
             folder.unlink(_receipt_name(location))
             folder.sync()
@@ -206,7 +206,7 @@ class Workspace:
 
     @contextmanager
     def _cleaning(self) -> Generator[Folder]:
-        """Remove the work of dead processes, and keep others from doing so for a while."""
+        """Remove the work of dead processes, while other processes are kept from doing the same."""
         with self._locked((AREA,), "lock"), opened(self._root, (AREA, TMP)) as tmp:
             with tmp.entries() as entries:
                 names = [entry.name for entry in entries]
@@ -219,7 +219,7 @@ class Workspace:
 
     @contextmanager
     def _locked(self, names: Sequence[str], name: str) -> Generator[None]:
-        # Polled and not waited for: a stopped process that holds it must not stop this one.
+        # Polled with a deadline: a stopped process that has the lock must not stop this one.
         deadline, delay_s = time.monotonic() + self._lock_timeout_s, LOCK_DELAY_FIRST_S
         with opened(self._root, names) as folder:
             while (descriptor := folder.lock(name, PRIVATE_FILE)) is None:
@@ -234,7 +234,7 @@ class Workspace:
 
 
 def new_name() -> str:
-    """Return a name that nothing has yet."""
+    """Return a name that is not in use."""
     return uuid4().hex
 
 

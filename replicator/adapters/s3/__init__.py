@@ -1,1 +1,1 @@
-"""Amazon S3 and what speaks like it: one *service* says what counts, both clients obey it."""
+"""Amazon S3 and compatible services: one `S3Service` holds the settings of both its clients."""

@@ -1,7 +1,7 @@
-"""One bucket of S3: by obstore, and by the SDK where a key is none that obstore can say.
+"""One bucket of S3, through obstore, and through the SDK for keys that obstore cannot express.
 
-To S3 a key is any text. To obstore it is a path: a slash before it is dropped, an empty name or a
-`..` in it is an error, and one such key makes every listing of what is above it fail.
+To S3 a key is any text. To obstore a key is a path: it drops a leading slash and rejects an empty
+name or `..`, and one such key makes every listing of a folder above it fail.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 ELSEWHERE = ("status code: 301", "status code: 400", "redirect without LOCATION")
-"""Answers of S3 to a request that is signed for another region than the bucket's."""
+"""S3's answers to a request that is signed for another region than the bucket's."""
 
 
-class Asking(Protocol):
-    """Who asks S3 what obstore has no call for."""
+class Sdk(Protocol):
+    """The SDK's client for one bucket: for the requests that obstore cannot make."""
 
     async def client(self) -> "S3Client":
         """Return the client."""
@@ -36,7 +36,7 @@ class Asking(Protocol):
 
     @property
     def region(self) -> str:
-        """Return what requests are signed for."""
+        """Return the region that requests are signed for."""
         ...
 
     async def pace(self) -> None:
@@ -44,7 +44,7 @@ class Asking(Protocol):
         ...
 
     def translated(self, doing: str) -> AbstractContextManager[None]:
-        """Raise our errors for the SDK's."""
+        """Translate the SDK's errors into the replicator's."""
         ...
 
 
@@ -52,11 +52,11 @@ class S3Bucket(ObstoreBucket):
     """A `Bucket` in which every key can be read, listed and removed; odd ones are not written.
 
     Args:
-        store: obstore's view of it.
-        bucket: Its name.
-        asking: Asks by the SDK.
-        pace: How fast it may be asked.
-        storage_class: What is said of each object that is stored; None: nothing.
+        store: obstore's client of the bucket.
+        bucket: Name of the bucket.
+        sdk: The SDK's client of the bucket.
+        pace: Limits of the request rate.
+        storage_class: Storage class of each stored object; None: the bucket's default.
     """
 
     def __init__(
@@ -64,13 +64,13 @@ class S3Bucket(ObstoreBucket):
         store: "S3Store",
         bucket: str,
         *,
-        asking: Asking,
+        sdk: Sdk,
         pace: Pace,
         storage_class: str | None = None,
     ) -> None:
-        said = {} if storage_class is None else {"Storage-Class": storage_class}
-        super().__init__(store, f"s3://{bucket}", pace=pace, attributes=said)
-        self._bucket, self._asking = bucket, asking
+        attributes = {} if storage_class is None else {"Storage-Class": storage_class}
+        super().__init__(store, f"s3://{bucket}", pace=pace, attributes=attributes)
+        self._bucket, self._sdk = bucket, sdk
 
     async def stat(self, key: str) -> Stat | None:
         if is_sayable(key):
@@ -80,10 +80,10 @@ class S3Bucket(ObstoreBucket):
                 if any(words in str(exc) for words in ELSEWHERE):
                     await self._require_region(exc)
                 raise
-        client = await self._asking.client()
-        await self._asking.pace()
+        client = await self._sdk.client()
+        await self._sdk.pace()
         try:
-            with self._asking.translated(f"cannot look at {key}"):
+            with self._sdk.translated(f"cannot look at {key}"):
                 found = await client.head_object(Bucket=self._bucket, Key=key)
         except MissingObjectError:
             return None
@@ -96,8 +96,8 @@ class S3Bucket(ObstoreBucket):
         )
 
     async def _require_region(self, exc: ReplicatorError) -> None:
-        """Say of which region a bucket is, if that was the reason: a HEAD's answer has no text."""
-        client, ours = await self._asking.client(), self._asking.region
+        """Name the bucket's region if a wrong one was the reason: a HEAD's answer has no text."""
+        client, ours = await self._sdk.client(), self._sdk.region
         try:
             found = await client.head_bucket(Bucket=self._bucket)
             headers = found["ResponseMetadata"]["HTTPHeaders"]
@@ -105,11 +105,11 @@ class S3Bucket(ObstoreBucket):
             headers = refused.response["ResponseMetadata"]["HTTPHeaders"]
         except (BotoCoreError, HttpError, TimeoutError):
             return
-        told = headers.get("x-amz-bucket-region")
-        if told and told != ours:
+        region = headers.get("x-amz-bucket-region")
+        if region and region != ours:
             raise ConfigError(
-                f"{self.name} is in region {told}, and requests are signed for {ours}",
-                hint=f"set region: {told}",
+                f"{self.name} is in region {region}, and requests are signed for {ours}",
+                hint=f"set region: {region}",
             ) from exc
 
     async def begin(self, key: str) -> Begun | None:
@@ -127,7 +127,7 @@ class S3Bucket(ObstoreBucket):
             try:
                 async for page in super().pages(prefix, page_objects_max=page_objects_max):
                     yield page
-                    # obstore drops the slash of a marker, so only what has bytes is surely a key
+                    # obstore drops the slash of a marker, so one with bytes is surely a key
                     known = next((one.key for one in page if one.size_bytes), None)
                     after, seen = (known, set()) if known is not None else (after, seen)
                     seen.update(one.key for one in page)
@@ -152,15 +152,15 @@ class S3Bucket(ObstoreBucket):
         if is_sayable(key):
             await super().clear(key)
             return
-        client = await self._asking.client()
-        await self._asking.pace()
-        with self._asking.translated(f"cannot remove {key}"):
+        client = await self._sdk.client()
+        await self._sdk.pace()
+        with self._sdk.translated(f"cannot remove {key}"):
             await client.delete_object(Bucket=self._bucket, Key=key)
 
     async def _pages(
         self, prefix: str, after: str, page_objects_max: int
     ) -> AsyncIterator[Sequence[Listed]]:
-        client, doing = await self._asking.client(), f"cannot list {prefix or 'it'}"
+        client, doing = await self._sdk.client(), f"cannot list {prefix or 'it'}"
         below = f"{prefix.rstrip('/')}/" if prefix else ""
         listing = client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket,
@@ -170,8 +170,8 @@ class S3Bucket(ObstoreBucket):
         )
         pages = aiter(listing)
         while True:
-            await self._asking.pace()
-            with self._asking.translated(doing):
+            await self._sdk.pace()
+            with self._sdk.translated(doing):
                 page = await anext(pages, None)
             if page is None:
                 return
@@ -190,9 +190,9 @@ class S3Bucket(ObstoreBucket):
     ) -> AsyncIterator[Piece]:
         if start >= end:
             return
-        client, doing = await self._asking.client(), f"cannot read {key}"
-        await self._asking.pace()
-        with self._asking.translated(doing):
+        client, doing = await self._sdk.client(), f"cannot read {key}"
+        await self._sdk.pace()
+        with self._sdk.translated(doing):
             try:
                 found = await client.get_object(
                     Bucket=self._bucket,
@@ -211,7 +211,7 @@ class S3Bucket(ObstoreBucket):
         try:
             pieces = aiter(body.iter_chunks(piece_bytes))
             while True:
-                with self._asking.translated(doing):
+                with self._sdk.translated(doing):
                     piece = await anext(pieces, None)
                 if piece is None:
                     return

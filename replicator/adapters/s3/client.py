@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
 
-class S3Asking:
-    """Asks one bucket's service by the SDK, at its pace."""
+class S3Sdk:
+    """Makes requests for one bucket through the SDK, at the storage's pace."""
 
     def __init__(self, service: S3Service, pace: Pace) -> None:
         self._service, self._pace = service, pace
@@ -22,12 +22,12 @@ class S3Asking:
         self._lock = asyncio.Lock()
 
     async def close(self) -> None:
-        """Give up connections."""
+        """Close all connections."""
         self._opened = None
         await self._stack.aclose()
 
     async def client(self) -> "S3Client":
-        """Return the one client."""
+        """Return the client, opened at its first use."""
         async with self._lock:
             if (client := self._opened) is None:
                 client = await self._stack.enter_async_context(s3_client(self._service))
@@ -36,7 +36,7 @@ class S3Asking:
 
     @property
     def region(self) -> str:
-        """What requests are signed for."""
+        """The region that requests are signed for."""
         return self._service.region.value
 
     async def pace(self) -> None:
@@ -44,5 +44,5 @@ class S3Asking:
         await self._pace.request()
 
     def translated(self, doing: str) -> AbstractContextManager[None]:
-        """Raise our errors for the SDK's."""
+        """Translate the SDK's errors into the replicator's."""
         return translated(self._service.bucket, doing, self._pace)

@@ -1,7 +1,8 @@
-"""S3's object lock: what is stored cannot be removed before its time, not even by us.
+"""S3's object lock: a stored object cannot be removed before its time, not even by the replicator.
 
-A bucket with object lock keeps every version of an object. Writing over one or removing it adds a
-version or a marker; the locked version stays. https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html
+A bucket with object lock keeps every version of an object. Overwriting or removing an object adds a
+version or a marker; the locked version stays.
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from awscrt.checksums import crc64nvme
 from botocore.exceptions import ClientError
 
-from replicator.adapters.s3.bucket import Asking, S3Bucket
+from replicator.adapters.s3.bucket import S3Bucket, Sdk
 from replicator.adapters.s3.session import crc_text, error_code
 from replicator.adapters.transfer.pacing import Pace
 from replicator.errors import ConfigError, LockedError, MissingObjectError
@@ -29,7 +30,7 @@ GONE = frozenset({"404", "NoSuchKey", "NoSuchVersion"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Lock:
-    """How long stored objects are locked, and whether a user may shorten that."""
+    """How long stored objects are locked, and whether a privileged user may shorten the lock."""
 
     mode: Literal["governance", "compliance"]
     retention: timedelta
@@ -37,11 +38,11 @@ class S3Lock:
 
     @property
     def s3_mode(self) -> Literal["GOVERNANCE", "COMPLIANCE"]:
-        """The mode in S3's word."""
+        """The mode in S3's spelling."""
         return "GOVERNANCE" if self.mode == "governance" else "COMPLIANCE"
 
     def arguments(self) -> dict[str, Any]:
-        """Return what a request says that stores an object now."""
+        """Return the arguments of a request that stores a locked object now."""
         return {
             "ObjectLockMode": self.s3_mode,
             "ObjectLockRetainUntilDate": self.clock.now() + self.retention,
@@ -49,15 +50,15 @@ class S3Lock:
 
 
 class LockedBucket(S3Bucket):
-    """A bucket with object lock: what it creates is locked, what it deletes goes in all versions.
+    """A bucket with object lock: locks the objects it creates, deletes all versions of an object.
 
-    Small objects are stored by the SDK, because obstore has no word for a lock.
+    Small objects are stored through the SDK, because obstore does not support object lock.
     """
 
     def __init__(
-        self, store: "S3Store", bucket: str, *, lock: S3Lock, asking: Asking, pace: Pace
+        self, store: "S3Store", bucket: str, *, lock: S3Lock, sdk: Sdk, pace: Pace
     ) -> None:
-        super().__init__(store, bucket, asking=asking, pace=pace)
+        super().__init__(store, bucket, sdk=sdk, pace=pace)
         self._lock = lock
 
     async def create(
@@ -78,19 +79,19 @@ class LockedBucket(S3Bucket):
         await self._put(key, data, {}, retained=retained)
 
     async def delete(self, key: str) -> None:
-        """Remove an object with all its versions, the newest first: it is locked the longest.
+        """Remove all versions of an object, the newest first, because its lock ends last.
 
         Raises:
-            LockedError: it is locked; nothing was removed that was not a marker.
+            LockedError: the object is locked; at most delete markers were removed.
         """
-        client, doing = await self._asking.client(), f"cannot remove {key}"
+        client, doing = await self._sdk.client(), f"cannot remove {key}"
         found: list[tuple[datetime, str]] = []
-        with self._asking.translated(doing):
+        with self._sdk.translated(doing):
             pages = client.get_paginator("list_object_versions").paginate(
                 Bucket=self._bucket, Prefix=key
             )
             async for page in pages:
-                await self._asking.pace()
+                await self._sdk.pace()
                 found += [
                     (one["LastModified"], one["VersionId"])
                     for one in (*page.get("Versions", []), *page.get("DeleteMarkers", []))
@@ -100,9 +101,9 @@ class LockedBucket(S3Bucket):
             await self._delete_version(client, key, version)
 
     async def _delete_version(self, client: "S3Client", key: str, version: str) -> None:
-        await self._asking.pace()
+        await self._sdk.pace()
         try:
-            with self._asking.translated(f"cannot remove {key}"):
+            with self._sdk.translated(f"cannot remove {key}"):
                 await client.delete_object(Bucket=self._bucket, Key=key, VersionId=version)
         except ConfigError as exc:
             if (until := await self.locked_until(key, version)) is None:
@@ -121,20 +122,20 @@ class LockedBucket(S3Bucket):
         )
 
     async def locked_until(self, key: str, version: str | None = None) -> datetime | None:
-        """Return until when the newest, or one, version is locked; None: not, or no object."""
+        """Return when the lock of a version (default: newest) ends; None: no lock, or no object."""
         _, _, until = await self._look(key, version)
         return until if until is not None and until > self._lock.clock.now() else None
 
     async def extend(self, key: str, until: datetime) -> bool:
-        """Lock an object's newest version until then, unless it is longer; False: there is none."""
+        """Lock an object's newest version at least until a time; False: there is no object."""
         version, mode, locked = await self._look(key, None)
         if version is None:
             return False
         if locked is not None and locked >= until.replace(microsecond=0):
             return True
-        client = await self._asking.client()
-        await self._asking.pace()
-        with self._asking.translated(f"cannot lock {key}"):
+        client = await self._sdk.client()
+        await self._sdk.pace()
+        with self._sdk.translated(f"cannot lock {key}"):
             await client.put_object_retention(
                 Bucket=self._bucket,
                 Key=key,
@@ -147,11 +148,11 @@ class LockedBucket(S3Bucket):
         return True
 
     async def require_lock(self) -> None:
-        """Raise a ConfigError when the bucket has no object lock."""
-        client = await self._asking.client()
-        await self._asking.pace()
+        """Raise a ConfigError if the bucket has no object lock."""
+        client = await self._sdk.client()
+        await self._sdk.pace()
         enabled = False
-        with self._asking.translated("cannot ask for its object lock"):
+        with self._sdk.translated("cannot ask for its object lock"):
             try:
                 found = await client.get_object_lock_configuration(Bucket=self._bucket)
                 enabled = found["ObjectLockConfiguration"].get("ObjectLockEnabled") == "Enabled"
@@ -166,18 +167,18 @@ class LockedBucket(S3Bucket):
             )
 
     async def try_versions(self, key: str) -> None:
-        """Ask for a version and its lock, of an object of our own that is not locked.
+        """Ask for a version and its lock, of an unlocked object that is made for this.
 
         Raises:
-            ConfigError: one of it is denied.
+            ConfigError: one of these requests is denied.
         """
-        client = await self._asking.client()
+        client = await self._sdk.client()
         await self.create(key, b"probe", retained=False)
         try:
             version, _, _ = await self._look(key, None)
             await self._look(key, version)
-            await self._asking.pace()
-            with self._asking.translated(f"cannot ask for the lock of {key}"):
+            await self._sdk.pace()
+            with self._sdk.translated(f"cannot ask for the lock of {key}"):
                 try:
                     await client.get_object_retention(Bucket=self._bucket, Key=key)
                 except ClientError as exc:
@@ -189,12 +190,12 @@ class LockedBucket(S3Bucket):
     async def _look(
         self, key: str, version: str | None
     ) -> tuple[str | None, str | None, datetime | None]:
-        """Return version, mode and end of the lock."""
-        client = await self._asking.client()
-        await self._asking.pace()
+        """Return version, lock mode and end of the lock."""
+        client = await self._sdk.client()
+        await self._sdk.pace()
         which: dict[str, Any] = {} if version is None else {"VersionId": version}
         try:
-            with self._asking.translated(f"cannot look at {key}"):
+            with self._sdk.translated(f"cannot look at {key}"):
                 found = await client.head_object(Bucket=self._bucket, Key=key, **which)
         except MissingObjectError:
             return None, None, None
@@ -207,11 +208,11 @@ class LockedBucket(S3Bucket):
     async def _put(
         self, key: str, data: Piece, metadata: Mapping[str, str], *, retained: bool, **how: Any
     ) -> None:
-        client = await self._asking.client()
-        await self._asking.pace()
+        client = await self._sdk.client()
+        await self._sdk.pace()
         await self._pace.transfer(len(data))
         lock = self._lock.arguments() if retained else {}
-        with self._asking.translated(f"cannot write {key}"):
+        with self._sdk.translated(f"cannot write {key}"):
             await client.put_object(
                 Bucket=self._bucket,
                 Key=key,

@@ -1,7 +1,7 @@
-"""What counts for one S3 bucket: decided here, once, and both clients are made from it alone.
+"""The settings in force for one S3 bucket, decided here once; both clients are made from them.
 
-What the configuration says is all that counts. What it leaves open is looked for where the AWS SDK
-looks: profile and environment for the address and the region, its whole chain for the keys
+The configuration decides. What it leaves open is looked up as the AWS SDK does: address and region
+in profile and environment, keys in the SDK's whole chain
 (https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html).
 """
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 AMAZON = re.compile(r"(^|\.)amazonaws\.com(\.cn)?$")
 HOST_LABELS = re.compile(r"[a-z0-9]([a-z0-9.-]{1,61}[a-z0-9])")
-"""Buckets that can be part of a host's name; a dot fits no certificate of https."""
+"""Bucket names that can be part of a host name; a name with dots fits no HTTPS certificate."""
 LOOKED_AT_EVERY_S = 30.0
 """Seconds between checks of expiring keys: botocore renews them 10 to 15 minutes before."""
 CONFIGURATION, DEFAULT = "configuration", "default"
@@ -42,7 +42,7 @@ PATH, IN_HOST = "path", "virtual-hosted"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Writing:
-    """What is said with each request that makes an object; None leaves it to the bucket."""
+    """Settings of each request that makes an object; None leaves a setting to the bucket."""
 
     encryption: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = None
     kms_key_id: str | None = None
@@ -52,7 +52,7 @@ class S3Writing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Address:
-    """Where a bucket is and who asks, as configured; None is left open."""
+    """A bucket's address and login, as configured; None: left to the SDK's sources."""
 
     bucket: str
     prefix: str
@@ -69,20 +69,20 @@ class S3Address:
     request_timeout_s: float = 300.0
 
 
-class Told(NamedTuple):
-    """A value, and who said it."""
+class Setting(NamedTuple):
+    """A setting's value, and where it comes from."""
 
     value: str
     origin: str
 
 
 class S3Keys:
-    """The keys of one login; those that end are renewed before they do, for all who ask."""
+    """The keys of one login; expiring keys are renewed in time, for both clients."""
 
     def __init__(
         self, credentials: Credentials, origin: str, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Take what botocore found; nothing is asked yet."""
+        """Take the credentials that botocore found; makes no request."""
         self.origin = origin
         self.end = isinstance(credentials, RefreshableCredentials)
         self._credentials, self._clock = credentials, clock
@@ -91,10 +91,10 @@ class S3Keys:
         self._looked_at_s = 0.0
 
     def current(self) -> "ReadOnlyCredentials":
-        """Return keys that are good for minutes; may ask for new ones, which takes seconds.
+        """Return keys that are valid for minutes; may request new ones, which takes seconds.
 
         Raises:
-            BotoCoreError: who gives them does not.
+            BotoCoreError: the provider gives no keys.
         """
         with self._lock:
             if self._current is None or self._is_due():
@@ -103,7 +103,7 @@ class S3Keys:
             return self._current
 
     async def renewed(self) -> "ReadOnlyCredentials":
-        """Return the same without holding up the event loop."""
+        """Return the current keys without blocking the event loop."""
         if (current := self._current) is not None and not self._is_due():
             return current
         return await finished(self.current)
@@ -114,45 +114,45 @@ class S3Keys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class S3Service:
-    """What counts for one bucket."""
+    """The settings in force for one bucket."""
 
     address: S3Address
-    endpoint: Told
+    endpoint: Setting
     """The service's address, without the bucket."""
-    region: Told
-    style: Told
+    region: Setting
+    style: Setting
     """`path` or `virtual-hosted`."""
     keys: S3Keys
     proxy_url: str | None
 
     @property
     def bucket(self) -> str:
-        """Its name."""
+        """The bucket's name."""
         return self.address.bucket
 
     @property
     def path_style(self) -> bool:
-        """Whether the bucket stands in the path and not in the host."""
+        """Whether the bucket's name is in the path rather than in the host name."""
         return self.style.value == PATH
 
     @property
     def bucket_endpoint_url(self) -> str:
-        """The service's address with the bucket in it, where that belongs into the host."""
+        """The service's address, with the bucket in the host name if it belongs there."""
         return _with_bucket(self.address, self.endpoint, self.style)
 
     @property
     def name(self) -> tuple[str, str]:
-        """What two buckets must have in common for the service to copy between them."""
+        """Identity of the service: it copies between two buckets if theirs are equal."""
         host = _netloc(urlsplit(self.endpoint.value))
         if AMAZON.search(host):
             return "amazonaws.com.cn" if host.endswith(".cn") else "amazonaws.com", ""
         return host, self.region.value
 
     async def effective(self) -> tuple[Effective, ...]:
-        """Return what counts, and from where each came.
+        """Return the settings in force, and where each comes from.
 
         Raises:
-            ConfigError: there are no keys any more.
+            ConfigError: there are no credentials any more.
         """
         try:
             keys = await self.keys.renewed()
@@ -168,13 +168,13 @@ class S3Service:
 
 
 def s3_service(address: S3Address) -> S3Service:
-    """Decide what counts; keys are looked for now.
+    """Decide the settings in force; credentials are looked up now.
 
     Raises:
-        ConfigError: no keys are found, or a profile that does not exist is named.
+        ConfigError: no credentials are found, or the named profile does not exist.
     """
     try:
-        return _decided(address, _Sdk(address))
+        return _decided(address, _SdkSettings(address))
     except (BotoCoreError, ValueError) as exc:
         raise ConfigError(
             f"s3://{address.bucket}: {exc}",
@@ -184,15 +184,15 @@ def s3_service(address: S3Address) -> S3Service:
 
 
 def s3_endpoint(address: S3Address) -> str:
-    """Return the effective address of the service, without a look for keys."""
-    sdk = _Sdk(address)
+    """Return the effective address of the service, without looking up credentials."""
+    sdk = _SdkSettings(address)
     try:
         return _endpoint(address, sdk, _region(address, sdk)).value
     except BotoCoreError as exc:
         raise ConfigError(f"s3://{address.bucket}: {exc}") from exc
 
 
-def _decided(address: S3Address, sdk: "_Sdk") -> S3Service:
+def _decided(address: S3Address, sdk: "_SdkSettings") -> S3Service:
     region = _region(address, sdk)
     endpoint = _endpoint(address, sdk, region)
     style = _style(address, endpoint.value)
@@ -206,8 +206,8 @@ def _decided(address: S3Address, sdk: "_Sdk") -> S3Service:
     )
 
 
-class _Sdk:
-    """What the AWS SDK finds in its files and in the environment, looked at when it counts."""
+class _SdkSettings:
+    """Settings in the AWS SDK's files and environment, read at their first use."""
 
     def __init__(self, address: S3Address) -> None:
         self._address = address
@@ -230,7 +230,7 @@ class _Sdk:
         return found if isinstance(found, str) and found else None
 
     def endpoint_in_files(self) -> str | None:
-        """Return the address of S3 in a profile, or of all services.
+        """Return the endpoint that a profile sets for S3, or for all services.
 
         https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
         """
@@ -246,42 +246,45 @@ class _Sdk:
 
 
 def _first(
-    address: S3Address, variables: tuple[str, ...], in_files: Callable[[], str | None], sdk: _Sdk
-) -> Told | None:
-    """Return what a profile or a variable says: a profile that is configured comes first."""
+    address: S3Address,
+    variables: tuple[str, ...],
+    in_files: Callable[[], str | None],
+    sdk: _SdkSettings,
+) -> Setting | None:
+    """Return the setting of a profile or a variable: a configured profile comes first."""
 
-    def from_environment() -> Iterator[Told]:
+    def from_environment() -> Iterator[Setting]:
         for name in variables:
             if value := os.environ.get(name):
-                yield Told(value, f"environment, {name}")
+                yield Setting(value, f"environment, {name}")
 
-    def from_files() -> Iterator[Told]:
+    def from_files() -> Iterator[Setting]:
         if value := in_files():
-            yield Told(value, sdk.profile)
+            yield Setting(value, sdk.profile)
 
     sources = [from_environment, from_files]
     if address.profile is not None:
         sources.reverse()
-    return next((told for source in sources for told in source()), None)
+    return next((found for source in sources for found in source()), None)
 
 
-def _region(address: S3Address, sdk: _Sdk) -> Told:
+def _region(address: S3Address, sdk: _SdkSettings) -> Setting:
     if address.region is not None:
-        return Told(address.region, CONFIGURATION)
+        return Setting(address.region, CONFIGURATION)
     variables = ("AWS_REGION", "AWS_DEFAULT_REGION")
     found = _first(address, variables, lambda: sdk.in_files("region"), sdk)
-    return found or Told("us-east-1", DEFAULT)
+    return found or Setting("us-east-1", DEFAULT)
 
 
-def _endpoint(address: S3Address, sdk: _Sdk, region: Told) -> Told:
+def _endpoint(address: S3Address, sdk: _SdkSettings, region: Setting) -> Setting:
     if address.endpoint_url is not None:
-        return Told(address.endpoint_url.rstrip("/"), CONFIGURATION)
+        return Setting(address.endpoint_url.rstrip("/"), CONFIGURATION)
     variables = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
     if not sdk.ignores_endpoints and (
         found := _first(address, variables, sdk.endpoint_in_files, sdk)
     ):
-        return Told(found.value.rstrip("/"), found.origin)
-    return Told(f"https://s3.{region.value}.{_domain(region.value)}", DEFAULT)
+        return Setting(found.value.rstrip("/"), found.origin)
+    return Setting(f"https://s3.{region.value}.{_domain(region.value)}", DEFAULT)
 
 
 class _Definitions(Loader):
@@ -289,18 +292,18 @@ class _Definitions(Loader):
 
     @property
     def search_paths(self) -> list[str]:
-        """Return where they lie; boto3 appends a folder of its own for each client."""
+        """Return the folders of the definitions; boto3 appends its own for each client."""
         return [*super().search_paths]
 
 
 @cache
 def definitions() -> Loader:
-    """Return what all clients read them by: a megabyte of JSON, which each would parse again."""
+    """Return the loader of all clients: a megabyte of JSON that each would parse again."""
     return _Definitions()
 
 
 def _domain(region: str) -> str:
-    """Return the domain that Amazon's services have in a region."""
+    """Return the domain of Amazon's services in a region."""
     partitions = definitions().load_data("partitions")["partitions"]
     for partition in partitions:
         if re.match(partition["regionRegex"], region):
@@ -308,31 +311,31 @@ def _domain(region: str) -> str:
     return "amazonaws.com"
 
 
-def _style(address: S3Address, endpoint_url: str) -> Told:
+def _style(address: S3Address, endpoint_url: str) -> Setting:
     if address.path_style:
-        return Told(PATH, CONFIGURATION)
+        return Setting(PATH, CONFIGURATION)
     parts = urlsplit(endpoint_url)
     fits = HOST_LABELS.fullmatch(address.bucket) is not None
     if not fits or (parts.scheme == "https" and "." in address.bucket):
-        return Told(PATH, "default for a bucket of such a name")
+        return Setting(PATH, "default for a bucket with such a name")
     if _is_number(parts.hostname or ""):
-        return Told(PATH, "default where the endpoint is a number")
-    return Told(IN_HOST, DEFAULT)
+        return Setting(PATH, "default for an endpoint that is an IP address")
+    return Setting(IN_HOST, DEFAULT)
 
 
-def _with_bucket(address: S3Address, endpoint: Told, style: Told) -> str:
+def _with_bucket(address: S3Address, endpoint: Setting, style: Setting) -> str:
     parts = urlsplit(endpoint.value)
     if style.value == PATH:
         return endpoint.value
     return parts._replace(netloc=f"{address.bucket}.{parts.netloc}").geturl()
 
 
-def _keys(address: S3Address, sdk: _Sdk, region: Told) -> S3Keys:
+def _keys(address: S3Address, sdk: _SdkSettings, region: Setting) -> S3Keys:
     if address.access_key_id is not None and address.secret_access_key is not None:
         own = Credentials(address.access_key_id, address.secret_access_key, address.session_token)
         return S3Keys(own, CONFIGURATION)
     if sdk.session.get_config_variable("region") is None:
-        sdk.session.set_config_variable("region", region.value)  # whose token service is asked
+        sdk.session.set_config_variable("region", region.value)  # of the token service to ask
     if (found := sdk.session.get_credentials()) is None:
         raise ConfigError(
             f"s3://{address.bucket}: no credentials found",
@@ -342,7 +345,7 @@ def _keys(address: S3Address, sdk: _Sdk, region: Told) -> S3Keys:
     return S3Keys(found, _origin(found.method, sdk))
 
 
-def _origin(method: str | None, sdk: _Sdk) -> str:
+def _origin(method: str | None, sdk: _SdkSettings) -> str:
     named: Mapping[str | None, str] = {
         "env": "environment, AWS_ACCESS_KEY_ID",
         "iam-role": "role of the instance",

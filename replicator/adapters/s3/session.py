@@ -1,4 +1,4 @@
-"""Who asks S3, by obstore for bytes and by aioboto3 for the rest, and what its refusals mean."""
+"""Clients of S3, obstore's for bytes and aioboto3's for the rest, and the meaning of its errors."""
 
 import os
 from base64 import b64encode
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 CONNECTIONS_MAX = 64
 ASKED_AGAIN_AFTER = timedelta(minutes=5, seconds=LOOKED_AT_EVERY_S)
-"""obstore asks for keys that end five minutes ahead."""
+"""Announced life of keys that end: obstore asks for new ones five minutes before the end."""
 DENIED = frozenset(
     {
         "403",
@@ -68,19 +68,19 @@ MISSING = frozenset({"404", "NoSuchKey"})
 EXISTS = frozenset({"412", "PreconditionFailed"})
 IMPOSSIBLE = frozenset({"InvalidRequest", "NotImplemented"})
 MADE_BY = ("PutObject", "CopyObject", "CreateMultipartUpload")
-"""The operations that make an object, and say how it is encrypted and kept."""
+"""The operations that make an object, and set its encryption and storage class."""
 
 
 def s3_bucket(service: S3Service, pace: Pace) -> ObstoreBucket:
-    """Return a bucket as obstore sees it."""
+    """Return a bucket through obstore alone."""
     return ObstoreBucket(s3_store(service), f"s3://{service.bucket}", pace=pace)
 
 
 def s3_store(service: S3Service) -> S3Store:
-    """Return obstore's view of a bucket.
+    """Return obstore's client of a bucket.
 
     Raises:
-        ConfigError: what is configured makes no connection, like a file that has no certificate.
+        ConfigError: the settings are unusable, for example a file without a certificate.
     """
     try:
         return _s3_store(service)
@@ -102,7 +102,7 @@ def _s3_store(service: S3Service) -> S3Store:
                 "virtual_hosted_style_request": not service.path_style,
                 "unsigned_payload": True,
                 "checksum_algorithm": "CRC64NVME",
-                "disable_bulk_delete": True,  # not every service knows it, and we remove one by one
+                "disable_bulk_delete": True,  # some services lack it, and it is not used here
                 **_encryption(address.writing),
             },
             client_options=client_options(
@@ -117,7 +117,7 @@ def _s3_store(service: S3Service) -> S3Store:
 
 
 def _encryption(writing: S3Writing) -> "S3Config":
-    """Return what obstore says of encryption with each object that it stores."""
+    """Return obstore's settings for the encryption of each stored object."""
     found: S3Config = {}
     if writing.encryption is not None:
         found["server_side_encryption"] = writing.encryption
@@ -129,7 +129,7 @@ def _encryption(writing: S3Writing) -> "S3Config":
 
 
 def _arguments(writing: S3Writing) -> dict[str, str | bool]:
-    """Return the same for the SDK, and the storage class."""
+    """Return the SDK's arguments for encryption and storage class."""
     found: dict[str, str | bool | None] = {
         "ServerSideEncryption": writing.encryption,
         "SSEKMSKeyId": writing.kms_key_id,
@@ -140,7 +140,7 @@ def _arguments(writing: S3Writing) -> dict[str, str | bool]:
 
 
 class _ObstoreKeys:
-    """Gives obstore the keys; it asks again five minutes before the time that is said."""
+    """Provides keys to obstore, which asks again five minutes before `expires_at`."""
 
     def __init__(self, keys: S3Keys) -> None:
         self._keys = keys
@@ -157,37 +157,37 @@ class _ObstoreKeys:
 
 
 class _AioKeys(AioCredentials):
-    """Gives the SDK the same keys."""
+    """Provides the same keys to the SDK."""
 
     def __init__(self, keys: S3Keys) -> None:
         super().__init__("", "")
         self._keys = keys
 
     async def load_credentials(self) -> "_AioKeys":
-        """Return itself: the SDK takes it for its chain."""
+        """Return itself: to the SDK it is the chain of providers."""
         return self
 
     async def get_frozen_credentials(  # type: ignore[override]  # as aiobotocore's own
         self,
     ) -> "ReadOnlyCredentials":
-        """Return what one request is signed with."""
+        """Return the keys that sign one request."""
         return await self._keys.renewed()
 
 
 def s3_client(service: S3Service) -> "ClientCreatorContext[S3Client]":
-    """Return a client that is opened by `async with`."""
+    """Return a client, to be opened by `async with`."""
     address = service.address
     session = AioSession()
     session.register_component("data_loader", definitions())
     session.register_component("config_store", _nothing_found())
     session.register_component("credential_provider", _AioKeys(service.keys))
-    said = _arguments(address.writing)
+    arguments = _arguments(address.writing)
 
-    def say(params: dict[str, Any], **_: object) -> None:
-        params.update(said)
+    def add(params: dict[str, Any], **_: object) -> None:
+        params.update(arguments)
 
     for made in MADE_BY:
-        session.register(f"before-parameter-build.s3.{made}", say)
+        session.register(f"before-parameter-build.s3.{made}", add)
     proxy = service.proxy_url
     return aioboto3.Session(botocore_session=session).client(
         "s3",
@@ -213,7 +213,7 @@ def s3_client(service: S3Service) -> "ClientCreatorContext[S3Client]":
 
 
 def _nothing_found() -> ConfigValueStore:
-    """Return the SDK's own defaults for all that it would look for in environment and files."""
+    """Return the SDK's defaults of the settings that it looks up in environment and files."""
     defaults = {name: found[2] for name, found in BOTOCORE_DEFAUT_SESSION_VARIABLES.items()}
     files = {"config_file": os.devnull, "credentials_file": os.devnull}
     return ConfigValueStore(
@@ -223,44 +223,44 @@ def _nothing_found() -> ConfigValueStore:
 
 @contextmanager
 def translated(bucket: str, doing: str, pace: Pace) -> Generator[None]:
-    """Raise our errors for the SDK's; pause when the server has too many requests."""
+    """Translate the SDK's errors; slow down if the server reports too many requests."""
     try:
         yield
     except ClientError as exc:
         code, answer = error_code(exc), exc.response.get("ResponseMetadata", {})
         if answer.get("HTTPStatusCode") in BUSY:
             pace.refused(asked_to_wait_s(answer.get("HTTPHeaders", {})))
-        said = f"s3://{bucket}: {doing}: {exc}"
-        raise _meant(code, said) from exc
+        message = f"s3://{bucket}: {doing}: {exc}"
+        raise _meant(code, message) from exc
     except SSLError as exc:
         raise ConfigError(f"s3://{bucket}: {doing}: {exc}", hint=CERTIFICATE_HINT) from exc
     except (BotoCoreError, HttpError, TimeoutError) as exc:
         raise TransientError(f"s3://{bucket}: {doing}: {reason(exc)}") from exc
 
 
-def _meant(code: str, said: str) -> Exception:
+def _meant(code: str, message: str) -> Exception:
     if code in EXISTS:
-        return FileExistsError(said)
+        return FileExistsError(message)
     if code == ARCHIVED:
-        return ArchivedObjectError(said, hint=ARCHIVED_HINT)
+        return ArchivedObjectError(message, hint=ARCHIVED_HINT)
     if code in DENIED:
         return DeniedKeyError(
-            said,
+            message,
             hint="check the credentials, what they may do there (docs/storages.md#permissions), and"
             " this machine's clock",
         )
     if code in MISSING:
-        return MissingObjectError(said)
+        return MissingObjectError(message)
     if code in IMPOSSIBLE:
-        return ConfigError(said, hint="this server cannot do what is asked of it")
-    return TransientError(said)
+        return ConfigError(message, hint="this server does not support the request")
+    return TransientError(message)
 
 
 def crc_text(crc: int) -> str:
-    """Return a CRC64NVME as S3 writes it."""
+    """Return a CRC64NVME in S3's notation."""
     return b64encode(crc.to_bytes(8, "big")).decode()
 
 
 def error_code(exc: ClientError) -> str:
-    """Return what S3 calls an error."""
+    """Return S3's code of an error."""
     return str(exc.response.get("Error", {}).get("Code", ""))

@@ -1,7 +1,7 @@
-"""Amazon S3, and what speaks its protocol.
+"""Amazon S3 and compatible services.
 
-Bytes go through obstore. aioboto3 does what obstore has no call for: multipart uploads that are
-resumed, copies within the service, and cleaning up after unfinished uploads.
+Bytes go through obstore. aioboto3 makes the requests that obstore cannot: resumable multipart
+uploads, copies within the service, and aborting unfinished uploads.
 """
 
 from base64 import b64decode
@@ -17,7 +17,7 @@ from replicator.adapters.bucket.reader import ObjectStorageReader
 from replicator.adapters.bucket.storage import ObjectStorage
 from replicator.adapters.bucket.upload import Contents, Sizes
 from replicator.adapters.s3.bucket import S3Bucket
-from replicator.adapters.s3.client import S3Asking
+from replicator.adapters.s3.client import S3Sdk
 from replicator.adapters.s3.lock import LockedBucket, S3Lock
 from replicator.adapters.s3.service import S3Address, S3Service, s3_service
 from replicator.adapters.s3.session import EXISTS, error_code, s3_store
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
 
 COPY_OBJECT_BYTES_MAX = 5 << 30
-"""S3 copies up to 5 GiB in one request."""
+"""Limit of S3 for a copy in one request: 5 GiB."""
 COPY_PART_BYTES = 512 * MIB
 
 
@@ -41,19 +41,19 @@ class S3Reader(ObjectStorageReader):
 
     def __init__(self, address: S3Address, *, pace: Pace, sizes: Sizes) -> None:
         self.service = service = s3_service(address)
-        asking = S3Asking(service, pace)
-        bucket = S3Bucket(s3_store(service), service.bucket, asking=asking, pace=pace)
+        sdk = S3Sdk(service, pace)
+        bucket = S3Bucket(s3_store(service), service.bucket, sdk=sdk, pace=pace)
         super().__init__(
             bucket,
             address.prefix,
             piece_bytes=sizes.part_bytes,
-            close=asking.close,
+            close=sdk.close,
             effective=service.effective,
         )
 
 
 class S3Storage(ObjectStorage):
-    """A `DeepStorage` in an S3 bucket, which may lock what is stored."""
+    """A `DeepStorage` in an S3 bucket, which may lock stored objects."""
 
     def __init__(
         self,
@@ -72,13 +72,13 @@ class S3Storage(ObjectStorage):
         self._uploads = uploads
         store, self._locked = s3_store(service), None
         if lock is not None:
-            self._locked = LockedBucket(store, address.bucket, lock=lock, asking=uploads, pace=pace)
+            self._locked = LockedBucket(store, address.bucket, lock=lock, sdk=uploads, pace=pace)
         super().__init__(
             self._locked
             or S3Bucket(
                 store,
                 address.bucket,
-                asking=uploads,
+                sdk=uploads,
                 pace=pace,
                 storage_class=address.writing.storage_class,
             ),
@@ -102,7 +102,8 @@ class S3Storage(ObjectStorage):
 
     async def remove(self, location: Location) -> None:
         if self._locked is not None:
-            # It is stored and extended last: until its lock ends, no object may go before others.
+            # The receipt is stored and extended last, so its lock ends last: until then, no object
+            # may be removed before the others.
             await self._locked.require_unlocked(self._receipts.key(location))
         await super().remove(location)
 
@@ -128,7 +129,7 @@ class _ServerSideCopy(NamedTuple):
 
 
 class S3ServerCopy:
-    """Copies within S3 where both buckets are of one service and the credentials allow it."""
+    """Copies within S3 if both buckets are of one service and the credentials allow it."""
 
     def __init__(
         self,
@@ -196,7 +197,7 @@ class S3ServerCopy:
     def _within(
         self, reader: DeepStorageReader, location: Location
     ) -> tuple[S3Reader | S3Storage, Location] | None:
-        """Return the bucket of the same service that a place is in, None: it is elsewhere."""
+        """Return the same service's bucket that holds a location; None: another storage does."""
         while isinstance(reader, LeadsOn):
             reader, location = reader.at(location)
         if not isinstance(reader, S3Reader | S3Storage) or self._denied:
@@ -204,7 +205,7 @@ class S3ServerCopy:
         return (reader, location) if reader.service.name == self._service.name else None
 
     async def _copy_object(self, copy: "_ServerSideCopy") -> Checked | None:
-        """Copy by one request; None when the service does not say the copy's SHA-256."""
+        """Copy by one request; None: the service does not report the copy's SHA-256."""
         client = await self._uploads.client()
         bucket, source_key, key, stored, metadata = copy
         await self._uploads.pace()
@@ -224,7 +225,7 @@ class S3ServerCopy:
             except ClientError as exc:
                 if error_code(exc) in EXISTS:
                     raise TransientError(
-                        f"{source_key} of s3://{bucket} was written meanwhile"
+                        f"{source_key} of s3://{bucket} was written during the copy"
                     ) from exc
                 raise
         result = copied["CopyObjectResult"]
@@ -240,7 +241,7 @@ class S3ServerCopy:
         return Checked(name="", size_bytes=stored.size_bytes, sha256=sha256)
 
     async def _copy_parts(self, copy: "_ServerSideCopy") -> Checked:
-        """Copy by ranges; the checksum of the whole is left to be read."""
+        """Copy by ranges; the whole object must be read for its checksum."""
         client = await self._uploads.client()
         bucket, source_key, key, stored, _ = copy
         ours, parts = self._service.bucket, list["CompletedPartTypeDef"]()
@@ -277,9 +278,9 @@ class S3ServerCopy:
         return Checked(name="", size_bytes=stored.size_bytes, sha256="")
 
 
-def _sha256(told: str | None) -> str | None:
-    """Return a checksum that S3 tells of a whole object; that of parts is another."""
-    return None if not told or "-" in told else b64decode(told).hex()
+def _sha256(reported: str | None) -> str | None:
+    """Return the checksum that S3 reports of a whole object; one of parts is a different value."""
+    return None if not reported or "-" in reported else b64decode(reported).hex()
 
 
 def _match(tag: str) -> str:
@@ -287,6 +288,6 @@ def _match(tag: str) -> str:
 
 
 def _differ(one: str, other: str) -> bool:
-    """Whether two ETags that are MD5 sums say that bytes differ; those of parts say nothing."""
+    """Whether two ETags that are MD5 sums prove different bytes; ETags of parts prove nothing."""
     one, other = one.strip('"'), other.strip('"')
     return "-" not in one + other and bool(one and other) and one != other

@@ -1,4 +1,4 @@
-"""Large objects into S3, part by part; what a process that died has sent is not sent again."""
+"""Uploads of large objects to S3 in parts; parts that a dead process sent are not sent again."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -12,7 +12,7 @@ from awscrt.checksums import crc64nvme
 
 from replicator.adapters.bucket.upload import Contents, Sizes
 from replicator.adapters.machine.threads import finished
-from replicator.adapters.s3.client import S3Asking
+from replicator.adapters.s3.client import S3Sdk
 from replicator.adapters.s3.lock import S3Lock
 from replicator.adapters.s3.service import S3Service
 from replicator.adapters.s3.session import crc_text, translated
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
 
 UPLOADS_ABANDONED_AFTER = timedelta(days=2)
-"""Age above which an upload is abandoned; a first copy of one object takes minutes."""
+"""Age above which an upload counts as abandoned; one object is copied within minutes."""
 
 
 class _Range(NamedTuple):
-    """One part of an object that is read by ranges; its bytes are added to the sum in turn."""
+    """One part of an object that is read in ranges; checksums take the parts in order."""
 
     number: int
     start: int
@@ -41,10 +41,10 @@ class _Range(NamedTuple):
 
 
 class S3Uploads:
-    """Multipart uploads that go on where a former process stopped.
+    """Multipart uploads that continue where an earlier process stopped.
 
     A part that is there already is not sent again: it is read from the source once more, and its
-    MD5 compared with the part's ETag, so that what is completed is what the source has now.
+    MD5 compared with the part's ETag, so that the completed object is what the source has now.
     """
 
     def __init__(
@@ -59,17 +59,17 @@ class S3Uploads:
     ) -> None:
         self._service, self._pace, self._sizes = service, pace, sizes
         self._in_flight, self._clock, self._retention = in_flight, clock, lock
-        self._asking = S3Asking(service, pace)
+        self._sdk = S3Sdk(service, pace)
         self._begun: dict[str, str] | None = None
         self._lock = asyncio.Lock()
 
     async def close(self) -> None:
-        """Give up connections."""
-        await self._asking.close()
+        """Close all connections."""
+        await self._sdk.close()
 
     async def client(self) -> "S3Client":
         """Return the one client, opened at its first use."""
-        return await self._asking.client()
+        return await self._sdk.client()
 
     async def run(self, key: str, contents: Contents) -> str:
         client = await self.client()
@@ -85,10 +85,10 @@ class S3Uploads:
         return checksum
 
     async def _complete(self, client: "S3Client", sending: "_Sending", key: str) -> None:
-        """Make an object visible, if none is there.
+        """Make an object visible, unless one is there.
 
-        Some servers (versitygw 1.8.0) take a delete marker for an object: what was removed from a
-        bucket with versions could never be stored again. What nobody can see is written over.
+        Some servers (versitygw 1.8.0) treat a delete marker as an object: an object removed from a
+        bucket with versions could never be stored again. If none is visible, it is overwritten.
         """
         doing = f"cannot complete the upload of {key}"
         try:
@@ -106,14 +106,14 @@ class S3Uploads:
 
     @property
     def region(self) -> str:
-        """What requests are signed for."""
+        """The region that requests are signed for."""
         return self._service.region.value
 
     async def probe(self, key: str) -> None:
-        """Begin an upload in parts, look at it and give it up: what large objects need.
+        """Begin a multipart upload, list its parts and abort it: large objects need all three.
 
         Raises:
-            ConfigError: it is denied, or the server does not know it.
+            ConfigError: a request is denied, or the server does not support it.
         """
         client = await self.client()
         upload = await self._begin(client, key)
@@ -124,14 +124,14 @@ class S3Uploads:
 
     async def pace(self) -> None:
         """Wait for this storage's turn."""
-        await self._asking.pace()
+        await self._sdk.pace()
 
     def translated(self, doing: str) -> AbstractContextManager[None]:
-        """Raise our errors for the SDK's."""
-        return self._asking.translated(doing)
+        """Translate the SDK's errors into the replicator's."""
+        return self._sdk.translated(doing)
 
     def locking(self) -> dict[str, Any]:
-        """Return what a request says that stores an object, where objects are locked."""
+        """Return the lock's arguments of a request that stores an object; empty: no object lock."""
         return {} if self._retention is None else self._retention.arguments()
 
     async def _begin(self, client: "S3Client", key: str) -> "_MultipartUpload":
@@ -154,9 +154,9 @@ class S3Uploads:
         return _MultipartUpload(made["UploadId"], {})
 
     async def _unfinished(self, client: "S3Client") -> dict[str, str]:
-        """Return the uploads that were begun and may go on; once a process, old ones are aborted.
+        """Return unfinished uploads that may continue; aborts old ones once per process.
 
-        Only those below our own prefix are looked at.
+        Only uploads below the storage's own prefix are considered.
         """
         async with self._lock:
             if self._begun is None:
@@ -214,13 +214,13 @@ class S3Uploads:
             raise failures.exceptions[0] from failures
         contents.require_size(sending.sha256.size_bytes)
         checksum = sending.sha256.hexdigest()
-        contents.require_expected(checksum)  # ranges are not proved one by one
+        contents.require_expected(checksum)  # ranges are not verified one by one
         return checksum
 
     async def _send_ranges(
         self, group: TaskGroup, sending: "_Sending", contents: Contents, part_bytes: int
     ) -> None:
-        """Read and send several parts at once; only the checksum is taken in order."""
+        """Read and send several parts at once; only the checksums are computed in order."""
         slots = asyncio.Semaphore(self._sizes.parts_in_flight_max)
         turn = asyncio.Event()
         turn.set()
@@ -285,12 +285,12 @@ class _Sending:
         self.sha256 = Sha256()
 
     async def add(self, data: bytes) -> None:
-        """Take the next bytes, in order, into the checksums."""
+        """Add the next bytes, in order, to the checksums."""
         self._crc = crc64nvme(data, self._crc)
         await self.sha256.add(data)
 
     async def part(self, number: int, data: bytes) -> None:
-        """Send a part, in any order, unless it is there."""
+        """Send a part, in any order, unless it is there already."""
         crc = crc_text(crc64nvme(data))
         done = self._upload.done.get(number)
         if done is not None and done.size_bytes == len(data):
@@ -312,7 +312,7 @@ class _Sending:
         self._done(number, sent["ETag"], crc)
 
     async def complete(self, *, over: bool = False) -> None:
-        """Make the object visible, if all bytes arrived and, but for `over`, none is there."""
+        """Make the object visible if all bytes arrived and, without `over`, none is there."""
         condition: dict[str, Any] = {} if over else {"IfNoneMatch": "*"}
         await self._pace.request()
         await self._client.complete_multipart_upload(
@@ -338,7 +338,7 @@ async def _send_range(sending: _Sending, contents: Contents, part: _Range) -> No
 
 
 async def _cut(pieces: AsyncIterator[Piece], part_bytes: int) -> AsyncIterator[bytes]:
-    """Yield the same bytes in parts of one size, the last one smaller."""
+    """Yield the same bytes in parts of equal size, the last one smaller."""
     rest = bytearray()
     async for piece in pieces:
         rest += piece

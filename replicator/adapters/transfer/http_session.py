@@ -94,7 +94,7 @@ class HttpSession:
 
 
 CERTIFICATE_HINT = (
-    "name who signed the server's certificate in ca_file, or correct the host's name: the server"
+    "name the CA of the server's certificate in ca_file, or correct the host's name: the server"
     " answered, and is not believed"
 )
 BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})

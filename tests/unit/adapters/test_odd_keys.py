@@ -10,7 +10,7 @@ from replicator.adapters.bucket.obstore import ObstoreBucket, UnsayableKeyError
 from replicator.adapters.bucket.reader import ObjectStorageReader
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.s3.bucket import S3Bucket
-from replicator.adapters.s3.client import S3Asking
+from replicator.adapters.s3.client import S3Sdk
 from replicator.adapters.s3.service import s3_service
 from replicator.adapters.s3.session import s3_bucket, s3_store
 from replicator.adapters.s3.storage import S3Storage
@@ -27,11 +27,11 @@ DATA = b"the bytes of a segment"
 async def bucket_of(odd: OddS3) -> AsyncIterator[S3Bucket]:
     async with serving_s3(odd) as url:
         service, pace = s3_service(s3_address(url, "druid")), Pace()
-        asking = S3Asking(service, pace)
+        sdk = S3Sdk(service, pace)
         try:
-            yield S3Bucket(s3_store(service), "druid", asking=asking, pace=pace)
+            yield S3Bucket(s3_store(service), "druid", sdk=sdk, pace=pace)
         finally:
-            await asking.close()
+            await sdk.close()
 
 
 @asynccontextmanager
