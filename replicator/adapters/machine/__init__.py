@@ -1,1 +1,1 @@
-"""What this machine gives: its clock, its threads, and worker processes."""
+"""Services of this machine: clock, threads, processes, file locks, owners and modes of files."""

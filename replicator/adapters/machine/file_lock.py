@@ -1,4 +1,4 @@
-"""A lock that other processes of this user wait for, and that no other user can take."""
+"""A lock between processes of one user, which no other user can take."""
 
 import fcntl
 import os
@@ -16,19 +16,19 @@ LOCKS: Final = Path("/proc/locks")
 
 @contextmanager
 def alone(path: Path, *, within_s: float) -> Generator[None]:
-    """Hold the lock of a file within the block; the file is made for it and removed at its end.
+    """Hold a file's lock within the block; the file is created for it and removed at the end.
 
-    A lock on a folder that others can open would be theirs to take; this file is this user's own.
+    Other users could lock a folder that they can open; this file is open to this user only.
 
     Raises:
-        TransientError: another process holds it for longer; its number and command are named.
-        OSError: the file cannot be made here.
+        TransientError: another process holds it for longer; the message names its id and command.
+        OSError: the file cannot be created.
     """
     descriptor = _locked(path, time.monotonic() + within_s)
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)  # while it is locked: who waits for it sees that it is gone
+        path.unlink(missing_ok=True)  # while it is locked: waiting processes see that it is gone
         os.close(descriptor)
 
 
@@ -50,7 +50,7 @@ def _locked(path: Path, deadline_s: float) -> int:
 
 
 def _is_there(path: Path, descriptor: int) -> bool:
-    """Return whether the file that was locked is still the one of that name."""
+    """Return whether the name still belongs to the file that was locked."""
     try:
         return os.path.samestat(path.lstat(), os.fstat(descriptor))
     except FileNotFoundError:
@@ -62,12 +62,12 @@ def _refusal(path: Path, descriptor: int) -> TransientError:
     os.close(descriptor)
     return TransientError(
         f"{path} is locked by {who}",
-        hint="it is held for a moment while a file is made; end that process if it hangs",
+        hint="a process holds it for a moment while it makes a file; end that process if it hangs",
     )
 
 
 def holder(descriptor: int) -> str:
-    """Return which process holds the lock of an open file, as far as this machine tells."""
+    """Return the process that holds the lock of an open file, as far as this machine tells."""
     found = os.fstat(descriptor)
     place = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
     try:
@@ -75,7 +75,7 @@ def holder(descriptor: int) -> str:
     except OSError:
         lines = []
     for line in lines:
-        # 1: FLOCK  ADVISORY  WRITE 4711 fd:01:1234 0 EOF; with "->" behind the number: it waits
+        # 1: FLOCK  ADVISORY  WRITE 4711 fd:01:1234 0 EOF; "->" after the number marks a waiting one
         words = line.split()
         if len(words) > 5 and words[1] == "FLOCK" and words[5] == place:  # noqa: PLR2004 - above
             return f"process {words[4]}{_command(words[4])}"

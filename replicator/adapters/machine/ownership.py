@@ -1,7 +1,7 @@
-"""Finds files that the user of a folder cannot use, because root or another user has made them.
+"""Finds files that a folder's user cannot use, because root or another user created them.
 
-They are named and left: root that gives a file away in a folder of another user may be led to give
-away another one, which that user puts in its place meanwhile.
+Such files are reported and left alone: if root gave away a file in another user's folder, that user
+could exchange it meanwhile and receive a different file.
 """
 
 import os
@@ -15,30 +15,30 @@ from replicator.adapters.machine.privacy import user_name
 
 ROOT = 0
 LOOKED_AT_MAX = 100_000
-"""Files and folders that are looked at in one place."""
+"""Limit of the files and folders that are checked in one place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foreign:
-    """Files of another user in a folder of ours."""
+    """Unusable files of another user in a folder."""
 
     first: Path
     count: int
     owner: str
-    """Whose the first one is."""
+    """Name of the first file's owner."""
     user: str
-    """Who has to use it."""
+    """Name of the user who needs the files."""
 
 
 def foreign(folder: Path, found: Iterable[Path]) -> Foreign | None:
-    """Return what of some files is useless to the user who works in a folder; None: nothing.
+    """Return the files that the folder's user cannot use; None: all are usable.
 
-    That user is this process's, or the folder's owner where this process is root's, who may do
+    The folder's user is this process's, or the folder's owner if this process is root's, who may do
     everything.
 
     Args:
-        folder: Whose owner counts for root.
-        found: What is looked at, at most `LOOKED_AT_MAX` of it.
+        folder: Folder whose owner is the user if this process is root's.
+        found: Files to check, of which at most `LOOKED_AT_MAX` are.
     """
     try:
         user = os.geteuid() or folder.stat().st_uid
@@ -54,7 +54,7 @@ def foreign(folder: Path, found: Iterable[Path]) -> Foreign | None:
 
 
 def below(folder: Path) -> Iterator[Path]:
-    """Yield a folder, and all files and folders in it."""
+    """Yield a folder, and all files and folders below it."""
     if folder.is_dir():
         yield folder
     for parent, folders, names in os.walk(folder):
@@ -62,7 +62,7 @@ def below(folder: Path) -> Iterator[Path]:
 
 
 def _is_useless(path: Path, user: int) -> bool:
-    """Return whether a user can neither write a file or folder of another one, nor read it."""
+    """Return whether a user can neither write nor read another user's file or folder."""
     try:
         found = path.lstat()
     except OSError:

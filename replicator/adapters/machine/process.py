@@ -1,4 +1,4 @@
-"""This process, as others know it."""
+"""This process's identity: host, id and operator."""
 
 import os
 import pwd
@@ -6,28 +6,28 @@ import socket
 
 
 def host() -> str:
-    """Return the name of this machine."""
+    """Return this machine's name."""
     return socket.gethostname()
 
 
 def process_id() -> int:
-    """Return the number of this process on it."""
+    """Return this process's id."""
     return os.getpid()
 
 
 def is_alive(pid: int) -> bool:
-    """Return whether this machine has a process of that number."""
+    """Return whether this machine has a process with an id."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True  # of another user
+        return True  # another user's
     return True
 
 
 def operator() -> str:
-    """Return who started this process, as `user@host`; the user's number where it has no name."""
+    """Return the user who started this process, as `user@host`; a number for an unnamed user."""
     try:
         user = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

@@ -1,4 +1,4 @@
-"""Blocking calls in a thread, whose end is waited for even by a caller that was cancelled."""
+"""Blocking calls in threads, which are awaited to their end even if the caller is cancelled."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,10 +12,10 @@ _Result = TypeVar("_Result")
 async def finished(
     call: Callable[[], _Result], thread: ThreadPoolExecutor | None = None
 ) -> _Result:
-    """Return what `call` gives in a thread.
+    """Return the result of `call`, run in a thread.
 
-    A cancelled caller waits for its end first, so that nothing is renamed, written or taken over
-    behind the back of the code that cleans up.
+    A cancelled caller waits for the call's end first, so that nothing is renamed, written or
+    adopted while the caller already cleans up.
     """
     future = asyncio.get_running_loop().run_in_executor(thread, call)
     try:
@@ -25,5 +25,5 @@ async def finished(
             with suppress(asyncio.CancelledError):  # raised again below
                 await asyncio.wait([future])
         if not future.cancelled():
-            future.exception()  # looked at, or the event loop would report it as lost
+            future.exception()  # retrieved, or the event loop would report it as lost
         raise

@@ -1,9 +1,8 @@
-"""A verb of this program in a process of its own, which ends with this one.
+"""A verb of this program in a process of its own, which ends with this process.
 
-The child reads its standard input until it ends, which is when this process ends, however that
-happens (`cli/terminal/job_channel.py`). Over one more pipe it tells its progress and hands over its
-document, a JSON line each; its standard output and error are kept as a terminal would have shown
-them.
+The child reads its standard input to its end, which is when this process ends, however that happens
+(`cli/terminal/job_channel.py`). Through one more pipe it reports its progress and its document, one
+JSON line each; its standard output and error are stored as a terminal would have shown them.
 """
 
 import asyncio
@@ -22,13 +21,13 @@ from replicator.model.operations.job import CHANNEL
 from replicator.task_group import TaskGroup
 
 TEXT_BYTES_MAX: Final = 1 << 20
-"""Bytes that are kept of each of the child's two outputs: the last ones."""
+"""Number of bytes stored of each of the child's two outputs: the last ones."""
 CHUNK_BYTES: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerbEnded:
-    """How a verb's process has ended."""
+    """The end of a verb's process."""
 
     code: int
     """Exit code of the child, or the negative number of the signal that ended it."""
@@ -36,17 +35,17 @@ class VerbEnded:
     stdout: str
     stderr: str
     too_large: bool = False
-    """Whether its document was larger than may be kept."""
+    """Whether its document was larger than allowed."""
 
 
 class VerbProcess:
-    """One run of `python -m replicator` with some arguments.
+    """One run of `python -m replicator` with arguments.
 
     Args:
-        arguments: The verb and its options, without the program.
-        environ: All of the child's variables, but for those that this adds.
-        document_bytes_max: Largest document that is taken over.
-        held: A file that the child keeps open: a lock on it lasts as long as the child lives.
+        arguments: The verb and its options, without the program's name.
+        environ: The child's variables; this class adds some.
+        document_bytes_max: Largest accepted document.
+        held: File that the child keeps open: a lock on it lasts as long as the child lives.
     """
 
     def __init__(
@@ -65,12 +64,12 @@ class VerbProcess:
         self._too_large = False
 
     async def run(self, told: Callable[[Mapping[str, Any]], None]) -> VerbEnded:
-        """Run the verb to its end; `told` gets each progress that it tells.
+        """Run the verb to its end; `told` is called with each progress report.
 
         A cancelled caller leaves no process behind.
 
         Raises:
-            TransientError: this machine cannot start it: too many processes or open files.
+            TransientError: the process cannot be started: too many processes or open files.
         """
         process, reading = await self._begun()
         self._process = process
@@ -91,15 +90,15 @@ class VerbProcess:
         )
 
     def terminate(self) -> None:
-        """Ask it to end; it cleans up after itself."""
+        """Ask the process to end; it cleans up first."""
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process at once."""
         self._signal(signal.SIGKILL)
 
     async def _begun(self) -> tuple[asyncio.subprocess.Process, int]:
-        """Start it, and return it with the pipe on which it tells."""
+        """Start the process; return it with the pipe of its reports."""
         try:
             reading, writing = os.pipe()
             try:
@@ -112,11 +111,11 @@ class VerbProcess:
         except OSError as exc:
             raise TransientError(
                 f"the process of the verb cannot be started: {exc}",
-                hint="see what else runs here, and how many processes and files it may have",
+                hint="see what else runs here, and the limits of processes and open files",
             ) from exc
 
     async def _start(self, writing: int) -> asyncio.subprocess.Process:
-        # Modules are found where this process finds them, and never in the current folder alone.
+        # Modules come from where this process found them, and never from the current folder alone.
         code = (
             f"import sys; sys.path[:] = {sys.path!r}; from replicator.__main__ import main; main()"
         )
@@ -131,11 +130,11 @@ class VerbProcess:
             stderr=asyncio.subprocess.PIPE,
             env={**self._environ, CHANNEL: str(writing)},
             pass_fds=(writing, *self._held),
-            start_new_session=True,  # Ctrl-C reaches this process alone
+            start_new_session=True,  # Ctrl-C reaches only this process
         )
 
     async def _hear(self, reading: int, told: Callable[[Mapping[str, Any]], None]) -> None:
-        """Read what the child tells, line by line, until it closes the pipe."""
+        """Read the child's reports, line by line, until it closes the pipe."""
         loop = asyncio.get_running_loop()
         stream = asyncio.StreamReader(limit=self._document_bytes_max)
         transport, _ = await loop.connect_read_pipe(
@@ -172,7 +171,7 @@ class VerbProcess:
 
 
 async def _tail(stream: asyncio.StreamReader | None) -> str:
-    """Read all that is printed, and return the end of it."""
+    """Read all output and return its end."""
     assert stream is not None  # noqa: S101 - it was asked for
     kept = b""
     while chunk := await stream.read(CHUNK_BYTES):

@@ -1,11 +1,11 @@
-"""Workers in processes of their own, so that reading a long log takes more than one core.
+"""Worker processes, so that reading a long log uses more than one core.
 
-A worker is this interpreter once more, fed over its standard input and read from its standard
-output. It ends when its input ends, and so also when this process is killed: nothing is left
-behind. It is in a process group of its own: Ctrl-C reaches this process alone.
+A worker is another interpreter like this one, which reads batches from its standard input and
+writes results to its standard output. It ends with its input, so also when this process is killed:
+no worker is left behind. It has a process group of its own: Ctrl-C reaches only this process.
 
-`multiprocessing` would import the whole program in each worker, and its pools keep workers that
-outlive a killed parent, since each of them holds the writing end of what they all read from.
+`multiprocessing` would import the whole program in each worker, and its pools leave workers that
+outlive a killed parent, since each of them holds the writing end of the pipe that all read from.
 """
 
 import asyncio
@@ -29,17 +29,17 @@ _Result = TypeVar("_Result")
 _Work: TypeAlias = Callable[[Sequence[Record]], _Result]
 
 PIPE_BYTES = 1 << 20
-"""Size of a pipe's buffer, as far as the system allows: task switches cost more than copies."""
+"""Size of a pipe's buffer, if the system allows it: task switches cost more than copies."""
 AHEAD = 1
-"""Batches that wait beside those that are worked on, so that no worker waits for the log."""
+"""Batches queued in addition to those in work, so that no worker waits for the log."""
 
 
 class ProcessWorkers:
-    """`Workers` that are started for a long history, and end with it.
+    """`Workers` that start for a long history, and end with it.
 
     Args:
-        count: How many processes; with one, everything is done in this one.
-        records_alone_max: How many records this process does alone before it starts any:
+        count: Number of processes; with one, this process does all the work.
+        records_alone_max: Number of records that this process does alone before it starts workers:
             about half a second's work, and longer than a start takes.
     """
 
@@ -74,7 +74,7 @@ class ProcessWorkers:
 
 
 class _Crew(Generic[_Result]):
-    """The workers of one history, with a thread for each that talks to it."""
+    """The workers of one history, with a thread for each of them."""
 
     def __init__(self, work: _Work[_Result], count: int) -> None:
         self._work, self._count = work, count
@@ -83,14 +83,14 @@ class _Crew(Generic[_Result]):
         self._threads: ThreadPoolExecutor | None = None
 
     def do(self, batch: Sequence[Record]) -> Future[_Result]:
-        """Hand a batch to the next worker that is idle."""
+        """Hand a batch to the next idle worker."""
         if self._threads is None:
             self._start()
         assert self._threads is not None  # noqa: S101 - for the type checker
         return self._threads.submit(self._done, batch)
 
     async def dismiss(self) -> None:
-        """End all workers, whatever they are at."""
+        """End all workers, whatever they are doing."""
         if self._threads is not None:
             await finished(self._end)
 
@@ -111,7 +111,7 @@ class _Crew(Generic[_Result]):
 
     def _end(self) -> None:
         for worker in self._workers:
-            worker.kill()  # a thread that waits for it reads an end of file
+            worker.kill()  # a thread that waits for it reads the end of its output
         if self._threads is not None:
             self._threads.shutdown(cancel_futures=True)
         for worker in self._workers:
@@ -119,19 +119,19 @@ class _Crew(Generic[_Result]):
 
 
 class _Worker:
-    """One process, from this side."""
+    """One worker process, seen from this process."""
 
     def __init__(self, work: _Work[Any]) -> None:
         self._work: _Work[Any] | None = work
-        # Modules are found where this process finds them, and never in the current folder alone.
+        # Modules come from where this process found them, and never from the current folder alone.
         code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve()"
         command = [sys.executable, "-P", "-c", code]
         self._process = Popen(command, stdin=PIPE, stdout=PIPE, process_group=0)  # noqa: S603
-        with suppress(OSError, AttributeError):  # no pages left for a user's pipes; not Linux
+        with suppress(OSError, AttributeError):  # the user's limit for pipes is reached; not Linux
             fcntl.fcntl(self._pipes()[0], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
     def do(self, batch: Sequence[Record]) -> Any:
-        """Return what the work gives for a batch, or raise what it raises."""
+        """Return the work's result for a batch, or raise its exception."""
         try:
             good, result = self._asked(batch)
         except (OSError, EOFError, pickle.UnpicklingError) as exc:
@@ -141,14 +141,14 @@ class _Worker:
         return result
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process at once."""
         self._process.kill()
 
     def close(self) -> None:
-        """Wait for its end and close the pipes."""
+        """Wait for the process's end and close the pipes."""
         self._process.wait()
         for pipe in self._pipes():
-            with suppress(OSError):  # what could not be written any more
+            with suppress(OSError):  # unwritten input is lost
                 pipe.close()
 
     def _asked(self, batch: Sequence[Record]) -> tuple[bool, Any]:
@@ -167,7 +167,7 @@ class _Worker:
     def _lost(self) -> Exception:
         code = self._process.wait()
         if code >= 0:
-            return RuntimeError(f"a worker process ended with {code}; it said why on stderr")
+            return RuntimeError(f"a worker process ended with {code}; stderr has the reason")
         return TransientError(
             f"a worker process that reads the log was killed by signal {-code}",
             hint="if the machine ran out of memory, set `log_workers` to 1; then run it again",
@@ -175,9 +175,9 @@ class _Worker:
 
 
 def serve() -> None:
-    """Be a worker: read the work, then batches; write what the work gives, until the input ends."""
+    """Be a worker: read the work, then batches; write the results, until the input ends."""
     given, answers = sys.stdin.buffer, sys.stdout.buffer
-    with suppress(EOFError, pickle.UnpicklingError, BrokenPipeError):  # this side's owner is gone
+    with suppress(EOFError, pickle.UnpicklingError, BrokenPipeError):  # the parent is gone
         work = pickle.load(given)  # noqa: S301 - our own parent
         while True:
             pickle.dump(_answer(work, _received(given)), answers)
@@ -185,7 +185,7 @@ def serve() -> None:
 
 
 def _send(batch: Sequence[Record], given: IO[bytes]) -> None:
-    """Write records as columns and their documents in one piece: a pickle of each costs twice."""
+    """Write records as columns with their documents in one piece: pickling each costs twice."""
     offsets, times, types, documents = zip(*batch, strict=True)
     pickle.dump((offsets, times, types, [len(document) for document in documents]), given)
     given.write(b"".join(documents))

@@ -1,4 +1,4 @@
-"""Servers that are started for a drill or the demo, and end with this process.
+"""Servers started for a drill or the demo; they end with this process.
 
-Called by `app` and by `cli.demo`. Each gets a private folder and a minimal environment.
+Called by `app` and by `cli.demo`. Each server gets a private folder and a minimal environment.
 """

@@ -1,10 +1,10 @@
-"""A Druid of our own over scratch metadata and a scratch deep storage, from an installed release.
+"""A scratch Druid over scratch metadata and a scratch deep storage, from an installed release.
 
-Four JVMs: ZooKeeper, a Coordinator, a Historical and a Broker, on this machine's loopback alone.
-There is no Overlord, so no supervisor reads a stream and no task deletes anything. Whatever else
-the restored cluster was told to do (rules, dynamic configuration, lookups) is taken out of the
-scratch metadata first: it speaks of tiers and machines that are not here, and a rule that drops
-would act by today's clock.
+Four JVMs: ZooKeeper, a Coordinator, a Historical and a Broker, on this machine's loopback only.
+There is no Overlord, so no supervisor reads a stream and no task deletes anything. The restored
+cluster's other instructions (rules, dynamic configuration, lookups) are removed from the scratch
+metadata first: they refer to tiers and machines that do not exist here, and a drop rule would act
+by today's clock.
 """
 
 import asyncio
@@ -34,26 +34,26 @@ HOST = "127.0.0.1"
 HEALTH_WAIT_S, HEALTH_TIMEOUT_S = 0.3, 2.0
 MIB = 1 << 20
 BUFFER_BYTES = 25 * MIB
-"""Direct memory for one running query of a server."""
+"""Direct memory per query that runs on a server."""
 DIRECT_BYTES_MAX = 256 * MIB
-"""Direct memory of each JVM: five such buffers, and what compression takes."""
+"""Direct memory of each JVM: five such buffers, and memory for compression."""
 ZOOKEEPER_HEAP_BYTES_MAX = 128 * MIB
 MAIN = ("org.apache.druid.cli.Main", "server")
 ZOOKEEPER = "org.apache.zookeeper.server.ZooKeeperServerMain"
 SERVICES = re.compile(r"druid-services-(.+)\.jar")
 JAVA_VERSION = re.compile(r'version "(?:1\.)?(\d+)')
 JAVA_NEEDED: Mapping[Release, int] = {Release(38): 21}
-"""Oldest Java by the release since which it is needed (38.0.0's release notes)."""
+"""Oldest Java per release, from that release on (38.0.0's release notes)."""
 JAVA_TIMEOUT_S = 30.0
 OPENED = (
     "java.base/java.io", "java.base/java.lang", "java.base/java.nio", "java.base/sun.nio.ch",
     "java.base/jdk.internal.ref", "jdk.management/com.sun.management.internal",
 )  # fmt: skip
 EXPORTED = ("java.base/jdk.internal.ref", "java.base/jdk.internal.misc")
-"""Packages of Java that Druid opens since Java 11, as in its own bin/run-java."""
+"""Java packages that Druid opens since Java 11, as its own bin/run-java does."""
 TAKEN_OUT = ("rules", "config", "supervisors")
-"""Tables whose rows tell a Druid what to do; it makes a rule that loads everything by itself."""
-USED = f"SELECT count(*) FROM {PREFIX}segments WHERE used"  # noqa: S608 - our own name
+"""Tables with instructions for a Druid; it adds a rule that loads everything by itself."""
+USED = f"SELECT count(*) FROM {PREFIX}segments WHERE used"  # noqa: S608 - a constant name
 LOG4J = """\
 <Configuration status="WARN">
   <Appenders>
@@ -68,27 +68,27 @@ LOG4J = """\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distribution:
-    """A release of Druid as it is downloaded, and how to run it."""
+    """An unpacked download of Druid, and how to run it."""
 
     home: Path
     java: str
     extensions: Sequence[str]
-    """Extensions that the segments need beside Druid's core, like `druid-datasketches`."""
+    """Extensions that the segments need, like `druid-datasketches`."""
     properties: Sequence[str] = ()
-    """Runtime properties that decide how segments are read, like `name=value`."""
+    """Runtime properties that affect how segments are read, like `name=value`."""
     heap_bytes_max: int
-    """Heap of each of the three servers."""
+    """Heap size of each of the three servers."""
     disk_bytes_max: int
-    """Bytes that the Historical may load."""
+    """Most bytes of segments that the Historical may load."""
     start_timeout_s: float
     query_timeout_s: float
 
     @property
     def release(self) -> str:
-        """Return its release, like `33.0.0`.
+        """Return the release, like `33.0.0`.
 
         Raises:
-            ConfigError: there is no Druid in `home`, or no Java.
+            ConfigError: `home` contains no Druid, or Java is missing.
         """
         if shutil.which(self.java) is None:
             raise ConfigError(
@@ -107,7 +107,7 @@ class Distribution:
         return found[0]
 
     def _require_java(self, release: str) -> None:
-        """Refuse a Java that this release does not run on, before anything is restored for it."""
+        """Refuse a Java that this release does not run on, before anything is restored."""
         said = release_of(release)
         needed = [java for since, java in JAVA_NEEDED.items() if said is not None and said >= since]
         if not needed:
@@ -125,18 +125,18 @@ class Distribution:
             raise ConfigError(
                 f"drill.druid.java names {self.java!r}, which is Java {major[1]}, and Druid"
                 f" {release} needs {max(needed)} or newer",
-                hint="install that, and name its bin/java",
+                hint="install that Java, and name its bin/java",
             )
 
 
 class ScratchProcesses:
-    """Starts a Druid over what was restored, for the length of a block.
+    """Starts a Druid over restored segments, for the length of a `with` block.
 
     Args:
-        distribution: What to start.
-        folder: Where its configuration, logs and loaded segments go; it is made.
-        dsn: Of the scratch metadata, with its password; the prefix is Druid's default.
-        deep_storage: The root of the scratch deep storage.
+        distribution: Druid to start.
+        folder: Folder for its configuration, logs and loaded segments; it is created.
+        dsn: DSN of the scratch metadata, with the password; the table prefix is Druid's default.
+        deep_storage: Root folder of the scratch deep storage.
     """
 
     def __init__(
@@ -177,7 +177,7 @@ class ScratchProcesses:
                 await session.execute(f"empty {PREFIX}{table}", f"DELETE FROM {PREFIX}{table}")  # noqa: S608 - our own names
 
     def _commands(self, roles: Iterable[str]) -> dict[str, list[str]]:
-        """Return what starts each server, ZooKeeper first."""
+        """Return the command of each server, ZooKeeper first."""
         heap = self._distribution.heap_bytes_max
         zookeeper = (ZOOKEEPER, str(self._folder / "zoo.cfg"))
         return {
@@ -199,7 +199,7 @@ class ScratchProcesses:
         ]
 
     async def _healthy(self, servers: Sequence[DependentProcess], ports: Iterable[int]) -> None:
-        """Wait until all three say that they are."""
+        """Wait until all three Druid servers report that they are healthy."""
         waiting = list(ports)
         try:
             async with asyncio.timeout(self._distribution.start_timeout_s):
@@ -298,8 +298,8 @@ async def _is_healthy(port: int) -> bool:
 
 
 def _not_started(what: str, servers: Sequence[DependentProcess]) -> TransientError:
-    words = "\n".join(f"{one.name}:\n{one.latest_per_key}" for one in servers)
-    return TransientError(f"the Druid of a drill {what}; its last words:\n{words}")
+    words = "\n".join(f"{one.name}:\n{one.log_tail}" for one in servers)
+    return TransientError(f"the Druid of a drill {what}; the end of its logs:\n{words}")
 
 
 def _write(path: Path, properties: Mapping[str, str]) -> None:
@@ -308,5 +308,5 @@ def _write(path: Path, properties: Mapping[str, str]) -> None:
 
 
 def _escaped(value: str) -> str:
-    """Return a value as Java reads properties: a backslash and a line's end are not themselves."""
+    """Return a value for a properties file: backslashes and line ends need an escape in Java."""
     return value.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")

@@ -1,7 +1,7 @@
-"""A folder for what is needed for a while only: nothing of it outlives the next one that begins.
+"""A folder for temporary files: a later scratch folder removes what a killed process left.
 
-A lock of the operating system says whether a process uses it: the lock of a killed process is gone
-with it, so whatever stands beside a free lock was left behind.
+A lock of the operating system tells whether a process uses the folder. The lock of a killed process
+is gone with it, so everything beside a free lock was left behind.
 """
 
 import fcntl
@@ -19,23 +19,23 @@ LOCK = "lock"
 BEGINNING = "drill-"
 """Prefix of every scratch folder's name; nothing with another name is ever deleted."""
 FOLDER_MODE = 0o711 if os.geteuid() == 0 else 0o700
-"""Mode of the outer folder: under root the database runs as another user, who must pass through."""
+"""Mode of the outer folder: under root the database runs as another user, who must enter it."""
 _OTHERS_MAY_WRITE = 0o022
 
 Tidy = Callable[[Path], Awaitable[None]]
-"""Called before a piece of scratch is removed: ends what still runs in it, if anything does."""
+"""Called before a scratch folder is removed: ends processes that still use it, if any."""
 
 
 @asynccontextmanager
 async def scratch(folder: Path, tidy: Tidy) -> AsyncGenerator[Path]:
-    """Make an empty folder in `folder` for the length of the block; then it is gone.
+    """Make an empty folder in `folder` for the length of the block, and remove it afterwards.
 
-    What an earlier process left behind when it was killed is removed first.
+    The remains of an earlier process that was killed are removed first.
 
     Raises:
-        RefusedError: another process is at it.
+        RefusedError: another process uses it.
         ConfigError: the folder cannot be made, or another user could write there.
-        TransientError: the disk does not let us.
+        TransientError: the disk fails.
     """
     lock = await finished(lambda: _locked(folder))
     try:
@@ -52,22 +52,22 @@ async def scratch(folder: Path, tidy: Tidy) -> AsyncGenerator[Path]:
 
 
 def free_bytes(folder: Path) -> int:
-    """Return how much of its disk a folder's user may still fill, in bytes."""
+    """Return how many bytes this user may still write to the disk of a folder."""
     with translated(f"look at the disk of {folder}"):
         return shutil.disk_usage(folder).free
 
 
 def _locked(folder: Path) -> int:
-    """Return the lock, held until it is closed; a child process does not inherit it."""
+    """Return the lock, which lasts until it is closed; a child process does not inherit it."""
     with translated(f"open the scratch folder {folder}"):
         if not folder.exists():
             folder.mkdir(parents=True)
-            folder.chmod(FOLDER_MODE)  # whatever the umask
+            folder.chmod(FOLDER_MODE)  # independent of the umask
         found = folder.lstat()
         if found.st_uid != os.geteuid() or found.st_mode & _OTHERS_MAY_WRITE or folder.is_symlink():
             raise ConfigError(
-                f"the scratch folder {folder} is not this user's alone: its content cannot be"
-                " trusted, nor removed",
+                f"the scratch folder {folder} is not this user's alone: its contents can be neither"
+                " trusted nor removed",
                 hint=f"name another drill.folder, or `chown` and `chmod go-w {folder}`",
             )
         lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)

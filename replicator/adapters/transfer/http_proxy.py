@@ -1,7 +1,7 @@
-"""Which proxy of the environment stands between this process and a server.
+"""The HTTP proxy that the environment configures for a server.
 
-The libraries that speak HTTP read these variables in four different ways, or not at all. This is
-the one place that does: every client is told what it found and reads nothing itself.
+The HTTP libraries read these variables in four different ways, or not at all. This is the one place
+that reads them: every client gets the result and reads nothing itself.
 """
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -13,19 +13,18 @@ from replicator.errors import ConfigError
 SCHEMES = frozenset({"http", "https"})
 METADATA_HOST = "metadata.google.internal"
 METADATA_NETWORKS = ("169.254.0.0/16", "fd00:ec2::/32", "fd20:ce::/32")
-"""Addresses of the clouds' metadata servers: a proxy would answer with its own login."""
+"""Networks of the clouds' metadata servers: a proxy would answer with its own login."""
 
 
 def proxy_for(url: str) -> str | None:
-    """Return the proxy through which a URL is asked, None: it is asked directly.
+    """Return the proxy for requests to a URL; None: they go directly.
 
-    `HTTP_PROXY` counts for http, `HTTPS_PROXY` for https, `ALL_PROXY` for what has none of its own,
-    in capitals or not. `NO_PROXY` names hosts, domains with all below them, networks like
-    `10.0.0.0/8`, or `*`. A server on this machine is asked directly, and so is what gives the
-    machine its login.
+    `HTTP_PROXY` applies to http, `HTTPS_PROXY` to https, `ALL_PROXY` to a scheme without its own,
+    in upper or lower case. `NO_PROXY` names hosts, domains with all their subdomains, networks like
+    `10.0.0.0/8`, or `*`. Requests to this machine and to the server of its login are always direct.
 
     Raises:
-        ConfigError: the variable holds something else than the address of an HTTP proxy.
+        ConfigError: the variable is not the address of an HTTP proxy.
     """
     asked = urlsplit(url)
     host, found = asked.hostname or "", getproxies_environment()
@@ -35,15 +34,15 @@ def proxy_for(url: str) -> str | None:
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     if urlsplit(proxy).scheme not in SCHEMES or not urlsplit(proxy).hostname:
         raise ConfigError(
-            f"{asked.scheme.upper()}_PROXY or ALL_PROXY in the environment is no HTTP proxy, which"
-            f" {host} would be asked through",
+            f"{asked.scheme.upper()}_PROXY or ALL_PROXY in the environment is no HTTP proxy, and"
+            f" applies to {host}",
             hint=f"write it like http://proxy.example:3128, or name {host} in NO_PROXY",
         )
     return proxy
 
 
 def excluded() -> str:
-    """Return what is asked directly whatever proxy there is, as `NO_PROXY` is written."""
+    """Return the hosts that are always reached directly, in the syntax of `NO_PROXY`."""
     named = getproxies_environment().get("no", "")
     ours = ("localhost", "127.0.0.0/8", "::1", METADATA_HOST, *METADATA_NETWORKS)
     return ",".join((*ours, named) if named else ours)

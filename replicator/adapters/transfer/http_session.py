@@ -1,4 +1,4 @@
-"""One aiohttp session, opened at its first use, for storages that are asked by plain HTTP."""
+"""One aiohttp session, opened at its first use, for storages with plain HTTP APIs."""
 
 import asyncio
 import ssl
@@ -33,7 +33,7 @@ CONNECTIONS_MAX = 64
 
 
 class HttpSession:
-    """Opens a session late, because one belongs to the event loop that runs then."""
+    """Opens its session late, because a session belongs to the running event loop."""
 
     def __init__(
         self,
@@ -51,9 +51,9 @@ class HttpSession:
         self._proxies: dict[tuple[str, str], str | None] = {}
 
     def request(self, method: str, url: str, **options: Any) -> "_RequestContextManager":
-        """Send a request, through the proxy that the environment has for its host.
+        """Send a request, through the environment's proxy for its host.
 
-        Redirects go through the same one.
+        Redirects use the same proxy.
         """
         parts = urlsplit(url)
         server = parts.scheme, parts.netloc
@@ -65,7 +65,7 @@ class HttpSession:
         """Return the session.
 
         Raises:
-            ConfigError: the file of authorities cannot be read.
+            ConfigError: `ca_file` cannot be read.
         """
         if self._session is None:
             self._session = ClientSession(
@@ -95,16 +95,16 @@ class HttpSession:
 
 CERTIFICATE_HINT = (
     "name the CA of the server's certificate in ca_file, or correct the host's name: the server"
-    " answered, and is not believed"
+    " answered, and is not trusted"
 )
 BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
-"""Answers of a server that has too many requests."""
+"""Status codes of a server with too many requests."""
 
 
 def asked_to_wait_s(headers: Mapping[str, str]) -> float | None:
-    """Return for how many seconds a server asks not to be asked; None: it does not say.
+    """Return the number of seconds that a server asks clients to wait; None: it does not ask.
 
-    A date counts from the answer's own date, whatever the clock of this machine says.
+    A date counts from the date of the answer, independent of this machine's clock.
     """
     told = {name.lower(): value for name, value in headers.items()}
     after = told.get("retry-after", "")
@@ -115,7 +115,7 @@ def asked_to_wait_s(headers: Mapping[str, str]) -> float | None:
 
 
 def _time_of(text: str) -> datetime | None:
-    """Return the time that a header says; None for what is no time."""
+    """Return the time in a header; None: it is not a time."""
     try:
         found = parsedate_to_datetime(text)
     except ValueError:
@@ -126,10 +126,10 @@ def _time_of(text: str) -> datetime | None:
 async def in_pieces(
     response: ClientResponse, *, size_bytes: int, piece_bytes: int
 ) -> AsyncIterator[bytes]:
-    """Yield a body in pieces of about one size.
+    """Yield a body in pieces of similar size.
 
     Raises:
-        TransientError: it ended early, which a server that sends no length does not show.
+        TransientError: it ended early, which is not noticed without a length from the server.
     """
     pieces, held_bytes, left_bytes = list[bytes](), 0, size_bytes
     async for piece in response.content.iter_any():
@@ -146,11 +146,11 @@ async def in_pieces(
 
 @contextmanager
 def reached(name: str, doing: str) -> Generator[None]:
-    """Raise our errors for what happens on the way.
+    """Translate errors of the connection into the replicator's.
 
     Raises:
-        ConfigError: the server's certificate is not believed.
-        TransientError: no answer came, or half of one.
+        ConfigError: the server's certificate is not trusted.
+        TransientError: no answer came, or an incomplete one.
     """
     try:
         yield

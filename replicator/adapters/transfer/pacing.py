@@ -1,4 +1,4 @@
-"""Limits on what a storage is asked for: requests, bytes in a second, bytes in memory."""
+"""Limits for a storage: requests per second, bytes per second, bytes in memory."""
 
 import asyncio
 from collections import deque
@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 PAUSE_FIRST_S = 0.5
-"""Seconds without requests to a server after it first refused one because it has too many."""
+"""First pause, in seconds, after a server has refused a request because it has too many."""
 
 
 class Pace:
-    """At most so many requests and bytes in a second, each with one second's burst.
+    """Limits for requests and bytes per second, each with one second's burst.
 
-    When the server has too many requests, all that are asked of it pause: as long as it says, or
-    longer each time. `within` is a pace that is shared with others; both are kept.
+    When the server has too many requests, all requests to it pause: as long as it asks, or longer
+    each time. `within` is a pace shared with others; both are kept.
     """
 
     def __init__(
@@ -31,10 +31,10 @@ class Pace:
         self._pause_s, self._paused_until = 0.0, 0.0
 
     def refused(self, wait_s: float | None = None) -> None:
-        """Pause, because the server has too many requests; `wait_s` is what it asked for.
+        """Pause, because the server has too many requests; `wait_s` is the pause that it asks for.
 
-        Refusals of what was under way when the pause began make it no longer. One that follows
-        within the length of the pause after its end doubles it, up to `pause_s_max`.
+        Refusals of requests that were under way when the pause began do not extend it. A refusal
+        soon after its end (within its length) doubles the next one, up to `pause_s_max`.
         """
         now = asyncio.get_running_loop().time()
         if now >= self._paused_until:
@@ -56,7 +56,7 @@ class Pace:
             await self._within.request()
 
     async def transfer(self, size_bytes: int) -> None:
-        """Wait until so many bytes may pass."""
+        """Wait until a number of bytes may be sent."""
         if self._bytes is not None:
             await self._bytes.take(size_bytes)
         if self._within is not None:
@@ -64,7 +64,7 @@ class Pace:
 
 
 class _TokenBucket:
-    """Tokens that come in at a rate; what is taken may be owed, and those after it wait."""
+    """Tokens arrive at a rate; taking more than there are is a debt that later takers wait for."""
 
     def __init__(self, rate: float) -> None:
         self._rate = rate
@@ -78,7 +78,7 @@ class _TokenBucket:
 
 
 class InFlight:
-    """At most so many bytes held in memory between a read and a write, first come first served."""
+    """Limit of the bytes in memory between a read and a write, first come, first served."""
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = self._free = bytes_max
@@ -86,7 +86,7 @@ class InFlight:
 
     @asynccontextmanager
     async def hold(self, size_bytes: int) -> AsyncIterator[None]:
-        """Hold so many bytes for the length of the block; more than all there are count as all."""
+        """Hold a number of bytes for the length of the block, at most all of them."""
         wanted = await self.acquire(size_bytes)
         try:
             yield
@@ -94,7 +94,7 @@ class InFlight:
             self.release(wanted)
 
     async def acquire(self, size_bytes: int) -> int:
-        """Wait for so many bytes; return what must be released."""
+        """Wait for a number of bytes; return the number to release."""
         wanted = min(size_bytes, self._bytes_max)
         if self._waiting or wanted > self._free:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -105,7 +105,7 @@ class InFlight:
                 if turn.done() and not turn.cancelled():
                     self.release(wanted)
                 else:
-                    with suppress(ValueError):  # passed over already
+                    with suppress(ValueError):  # served meanwhile
                         self._waiting.remove((wanted, turn))
                     self._wake()
                 raise
@@ -114,7 +114,7 @@ class InFlight:
         return wanted
 
     def release(self, held_bytes: int) -> None:
-        """Give back what `acquire` returned."""
+        """Return bytes that `acquire` gave."""
         self._free += held_bytes
         self._wake()
 

@@ -1,7 +1,7 @@
-"""A folder of a segment becomes one zip on its way, because Druid reads no folders from there.
+"""Packs a segment's folder into one zip during the copy, for storages from which Druid reads zips.
 
-Druid packs segments so itself (CompressionUtils.zip) and unpacks them with Java's ZipInputStream,
-which reads deflated entries whose sizes follow them, and no stored ones.
+Druid itself packs segments the same way (CompressionUtils.zip) and unpacks them with Java's
+ZipInputStream, which reads deflated entries followed by their sizes, and no stored ones.
 """
 
 from collections.abc import AsyncIterator
@@ -14,9 +14,9 @@ from replicator.errors import CorruptionError
 from replicator.ports import Checked, CopySource, StoredObject
 
 LEVEL = 1
-"""Columns are compressed already; more effort shrinks a segment by next to nothing."""
+"""Compression level: columns are compressed already, and more effort gains next to nothing."""
 OLDEST = (1980, 1, 1, 0, 0, 0)
-"""A zip's first possible time: equal files give equal bytes."""
+"""A zip's earliest possible time, used for all files so that equal files give equal bytes."""
 
 
 class Packing:
@@ -30,7 +30,7 @@ class Packing:
         """Yield the zip.
 
         Raises:
-            CorruptionError: a file has another size than was announced.
+            CorruptionError: a file's size differs from its listing.
         """
         sink = _Sink()
         zipped = ZipFile(sink, "w", ZIP_DEFLATED, compresslevel=LEVEL)
@@ -54,7 +54,7 @@ class Packing:
         if checksum.size_bytes != stored.size_bytes:
             raise CorruptionError(
                 f"{self._copy_source.location}{stored.name}: {checksum.size_bytes} bytes arrived,"
-                f" its storage said {stored.size_bytes}; nothing was stored"
+                f" the listing promised {stored.size_bytes}; nothing was stored"
             )
         self.files.append(
             Checked(name=stored.name, size_bytes=stored.size_bytes, sha256=checksum.hexdigest())
@@ -62,7 +62,7 @@ class Packing:
 
 
 class _Sink:
-    """What ZipFile writes to; it cannot be sought in, so sizes follow their entries."""
+    """ZipFile's output; it does not support seeking, so sizes follow their entries."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -72,10 +72,10 @@ class _Sink:
         return len(data)
 
     def flush(self) -> None:
-        """Do nothing: there is nothing below."""
+        """Do nothing: there is no further buffer."""
 
     def close(self) -> None:
-        """Do nothing: what was written is taken."""
+        """Do nothing: all output was taken."""
 
     def taken(self) -> bytes:
         taken = b"".join(self._pieces)

@@ -1,4 +1,4 @@
-"""Receipts as JSON: beside the bytes in every deep storage, read again by later releases."""
+"""Receipts as JSON documents, stored in every deep storage and read again by later releases."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 from replicator.model.document import Shape
 from replicator.ports import Checked, Receipt, StoredObject
 
-HINT = "remove the receipt and the bytes of this location, they are copied again"
+HINT = "remove the receipt and the bytes of this location: they are copied again"
 FORMAT = 1
 WITHOUT_CHECKSUM = 2
-"""The format of one that leaves the checksum to the service."""
+"""Format of a receipt that leaves the checksum to the storage's service."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptDocument:
-    """A receipt as it is kept: with the place that it is of."""
+    """A receipt as it is stored, with its location."""
 
     location: str
     objects: tuple[Checked, ...]
@@ -30,7 +30,7 @@ RECEIPT = Shape(ReceiptDocument, HINT, formats=frozenset({FORMAT, WITHOUT_CHECKS
 
 
 def receipt_json(receipt: Receipt) -> dict[str, Any]:
-    """Return a receipt as what JSON can hold."""
+    """Return a receipt as a JSON object."""
     found: dict[str, Any] = {
         "objects": [_checked(one) for one in receipt.objects],
         "copied_from": [

@@ -1,4 +1,4 @@
-"""All deep storages of a source as one: where it writes now, and those it wrote to before."""
+"""All deep storages of a source as one: the current one, and those it used before."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,18 +16,18 @@ from replicator.ports import (
 
 
 class SourceStorages:
-    """A `DeepStorageReader` that leads each place to the storage it names."""
+    """A `DeepStorageReader` that routes each location to the storage it names."""
 
     def __init__(self, main: DeepStorageReader, others: Mapping[str, DeepStorageReader]) -> None:
         self._main, self._others = main, others
 
     def at(self, location: Location) -> tuple[DeepStorageReader, Location]:
-        """Return the storage of a place, and the place there."""
+        """Return the storage of a location, and the location within it."""
         name, key = storage_of(location)
         return (self._others[name] if name else self._main), key
 
     async def effective(self) -> Sequence[Effective]:
-        """Return what counts for each of them, as far as they tell."""
+        """Return the settings in force of each storage that reports them."""
         told: list[Effective] = []
         for name, storage in {"": self._main, **self._others}.items():
             if isinstance(storage, TellsEffective):
@@ -38,7 +38,7 @@ class SourceStorages:
         return told
 
     async def try_reading(self) -> None:
-        """Try each of them, as far as there is something to try."""
+        """Try to read each storage that supports a trial."""
         for storage in (self._main, *self._others.values()):
             if isinstance(storage, TriesReading):
                 await storage.try_reading()

@@ -61,7 +61,7 @@ async def test_one_that_ends_by_itself_leaves_its_code_and_its_last_words(tmp_pa
     async with asyncio.timeout(20):
         while server.code is None:
             await asyncio.sleep(0.01)
-    assert (server.code, server.latest_per_key) == (7, "no port is free")
+    assert (server.code, server.log_tail) == (7, "no port is free")
     await server.stop()
 
 
