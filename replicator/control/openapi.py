@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made of the table of routes and of the types in it."""
+"""The OpenAPI 3.1 document, generated from the table of routes and their types."""
 
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -15,8 +15,8 @@ from replicator.web.gate import PROBLEM_TYPE, phrase
 REFERENCE: Final = "#/components/schemas/{model}"
 TITLE: Final = "druid-replicator"
 DESCRIPTION: Final = (
-    "Restores, proofs and everything else that the verbs do, for one configuration. Long work is a"
-    " job; what changes or deletes much is planned first and run by the digest of its plan."
+    "Restores, proofs and all other verbs, for one configuration. Long work runs as a job; large"
+    " changes and deletions are planned first and carried out by the plan's digest."
 )
 
 
@@ -42,7 +42,7 @@ def openapi(table: RouteTable) -> dict[str, Any]:
 
 
 class _Schemas:
-    """The schemas of all types that some routes name."""
+    """The schemas of all types that the routes name."""
 
     def __init__(self, routes: list[Route]) -> None:
         adapters = dict(_named(routes))
@@ -53,7 +53,7 @@ class _Schemas:
         self.definitions: dict[str, Any] = dict(sorted(document.get("$defs", {}).items()))
 
     def of(self, mode: JsonSchemaMode, kind: Any) -> Any:
-        """Return the schema of a type, as it goes in or as it comes out."""
+        """Return the schema of a type, for requests or for answers."""
         return self._found[mode, _name(kind)]
 
 
@@ -114,7 +114,7 @@ def _parameters(route: Route) -> Iterator[dict[str, Any]]:
             "in": "header",
             "required": False,
             "schema": {"type": "string", "minLength": 1, "maxLength": 200},
-            "description": "The same request twice by one key is one job.",
+            "description": "Repeating a request with the same key makes no second job.",
         }
 
 

@@ -1,4 +1,4 @@
-"""Problem documents (RFC 9457): what went wrong, with the member of the request that is wrong."""
+"""Problem documents (RFC 9457): what went wrong, and which member of the request is invalid."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -22,28 +22,28 @@ FAULTS_MAX = 20
 
 
 class Fault(BaseModel):
-    """One member of a request that is wrong."""
+    """One invalid member of a request."""
 
     where: str = Field(description="`body`, `query`, `path` or `header`.")
-    field: str = Field(description="The member, dotted; empty: the whole of it.")
+    field: str = Field(description="The member's path, with dots; empty: the whole of it.")
     detail: str
 
 
 class ProblemDocument(BaseModel):
-    """What every answer with a status of 400 or more is (RFC 9457)."""
+    """The body of every answer with a status of 400 or more (RFC 9457)."""
 
     model_config = ConfigDict(extra="allow")
-    type: str = Field(description="`about:blank`, or the name of the error as `--json` gives it.")
+    type: str = Field(description="`about:blank`, or the error's name as in `--json`.")
     title: str
     status: int
     detail: str
     hint: str = ""
-    job_id: str | None = Field(default=None, description="The job that stands in the way.")
+    job_id: str | None = Field(default=None, description="The job that prevents the request.")
     faults: list[Fault] = []
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's own word
-    """A request that is answered with a problem document."""
+    """A request that is answered by a problem document."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
 
 
 def problem_of(error: ReplicatorError) -> Problem:
-    """Return the problem that stands for an expected failure."""
+    """Return the problem that represents an expected failure."""
     match error:
         case FullError():
             status = HTTPStatus.TOO_MANY_REQUESTS
@@ -101,7 +101,7 @@ def problem_of(error: ReplicatorError) -> Problem:
 
 
 def invalid(where: str, error: ValidationError) -> Problem:
-    """Return the problem of a request whose members are wrong; their values are not repeated."""
+    """Return the problem of a request with invalid members; their values are not repeated."""
     faults = [
         Fault(where=where, field=".".join(map(str, one["loc"])), detail=one["msg"])
         for one in error.errors(include_url=False, include_context=False, include_input=False)
@@ -116,6 +116,6 @@ def invalid(where: str, error: ValidationError) -> Problem:
 
 
 def reply_of(status: HTTPStatus, content: Any) -> web.Response:
-    """Return an answer in JSON; times are written in UTC."""
+    """Return an answer in JSON, with times in UTC."""
     body = orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z)
     return web.Response(body=body, status=status, content_type="application/json")

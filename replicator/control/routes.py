@@ -1,4 +1,4 @@
-"""The table of routes: of each its path, who may ask, and the types of what goes in and out."""
+"""The table of routes: path, role, and types of request and answer."""
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -18,47 +18,47 @@ PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 
 class NoParameters(BaseModel):
-    """A route that takes none."""
+    """The query of a route without parameters."""
 
     model_config = {"extra": "forbid"}
 
 
 class RequestBody(BaseModel):
-    """What comes in: unknown members are refused, and the targets that it names are known."""
+    """A request's body: unknown members are rejected, and named targets must be configured."""
 
     model_config = {"frozen": True, "extra": "forbid", "use_attribute_docstrings": True}
 
     @property
     def touched(self) -> tuple[str, ...]:
-        """The configured targets that it names."""
+        """The configured targets that the body names."""
         return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiCall:
-    """One request, checked: everything in it is of the type that its route names."""
+    """One request after all checks: every member has the type that its route names."""
 
     principal: Principal | None
-    """Who asks; None: on a route that is open to everybody."""
+    """Who sent the request; None: the route is open to everybody."""
     path: Mapping[str, str]
     query: Any
-    """Of the route's `query` type."""
+    """The query, of the route's `query` type."""
     body: Any
-    """Of the route's `body` type; None without one."""
+    """The body, of the route's `body` type; None without one."""
     key: str | None
-    """The idempotency key, where there is one."""
+    """The idempotency key, if the request has one."""
     request: web.Request
-    """For what stands in headers; the body was read."""
+    """The original request, for its headers; its body was read already."""
 
     def queried(self, kind: type[_Type]) -> _Type:
-        """Return the query, of the type that the route names."""
+        """Return the query as the type that the route names."""
         if not isinstance(self.query, kind):
             raise TypeError(f"the route's query is not {kind.__name__}")
         return self.query
 
     @property
     def by(self) -> Principal:
-        """Who asks, on a route that is not open to everybody."""
+        """The principal, on a route that has a role."""
         if self.principal is None:
             raise TypeError("the route has no role")
         return self.principal
@@ -66,17 +66,17 @@ class ApiCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What a handler answers."""
+    """A handler's answer."""
 
     content: BaseModel | None = None
     status: HTTPStatus = HTTPStatus.OK
     headers: Mapping[str, str] = field(default_factory=dict)
     job_id: str | None = None
-    """The job that was taken on, or ended."""
+    """The job that was accepted, or ended."""
     targets: tuple[str, ...] = ()
-    """Those that it is about, where the request does not name them."""
+    """The targets of the answer, if the request does not name them."""
     raw: web.StreamResponse | None = None
-    """An answer that is no JSON, like a file; then nothing else counts."""
+    """An answer that is not JSON, like a file; the other members are ignored then."""
 
 
 AskedHandler: TypeAlias = Callable[[ApiCall], Awaitable[Reply]]
@@ -88,32 +88,32 @@ class Route:
 
     method: Method
     path: str
-    """Like `/v1/jobs/{id}`; what stands in braces is one segment of the path."""
+    """The path, like `/v1/jobs/{id}`; a name in braces is one segment of the path."""
     operation: str
     """The name of the call in generated clients; unique."""
     summary: str
     handler: AskedHandler
     role: Role | None
-    """What is needed to ask; None: open to everybody."""
+    """The role that a principal needs; None: open to everybody."""
     query: type[BaseModel] = NoParameters
     body: Any = None
-    """A type that pydantic knows; None: the request has no body."""
+    """A type that pydantic supports; None: the request has no body."""
     answers: Mapping[HTTPStatus, type[BaseModel] | None] = field(default_factory=dict)
-    """The bodies by status; None: it is no JSON."""
+    """The types of the bodies, by status; None: the body is not JSON."""
     idempotent: bool = False
-    """Whether an idempotency key is taken."""
+    """Whether the route accepts an idempotency key."""
     tag: str = "control"
     hidden: bool = False
-    """Whether the OpenAPI document leaves it out, like files of a page."""
+    """Whether the OpenAPI document omits the route, as it does for a page's files."""
 
     @property
     def parameters(self) -> list[str]:
-        """Names of what stands in braces."""
+        """Names of the path's segments in braces."""
         return PARAMETER.findall(self.path)
 
     @property
     def body_adapter(self) -> TypeAdapter[Any] | None:
-        """What checks the body."""
+        """The validator of the body."""
         return None if self.body is None else TypeAdapter(self.body)
 
 
@@ -121,7 +121,7 @@ class RouteTable:
     """All routes of a service, by method and path.
 
     Raises:
-        ValueError: two have one operation, or one method and path.
+        ValueError: two routes have the same operation, or the same method and path.
     """
 
     def __init__(self, routes: Iterable[Route]) -> None:

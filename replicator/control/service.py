@@ -1,4 +1,4 @@
-"""The control API of one configured application: its jobs, its port, and what both stand on."""
+"""The control API of one configured application: its jobs, its port, and their parts."""
 
 import asyncio
 import fcntl
@@ -49,21 +49,22 @@ from replicator.web.port import Port
 log = structlog.get_logger("replicator")
 LOCK: Final = "service.lock"
 CONNECTION_S_MAX: Final = KEPT_S_MAX + IDLE_S_MAX + 2 * WAIT_S_MAX
-"""Longest life of a connection, in seconds: no request is cut off by it.
+"""Longest life of a connection, in seconds, such that it never interrupts a request.
 
-The last one begins after `KEPT_S_MAX` and a pause, waits, and has as long again to send its body.
+The last request begins after `KEPT_S_MAX` and a pause, waits, and has as long again to send its
+body.
 """
 
 
 class Control:
-    """What offers the verbs over HTTP, as services that run beside others.
+    """Offers the verbs over HTTP, as services that run beside others.
 
     Args:
         application: The configured application, whose `web.control` is set.
         lookout: What the application has seen.
-        panorama: The same with the log's cuts and the targets' stores; somebody else runs it.
+        panorama: The same with the log's cuts and the targets' stores; its owner runs it.
         program: How its jobs are started.
-        routes: Further routes, like those of the page.
+        routes: Further routes, like the page's.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class Control:
                 *looks.routes(),
                 *PointRoutes(panorama).routes(),
                 *scheduled.routes(),
-                *_told(application).routes(),
+                *_notifications(application).routes(),
                 *asked.routes(),
                 *ArticleRoutes(asked).routes(),
                 *routes,
@@ -148,7 +149,7 @@ class Control:
             os.close(self._lock)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Take on jobs until `stop` is set; then end those that run."""
+        """Accept jobs until `stop` is set; then end the running ones."""
         async with TaskGroup() as group:
             group.create_task(self.jobs.run(stop))
             group.create_task(self.audit.run(stop))
@@ -157,7 +158,7 @@ class Control:
 
     @cached_property
     def document(self) -> bytes:
-        """The OpenAPI document; most services end before anybody asks for it."""
+        """The OpenAPI document; most services end before it is requested."""
         return orjson.dumps(openapi(self.table), option=orjson.OPT_INDENT_2)
 
     def _application(self, application: Application, control: ControlSettings) -> web.Application:
@@ -183,7 +184,7 @@ class Control:
         return made
 
 
-def _told(application: Application) -> NotificationRoutes:
+def _notifications(application: Application) -> NotificationRoutes:
     settings = application.settings.notifications
     if settings is None:
         return NotificationRoutes(None, ())
@@ -191,7 +192,7 @@ def _told(application: Application) -> NotificationRoutes:
 
 
 def _alone_in(folder: Path) -> int:
-    """Return an open lock on the folder, which keeps a second service out."""
+    """Return an open lock on the folder, which keeps out a second service."""
     make_folder(folder)
     held = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
@@ -199,14 +200,14 @@ def _alone_in(folder: Path) -> int:
     except BlockingIOError as exc:
         os.close(held)
         raise ConfigError(
-            f"{folder} is that of another service that runs",
+            f"{folder} belongs to another running service",
             hint="stop it, or name another web.control.folder",
         ) from exc
     return held
 
 
 def _of_service(lookout: Lookout, control: Control) -> Iterable[Route]:
-    """Yield what says how the service itself is."""
+    """Yield the routes about the service itself."""
 
     async def document(_: ApiCall) -> Reply:
         return Reply(raw=web.Response(body=control.document, content_type="application/json"))
@@ -222,7 +223,7 @@ def _of_service(lookout: Lookout, control: Control) -> Iterable[Route]:
 
     async def metrics(call: ApiCall) -> Reply:
         if call.by.targets is not None:
-            raise Problem(HTTPStatus.FORBIDDEN, "metrics tell of all targets, the token does not")
+            raise Problem(HTTPStatus.FORBIDDEN, "metrics cover all targets, this token only some")
         return Reply(raw=await lookout.telling.metrics(call.request))
 
     open_ones = {

@@ -63,8 +63,8 @@ class VerbProcess:
         self._document: Mapping[str, Any] | None = None
         self._too_large = False
 
-    async def run(self, told: Callable[[Mapping[str, Any]], None]) -> VerbEnded:
-        """Run the verb to its end; `told` is called with each progress report.
+    async def run(self, report: Callable[[Mapping[str, Any]], None]) -> VerbEnded:
+        """Run the verb to its end; `report` is called with each progress report.
 
         A cancelled caller leaves no process behind.
 
@@ -75,7 +75,7 @@ class VerbProcess:
         self._process = process
         try:
             async with TaskGroup() as group:
-                group.create_task(self._hear(reading, told))
+                group.create_task(self._hear(reading, report))
                 stdout = group.create_task(_tail(process.stdout))
                 stderr = group.create_task(_tail(process.stderr))
             code = await process.wait()
@@ -133,7 +133,7 @@ class VerbProcess:
             start_new_session=True,  # Ctrl-C reaches only this process
         )
 
-    async def _hear(self, reading: int, told: Callable[[Mapping[str, Any]], None]) -> None:
+    async def _hear(self, reading: int, report: Callable[[Mapping[str, Any]], None]) -> None:
         """Read the child's reports, line by line, until it closes the pipe."""
         loop = asyncio.get_running_loop()
         stream = asyncio.StreamReader(limit=self._document_bytes_max)
@@ -146,7 +146,7 @@ class VerbProcess:
                 if "document" in found:
                     self._document = found["document"]
                 else:
-                    told(found["progress"])
+                    report(found["progress"])
         except (
             ValueError,
             asyncio.LimitOverrunError,

@@ -1,5 +1,5 @@
-"""Who may ask for what: tokens, TLS, the check of each request, and the audit log.
+"""Authorization: tokens, TLS, the check of each request, and the audit log.
 
-Called by `service.py` alone, but for `token`, which makes tokens. A *principal* is whoever stands
-behind a request.
+Used by `service.py` alone, except `token`, which makes tokens. A *principal* is the person or
+program behind a request.
 """

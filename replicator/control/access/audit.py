@@ -1,4 +1,4 @@
-"""Who asked for what: one line in a file for each request that changes something or is refused."""
+"""The audit log: one line in a file per request that changes something or is refused."""
 
 import asyncio
 import os
@@ -26,21 +26,21 @@ log = structlog.get_logger("replicator")
 FILE: Final = "audit.jsonl"
 KEPT_ASIDE: Final = 2
 WAITING_MAX: Final = 10_000
-"""Lines that may wait for their target's store; the file has them in any case."""
+"""Number of lines that may wait for their target's store; the file has them in any case."""
 RETRY_S: Final = 30.0
 BLOCK_BYTES: Final = 65_536
-"""Read at once, from the file's end on."""
+"""Bytes read at once, from the end of the file."""
 
 
 class AuditLog:
-    """Writes deeds to a file, durably before the answer, and to the stores of their targets soon.
+    """Writes deeds to a file, durably before the answer, and later to their targets' stores.
 
     Args:
-        path: The file; it and what is put aside are of this user alone.
-        bytes_max: Size at which it is put aside.
-        areas: Stores of the configured targets.
-        kept: How long deeds stay there.
-        clock: Says how old they are.
+        path: The file; this user alone can read it and its older parts.
+        bytes_max: Size at which the file is renamed and a new one begins.
+        areas: Own files of the configured targets.
+        kept: How long deeds stay in the stores.
+        clock: Clock by which deeds age.
     """
 
     def __init__(
@@ -60,10 +60,10 @@ class AuditLog:
         self._waiting: asyncio.Queue[tuple[str, Deed]] = asyncio.Queue(WAITING_MAX)
 
     async def record(self, deed: Deed) -> None:
-        """Write a deed; on return it is on the disk.
+        """Write a deed, durably.
 
         Raises:
-            TransientError: it cannot be written.
+            TransientError: the deed cannot be written.
         """
         line = orjson.dumps(asdict(deed), option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)
         with translated(self._path, "write who asked for what"):
@@ -73,19 +73,19 @@ class AuditLog:
                 self._waiting.put_nowait((target, deed))
 
     async def record_begun(self, deed: Deed) -> None:
-        """Write a deed before it begins, or after it; count it when it came to nothing.
+        """Write a deed before it begins, or after it; count it if it changed nothing.
 
         Raises:
-            TransientError: it cannot be written.
+            TransientError: the deed cannot be written.
         """
         await self.record(deed)
         if deed.status is not None and deed.status >= HTTPStatus.BAD_REQUEST:
             self._limit.began(deed)
 
     def closed_to(self, who: str, token: str) -> timedelta | None:
-        """Return how long a principal may begin nothing, as too much came to nothing; None: now.
+        """Return how long a principal may begin nothing, after too much in vain; None: it may.
 
-        Each deed has a line before it begins, and nobody may push out those of others.
+        Each deed has a line before it begins, and no principal may displace others' lines.
         """
         return self._limit.left(who, token)
 
@@ -93,13 +93,13 @@ class AuditLog:
         """Write a deed that changed nothing, unless its principal has used up the hour's lines.
 
         Raises:
-            TransientError: it cannot be written.
+            TransientError: the deed cannot be written.
         """
         if self._limit.admits(deed):
             await self.record(deed)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Copy deeds to their targets' stores until `stop` is set, then those that still wait."""
+        """Copy deeds to their targets' stores until `stop` is set, then the waiting ones."""
         while not (stop.is_set() and self._waiting.empty()):
             if self._waiting.empty():
                 await self._say_left_out(at_end=False)
@@ -112,11 +112,11 @@ class AuditLog:
         await self._say_left_out(at_end=True)
 
     async def newest(self, limit: int) -> list[dict[str, object]]:
-        """Return the newest lines, the newest first, also of the files that were put aside."""
+        """Return the newest lines, newest first, including those of older files."""
         return await finished(lambda: self._tail(limit), self._thread)
 
     async def close(self) -> None:
-        """End its thread."""
+        """End the log's thread."""
         await finished(lambda: None, self._thread)
         self._thread.shutdown(wait=False)
 
@@ -128,7 +128,7 @@ class AuditLog:
                 log.warning("an audit line was lost", line=deed.why, reason=str(exc))
 
     async def _clear(self) -> None:
-        """Once a day, remove what is older than it has to be from the targets' stores."""
+        """Once a day, remove deeds from the targets' stores that have been kept long enough."""
         now = self._clock.now()
         if self._cleared == now.date():
             return
@@ -139,7 +139,7 @@ class AuditLog:
                 for name in await area.names(f"{FOLDER}/"):
                     if name < oldest:
                         await area.delete(name)
-            except ReplicatorError as exc:  # locked, or away: tomorrow again
+            except ReplicatorError as exc:  # locked, or unreachable: again tomorrow
                 log.warning("old audit lines stay", target=target, reason=str(exc))
 
     async def _is_kept(self, target: str, deed: Deed) -> bool:
@@ -161,8 +161,8 @@ class AuditLog:
         try:
             size = os.fstat(descriptor).st_size
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
-                line = b"\n" + line  # a full disk has cut the last one short
-            while line:  # the rest of a line that a full disk cut short is refused by the next call
+                line = b"\n" + line  # a full disk has truncated the last line
+            while line:  # the next call refuses the rest of a line truncated by a full disk
                 line = line[os.write(descriptor, line) :]
             os.fdatasync(descriptor)
         finally:
@@ -190,7 +190,7 @@ def _from_the_end(path: Path) -> Iterator[bytes]:
 
 
 def _read(line: bytes) -> dict[str, object] | None:
-    """Return a line of the file; None: it was cut short."""
+    """Return one line of the file; None: the line was truncated."""
     try:
         found = orjson.loads(line)
     except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""Checks every request before its handler: who asks, are they allowed to, is it well formed."""
+"""Checks every request before its handler: principal, permission and form."""
 
 import asyncio
 from collections.abc import Collection, Sequence
@@ -26,12 +26,12 @@ from replicator.web.gate import SERVER, Connection, host_is_allowed
 
 log = structlog.get_logger("replicator")
 KEPT_S_MAX: Final = 60.0
-"""Age at which a connection is closed with its answer, in seconds; a client opens another one."""
+"""Age at which a connection is closed with its answer, in seconds; clients open another one."""
 BODY_S_MAX: Final = 10.0
 """Longest wait for the whole body of a request, in seconds."""
 KEY_CHARS_MAX: Final = 200
 WHY_CHARS_MAX: Final = 500
-"""Of a refusal as the audit log has it; it may repeat names that were sent."""
+"""Length of a refusal in the audit log; it may repeat names that the client sent."""
 JSON: Final = "application/json"
 HEADERS: Final = {
     "Server": SERVER,
@@ -46,16 +46,16 @@ HEADERS: Final = {
         " frame-ancestors 'none'"
     ),
 }
-"""On each answer. A page of ours loads nothing from elsewhere and runs nothing that is inline."""
+"""Headers of each answer. The service's page loads nothing from elsewhere, nor inline code."""
 READ: Final = ("Authorization", IDEMPOTENCY_KEY, "Host", "Origin")
 """Headers whose text is used."""
 SAME_SITE: Final = frozenset({"same-origin", "none"})
-"""What a browser sends with a request that no other site has made."""
+"""Values that a browser sends unless another site caused the request."""
 
 
 @dataclass(slots=True)
 class _Passage:
-    """One request on its way, and what is remembered of it."""
+    """One request on its way to the handler, and what the door has found out."""
 
     request: web.Request
     route: Route | None = None
@@ -65,18 +65,18 @@ class _Passage:
     job_id: str | None = None
     why: str = ""
     begun: bool = False
-    """Whether its first audit line is written, so that a second one must follow."""
+    """Whether the first audit line was written, so that a second one must follow."""
     id: str = field(default_factory=lambda: token_hex(8))
 
 
 class Door:
-    """Lets requests through to their handlers.
+    """Passes valid requests on to their handlers.
 
     Args:
-        doorkeeper: Finds out who asks.
-        audit: Remembers what was asked for.
-        clock: Stamps that.
-        hosts: Names by which the service may be called.
+        doorkeeper: Identifies principals.
+        audit: Records requests.
+        clock: Clock that dates the records.
+        hosts: Host names by which the service may be reached.
         targets: The configured targets.
         body_bytes_max: Largest body.
         encrypted: Whether the port has TLS.
@@ -100,7 +100,7 @@ class Door:
         self._headers = HEADERS | hsts
 
     def handler(self, route: Route) -> Any:
-        """Return what aiohttp calls for a route."""
+        """Return the function that aiohttp calls for a route."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             return await self._passed(_Passage(request, route))
@@ -153,7 +153,7 @@ class Door:
             answer = self._refused(passage, problem)
         try:
             await self._remember(passage, answer.status)
-        except ReplicatorError as exc:  # what was done is done, and its first line is written
+        except ReplicatorError as exc:  # the deed is done, and its first line is written
             path = _readable(passage.request.path)
             log.error("an audit line was lost", path=path, reason=str(exc))  # noqa: TRY400
         return answer
@@ -196,23 +196,23 @@ class Door:
         return response(reply)
 
     def _refuse_restless(self, principal: Principal | None) -> None:
-        """Refuse a principal whose deeds of this hour came to nothing too often."""
+        """Refuse a principal with too many deeds without effect in this hour."""
         if principal is None:
             return
         if (wait := self._audit.closed_to(principal.name, principal.token)) is not None:
             raise Problem(
                 HTTPStatus.TOO_MANY_REQUESTS,
-                "too many requests of this token came to nothing",
-                hint="the audit log says which, and why; the token may ask again later",
+                "too many requests of this token had no effect",
+                hint="the audit log has the reasons; the token may send requests again later",
                 headers={"Retry-After": str(int(wait.total_seconds()) + 1)},
             )
 
     def _refuse_strangers(self, request: web.Request, route: Route) -> None:
-        """Refuse requests to another host name, and requests that another site has made."""
+        """Refuse requests to another host name, and requests that another site caused."""
         if not host_is_allowed(request.headers.get("Host"), self._hosts):
             raise Problem(
                 HTTPStatus.MISDIRECTED_REQUEST,
-                "the service is not called so",
+                "the service does not have this host name",
                 hint="add this name to web.allowed_hosts",
             )
         site = request.headers.get("Sec-Fetch-Site", "same-origin")
@@ -221,11 +221,11 @@ class Door:
         own = {f"{scheme}://{request.headers.get('Host')}" for scheme in ("http", "https")}
         if (site not in SAME_SITE and not opened) or (origin is not None and origin not in own):
             raise self._doorkeeper.failed(request) or Problem(
-                HTTPStatus.FORBIDDEN, "a page of another site has made this request"
+                HTTPStatus.FORBIDDEN, "another site's page sent this request"
             )
 
     def _admit(self, passage: _Passage, body: Any) -> None:
-        """Refuse targets that are not configured or not open to the principal."""
+        """Refuse targets that are not configured, or not open to the principal."""
         named = [passage.request.match_info.get("target")]
         if isinstance(body, RequestBody):
             passage.asked = body.model_dump(mode="json", by_alias=True)
@@ -262,22 +262,22 @@ class Door:
                     if len(data) > self._body_bytes_max:
                         raise _too_large(self._body_bytes_max)
         except (TimeoutError, ConnectionError, web.RequestPayloadError) as exc:
-            raise Problem(HTTPStatus.REQUEST_TIMEOUT, "the body did not come") from exc
+            raise Problem(HTTPStatus.REQUEST_TIMEOUT, "the body did not arrive") from exc
         adapter = route.body_adapter
         assert adapter is not None  # noqa: S101 - for the type checker
         try:
             orjson.loads(data)
             return adapter.validate_json(bytes(data), strict=True)
         except orjson.JSONDecodeError as exc:
-            raise Problem(HTTPStatus.BAD_REQUEST, f"the body is no JSON: {exc}") from exc
+            raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {exc}") from exc
         except ValidationError as exc:
             raise invalid("body", exc) from exc
 
     async def _remember(self, passage: _Passage, status: int | None) -> None:
-        """Write down requests that change something, and refused ones.
+        """Record requests that change something, and refused requests.
 
-        What changed nothing has a line only up to a limit, and is counted beyond it: nobody may
-        push what others have done out of the log.
+        Requests without effect have lines up to a limit and are counted beyond it: no principal may
+        push other principals' deeds out of the log.
         """
         refused = status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
         request, principal, route = passage.request, passage.principal, passage.route
@@ -304,7 +304,7 @@ class Door:
 
 
 def _only_looks(body: Any) -> bool:
-    """Return whether a request asks for a verb that changes nothing."""
+    """Return whether a request is for a verb that changes nothing."""
     return isinstance(body, VerbAsked) and body.role is Role.VIEWER
 
 
@@ -350,7 +350,7 @@ def _too_large(bytes_max: int) -> Problem:
 
 
 def response(reply: Reply) -> web.StreamResponse:
-    """Return the answer that a handler gives."""
+    """Return the HTTP answer for a handler's reply."""
     if reply.raw is not None:
         return reply.raw
     if reply.content is None:

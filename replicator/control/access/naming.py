@@ -1,4 +1,4 @@
-"""Names that the configuration does not have, refused with the nearest that it has."""
+"""Refuses names that are not configured, and suggests the nearest one."""
 
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
@@ -9,10 +9,10 @@ NAMED_MAX = 10
 
 
 def refuse_unknown(names: Iterable[str], known: Collection[str], *, what: str = "target") -> None:
-    """Refuse the first name that is not known.
+    """Refuse the first unknown name.
 
     Raises:
-        NotFoundError: a name is not known; the hint has the nearest one.
+        NotFoundError: a name is unknown; the hint suggests the nearest one.
     """
     for name in names:
         if name not in known:
@@ -25,5 +25,5 @@ def _hint(name: str, known: Collection[str]) -> str:
     if close := get_close_matches(name, sorted(known), n=1):
         return f"did you mean {close[0]!r}? Names are exact"
     if not known:
-        return "it has none"
-    return f"it has {', '.join(sorted(known)[:NAMED_MAX])}"
+        return "none is configured"
+    return f"configured: {', '.join(sorted(known)[:NAMED_MAX])}"

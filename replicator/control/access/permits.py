@@ -1,4 +1,4 @@
-"""Checks that a handler makes itself, as only the job or the plan names the targets."""
+"""Checks made by handlers themselves, because only the job or plan names the targets."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -8,10 +8,10 @@ from replicator.model.operations.access import Principal, Role
 
 
 def require(principal: Principal, targets: Sequence[str], role: Role = Role.VIEWER) -> None:
-    """Check that the principal may do something with these targets.
+    """Check that a principal may access these targets.
 
     Raises:
-        Problem: the role is too small, or a target is not open to whoever asks (403).
+        Problem: the role does not suffice, or a target is not open to the principal (403).
     """
     if not principal.role.covers(role):
         raise Problem(HTTPStatus.FORBIDDEN, f"this needs the role {role.value}")

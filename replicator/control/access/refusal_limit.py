@@ -1,4 +1,4 @@
-"""How many lines the audit log has of requests that changed nothing."""
+"""Limits the audit log's lines about requests that changed nothing."""
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -12,10 +12,10 @@ from replicator.services.records.deed_record import Deed
 
 WINDOW: Final = timedelta(hours=1)
 LINES_MAX: Final = 200
-"""Of one principal within the window, and of all strangers together.
+"""Number of lines per window: for one principal, and for all strangers together.
 
-At 3 KB a line somebody who never stops fills the log's three files of 64 MiB in two weeks, and each
-hour has a line that says so.
+At 3 KB a line, a client that never stops fills the log's three files of 64 MiB in two weeks, and
+each hour has a line that says so.
 """
 
 
@@ -27,14 +27,14 @@ class _Refusals:
     lines: int = 0
     left_out: int = 0
     begun: int = 0
-    """Of those that had a line before it was known what becomes of them."""
+    """Number of requests that had a line before their outcome was known."""
 
 
 class RefusalLimit:
     """Counts lines by principal; strangers count as one, as addresses cost nothing.
 
     Args:
-        clock: Says when a window is over.
+        clock: Clock that ends windows.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -42,7 +42,7 @@ class RefusalLimit:
         self._windows: dict[tuple[str, str], _Refusals] = {}
 
     def admits(self, deed: Deed) -> bool:
-        """Take note of a deed; return whether it has a line."""
+        """Record a deed; return whether it gets a line."""
         window = self._windows.setdefault((deed.who, deed.token), _Refusals(deed))
         if window.lines < LINES_MAX:
             window.lines += 1
@@ -51,11 +51,11 @@ class RefusalLimit:
         return False
 
     def began(self, deed: Deed) -> None:
-        """Take note of a deed that had its lines, and came to nothing."""
+        """Record a deed that had its lines and no effect."""
         self._windows.setdefault((deed.who, deed.token), _Refusals(deed)).begun += 1
 
     def left(self, who: str, token: str) -> timedelta | None:
-        """Return how long a principal may begin nothing more; None if it may."""
+        """Return how long a principal may begin nothing more; None: it may."""
         window = self._windows.get((who, token))
         if window is None or window.begun < LINES_MAX:
             return None
@@ -63,7 +63,7 @@ class RefusalLimit:
         return left if left > timedelta(0) else None
 
     def left_out(self, *, at_end: bool) -> list[Deed]:
-        """Return a line for each window that is over, or for each one, and begin them anew."""
+        """Return a line for each window that is over, or for all, and start them anew."""
         now = self._clock.now()
         over = {
             who: window

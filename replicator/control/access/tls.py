@@ -1,4 +1,4 @@
-"""TLS of the port, with certificates that are read again when their files change."""
+"""TLS of the port, with certificates that are reloaded when their files change."""
 
 import asyncio
 import ssl
@@ -15,10 +15,10 @@ log = structlog.get_logger("replicator")
 
 
 class Certificates:
-    """A TLS context that follows its files; connections that are open keep what they began with.
+    """A TLS context that follows its files; open connections keep the certificate they began with.
 
     Raises:
-        ConfigError: a file cannot be read, or the key is not that of the certificate.
+        ConfigError: a file cannot be read, or the key does not fit the certificate.
     """
 
     def __init__(self, settings: ControlTlsSettings) -> None:
@@ -31,19 +31,19 @@ class Certificates:
         self._seen = self._stamps()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look at the files at intervals until `stop` is set."""
+        """Check the files regularly until `stop` is set."""
         while not stop.is_set():
             await pause(stop, self._settings.reload_interval_s)
             await finished(self.look)
 
     def look(self) -> None:
-        """Load what has changed; if it cannot be read, the former certificate stays in use."""
+        """Load changed files; if they cannot be read, the previous certificate stays in use."""
         if (now := self._stamps()) == self._seen:
             return
         try:
             self._load()
         except ConfigError as exc:
-            log.error("the former certificate stays in use", reason=str(exc))  # noqa: TRY400
+            log.error("the previous certificate stays in use", reason=str(exc))  # noqa: TRY400
             return
         self._seen = now
         log.info("certificate read again", file=str(self._settings.certificate_file))
@@ -52,14 +52,14 @@ class Certificates:
         settings = self._settings
         try:
             # OpenSSL takes a certificate and drops the key before it compares them, so a context
-            # in use would be left with neither pair; one of its own tells first
+            # in use would be left with neither; a separate context fails first
             for context in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self.context):
                 context.load_cert_chain(settings.certificate_file, settings.key_file)
         except (OSError, ssl.SSLError) as exc:
             raise ConfigError(
                 f"web.control.tls: {settings.certificate_file} and {settings.key_file}"
                 f" cannot be used: {exc}",
-                hint="both are PEM, and the key is that of the certificate",
+                hint="both are PEM files, and the key must fit the certificate",
             ) from exc
 
     def _trust(self, path: Path) -> None:
@@ -67,7 +67,7 @@ class Certificates:
             self.context.load_verify_locations(path)
         except (OSError, ssl.SSLError) as exc:
             raise ConfigError(f"web.control.tls.client_ca_file: {path}: {exc}") from exc
-        # A token is as good as a certificate: who has none is asked for a token by the door.
+        # A token is as good as a certificate: the door requires one of clients without the other.
         self.context.verify_mode = ssl.CERT_OPTIONAL
 
     def _stamps(self) -> tuple[tuple[int, int] | None, ...]:

@@ -1,4 +1,4 @@
-"""Who stands behind a request: its token, or its certificate."""
+"""Identifies the principal of a request by its token or its certificate."""
 
 import ssl
 from collections import deque
@@ -28,16 +28,16 @@ SCHEME: Final = "bearer "
 WINDOW_S: Final = 60.0
 """Window in which wrong tokens of one address are counted, in seconds."""
 ADDRESSES_MAX: Final = 10_000
-"""Number of addresses that are remembered; the oldest gives way."""
+"""Number of remembered addresses; the oldest is forgotten first."""
 HINT: Final = (
     "send `Authorization: Bearer TOKEN`; `replicator token create NAME --role ROLE` makes one"
 )
 
 
 class Logins:
-    """Counts requests without a good token by address; after too many it tells them nothing more.
+    """Counts requests without a good token by address; after too many, answers get terse.
 
-    A good token passes all the same: behind a proxy everybody comes from one address.
+    A good token is always accepted: behind a proxy all clients have the same address.
     """
 
     def __init__(self, failed_max: int, clock: Clock) -> None:
@@ -45,7 +45,7 @@ class Logins:
         self._failed: dict[str, deque[datetime]] = {}
 
     def failed(self, address: str) -> Problem | None:
-        """Take note of one; return what to answer after too many of them in a minute."""
+        """Record one such request; return the answer after too many of them in a minute."""
         if address not in self._failed and len(self._failed) >= ADDRESSES_MAX:
             del self._failed[next(iter(self._failed))]
         times, now = self._failed.setdefault(address, deque()), self._clock.now()
@@ -63,13 +63,13 @@ class Logins:
 
 
 class Doorkeeper:
-    """Finds out who asks.
+    """Identifies principals.
 
     Args:
-        tokens: Those that were given out.
-        clients: What holders of client certificates may do, by their names.
+        tokens: The issued tokens.
+        clients: Permissions of client certificates, by their names.
         logins: Counts wrong tokens.
-        clock: Says which tokens have expired.
+        clock: Clock by which tokens expire.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Doorkeeper:
         self._logins, self._clock = logins, clock
 
     async def principal(self, request: web.Request) -> Principal:
-        """Return who asks.
+        """Return the principal of a request.
 
         Raises:
             Problem: an unknown principal, or a token that is no longer valid (401, 429).
@@ -101,7 +101,7 @@ class Doorkeeper:
         return self._logins.failed(request.remote or "")
 
     async def _refusal(self, request: web.Request) -> Principal | str:
-        """Return who shows a good token, or why the request has none."""
+        """Return the principal of a good token, or the reason why the request has none."""
         header = request.headers.get("Authorization", "")
         if not header:
             return "no token was sent"
@@ -133,7 +133,7 @@ def _nobody(why: str) -> Problem:
 
 
 def _names(certificate: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the common name of a certificate that was checked, then its DNS names."""
+    """Yield the common name of a verified certificate, then its DNS names."""
     for part in certificate.get("subject", ()):
         yield from (value for key, value in part if key == "commonName")
     yield from (value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS")
@@ -142,7 +142,7 @@ def _names(certificate: Mapping[str, Any]) -> Iterator[str]:
 def new_token(
     *, name: str, role: Role, targets: frozenset[str] | None, now: datetime, until: datetime | None
 ) -> tuple[AccessToken, str]:
-    """Return a token as it is kept, and as its owner gets it."""
+    """Return a token as the service stores it, and as its owner gets it."""
     id_, secret = token_hex(4), token_urlsafe(SECRET_BYTES)
     kept = AccessToken(
         id=id_,

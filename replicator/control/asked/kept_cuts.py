@@ -1,4 +1,4 @@
-"""What gives cuts names, and keeps them from expiring."""
+"""Requests to name cuts, and to keep them from expiring."""
 
 from typing import Annotated, Literal
 
@@ -23,7 +23,7 @@ from replicator.model.operations.access import Role
 
 
 class PointCreateAsked(VerbAsked):
-    """Give a cut a name, by default the newest one."""
+    """Name a cut, by default the newest one."""
 
     words = ("points", "create")
     verb: Literal["points create"] = "points create"
@@ -55,7 +55,7 @@ class PointsRotateAsked(VerbAsked):
 
 
 class HoldCreateAsked(VerbAsked):
-    """Keep a cut from expiring; without a point, the newest of the target."""
+    """Keep a cut from expiring, by default the target's newest one."""
 
     words = ("hold", "create")
     verb: Literal["hold create"] = "hold create"
@@ -79,7 +79,7 @@ class HoldRemoveAsked(VerbAsked):
 
 
 class LockAsked(VerbAsked):
-    """Lock all that a target's store must keep, for its retention from now."""
+    """Lock everything that a target's store must keep, for its retention from now."""
 
     words = ("lock",)
     verb: Literal["lock"] = "lock"

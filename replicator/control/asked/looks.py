@@ -1,4 +1,4 @@
-"""What only looks."""
+"""Requests that change nothing."""
 
 from typing import Annotated, Literal
 
@@ -29,14 +29,14 @@ class CheckAsked(VerbAsked):
 
 
 class StatusAsked(VerbAsked):
-    """All that `status` says; the API's own `/v1/status` costs nothing."""
+    """Everything that `status` shows; the API's own `/v1/status` costs nothing."""
 
     words, role = ("status",), Role.VIEWER
     verb: Literal["status"] = "status"
 
 
 class PointsAsked(VerbAsked):
-    """All of `points`, of a store alone as well; the API's own `/v1/points` costs nothing."""
+    """Everything that `points` shows, also for a store alone; `/v1/points` costs nothing."""
 
     words, role = ("points",), Role.VIEWER
     verb: Literal["points"] = "points"
@@ -47,7 +47,7 @@ class PointsAsked(VerbAsked):
 
 
 class LogAsked(VerbAsked):
-    """Events of the log: the newest, or the first ones from `start` on."""
+    """Events of the log: the newest, or the first ones from `start`."""
 
     words, role = ("log",), Role.VIEWER
     verb: Literal["log"] = "log"
@@ -69,7 +69,7 @@ class DiffAsked(VerbAsked):
 
 
 class BlameAsked(VerbAsked):
-    """What changed a datasource or a segment, when, and who had asked for it."""
+    """What changed a datasource or a segment, when, and who requested the change."""
 
     words, role = ("blame",), Role.VIEWER
     verb: Literal["blame"] = "blame"
@@ -79,7 +79,7 @@ class BlameAsked(VerbAsked):
 
 
 class NotificationsAsked(VerbAsked):
-    """What webhooks were told; the API's own `/v1/notifications` costs nothing."""
+    """What was sent to webhooks; the API's own `/v1/notifications` costs nothing."""
 
     words, role = ("notifications", "list"), Role.VIEWER
     verb: Literal["notifications list"] = "notifications list"
@@ -87,7 +87,7 @@ class NotificationsAsked(VerbAsked):
 
 
 class DrillsAsked(VerbAsked):
-    """The evidence of former drills."""
+    """The evidence of earlier drills."""
 
     words, role = ("drill", "list"), Role.VIEWER
     verb: Literal["drill list"] = "drill list"

@@ -1,4 +1,4 @@
-"""What is planned first, then carried out by the digest of its plan."""
+"""Requests that are planned first, then carried out by their plan's digest."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -29,15 +29,15 @@ from replicator.model.store.testimony import WITHOUT_WITNESS
 
 
 class Planned(VerbAsked):
-    """What changes or deletes so much that somebody has to read its plan first."""
+    """A change or deletion so large that its plan must be read first."""
 
     exclusive = True
     looks: ClassVar[tuple[str, ...]] = ("--dry-run",)
-    """What makes the verb print its plan and do nothing."""
+    """Options with which the verb prints its plan and does nothing."""
 
 
 class MomentAsked(Planned):
-    """Brings something back from a moment of the past, which exactly one member says."""
+    """Restores something from a moment of the past, which exactly one member names."""
 
     to_offset: AtOffset = None
     to_time: AtTime = None
@@ -62,24 +62,24 @@ class RestoreAsked(MomentAsked):
     log_id: OfLog = None
     by_reference: Annotated[bool, Flag("--by-reference")] = False
     without_witness: Annotated[bool, Flag(WITHOUT_WITNESS)] = False
-    """Do not ask the store's witness: nothing proves then that its cuts are the newest."""
+    """Do not consult the store's witness: then nothing proves that its cuts are the newest."""
     adopt: Annotated[bool, Flag("--adopt")] = False
     quick: bool = False
-    """Plan as `restore --dry-run` does: without the storages' answers, the time and the price."""
+    """Plan like `restore --dry-run`: without the storages' answers, duration and price."""
 
 
 class RestoreBesideAsked(MomentAsked):
-    """Restore a datasource beside the live one, by another name."""
+    """Restore a datasource under another name, beside the live one."""
 
     words = ("restore",)
     verb: Literal["restore beside"] = "restore beside"
     target: OneTarget
     rename: Annotated[Text, Flag("--rename")]
-    """OLD=NEW."""
+    """Both names, as OLD=NEW."""
 
 
 class ForgetRenamedAsked(Planned):
-    """Remove a datasource that was restored beside the live one."""
+    """Remove a datasource that was restored under another name."""
 
     words = ("restore",)
     verb: Literal["forget renamed"] = "forget renamed"
@@ -88,7 +88,7 @@ class ForgetRenamedAsked(Planned):
 
 
 class RollbackAsked(Planned):
-    """Bring one datasource of a target back to what it was."""
+    """Return one datasource of a target to an earlier state."""
 
     words = ("rollback",)
     verb: Literal["rollback"] = "rollback"
@@ -100,7 +100,7 @@ class RollbackAsked(Planned):
 
 
 class UndeleteAsked(Planned):
-    """Bring a datasource back on a target as it was when it last had used segments."""
+    """Restore a datasource of a target to the time when it last had used segments."""
 
     words = ("undelete",)
     verb: Literal["undelete"] = "undelete"
@@ -113,7 +113,7 @@ class UndeleteAsked(Planned):
 
 
 class RepairAsked(Planned):
-    """Find what is wrong with a target and copy it again."""
+    """Find damage of a target and copy it again."""
 
     words = ("repair",)
     verb: Literal["repair"] = "repair"
@@ -138,7 +138,7 @@ class ExpireAsked(Planned):
 
 
 class PromoteAsked(Planned):
-    """Make a target the primary, with nothing lost."""
+    """Make a target the primary, without losing anything."""
 
     words, role = ("promote",), Role.ADMIN
     verb: Literal["promote"] = "promote"

@@ -1,4 +1,4 @@
-"""What proves targets, makes them, and lets them follow."""
+"""Requests to verify targets, create them, and let them follow."""
 
 from typing import Annotated, Literal
 
@@ -45,7 +45,7 @@ class VerifyAsked(VerbAsked):
 
 
 class DrillAsked(VerbAsked):
-    """Restore a cut from a target's store into a scratch place and verify it."""
+    """Restore a cut from a target's store into a scratch place, and verify it."""
 
     words = ("drill",)
     verb: Literal["drill"] = "drill"
@@ -55,14 +55,14 @@ class DrillAsked(VerbAsked):
     to_point: AtPoint = None
     random: Annotated[bool, Flag("--random")] = False
     unless_younger: Annotated[Text | None, Flag("--unless-younger")] = None
-    """Leave it out while the last good drill is younger than this, like `6d`."""
+    """Do nothing while the last good drill is younger than this, like `6d`."""
     log_id: OfLog = None
     without_witness: Annotated[bool, Flag(WITHOUT_WITNESS)] = False
-    """Do not ask the store's witness; the evidence says so."""
+    """Do not consult the store's witness; the evidence says so."""
 
 
 class TargetCreateAsked(VerbAsked):
-    """Make a target's tables and folder, and check its Druid's settings."""
+    """Create a target's tables and folder, and check its Druid's settings."""
 
     words, role, exclusive = ("target", "create"), Role.ADMIN, True
     verb: Literal["target create"] = "target create"
@@ -72,7 +72,7 @@ class TargetCreateAsked(VerbAsked):
 
 
 class PauseAsked(VerbAsked):
-    """Leave a target at the cut that it is at, until it is resumed."""
+    """Keep a target at its cut until it is resumed."""
 
     words, exclusive = ("restore", "--pause", "--yes"), True
     verb: Literal["pause"] = "pause"
@@ -91,7 +91,7 @@ class ResumeAsked(VerbAsked):
 
 
 class ApplyAsked(VerbAsked):
-    """Bring a target to what the source holds now; whoever follows already does the work."""
+    """Bring a target to the source's present state; a running applier does that already."""
 
     words, exclusive = ("apply", "--catch-up"), True
     verb: Literal["apply"] = "apply"
@@ -102,7 +102,7 @@ class ApplyAsked(VerbAsked):
 
 
 class ResendAsked(VerbAsked):
-    """Have dead notifications delivered again: those that are named, or all."""
+    """Deliver dead notifications again: the named ones, or all."""
 
     words = ("notifications", "resend")
     verb: Literal["notifications resend"] = "notifications resend"

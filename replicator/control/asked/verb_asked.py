@@ -1,7 +1,7 @@
-"""A request for one verb, and the command line that it makes.
+"""A request for one verb, and its command line.
 
-A request never carries arguments as they are typed: each of its members stands for one option that
-is named here, is checked before a job is made of it, and reaches the verb as one argument.
+A request never carries typed arguments: each member stands for one option that is named here, is
+checked before a job is made of it, and reaches the verb as one argument.
 """
 
 from collections.abc import Mapping
@@ -30,9 +30,9 @@ class Argument:
 
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f]+$")]
-"""A word of an operator or a name of Druid's: no control characters, and not without an end."""
+"""An operator's word or one of Druid's names: without control characters, limited in length."""
 Named = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-"""A name of a point or a hold."""
+"""The name of a point or a hold."""
 TierText = Annotated[str, StringConstraints(pattern=r"^[a-z]{1,10}=[0-9.]{1,10}[a-z]{1,2}$")]
 """A tier of a rotation, like `day=90d`."""
 OffsetNumber = Annotated[int, Field(ge=0, le=OFFSET_MAX)]
@@ -41,20 +41,20 @@ LogIdText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")
 
 
 class VerbAsked(RequestBody):
-    """What one verb is asked to do."""
+    """Request for one verb."""
 
     words: ClassVar[tuple[str, ...]]
     """The verb as it is typed."""
     agreeing: ClassVar[tuple[str, ...]] = ()
-    """What answers the verb's question: whoever asks a service has agreed by that."""
+    """Options that answer the verb's question: a request to a service is the operator's consent."""
     role: ClassVar[Role] = Role.OPERATOR
-    """What is needed to ask for it."""
+    """The role that the request needs."""
     exclusive: ClassVar[bool] = False
-    """Whether it changes its targets, so that no second such job may have one of them."""
+    """Whether the verb changes its targets, so that each has at most one such job at a time."""
 
     @property
     def name(self) -> str:
-        """The verb's name, as a job has it."""
+        """The verb's name in jobs."""
         verb: str = getattr(self, "verb", self.words[0])
         return verb
 
@@ -65,14 +65,14 @@ class VerbAsked(RequestBody):
 
     @property
     def changed(self) -> tuple[str, ...]:
-        """Those of them that only one exclusive job may have at a time."""
+        """The targets that only one exclusive job may have at a time."""
         for member in ("into", "on", "target"):
             if isinstance(value := getattr(self, member, None), str):
                 return (value,)
         return self.touched
 
     def arguments(self) -> list[str]:
-        """Return the verb with its options, then its arguments behind `--`."""
+        """Return the verb with its options, then its arguments after `--`."""
         options, places = list[str](), list[str]()
         for member, field in type(self).model_fields.items():
             value = getattr(self, member)
@@ -85,10 +85,10 @@ class VerbAsked(RequestBody):
 
 
 def touched_by(request: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the targets that a request names, also one that another release has kept.
+    """Return the targets that a request names, even if another release stored the request.
 
-    A job has fewer of them: those that no second job may have at a time. Who may not see all of
-    these may not see what the job says either.
+    A job's own list is shorter: the targets that no second job may have at a time. A principal who
+    may not see all targets of the request must not see the job's output either.
     """
     found: list[str] = []
     for member in ("target", "into", "on", "from_target", "from_store", "targets"):
@@ -112,7 +112,7 @@ def _option(name: str, value: Any) -> list[str]:
 
 
 class ProofLevel(StrEnum):
-    """How deep a proof looks."""
+    """How thorough a proof is."""
 
     ROWS = "rows"
     EXISTS = "exists"

@@ -1,4 +1,4 @@
-"""The two unions of all requests: what is done at once, and what is planned first."""
+"""The two unions of all requests: immediate ones, and planned ones."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, TypeAlias, get_args
@@ -75,7 +75,7 @@ AnyJob: TypeAlias = Annotated[
     | ResendAsked,
     Field(discriminator="verb"),
 ]
-"""What is done at once."""
+"""Requests that are carried out at once."""
 AnyPlan: TypeAlias = Annotated[
     RestoreAsked
     | RestoreBesideAsked
@@ -88,45 +88,45 @@ AnyPlan: TypeAlias = Annotated[
     | FailoverAsked,
     Field(discriminator="verb"),
 ]
-"""What is planned first, then carried out by the plan's digest."""
+"""Requests that are planned first, then carried out by the plan's digest."""
 EVERY: Final[tuple[type[VerbAsked], ...]] = (
     *get_args(get_args(AnyJob)[0]),
     *get_args(get_args(AnyPlan)[0]),
 )
 AGREEING: Final = frozenset({"--yes", "--dry-run"})
-"""Options that stand for the two calls of what is planned."""
+"""Options that select one of the two calls of a planned request."""
 _LOOKED_UP: Final = ("hold", "list")
-"""A verb that a service is asked for without a job."""
+"""A verb that a service answers without a job."""
 _OF_FILES: Final = (("restore", "plan"), ("restore", "run"))
-"""Verbs of files on the machine where they are typed."""
+"""Verbs about files on the machine where they are typed."""
 _ANY: TypeAdapter[VerbAsked] = TypeAdapter(Annotated[AnyJob | AnyPlan, Field(discriminator="verb")])
 
 
 def asked_of(verb: str, request: Mapping[str, Any]) -> VerbAsked:
-    """Return what a kept job or plan was asked for.
+    """Return the request of a stored job or plan.
 
     Raises:
-        RefusedError: this release does not know it any more.
+        RefusedError: this release does not know the request.
     """
     try:
         return _ANY.validate_python(request)
     except ValidationError as exc:
         raise RefusedError(
-            f"what {verb!r} was asked for is not known to this release",
-            hint="ask for it anew",
+            f"this release does not know the request for {verb!r}",
+            hint="send it again",
         ) from exc
 
 
 def needed_role(job: Job) -> Role:
-    """Return what is needed to end a job or to run it again: what was needed to ask for it."""
+    """Return the role needed to end a job or to run it again: that of its request."""
     try:
         return asked_of(job.verb, job.request).role
-    except RefusedError:  # of another release: nobody knows what it took
+    except RefusedError:  # of another release: its role is unknown
         return Role.ADMIN
 
 
 def flags_of(asked: type[VerbAsked]) -> dict[str, str]:
-    """Return the member behind each option of a verb."""
+    """Return the member for each option of a verb."""
     return {
         mark.name: name
         for name, field in asked.model_fields.items()
@@ -136,30 +136,30 @@ def flags_of(asked: type[VerbAsked]) -> dict[str, str]:
 
 
 def fixed_of(asked: type[VerbAsked]) -> frozenset[str]:
-    """Return the options without which a verb is another one, as `--pause` of `restore`."""
+    """Return the options that make a verb this request, like `--pause` of `restore`."""
     return frozenset(word for word in asked.words if word.startswith("-"))
 
 
 def known_of(asked: type[VerbAsked]) -> frozenset[str]:
-    """Return all options that a service can be asked for with a verb."""
+    """Return all options of a verb that a request can express."""
     agreeing = AGREEING if issubclass(asked, Planned) else frozenset(asked.agreeing)
     return frozenset(flags_of(asked)) | fixed_of(asked) | agreeing
 
 
 def forms_of(words: Sequence[str]) -> Iterator[type[VerbAsked]]:
-    """Yield the requests that stand for a verb as it is typed."""
+    """Yield the requests for a typed verb."""
     for asked in EVERY:
         if [word for word in asked.words if not word.startswith("-")] == list(words):
             yield asked
 
 
 def fits(asked: type[VerbAsked], options: Collection[str]) -> bool:
-    """Return whether a verb with these options is that request."""
+    """Return whether a verb with these options is this request."""
     return fixed_of(asked) <= set(options) <= known_of(asked)
 
 
 def may_be_asked(typed: Sequence[str]) -> bool:
-    """Return whether a service can be asked for a command line, without its program's name."""
+    """Return whether a service accepts a command line, given without the program's name."""
     options = {word.partition("=")[0] for word in typed if word.startswith("--")}
     if tuple(typed[:2]) in _OF_FILES:
         return False

@@ -1,5 +1,5 @@
-"""What each address of the API does, and the types that it answers with.
+"""The handlers of the API's paths, and the types of their answers.
 
-Called by `service.py`, which puts the routes together. A *view* is an answer as the OpenAPI
-document shows it.
+Used by `service.py`, which puts the routes together. A *view* is an answer as the OpenAPI document
+shows it.
 """

@@ -1,8 +1,8 @@
-"""Routes under Druid's own paths, for programs that know a backup of Druid by its REST calls.
+"""Routes under Druid's own paths, for programs that use the REST calls of a backup of Druid.
 
-They make the same jobs as `/v1`, with names as Druid writes them. A cluster is a target of the
-configuration. A copied datasource is at the target within one cut of the source, so a copy brings
-the target to what the source holds, with all its datasources: see docs/api.md.
+They create the same jobs as `/v1`, with names in Druid's spelling. A cluster is a configured
+target. A target has a copied datasource within one cut of the source, so a copy brings the target
+to the source's present state, with all its datasources: see docs/api.md.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from replicator.model.operations.access import Role
 from replicator.model.operations.job import Job, JobState
 
 WAIT_S = 30.0
-"""Longest wait for a plan, in seconds; a larger one is asked for again."""
+"""Longest wait for a plan, in seconds; a larger plan is requested again."""
 CODES = {
     JobState.QUEUED: "RUNNING",
     JobState.RUNNING: "RUNNING",
@@ -32,15 +32,15 @@ CODES = {
     JobState.CANCELLED: "FAILED",
     JobState.INTERRUPTED: "FAILED",
 }
-"""Druid's word for where a task stands."""
+"""Druid's name for a task's state."""
 
 
 class ClusterAsked(RequestBody):
-    """Which target is to be made."""
+    """Request to create a target."""
 
     clusterName: TargetName  # noqa: N815 - as Druid writes names
     druidVersion: DruidRelease | None = None  # noqa: N815
-    """Release whose tables are made; default: as its Druid says."""
+    """Release whose tables are created; default: the release that the target's Druid reports."""
     centralizedDatasourceSchema: bool = False  # noqa: N815
 
     @property
@@ -68,19 +68,19 @@ class IngestTask(RequestBody):
     type: Literal["ingest"]
     dataSource: Text  # noqa: N815
     targetCluster: TargetName  # noqa: N815
-    """The target that gets it."""
+    """The target that gets the datasource."""
     backupCluster: TargetName | None = None  # noqa: N815
-    """The target in whose store the backup is; default: `targetCluster` and the log."""
+    """The target whose store has the backup; default: `targetCluster` and the log."""
     timestamp: Text | None = None
     """The moment, with its zone; default: the newest cut."""
     offset: OffsetNumber | None = None
     """The moment as an offset of the log."""
     plan: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    """Digest that the first call has answered; only then anything is changed."""
+    """Digest in the first call's answer; without it nothing is changed."""
 
     @property
     def touched(self) -> tuple[str, ...]:
-        """The target, and that of the backup."""
+        """The target, and the backup's target."""
         return tuple(name for name in (self.targetCluster, self.backupCluster) if name)
 
     @model_validator(mode="after")
@@ -94,7 +94,7 @@ AnyTask = Annotated[CopyTask | IngestTask, Field(discriminator="type")]
 
 
 class MetadataAsked(RequestBody):
-    """Which target's metadata is to be brought up to date."""
+    """Request to bring a target's metadata up to date."""
 
     targetCluster: TargetName  # noqa: N815
 
@@ -105,17 +105,17 @@ class MetadataAsked(RequestBody):
 
 
 class TaskView(View):
-    """A task that was taken on."""
+    """An accepted task."""
 
     task: str
-    """Its id: that of the job."""
+    """The task's id, which is the job's."""
     cluster: str
     plan: str | None = None
-    """Digest of the plan of an `ingest`: say it in a second call."""
+    """Digest of an `ingest`'s plan, to be sent in a second call."""
 
 
 class TaskState(View):
-    """Where a task stands, as Druid says it."""
+    """A task's state in Druid's spelling."""
 
     id: str
     status: Literal["RUNNING", "SUCCESS", "FAILED"]
@@ -134,20 +134,20 @@ class ArticleRoutes:
     """Calls under Druid's paths.
 
     Args:
-        jobs: Takes on what they ask for.
+        jobs: Accepts the requested jobs.
     """
 
     def __init__(self, jobs: JobRoutes) -> None:
         self._jobs = jobs
 
     def routes(self) -> Iterator[Route]:
-        """Yield them."""
+        """Yield the routes."""
         taken = {HTTPStatus.OK: TaskView, HTTPStatus.ACCEPTED: TaskView}
         yield Route(
             method="POST",
             path="/druid/cluster/v1/clusters",
             operation="create_cluster",
-            summary="Make the tables and the folder of a target.",
+            summary="Create a target's tables and folder.",
             handler=self._create,
             role=Role.ADMIN,
             query=WaitQuery,
@@ -173,7 +173,7 @@ class ArticleRoutes:
             method="GET",
             path="/druid/indexer/v1/task/{id}/status",
             operation="get_task_status",
-            summary="Where a task stands.",
+            summary="A task's state.",
             handler=self._status,
             role=Role.VIEWER,
             answers={HTTPStatus.OK: TaskStatusView},

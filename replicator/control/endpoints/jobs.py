@@ -1,4 +1,4 @@
-"""Routes of jobs, plans and their runs."""
+"""Routes of jobs and plans."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -32,11 +32,11 @@ from replicator.services.monitoring.poller import Poller
 
 
 class JobRoutes:
-    """What is asked for, carried out, looked at and ended.
+    """Handlers that accept, show and end jobs, and carry out plans.
 
     Args:
-        jobs: Those of the service.
-        poller: Knows at which cut a target is.
+        jobs: The service's jobs.
+        poller: Knows each target's cut.
         settings: Limits of jobs.
     """
 
@@ -44,13 +44,13 @@ class JobRoutes:
         self._jobs, self._poller, self._settings = jobs, poller, settings
 
     def routes(self) -> Iterator[Route]:
-        """Yield them."""
+        """Yield the routes."""
         taken = {HTTPStatus.OK: JobView, HTTPStatus.ACCEPTED: JobView}
         yield Route(
             method="POST",
             path="/v1/jobs",
             operation="submit_job",
-            summary="Take on a job.",
+            summary="Submit a job.",
             handler=self._submit,
             role=Role.VIEWER,
             query=SubmitQuery,
@@ -63,7 +63,7 @@ class JobRoutes:
             method="POST",
             path="/v1/plans",
             operation="make_plan",
-            summary="Find out what would be done; the plan's digest runs it.",
+            summary="Make a plan; its digest carries it out.",
             handler=self._make_plan,
             role=Role.OPERATOR,
             query=SubmitQuery,
@@ -76,7 +76,7 @@ class JobRoutes:
             method="GET",
             path="/v1/plans/{digest}",
             operation="get_plan",
-            summary="Look at a plan.",
+            summary="Get a plan.",
             handler=self._plan,
             role=Role.VIEWER,
             answers={HTTPStatus.OK: PlanView},
@@ -86,7 +86,7 @@ class JobRoutes:
             method="POST",
             path="/v1/runs",
             operation="run_plan",
-            summary="Carry out a plan, if the world is still the one that it was made for.",
+            summary="Carry out a plan, if it still applies.",
             handler=self._run,
             role=Role.OPERATOR,
             query=SubmitQuery,
@@ -113,7 +113,7 @@ class JobRoutes:
             method="GET",
             path="/v1/jobs/{id}",
             operation="get_job",
-            summary="Look at a job, or wait for its end.",
+            summary="Get a job, or wait for its end.",
             handler=self._job,
             role=Role.VIEWER,
             query=WaitQuery,
@@ -124,7 +124,7 @@ class JobRoutes:
             method="GET",
             path="/v1/jobs/{id}/text",
             operation="get_job_text",
-            summary="What a terminal would have shown of an ended job.",
+            summary="The terminal output of an ended job.",
             handler=self._text,
             role=Role.VIEWER,
             answers={HTTPStatus.OK: TextView},
@@ -134,7 +134,7 @@ class JobRoutes:
             method="POST",
             path="/v1/jobs/{id}/cancel",
             operation="cancel_job",
-            summary="End a job; what was confirmed by then is safe.",
+            summary="End a job; confirmed changes stay.",
             handler=self._cancel,
             role=Role.OPERATOR,
             answers={HTTPStatus.ACCEPTED: JobView},
@@ -144,7 +144,7 @@ class JobRoutes:
             method="POST",
             path="/v1/jobs/{id}/again",
             operation="run_job_again",
-            summary="Run an ended job once more.",
+            summary="Run an ended job again.",
             handler=self._again,
             role=Role.VIEWER,
             query=SubmitQuery,
@@ -157,14 +157,14 @@ class JobRoutes:
         return await self._taken(call, _order(call, self._completed(call.body)))
 
     def _completed(self, asked: VerbAsked) -> VerbAsked:
-        """Return a request with what its verb needs and nobody said."""
+        """Return a request completed with values that its verb needs."""
         if not isinstance(asked, PauseAsked) or asked.to_offset is not None:
             return asked
         seen = self._poller.seen.get(asked.target)
         if seen is None or seen.status.checkpoint is None:
             raise RefusedError(
-                f"target {asked.target!r} has no cut that it could pause at",
-                hint="wait until its status is known, or say to_offset",
+                f"target {asked.target!r} has no cut at which it could pause",
+                hint="wait until its status is known, or set to_offset",
             )
         return asked.model_copy(update={"to_offset": int(seen.status.checkpoint.offset)})
 
@@ -180,7 +180,7 @@ class JobRoutes:
         plan: AgreedPlan | None = None,
         wait_s: float = 0.0,
     ) -> Job:
-        """Take on what a call asks for, and return its job after the wait that the call wants."""
+        """Submit a call's request, and return the job after the wait that the call asks for."""
         order = Order(asked=asked, by=call.by.name, key=call.key, planning=planning, plan=plan)
         return await self._submitted(call, order, wait_s=wait_s)
 
@@ -264,7 +264,7 @@ class JobRoutes:
     async def _text(self, call: ApiCall) -> Reply:
         job = await self.own(call)
         if (answer := await self._jobs.answer(job.id)) is None:
-            raise RefusedError(f"job {job.id} is {job.state.value}: it has said nothing yet")
+            raise RefusedError(f"job {job.id} is {job.state.value}: it has no output yet")
         text = TextView(stdout=answer.stdout, stderr=answer.stderr, exit_code=job.exit_code)
         return Reply(content=text)
 
@@ -288,8 +288,8 @@ class JobRoutes:
         planning = job.verb != asked.name
         if isinstance(asked, Planned) and not planning:
             raise RefusedError(
-                f"job {job.id} carried out a plan: what it would change now has to be read first",
-                hint="make a plan with the same request, and run that by its digest",
+                f"job {job.id} carried out a plan: a repetition needs a new plan",
+                hint="make a plan with the same request, and run it by its digest",
             )
         order = replace(_order(call, asked), again=job.id, planning=planning)
         return await self._taken(call, order)
@@ -299,7 +299,7 @@ class JobRoutes:
         return await self._jobs.plan(digest)
 
     async def own(self, call: ApiCall) -> Job:
-        """Return the job that a path names, where it is open to whoever asks."""
+        """Return the job that a path names, if the principal may see it."""
         job = await self._jobs.job(call.path["id"])
         require(call.by, touched_by(job.request))
         return job

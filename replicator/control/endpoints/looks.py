@@ -1,4 +1,4 @@
-"""Routes that answer from what the service has seen already: nothing is asked for their sake."""
+"""Routes that answer from what the service has seen: they send no requests of their own."""
 
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
@@ -24,13 +24,13 @@ from replicator.web.status_report import report_json
 
 
 class LookRoutes:
-    """Status, targets, and who asked for what.
+    """Handlers for status, targets and the audit log.
 
     Args:
-        panorama: Has looked at everything.
-        targets: The configured ones.
-        audit: Remembers who asked for what.
-        clock: Stamps the documents.
+        panorama: The last look at everything.
+        targets: The configured targets.
+        audit: The audit log.
+        clock: Clock that dates the documents.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class LookRoutes:
         self._audit, self._clock = audit, clock
 
     def routes(self) -> Iterator[Route]:
-        """Yield them."""
+        """Yield the routes."""
         yield Route(
             method="GET",
             path="/v1/status",
             operation="get_status",
-            summary="What `status --json` says, of what was seen last.",
+            summary="The document of `status --json`, as last seen.",
             handler=self._status,
             role=Role.VIEWER,
             answers={HTTPStatus.OK: StatusView},
@@ -81,7 +81,7 @@ class LookRoutes:
             method="GET",
             path="/v1/whoami",
             operation="who_am_i",
-            summary="What a token or a certificate may do.",
+            summary="The permissions of a token or a certificate.",
             handler=self._whoami,
             role=Role.VIEWER,
             answers={HTTPStatus.OK: PrincipalView},
@@ -90,7 +90,7 @@ class LookRoutes:
             method="GET",
             path="/v1/audit",
             operation="list_audit",
-            summary="Who asked for what.",
+            summary="The audit log.",
             handler=self._deeds,
             role=Role.ADMIN,
             query=DeedsQuery,
@@ -101,7 +101,7 @@ class LookRoutes:
         await self._panorama.settled()
         if (report := self._panorama.report) is None:
             raise TransientError(
-                "log and targets were not looked at yet", hint="ask again in a few seconds"
+                "log and targets have not been read yet", hint="try again in a few seconds"
             )
         mine = report if call.by.targets is None else report.of(call.by.targets)
         result = report_json(mine, Trouble.typed)

@@ -1,4 +1,4 @@
-"""The route of what webhooks were told, wait for, or were never told."""
+"""The route of webhook notifications: delivered, waiting and given up."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ from replicator.web.deliveries import delivery_json
 
 
 class NotificationsQuery(BaseModel):
-    """Which notifications are listed."""
+    """Selects the listed notifications."""
 
     model_config = ConfigDict(extra="forbid")
     state: DeliveryState | None = None
@@ -22,7 +22,7 @@ class NotificationsQuery(BaseModel):
 
 
 class NotificationView(View):
-    """One notification on its way to one webhook."""
+    """One notification to one webhook."""
 
     id: str
     webhook: str
@@ -32,40 +32,40 @@ class NotificationView(View):
     made_at: datetime
     state: DeliveryState
     attempts: int
-    """Attempts that have failed."""
+    """Number of failed attempts."""
     next_at: datetime
     error: str
-    """Why the last attempt failed; empty: none has."""
+    """Error of the last attempt; empty: none has failed."""
 
 
 class NotificationsView(View):
-    """The newest notifications, the newest first."""
+    """The newest notifications, newest first."""
 
     webhooks: list[str]
-    """Those that are configured."""
+    """Names of the configured webhooks."""
     total: int
-    """How many there are in this state."""
+    """Number of notifications in this state."""
     notifications: list[NotificationView]
 
 
 class NotificationRoutes:
-    """Tells of the journal that all processes of this machine share.
+    """Handlers for the journal that all processes of this machine share.
 
     Args:
-        journal: What was told; None: nothing is configured.
-        webhooks: Names of those that are configured.
+        journal: Journal of notifications; None: none are configured.
+        webhooks: Names of the configured webhooks.
     """
 
     def __init__(self, journal: Journal | None, webhooks: Sequence[str]) -> None:
         self._journal, self._webhooks = journal, webhooks
 
     def routes(self) -> Iterator[Route]:
-        """Yield it."""
+        """Yield the route."""
         yield Route(
             method="GET",
             path="/v1/notifications",
             operation="list_notifications",
-            summary="What webhooks were told, what waits, and what was given up.",
+            summary="Notifications of webhooks: delivered, waiting and given up.",
             handler=self._list,
             role=Role.VIEWER,
             query=NotificationsQuery,

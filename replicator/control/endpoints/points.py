@@ -1,4 +1,4 @@
-"""Routes of what can be restored and what is kept, from what was seen last: no job is made."""
+"""Routes of restorable and held cuts, as last seen: they make no job."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -36,70 +36,70 @@ from replicator.web.notes import StoreNotes
 from replicator.web.panorama import Panorama
 
 CUTS_MAX: Final = 1_000
-"""Cuts of one answer."""
+"""Number of cuts in one answer."""
 OFFSET_MAX: Final = 10**18 - 1
 
 
 class PointsQuery(BaseModel):
-    """Which cuts are listed: the newest, or those before an offset."""
+    """Selects the listed cuts: the newest, or those before an offset."""
 
     model_config = ConfigDict(extra="forbid")
     limit: int = Field(default=20, ge=1, le=CUTS_MAX)
-    all: bool = Field(default=False, description="Also the cuts without a change.")
+    all: bool = Field(default=False, description="Include cuts without a change.")
     before: int | None = Field(
-        default=None, ge=0, le=OFFSET_MAX, description="`earlier` of the answer before."
+        default=None, ge=0, le=OFFSET_MAX, description="`earlier` of the previous answer."
     )
 
 
 class HoldsQuery(BaseModel):
-    """Whose holds are listed."""
+    """Selects the targets whose holds are listed."""
 
     model_config = ConfigDict(extra="forbid")
     target: str | None = Field(default=None, max_length=63, description="Default: all.")
 
 
 class SeenView(View):
-    """The document of a verb, from what was seen last."""
+    """A verb's document, as last seen."""
 
     schema_: str = Field(default=SCHEMA, alias="schema")
     generated_at: datetime
     looked_at: dict[str, datetime]
-    """When each target's store was read last."""
+    """Time of the last reading of each target's store."""
 
 
 class PointsView(SeenView):
-    """What `points --json` says."""
+    """The document of `points --json`."""
 
     command: str = "points"
     result: PointsReport
     earlier: int | None
-    """There are more cuts before the first one of `points`: ask for them with `before`."""
+    """Value of `before` for the next page: there are more cuts before the first of `points`."""
 
 
 class HoldsView(SeenView):
-    """What `hold list --json` says."""
+    """The document of `hold list --json`."""
 
     command: str = "hold list"
     result: HoldsReport
 
 
 class PointRoutes:
-    """Tells which cuts can be restored, and which are kept.
+    """Handlers for restorable cuts and holds.
 
     Args:
-        panorama: What was seen of the log and of the targets' stores.
+        panorama: What was last seen of the log and the targets' stores.
     """
 
     def __init__(self, panorama: Panorama) -> None:
         self._panorama, self._clock = panorama, panorama.clock
 
     def routes(self) -> Iterator[Route]:
-        """Yield them."""
+        """Yield the routes."""
         yield Route(
             method="GET",
             path="/v1/points",
             operation="list_points",
-            summary="The cuts that can be restored, the gaps in them, and the named points.",
+            summary="The restorable cuts, their gaps, and the named points.",
             handler=self._points,
             role=Role.VIEWER,
             query=PointsQuery,
@@ -110,7 +110,7 @@ class PointRoutes:
             method="GET",
             path="/v1/holds",
             operation="list_holds",
-            summary="The cuts that do not expire.",
+            summary="The held cuts, which do not expire.",
             handler=self._holds,
             role=Role.VIEWER,
             query=HoldsQuery,
@@ -172,10 +172,10 @@ class PointRoutes:
         return Reply(content=HoldsView(generated_at=now, looked_at=looked_at, result=report))
 
     def _read_log(self) -> Chronicle:
-        """Return what the log says, once it was read to its end.
+        """Return the log's chronicle, once the log was read to its end.
 
         Raises:
-            Problem, TransientError: it cannot be reached, or was not read so far.
+            Problem, TransientError: the log is unreachable, or was not read to its end yet.
         """
         panorama = self._panorama
         if panorama.log_failure is not None:
@@ -188,15 +188,15 @@ class PointRoutes:
         return panorama.chronicle
 
     def _first_place(self, chronicle: Chronicle) -> int:
-        """Return the place of the first cut that the log still has."""
+        """Return the index of the first cut that the log still has."""
         log = self._panorama.poller.log
         return 0 if log is None else _place(chronicle.cuts, log.first)
 
     def _notes(self, targets: Sequence[str]) -> tuple[dict[str, StoreNotes], list[NotSeen]]:
-        """Return what the store of each target says, and those that cannot be read.
+        """Return the notes of each target's store, and the stores that cannot be read.
 
         Raises:
-            Problem: one of them was not read yet (503).
+            Problem: a store was not read yet (503).
         """
         found, failures = dict[str, StoreNotes](), list[NotSeen]()
         for name in targets:
@@ -210,7 +210,7 @@ class PointRoutes:
         return found, failures
 
     def _failure(self, target: str) -> ReplicatorError | None:
-        """Return why the store of a target cannot be read; None: it can, or was not tried yet."""
+        """Return why a target's store cannot be read; None: it can, or was not tried yet."""
         panorama = self._panorama
         if (failure := panorama.notes_failure(target)) is not None:
             return failure
@@ -246,7 +246,7 @@ def _away(target: str, failure: ReplicatorError | None) -> Problem:
 
 
 def _place(cuts: CutColumns, offset: int) -> int:
-    """Return the place of the first cut at or after an offset."""
+    """Return the index of the first cut at or after an offset."""
     return int(np.searchsorted(cuts.offsets, offset))
 
 

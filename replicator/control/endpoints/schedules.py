@@ -1,4 +1,4 @@
-"""The route of the schedules: what ran, with which result, and what runs next."""
+"""The route of the schedules: past runs with their results, and the next ones."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ from replicator.services.schedules.states import LineState, ScheduledLine, line_
 from replicator.web.status_json import schedules_json
 
 FRESH: Final = timedelta(seconds=15)
-"""As long as that, an answer comes from the last look at the stores."""
+"""Time for which an answer uses the last look at the stores."""
 
 
 class ScheduleView(View):
@@ -26,11 +26,11 @@ class ScheduleView(View):
     time_zone: str
     next_due: datetime
     last_good: datetime | None
-    """When its last good run ended."""
+    """End of the last good run."""
     last: dict[str, Any] | None
-    """Its newest run; null: there was none."""
+    """The newest run; null: there was none."""
     unknown: str
-    """Why its runs cannot be read; empty: they can."""
+    """Why the runs cannot be read; empty: they can."""
 
 
 class SchedulesView(View):
@@ -40,11 +40,11 @@ class SchedulesView(View):
 
 
 class ScheduleRoutes:
-    """Tells of the schedules, whichever process runs them.
+    """Handlers for the schedules, whichever process runs them.
 
     Args:
-        lines: What is scheduled.
-        clock: Says how old the last look is.
+        lines: The configured schedules.
+        clock: Clock by which the last look ages.
     """
 
     def __init__(self, lines: Sequence[ScheduledLine], clock: Clock) -> None:
@@ -52,12 +52,12 @@ class ScheduleRoutes:
         self._states: list[LineState] = []
 
     def routes(self) -> Iterator[Route]:
-        """Yield it."""
+        """Yield the route."""
         yield Route(
             method="GET",
             path="/v1/schedules",
             operation="list_schedules",
-            summary="What is done by itself: what ran, with which result, and what is next.",
+            summary="Schedules: past runs with their results, and the next ones.",
             handler=self._list,
             role=Role.VIEWER,
             answers={HTTPStatus.OK: SchedulesView},
@@ -67,7 +67,7 @@ class ScheduleRoutes:
     async def _list(self, call: ApiCall) -> Reply:
         now = self._clock.now()
         age = now - self._states[0].looked_at if self._states else FRESH
-        if not timedelta(0) <= age < FRESH:  # the clock may have been put back
+        if not timedelta(0) <= age < FRESH:  # the clock may have been set back
             self._states = await line_states(self._lines, now)
         states = [one for one in self._states if call.by.may_touch([one.line.target])]
         found = [ScheduleView.model_validate(one) for one in schedules_json(states)]

@@ -1,4 +1,4 @@
-"""What the API answers: jobs, plans and what was seen, as types that the OpenAPI document shows."""
+"""The API's answers about jobs, plans and what was seen, as the OpenAPI document shows them."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final, Self
@@ -19,14 +19,14 @@ class View(BaseModel):
 
 
 class ProgressView(View):
-    """How far a running job is with what it is at."""
+    """The progress of a running job's present step."""
 
     what: str
     done: int
     total: int | None
     unit: str
     eta_seconds: float | None
-    """Time left of this step, by its rate so far; null: not known."""
+    """Time left of this step at its rate so far; null: unknown."""
 
     @classmethod
     def of(cls, progress: JobProgress) -> Self:
@@ -48,28 +48,28 @@ class JobView(View):
     request: dict[str, Any]
     targets: list[str]
     by: str
-    """Who asked for it."""
+    """Principal who requested the job."""
     role: Role
-    """What a token needs to end it or to run it again; to end one it is at least operator."""
+    """Role that a token needs to run the job again; ending a job needs at least operator."""
     state: JobState
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
     progress: ProgressView | None
     exit_code: int | None
-    """As of the command line: 0 is good; 3, 9, 10 and 11 come with a result."""
+    """As on the command line: 0 is good; 3, 9, 10 and 11 come with a result."""
     why: str
-    """Why it was cancelled, interrupted or failed."""
+    """Reason for a cancelled, interrupted or failed job."""
     plan: str | None
-    """Digest of the plan that it carries out, or has made."""
+    """Digest of the plan that the job carries out, or has made."""
     again: str | None
-    """The job of which it is another run."""
+    """Id of the job that this one repeats."""
     document: dict[str, Any] | None = None
-    """What `--json` prints: a `result`, or an `error` with its hint; null in lists."""
+    """Document of `--json`: a `result`, or an `error` with its hint; null in lists."""
 
     @classmethod
     def of(cls, job: Job, answer: JobAnswer | None = None) -> Self:
-        """Return the view of a job, with what its verb has said."""
+        """Return the view of a job, with its verb's output."""
         document = None if answer is None or answer.document is None else dict(answer.document)
         return cls(
             id=job.id,
@@ -98,7 +98,7 @@ class JobsView(View):
 
 
 class TextView(View):
-    """What a terminal would have shown of a job."""
+    """A job's output, as a terminal would have shown it."""
 
     stdout: str
     stderr: str
@@ -112,12 +112,12 @@ class PlanView(View):
     verb: str
     request: dict[str, Any]
     targets: list[str]
-    """What it changes."""
+    """The targets that the plan changes."""
     by: str
     made_at: datetime
     valid_until: datetime
     document: dict[str, Any]
-    """What the verb would do, with bytes, time and price where they are known."""
+    """Effect of the plan, with bytes, duration and price as far as they are known."""
 
     @classmethod
     def of(cls, plan: AgreedPlan, valid_until: datetime) -> Self:
@@ -135,13 +135,13 @@ class PlanView(View):
 
 
 class RunAsked(RequestBody):
-    """Which plan is to be carried out."""
+    """Names the plan to carry out."""
 
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
 class JobsQuery(BaseModel):
-    """Which jobs are listed."""
+    """Selects the listed jobs."""
 
     model_config = ConfigDict(extra="forbid")
     limit: int = Field(default=50, ge=1, le=1000)
@@ -172,29 +172,29 @@ ServiceNamed = Annotated[
 
 
 class SubmitQuery(WaitQuery):
-    """How a job is taken on."""
+    """How a job is submitted."""
 
     columns: int = Field(
-        default=120, ge=40, le=1000, description="Width of the terminal that its text is for."
+        default=120, ge=40, le=1000, description="Width of the terminal for the job's text."
     )
     service: ServiceNamed | None = Field(
         default=None,
-        description="How commands in its text name this service, with `--service`; empty: not at"
-        " all. Default: they are for the service's own machine.",
+        description="Address of this service in the text's commands, with `--service`; empty: none."
+        " Default: commands for the service's own machine.",
     )
 
 
 class PrincipalView(View):
-    """Who asks."""
+    """The sender of the request."""
 
     name: str
     role: str
     targets: list[str] | None
-    """The only targets that are open; null: all."""
+    """The only targets that the principal may access; null: all."""
 
 
 class StatusView(View):
-    """The document of `status --json`, of what the service has seen last, at no cost."""
+    """The document of `status --json`, as last seen by the service, at no cost."""
 
     schema_: str = Field(default=SCHEMA, alias="schema")
     command: str = "status"
@@ -203,31 +203,31 @@ class StatusView(View):
 
 
 class TargetView(View):
-    """A configured target, with what was last seen of it."""
+    """A configured target, as last seen."""
 
     name: str
     has_metadata: bool
-    """Whether it has a metadata store; without, it is an archive."""
+    """Whether the target has a metadata store; without one it is an archive."""
     seen: dict[str, Any] | None
-    """As in `status`; null: nothing was seen yet."""
+    """The target as in `status`; null: it was not seen yet."""
     failure: dict[str, Any] | None
-    """Why there is no newer look."""
+    """Why there is no newer look; null: there is one."""
 
 
 class TargetsView(View):
-    """All configured targets that are open to whoever asks."""
+    """All configured targets that the principal may access."""
 
     targets: list[TargetView]
 
 
 class DeedsView(View):
-    """The newest lines of the audit log, the newest first."""
+    """The newest lines of the audit log, newest first."""
 
     deeds: list[dict[str, Any]]
 
 
 class DeedsQuery(BaseModel):
-    """How many lines are listed."""
+    """Selects the number of lines."""
 
     model_config = ConfigDict(extra="forbid")
     limit: int = Field(default=100, ge=1, le=1000)

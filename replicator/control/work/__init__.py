@@ -1,6 +1,6 @@
-"""How what is asked for is done: jobs, and the processes that they consist of.
+"""How requests are carried out: jobs and their processes.
 
-`service.py` puts it together. A *job* runs one verb; an *order* asks for a job; a *live* job has
-not ended. Each process keeps the lock of its job, so that no second service runs it again
-meanwhile.
+`service.py` puts the parts together. A *job* runs one verb; an *order* requests a job; a *live* job
+has not ended. Each process keeps its job's lock, so that no second service runs the job at the same
+time.
 """

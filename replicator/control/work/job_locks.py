@@ -1,4 +1,4 @@
-"""Which jobs have a process that still lives: each holds a lock on a file of its job."""
+"""Which jobs have a living process: each process holds a lock on its job's file."""
 
 import asyncio
 import fcntl
@@ -17,22 +17,22 @@ POLL_S: Final = 0.1
 class JobLocks:
     """Locks of a service's jobs.
 
-    A process inherits the lock of its job. So the lock lasts as long as the process, also when the
-    service that started it was killed: what it still does must not be done again beside it.
+    A process inherits its job's lock, which therefore lasts as long as the process, even if the
+    service that started it was killed: another service must not repeat its work meanwhile.
 
     Args:
         folder: The control folder.
-        wait_s: How long the end of a process is waited for, in seconds.
+        wait_s: Longest wait for the end of a process, in seconds.
     """
 
     def __init__(self, folder: Path, wait_s: float) -> None:
         self._folder, self._wait_s = folder / FOLDER, wait_s
 
     async def take(self, id_: str) -> int:
-        """Return an open file with the lock of a job, for its process to inherit.
+        """Return an open file with a job's lock, for the job's process to inherit.
 
         Raises:
-            TransientError: the file cannot be made.
+            TransientError: the file cannot be created.
         """
         with translated(self._folder, "begin a job"):
             return await finished(lambda: self._taken(id_))
@@ -40,16 +40,16 @@ class JobLocks:
     async def give_back(self, id_: str, held: int) -> None:
         """Close the file and remove it; the job has no process any more."""
         os.close(held)
-        with suppress(OSError):  # a file without a lock says nothing, and the job is done
+        with suppress(OSError):  # a file without a lock means nothing, and the job is done
             await finished(lambda: self._path(id_).unlink(missing_ok=True))
 
     async def is_let_go(self, id_: str) -> bool:
-        """Wait for the end of a job's process that nobody watches; False: it still lives."""
+        """Wait for the end of an unwatched job's process; return False if it still lives."""
         path = self._path(id_)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._wait_s):
                 while not await finished(lambda: _is_free(path)):  # noqa: ASYNC110
-                    await asyncio.sleep(POLL_S)  # nobody tells of a lock's end
+                    await asyncio.sleep(POLL_S)  # a lock's end is not signalled
                 await finished(lambda: path.unlink(missing_ok=True))
                 return True
         return False

@@ -1,4 +1,4 @@
-"""How jobs have ended, as things that operators may be told."""
+"""Ended jobs as news for operators' notifications."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -7,24 +7,24 @@ from replicator.model.operations.job import Job, JobState
 from replicator.model.operations.notification import Sighting, Topic
 
 KEPT_MAX = 100
-"""Ended jobs that are remembered until the next look at them."""
+"""Number of ended jobs remembered until the next look at them."""
 SCHEDULED = "schedule "
-"""What the owner of a schedule's job begins with: the schedule itself tells of that."""
+"""Prefix of a scheduled job's owner: the schedule itself reports such a job."""
 
 
 class JobNews:
-    """Hears of each job that has ended, and tells it at the next look."""
+    """Is notified of each job that has ended, and reports it at the next look."""
 
     def __init__(self) -> None:
         self._ended: deque[Job] = deque(maxlen=KEPT_MAX)
 
     def hear(self, job: Job) -> None:
-        """Take note of a job that has ended."""
+        """Record a job that has ended."""
         if not job.by.startswith(SCHEDULED) and job.state is not JobState.CANCELLED:
             self._ended.append(job)
 
     def sightings(self) -> Sequence[Sighting]:
-        """Return what has ended since the last call, in order."""
+        """Return the jobs that ended since the last call, in order."""
         found = [_sighting(job) for job in self._ended]
         self._ended.clear()
         return found

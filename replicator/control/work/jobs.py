@@ -1,4 +1,4 @@
-"""Jobs: taken on, begun in their turn, watched over, ended, and kept."""
+"""Jobs: accepted, started in order, watched, ended, and stored."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -24,18 +24,18 @@ from replicator.task_group import TaskGroup
 
 log = structlog.get_logger("replicator")
 UNFINISHED: Final = (JobState.QUEUED, JobState.RUNNING)
-Told = Callable[[Job], None]
+Listener = Callable[[Job], None]
 
 
 class Jobs:
     """The jobs of one service.
 
     Args:
-        store: Keeps them.
-        program: What each of them runs.
-        clock: Stamps them.
-        settings: Their limits.
-        drain_s: How long an ended job may take to clean up before it is killed, in seconds.
+        store: Stores the jobs.
+        program: Program that they run.
+        clock: Clock that dates them.
+        settings: Limits of jobs.
+        drain_s: Longest clean-up of a job before it is killed, in seconds.
     """
 
     def __init__(
@@ -54,61 +54,61 @@ class Jobs:
         self._live: dict[str, LiveJob] = {}
         self._taking = asyncio.Lock()
         self._woken = asyncio.Event()
-        self._told: list[Told] = []
+        self._listeners: list[Listener] = []
         self._stopped = False
 
     # ------------------------------------------------------------------------------- for everyone
 
-    def subscribe(self, told: Told) -> None:
-        """Let `told` hear of each job that has ended, after its answer is kept."""
-        self._told.append(told)
+    def subscribe(self, listener: Listener) -> None:
+        """Call `listener` with each job that has ended, after its answer is stored."""
+        self._listeners.append(listener)
 
     async def submit(self, order: Order) -> Job:
-        """Take an order on, and return its job; with a known key that of the first time.
+        """Accept an order and return its job; with a known key, the job of the first order.
 
         Raises:
             BusyError: another job changes the same target.
-            FullError: too many wait.
-            KeyReusedError: the key stands for another order.
-            RefusedError: it takes a plan, and there is none.
+            FullError: too many jobs wait.
+            KeyReusedError: the key belongs to another order.
+            RefusedError: the order needs a plan and has none.
         """
         if isinstance(order.asked, Planned) and not (order.planning or order.plan or order.agreed):
             raise RefusedError(
-                f"nobody has agreed to what {order.verb} would do",
+                f"no plan of {order.verb} was agreed to",
                 hint="make a plan, read it, and run it by its digest",
             )
         async with self._taking:
             return await self._taken(order)
 
     async def job(self, id_: str) -> Job:
-        """Return a job as it stands.
+        """Return a job in its present state.
 
         Raises:
-            NotFoundError: there is none of that id.
+            NotFoundError: no job has this id.
         """
         if (live := self._live.get(id_)) is not None:
             return live.job
         if (found := await self._store.job(id_)) is None:
             raise NotFoundError(
                 f"there is no job {id_!r}",
-                hint="the newest jobs are kept, see web.control.jobs.kept_max",
+                hint="only the newest jobs are kept, see web.control.jobs.kept_max",
             )
         return found
 
     async def newest(self, *, limit: int, states: tuple[JobState, ...] = ()) -> list[Job]:
-        """Return the newest jobs, the newest first."""
+        """Return the newest jobs, newest first."""
         found = await self._store.newest(limit=limit, states=states)
         return [self._live[one.id].job if one.id in self._live else one for one in found]
 
     async def answer(self, id_: str) -> JobAnswer | None:
-        """Return what a job's verb has said; None: nothing yet."""
+        """Return the output of a job's verb; None: there is none yet."""
         return await self._store.answer(id_)
 
     async def plan(self, digest: str) -> AgreedPlan:
         """Return a plan that can still be carried out.
 
         Raises:
-            NotFoundError: nobody made it, or it is too old.
+            NotFoundError: there was no such plan, or it is too old.
         """
         found = await self._store.plan(digest)
         if found is None or found.made_at < self._clock.now() - self._settings.plan_valid:
@@ -119,7 +119,7 @@ class Jobs:
         return found
 
     async def ended(self, id_: str, within_s: float) -> Job:
-        """Return a job once it has ended, or as it stands after so many seconds."""
+        """Return a job once it has ended, or its state after `within_s` seconds."""
         if (live := self._live.get(id_)) is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(within_s):
@@ -127,11 +127,11 @@ class Jobs:
         return await self.job(id_)
 
     async def cancel(self, id_: str, by: str) -> Job:
-        """End a job: one that waits at once, one that runs when it has cleaned up.
+        """End a job: a waiting one at once, a running one after it has cleaned up.
 
         Raises:
-            NotFoundError: there is none of that id.
-            RefusedError: it has ended already.
+            NotFoundError: no job has this id.
+            RefusedError: the job has ended already.
         """
         live = self._live.get(id_)
         if live is None:
@@ -145,7 +145,7 @@ class Jobs:
     # ------------------------------------------------------------------------------- as a service
 
     async def recover(self) -> None:
-        """Close each job that another service left unfinished."""
+        """Close each job that an earlier service left unfinished."""
         for job in reversed(await self._store.newest(limit=100_000, states=UNFINISHED)):
             lives = job.state is JobState.RUNNING and not await self._locks.is_let_go(job.id)
             why = (
@@ -163,7 +163,7 @@ class Jobs:
             )
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Begin jobs in their turn until `stop` is set; then end those that run."""
+        """Start jobs in order until `stop` is set; then end the running ones."""
         async with TaskGroup() as group:
             stopping = group.create_task(stop.wait())
             stopping.add_done_callback(lambda _: self._woken.set())
@@ -215,7 +215,7 @@ class Jobs:
         if (known.verb, known.request, known.plan) != (job.verb, job.request, job.plan):
             raise KeyReusedError(
                 f"the idempotency key stands for job {known.id}, which is another order",
-                hint="a key is for one order alone; take a new one",
+                hint="a key belongs to one order; use a new one",
             )
         return self._live[known.id].job if known.id in self._live else known
 
@@ -228,17 +228,17 @@ class Jobs:
                     raise BusyError(target, live.job)
 
     def _leave_places(self, order: Order) -> None:
-        """Leave half of the places to jobs that do more than look, and a quarter to other askers.
+        """Keep half of the places for jobs that change something, a quarter for other principals.
 
         Raises:
-            FullError: too many that only look wait already, or too many of the same asker.
+            FullError: too many read-only jobs wait already, or too many of one principal.
         """
         places = self._settings.queued_max + self._settings.running_max
         waiting = [one for one in self._live.values() if one.job.state is JobState.QUEUED]
         looks = sum(one.order.only_looks for one in waiting)
         if order.only_looks and looks >= (places + 1) // 2:
             raise FullError(
-                f"{looks} jobs that only look wait already; other places are kept for operators",
+                f"{looks} read-only jobs wait already; other places are kept for operators",
                 hint="try again when some of them have ended",
             )
         own = sum(one.job.by == order.by for one in waiting)
@@ -249,7 +249,7 @@ class Jobs:
             )
 
     def _due(self) -> list[LiveJob]:
-        """Return the jobs to begin now; of several at once one is kept from those that look."""
+        """Return the jobs to start now; one of several places is kept free of read-only jobs."""
         running = [one for one in self._live.values() if one.job.state is JobState.RUNNING]
         free = self._settings.running_max - len(running)
         looks_free = max(1, self._settings.running_max - 1) - sum(
@@ -269,7 +269,7 @@ class Jobs:
     async def _work(self, live: LiveJob) -> None:
         try:
             await self._carry_out(live)
-        except ReplicatorError as exc:  # this machine is short of something: others go on
+        except ReplicatorError as exc:  # the machine lacks something: other jobs continue
             await self._failed(live, exc)
 
     async def _failed(self, live: LiveJob, error: ReplicatorError) -> None:
@@ -277,7 +277,7 @@ class Jobs:
         document = error_document(job.verb, type(error).__name__, str(error), error.hint)
         try:
             await self._close(live, job, JobAnswer(document=document, stdout="", stderr=""))
-        except ReplicatorError as exc:  # the next start calls it interrupted
+        except ReplicatorError as exc:  # the next start marks the job as interrupted
             log.error("a job was lost sight of", id=job.id, reason=str(exc))  # noqa: TRY400
             self._let_go(live, job)
 
@@ -310,13 +310,13 @@ class Jobs:
         self._let_go(live, ended)
 
     def _let_go(self, live: LiveJob, job: Job) -> None:
-        """Tell everybody that a job has ended."""
+        """Notify all listeners that a job has ended."""
         live.job = job
         self._live.pop(job.id, None)
         live.ended.set()
         self._woken.set()
-        for told in self._told:
-            told(job)
+        for listener in self._listeners:
+            listener(job)
 
     async def _stop(self, live: LiveJob) -> None:
         live.end(STOPPED, self._drain_s)

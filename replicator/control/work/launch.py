@@ -21,21 +21,21 @@ from replicator.model.operations.job import ASKED_AT, AgreedPlan, JobAnswer
 NO_DOCUMENT = "the process ended without a document, with code {code}"
 PLANS = "plans"
 COLUMNS = 120
-"""Width of a job's text, where whoever asked for it did not say theirs."""
+"""Width of a job's text if the request does not give one."""
 ASKING = frozenset({"REPLICATOR_SERVICE", "REPLICATOR_TOKEN", "REPLICATOR_TOKEN_FILE"})
-"""Variables that a job's process does not get: it would ask the service that it works for."""
+"""Variables that a job's process does not get: it would send requests to its own service."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terminal:
-    """The reader of a job's text."""
+    """The terminal for which a job's text is written."""
 
     columns: int = COLUMNS
     service: str | None = None
-    """How commands name the service; empty: not at all; None: they are for its own machine."""
+    """Address of the service in commands; empty: none; None: they run on its own machine."""
 
     def environ(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """Return the variables of a process that writes for it."""
+        """Return the variables of a process that writes for this terminal."""
         kept = {name: one for name, one in environ.items() if name not in ASKING}
         asked = {} if self.service is None else {ASKED_AT: self.service}
         return {**kept, **asked, "COLUMNS": str(self.columns), "NO_COLOR": "1"}
@@ -46,40 +46,40 @@ HERE = Terminal()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a job is made of."""
+    """Everything that a job is made from."""
 
     asked: VerbAsked
     by: str
     planning: bool = False
-    """Only find out what the verb would do."""
+    """Whether only the plan is made."""
     plan: AgreedPlan | None = None
-    """The plan that it carries out."""
+    """The plan to carry out."""
     agreed: bool = False
-    """Whether the configuration asks for it, so that nobody has to agree to a plan."""
+    """Whether the configuration has consented, so that no principal needs to."""
     key: str | None = None
     """Idempotency key: two equal orders with one key are one job."""
     again: str | None = None
-    """The job of which this is another run."""
+    """Id of the job that this one repeats."""
     terminal: Terminal = HERE
 
     @property
     def verb(self) -> str:
-        """The verb's name, as its job has it."""
+        """The verb's name in jobs."""
         return f"{self.asked.name} plan" if self.planning else self.asked.name
 
     @property
     def only_looks(self) -> bool:
-        """Whether a viewer may ask for it: what such ask for never holds up an operator."""
+        """Whether a viewer may send this order: such orders never delay an operator's."""
         return self.asked.role is Role.VIEWER
 
     @property
     def exclusive(self) -> bool:
-        """Whether it changes its targets."""
+        """Whether the verb changes its targets."""
         return self.asked.exclusive and not self.planning
 
     @property
     def request(self) -> dict[str, Any]:
-        """What was asked for, as JSON."""
+        """The request as JSON."""
         return self.asked.model_dump(mode="json", by_alias=True)
 
 
@@ -89,9 +89,9 @@ class Program:
 
     Attributes:
         config_path: The configuration file.
-        overrides: Settings that were overruled on the command line, `KEY=VALUE`.
-        environ: Variables of the service; secrets of stores come from here.
-        folder: Where plans are written for the moment in which a verb reads them.
+        overrides: Settings overridden on the command line, `KEY=VALUE`.
+        environ: Variables of the service, including the stores' secrets.
+        folder: Folder for plans while a verb reads them.
         document_bytes_max: Largest document of a verb.
     """
 
@@ -104,7 +104,7 @@ class Program:
     def process(
         self, arguments: Sequence[str], *, terminal: Terminal, held: int | None
     ) -> VerbProcess:
-        """Return one run of the program, which keeps the file `held` open if there is one."""
+        """Return one run of the program, which keeps the file `held` open, if given."""
         at = arguments.index("--") if "--" in arguments else len(arguments)
         common = [f"--config={self.config_path}", *(f"--set={one}" for one in self.overrides)]
         return VerbProcess(
@@ -116,11 +116,11 @@ class Program:
 
 
 class Launch:
-    """One order on its way: which process it takes, and the file that this one needs.
+    """The start of one order's process, and the file that the process needs.
 
     Args:
-        order: What is to be done.
-        job_id: Names the files that it needs meanwhile.
+        order: Order to carry out.
+        job_id: Id of the job, which names the file.
         folder: The control folder.
     """
 
@@ -129,10 +129,10 @@ class Launch:
         self._file = folder / PLANS / f"{job_id}.json"
 
     async def arguments(self) -> list[str]:
-        """Return the arguments of its process.
+        """Return the arguments of the order's process.
 
         Raises:
-            TransientError: the file that it needs cannot be written.
+            TransientError: the file cannot be written.
         """
         with translated(self._file, "write the plan of a job"):
             return await self._arguments()
@@ -155,7 +155,7 @@ class Launch:
         return _with_options(asked.arguments(), "--yes", *expect)
 
     async def end(self) -> None:
-        """Remove the files that it needed; one that stays is written over, or never read."""
+        """Remove the file; one that stays is overwritten later, or never read."""
         with suppress(OSError):
             await finished(lambda: self._file.unlink(missing_ok=True))
 
@@ -170,10 +170,10 @@ class Launch:
 
 
 def planned(order: Order, ended: VerbEnded) -> tuple[str, Mapping[str, Any]] | None:
-    """Return the digest and the document of a plan; None: the verb gave none.
+    """Return the digest and the document of a plan; None: the verb produced none.
 
-    That of a restore ends with its own digest, which `restore run` checks; that of any other verb
-    is made over the request and what it would do.
+    A restore's plan ends with its own digest, which `restore run` checks; the digest of any other
+    verb's plan is computed over the request and its effect.
     """
     result = _result(ended)
     if result is None:
@@ -186,35 +186,35 @@ def planned(order: Order, ended: VerbEnded) -> tuple[str, Mapping[str, Any]] | N
 
 
 def answer_of(ended: VerbEnded) -> JobAnswer:
-    """Return what a process has said, as a job keeps it."""
+    """Return the output of a process in the form in which jobs store it."""
     return JobAnswer(document=ended.document, stdout=ended.stdout, stderr=ended.stderr)
 
 
 def error_answer(verb: str, kind: str, message: str, hint: str, ended: VerbEnded) -> JobAnswer:
-    """Return an answer with an error document of the same form as the verb's own."""
+    """Return an answer with an error document in the form of the verb's own."""
     document = error_document(verb, kind, message, hint)
     return JobAnswer(document=document, stdout=ended.stdout, stderr=ended.stderr)
 
 
 def error_document(verb: str, kind: str, message: str, hint: str) -> Mapping[str, Any]:
-    """Return the document of a verb that has not said anything itself."""
+    """Return the document of a verb that printed none itself."""
     error = {"type": kind, "message": message, "hint": hint}
     return {"schema": "replicator.v1", "command": verb, "error": error}
 
 
 def _has_file(asked: VerbAsked) -> bool:
-    """Return whether its plan is a file of `restore plan`, which `restore run` checks itself."""
+    """Return whether the plan is a file of `restore plan`, which `restore run` checks itself."""
     return isinstance(asked, RestoreAsked) and not asked.quick
 
 
 def _expect(plan: AgreedPlan) -> str:
-    """Return the options that hold a process to the plan that it carries out."""
-    # A plan of a release without `expect` is refused by its process, which says to make it again.
+    """Return the options that bind a process to the plan that it carries out."""
+    # A stored plan without `expect` is refused by its process, which says to make it again.
     return str(plan.document.get("expect", "plan=of-another-release"))
 
 
 def _with_options(arguments: Sequence[str], *options: str) -> list[str]:
-    """Return a command line with further options in front of its `--`."""
+    """Return a command line with further options before its `--`."""
     at = arguments.index("--") if "--" in arguments else len(arguments)
     return [*arguments[:at], *options, *arguments[at:]]
 

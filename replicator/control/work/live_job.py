@@ -12,40 +12,40 @@ from replicator.model.operations.job import Job, JobProgress
 
 @dataclass(slots=True, kw_only=True)
 class LiveJob:
-    """A job that waits or runs."""
+    """A waiting or running job."""
 
     job: Job
     order: Order
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     ending: str = ""
-    """Why it is being ended; empty: it is not."""
+    """Reason for ending the job; empty: it is not being ended."""
     _process: VerbProcess | None = None
     _step_began_s: float = 0.0
-    """Loop time at which what it is at began."""
+    """Loop time at which the current step began."""
 
     def runs_as(self, process: VerbProcess, drain_s: float) -> None:
-        """Take note of its next process, which ends at once where the job is being ended."""
+        """Record the job's next process, which ends at once if the job is being ended."""
         self._process = process
         self._step_began_s = asyncio.get_running_loop().time()
         if self.ending:
             self.end(self.ending, drain_s)
 
     def end(self, why: str, drain_s: float) -> None:
-        """End its process: it may clean up for so many seconds, then it is killed."""
+        """End the job's process: it may clean up for `drain_s` seconds, then it is killed."""
         self.ending = self.ending or why
         if self._process is not None:
             self._process.terminate()
             asyncio.get_running_loop().call_later(drain_s, self._process.kill)
 
-    def progress(self, told: Mapping[str, Any]) -> None:
-        """Record its progress; the time left follows from the rate so far."""
+    def progress(self, report: Mapping[str, Any]) -> None:
+        """Record the job's progress; the time left follows from the rate so far."""
         loop_s, before = asyncio.get_running_loop().time(), self.job.progress
-        if before is None or before.what != told["what"]:
+        if before is None or before.what != report["what"]:
             self._step_began_s = loop_s
-        done, total = int(told["done"]), told["total"]
+        done, total = int(report["done"]), report["total"]
         took_s = loop_s - self._step_began_s
         eta_s = took_s / done * max(0, total - done) if total is not None and done else None
         progress = JobProgress(
-            what=str(told["what"]), done=done, total=total, unit=str(told["unit"]), eta_s=eta_s
+            what=str(report["what"]), done=done, total=total, unit=str(report["unit"]), eta_s=eta_s
         )
         self.job = replace(self.job, progress=progress)

@@ -1,4 +1,4 @@
-"""Carries out a live job: its processes one after the other, and what came of them."""
+"""Carries out a live job: its processes one after the other, and their outcome."""
 
 from dataclasses import replace
 from typing import Any, Final
@@ -22,16 +22,16 @@ class JobProcesses:
     """Runs the processes of jobs, each under the lock of its job.
 
     Args:
-        program: What they run.
+        program: Program that they run.
         locks: Locks of the jobs that have processes.
-        drain_s: How long an ended process may take to clean up before it is killed, in seconds.
+        drain_s: Longest clean-up of a process before it is killed, in seconds.
     """
 
     def __init__(self, program: Program, locks: JobLocks, drain_s: float) -> None:
         self._program, self._locks, self._drain_s = program, locks, drain_s
 
     async def run(self, live: LiveJob) -> tuple[VerbEnded, JobAnswer]:
-        """Run the process of a job; return how it ended, and what was said."""
+        """Run a job's process; return how it ended, and its output."""
         launch = Launch(live.order, live.job.id, self._program.folder)
         held = await self._locks.take(live.job.id)
         try:
@@ -48,7 +48,7 @@ class JobProcesses:
 
 
 def outcome(live: LiveJob, ended: VerbEnded, answer: JobAnswer) -> Job:
-    """Return what has become of a job whose processes have ended: a result counts in any case."""
+    """Return the final state of a job whose processes have ended: a result always counts."""
     job = replace(live.job, progress=None, exit_code=ended.code if ended.code >= 0 else None)
     document: Any = answer.document or {}
     if "result" in document:
@@ -75,6 +75,6 @@ def _said(live: LiveJob, ended: VerbEnded) -> JobAnswer:
         live.job.verb,
         "TransientError",
         live.ending or NO_DOCUMENT.format(code=ended.code),
-        "stderr says more, where there was time to; the job can be run again",
+        "stderr has more, if the process could still write; the job can be run again",
         ended,
     )

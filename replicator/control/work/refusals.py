@@ -1,4 +1,4 @@
-"""Why an order is not taken on."""
+"""Reasons for refusing an order."""
 
 from replicator.errors import RefusedError
 from replicator.model.operations.job import Job
@@ -20,4 +20,4 @@ class FullError(RefusedError):
 
 
 class KeyReusedError(RefusedError):
-    """The idempotency key stands for another order."""
+    """The idempotency key belongs to another order."""

@@ -1,7 +1,7 @@
-"""The lines of the configured schedules: each run is a verb in a process of its own.
+"""The configured schedules: each run is a verb in a process of its own.
 
-With a control API it is a job, which others see, wait for and cancel; without one it is the same
-process, begun by the scheduler alone.
+With a control API the run is a job, which clients can see, wait for and cancel; without one the
+scheduler alone starts the same process.
 """
 
 import asyncio
@@ -37,23 +37,23 @@ from replicator.services.schedules.states import ScheduledLine
 BUSY_S = 15.0
 """Seconds until a refused job is tried again: another one is changing its target."""
 WAIT_S = 3600.0
-"""Seconds after which a job that has not ended is asked for again."""
+"""Seconds after which the state of a job that has not ended is requested again."""
 
 
 class ScheduleRuns:
-    """Makes the scheduler of one configured application.
+    """Creates the scheduler of one configured application.
 
     Args:
-        application: What is configured.
-        program: How a verb is started.
-        jobs: The jobs of the control API; None: there is none.
+        application: The configured application.
+        program: Starts verbs.
+        jobs: The control API's jobs; None: there is no control API.
     """
 
     def __init__(self, application: Application, program: Program, jobs: Jobs | None) -> None:
         self._application, self._program, self._jobs = application, program, jobs
 
     def scheduler(self, targets: Iterable[str]) -> Scheduler | None:
-        """Return the scheduler for these targets; None: nothing is scheduled for them."""
+        """Return the scheduler for these targets; None: they have no schedules."""
         application = self._application
         lines = [self._line(line) for line in scheduled_lines(application, targets)]
         if not lines:
@@ -91,7 +91,7 @@ class ScheduleRuns:
             while not job.state.is_final:
                 job = await jobs.ended(job.id, WAIT_S)
         except asyncio.CancelledError:
-            with suppress(RefusedError):  # it has ended meanwhile
+            with suppress(RefusedError):  # the job has ended meanwhile
                 await jobs.cancel(job.id, order.by)
             raise
         code = 1 if job.exit_code is None else job.exit_code
@@ -101,7 +101,7 @@ class ScheduleRuns:
 
 
 async def _submitted(order: Order, jobs: Jobs) -> Job:
-    """Ask for a job until it is taken on: another one may be changing the target."""
+    """Submit a job until it is accepted: another one may be changing the target."""
     while True:
         try:
             return await jobs.submit(order)
@@ -110,7 +110,7 @@ async def _submitted(order: Order, jobs: Jobs) -> Job:
 
 
 def asked(settings: ScheduleSettings, target: str) -> VerbAsked:
-    """Return what a schedule asks for."""
+    """Return the request that a schedule makes."""
     match settings:
         case ExpireScheduleSettings():
             return ExpireAsked(target=target, orphans=settings.orphans)
@@ -151,4 +151,4 @@ def _why(code: int, document: Any) -> str:
     error = (document or {}).get("error")
     if isinstance(error, dict):
         return str(error.get("message", ""))
-    return "" if code == 0 else f"it ended with code {code}: type it to see what is wrong"
+    return "" if code == 0 else f"it ended with code {code}: run it by hand to see the reason"

@@ -1,4 +1,4 @@
 """What a long-running process needs: pauses, retries, and tasks that end together.
 
-Called by every room above; depends on neither logs nor targets.
+Used by every room above; depends on neither logs nor targets.
 """

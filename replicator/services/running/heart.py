@@ -1,4 +1,4 @@
-"""Heartbeats: a watcher or an applier shows at intervals that it is running."""
+"""Heartbeats: a watcher or an applier regularly shows that it is running."""
 
 import asyncio
 from dataclasses import replace
@@ -36,13 +36,13 @@ from replicator.services.running.pause import pause
 BEAT_S = 5.0
 """Seconds between two heartbeats."""
 NO_LOG_YET_S = 0.5
-"""Seconds until the next try where there is no log yet: the watcher is about to make it."""
+"""Seconds until the next try while there is no log: the watcher is about to create it."""
 
 
 class Heart:
-    """Writes heartbeats beside one service, whose observations show whether its work goes on.
+    """Writes heartbeats next to a service, whose observations show whether its work continues.
 
-    A log that is unreachable, or denies heartbeats, stops no work: this is reported once.
+    A log that is unreachable, or denies heartbeats, does not stop the work: this is reported once.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Heart:
         self._halts: dict[str, HaltedService] = {}
 
     def observe(self, observation: Observation) -> None:
-        """Note from an observation whether the work goes on."""
+        """Note from an observation whether the work continues."""
         self._polls += isinstance(observation, Polled)
         self._note_stream(observation)
         match observation:
@@ -116,14 +116,14 @@ class Heart:
         await self.end()
 
     async def beat(self) -> bool:
-        """Write a heartbeat; return whether there was a log to write it beside."""
+        """Write a heartbeat; return whether there was a log to write it to."""
         return await self._say(self.pulse)
 
     async def end(self) -> None:
-        """Write a last heartbeat: the process ends as it was told to.
+        """Write a last heartbeat: the process ends as requested.
 
-        The heartbeat of another process that goes on stays: `apply --resume --once` is typed beside
-        a `run`, which takes the target up again.
+        The heartbeat of another process that continues stays: `apply --resume --once` runs beside a
+        `run`, which takes the target up again.
         """
         if not await self._another_runs():
             await self._say(self.pulse.stopped(self._clock.now()))
@@ -140,7 +140,7 @@ class Heart:
 
     @property
     def pulse(self) -> Pulse:
-        """What a heartbeat says now."""
+        """The contents of a heartbeat now."""
         before = self._pulse
         return Pulse(
             verb=before.verb,
@@ -162,7 +162,7 @@ class Heart:
         except NotFoundError:
             return False
         except TransientError:
-            pass  # the service itself reports the same log as unreachable
+            pass  # the service itself reports that the log is unreachable
         except ConfigError as exc:
             if not self._is_muted:
                 self._is_muted = True

@@ -1,4 +1,4 @@
-"""The loop of a service: one step after another, until the process is told to stop."""
+"""The loop of a service: one step after another, until the process is stopped."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,37 +21,37 @@ from replicator.model.operations.retry import RetryPolicy
 from replicator.services.running.pause import pause
 
 Step: TypeAlias = Callable[[], Awaitable[float | None]]
-"""Does one step; returns the seconds to wait before the next one, None to end the loop."""
+"""Does one step; returns the seconds to wait before the next one, or None to end the loop."""
 Errors: TypeAlias = tuple[type[ReplicatorError], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerance:
-    """Which errors do not end a service; all others do, and so does every defect.
+    """Errors that do not end a service; all other errors and every defect end it.
 
-    A FencedError always ends it: another process does the work.
+    A FencedError always ends the service: another process does the work.
     """
 
     passing: Errors
-    """May pass by themselves: the next step comes after the retry policy's wait."""
+    """Errors that may pass by themselves: the next step follows after the retry policy's wait."""
     halting: Errors = ()
-    """Somebody must mend something, here and nowhere else: the service halts and looks again."""
+    """Errors that an operator must mend: the service halts and looks again."""
     halting_later: Errors = ()
-    """The same after a step that went well; until then they end the start, which says so at once.
+    """Errors that halt the service after its first successful step; before it, they end the start.
 
-    The settings of a process never change, so later they mean that its surroundings did (rights on
-    a file, a password), and who mends that has no process to start.
+    A process's settings never change, so such an error later means that its surroundings did
+    (rights on a file, a password), and the operator who mends them need not restart a process.
     """
 
 
 OF_THE_WATCHER: Final = Tolerance(passing=(TransientError,), halting_later=(ConfigError,))
 """A log that contradicts itself ends the watcher, and its process with it."""
 OF_A_TARGET: Final = Tolerance(
-    passing=(TransientError, NotFoundError),  # where there is no log, its watcher comes later
+    passing=(TransientError, NotFoundError),  # a missing log is created by its watcher
     halting=(CorruptionError, GapError, MalformedRowError),
     halting_later=(ConfigError, RefusedError),
 )
-"""What is wrong with one target ends neither the watcher nor the services of others."""
+"""Errors of one target end neither the watcher nor the services of other targets."""
 
 
 async def repeat(
@@ -65,17 +65,17 @@ async def repeat(
     observer: Observer,
     tolerance: Tolerance,
 ) -> None:
-    """Do steps until `stop` is set or a step ends the loop; a started step always finishes.
+    """Run steps until `stop` is set or a step ends the loop; a started step always finishes.
 
     Args:
-        step: One step; each starts only from what the previous ones have written.
+        step: One step; each uses only what previous steps have written.
         stop: Ends the loop, and every wait in it.
-        what: What a step does, for the observer of a wait.
-        retry: Length of the waits after consecutive failures that may pass.
-        halted_retry_s: Seconds until the next look after an error that somebody must mend.
+        what: Work of a step, for the observer of a wait.
+        retry: Waits after consecutive failures that may pass.
+        halted_retry_s: Seconds until the next look after an error that an operator must mend.
         rng: Source of jitter for the waits after failures that may pass.
         observer: Receives each wait, each halt and its end.
-        tolerance: Which errors these are; others are raised.
+        tolerance: Errors that do not end the loop; others are raised.
     """
     failures, halting, is_halted = 0, tolerance.halting, False
     while not stop.is_set():
@@ -107,21 +107,21 @@ def _halted(what: str, exc: ReplicatorError, retry_s: float) -> Halted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookInterval:
-    """How often a service of a target looks for work, and when it tries again."""
+    """How often a target's service looks for work, and when it tries again."""
 
     seconds: float
-    """Between two looks."""
+    """Seconds between two looks."""
     retry: RetryPolicy
-    """Length of the waits while something is unreachable."""
+    """Waits while a store or server is unreachable."""
     halted_retry_s: float
-    """Seconds until the next look after an error that somebody must mend."""
+    """Seconds until the next look after an error that an operator must mend."""
     rng: Random
-    """Source of jitter for the waits while something is unreachable."""
+    """Source of jitter for these waits."""
 
     async def repeat(
         self, step: Step, stop: asyncio.Event, *, what: str, observer: Observer
     ) -> None:
-        """Do steps as `repeat` does, with the tolerance of a target's services."""
+        """Run steps as `repeat` does, with the tolerance of a target's services."""
         await repeat(
             step,
             stop,

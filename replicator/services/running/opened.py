@@ -1,4 +1,4 @@
-"""A service that is made when it runs, because what it is made from may be away or damaged."""
+"""A service that is created when it runs, because its parts may be unreachable or damaged."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,15 +9,14 @@ from replicator.services.running.supervisor import Service
 
 
 class Opened:
-    """A target's service with what it reads before it can begin, such as its tables' columns.
+    """A target's service that must read something to begin, for example its tables' columns.
 
-    That a target is away, or its store damaged, keeps no other service of the process from its
-    work.
+    An unreachable target or a damaged store keeps no other service of the process from its work.
 
     Args:
-        opening: Makes the service.
-        what: What the service does, for the observer of a wait.
-        interval: When a failed attempt is repeated.
+        opening: Creates the service.
+        what: Work of the service, for the observer of a wait.
+        interval: Waits between failed attempts.
         observer: Receives each wait.
     """
 
@@ -34,7 +33,7 @@ class Opened:
         self._service: Service | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Make the service, however often that takes, and run it until `stop` is set."""
+        """Create the service, with as many attempts as needed, and run it until `stop` is set."""
         await self._interval.repeat(self._open, stop, what=self._what, observer=self._observer)
         if self._service is not None:
             await self._service.run(stop)

@@ -1,4 +1,4 @@
-"""Retries what may succeed later."""
+"""Retries calls that may succeed later."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -13,7 +13,7 @@ _Result = TypeVar("_Result")
 
 
 class Retry:
-    """Tries as often as a policy allows, and reports each wait."""
+    """Tries a call as often as a policy allows, and reports each wait."""
 
     def __init__(
         self, policy: RetryPolicy, *, in_flight_max: int = 1, rng: Random, observer: Observer
@@ -21,7 +21,7 @@ class Retry:
         """Start with all slots free.
 
         Args:
-            policy: Number of attempts, and length of the waits.
+            policy: Number of attempts, and the waits between them.
             in_flight_max: Number of calls at once; a caller with several takes one of `slots` for
                 each.
             rng: Source of jitter for the waits.
@@ -29,17 +29,17 @@ class Retry:
         """
         self._policy, self._rng, self._observer = policy, rng, observer
         self.slots = asyncio.Semaphore(in_flight_max)
-        """One slot for each call in flight; taken by callers that make several calls at once."""
+        """One slot per call in flight; taken by callers that make several calls at once."""
 
     def delays_s(self) -> Iterator[float]:
-        """Yield the waits in seconds between the attempts, one less than there are attempts."""
+        """Yield the seconds to wait between attempts, one value fewer than there are attempts."""
         return self._policy.delays_s(self._rng)
 
     async def call(self, doing: str, attempt: Callable[[], Awaitable[_Result]]) -> _Result:
         """Return the result of the first successful attempt; `doing` names the call in reports.
 
         Raises:
-            TransientError: the error of the last attempt. Other errors are raised at once.
+            TransientError: the last attempt's error. Other errors are raised at once.
         """
         for delay_s in self.delays_s():
             try:

@@ -9,7 +9,7 @@ from replicator.task_group import TaskGroup
 
 
 class Service(Protocol):
-    """A task that runs until it is told to stop."""
+    """A task that runs until it is asked to stop."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Return soon after `stop` is set, with the work in hand finished."""
@@ -30,8 +30,8 @@ async def supervise(
     `late` is called with the name of each service that did not finish within `drain_s`.
 
     Raises:
-        BaseExceptionGroup: of the errors of the services.
-        RuntimeError: a service was cancelled, and nobody here has done that; in a group too.
+        BaseExceptionGroup: the services' errors.
+        RuntimeError: a service was cancelled, but not by this function; also within a group.
     """
     async with TaskGroup() as group:
         tasks = {group.create_task(s.run(stop), name=name) for name, s in services.items()}
@@ -54,12 +54,12 @@ async def supervise(
 
 
 def _require_none_lost(ended: Iterable[asyncio.Task[Any]]) -> None:
-    """Refuse to go on without a service that has ended by no error and no word."""
+    """Refuse to continue without a service that ended by cancellation alone."""
     for task in ended:
         if task.cancelled():
             raise RuntimeError(
                 f"{task.get_name()!r} was cancelled though nothing stops this process; start it"
-                " again: it goes on where it was"
+                " again: it continues where it stopped"
             )
 
 

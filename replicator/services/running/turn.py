@@ -1,7 +1,7 @@
 """A passive process waits until no other does its work: `run --passive` on a second machine.
 
-Heartbeats decide only when it begins. What keeps two writers apart are the epochs of log and
-targets, as ever: a process that begins too early shuts out the other one and does no harm.
+Heartbeats only decide when it begins. Two writers are kept apart by the epochs of log and targets,
+as always: a process that begins too early fences the other one and does no harm.
 """
 
 import asyncio
@@ -20,17 +20,17 @@ LOOK_S = 1.0
 
 
 class Turn:
-    """Looks for heartbeats of others, by its own clock alone: those of two machines differ.
+    """Watches other processes' heartbeats by its own clock alone: clocks of two machines differ.
 
-    A heartbeat is new when it differs from the one before, whatever time it says. One that says
-    that its process has ended waits like any other: a verb that was typed beside a `run` leaves
-    such a word, and the next heartbeat of the `run` follows.
+    A heartbeat is new if it differs from the one before, whatever its time. A heartbeat that
+    reports its process's end is waited for like any other: a verb typed beside a `run` leaves one,
+    and the next heartbeat of the `run` follows.
     """
 
     def __init__(
         self, pulses: Pulses, who: Sequence[str], *, waits_for: Callable[[str], None]
     ) -> None:
-        """Take the heartbeats that count, and the observer that hears once for whom it waits."""
+        """Take the heartbeats to watch, and the observer, which learns once for whom it waits."""
         self._pulses, self._who, self._waits_for = pulses, who, waits_for
         self._said: dict[str, bytes | None] = {}
         self._told = ""
@@ -39,7 +39,7 @@ class Turn:
         """Wait until no other process sends heartbeats; return False if `stop` was set first.
 
         Raises:
-            ConfigError: the log denies heartbeats, or was moved away.
+            ConfigError: the log denies heartbeats, or was moved.
         """
         clock = asyncio.get_running_loop().time
         heard_at = clock()
@@ -54,7 +54,7 @@ class Turn:
         return False
 
     async def _is_anybody(self) -> bool:
-        """Return whether a process was ever heard; a log that is away may be another's, too."""
+        """Return whether any process was ever seen; an unreachable log may have another one's."""
         try:
             for who in self._who:
                 self._said[who] = await self._pulses.heard(who)
@@ -67,7 +67,7 @@ class Turn:
         return any(said is not None for said in self._said.values())
 
     async def _is_news(self) -> bool:
-        """Return whether a heartbeat came since the last look, or cannot be looked for."""
+        """Return whether a heartbeat came since the last look, or could not be read."""
         try:
             said = {who: await self._pulses.heard(who) for who in self._who}
         except (NotFoundError, TransientError) as exc:
@@ -79,7 +79,7 @@ class Turn:
         return bool(new)
 
     def _tell_of(self, said: Mapping[str, bytes | None]) -> None:
-        """Say for whom it waits: for the first that is known, at once and when that changes."""
+        """Report the process waited for: the first known one, at once and whenever that changes."""
         pulses = (pulse_of(data) for data in said.values() if data is not None)
         if (pulse := next((one for one in pulses if one is not None), None)) is not None:
             self._tell(_words(pulse))

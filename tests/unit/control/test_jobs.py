@@ -348,7 +348,7 @@ async def test_only_so_many_ended_jobs_are_kept(tmp_path: Path):
 
 async def test_a_second_service_on_one_folder_is_refused(tmp_path: Path):
     async with served(tmp_path):
-        with pytest.raises(ConfigError, match="another service that runs"):
+        with pytest.raises(ConfigError, match="another running service"):
             async with served(tmp_path):
                 pass
 
