@@ -439,9 +439,10 @@ def _names(path: str) -> list[str]:
     return [name for name in path.split("/") if name not in {"", "."}]
 
 
-def _misplaced(told: str, root: str) -> MalformedRowError:
+def _misplaced(path: str, root: str) -> MalformedRowError:
     return MisplacedError(
-        f"its load spec names {told!r}, which is not a place below the deep storage's root {root}"
+        f"its load spec names {path!r}, which is not a location below the deep storage's root"
+        f" {root}"
     )
 
 
@@ -450,7 +451,7 @@ def _join(prefix: str, location: Location) -> str:
 
 
 def _of_storage(name: str, location: Location) -> Location:
-    """Return a place as `storage_of` reads it."""
+    """Return a location in the form that `storage_of` reads."""
     return Location(f"//{name}/{location}") if name or location.startswith("//") else location
 
 
@@ -458,7 +459,7 @@ def _placed(location: Location) -> Location:
     """Return a location without empty path elements: only Druid's own pusher needs them.
 
     Raises:
-        MalformedRowError: it is in our own area, so no target can keep it.
+        MalformedRowError: it is in the replicator's own area, so no target can store it.
     """
     if location[0] == "/" or "//" in location:
         tail = "/" if location[-1] == "/" else ""
@@ -477,7 +478,7 @@ def _short_names(location: Location) -> Location:
     longest = max(location.split("/"), key=lambda name: len(name.encode()))
     if len(longest.encode()) > NAME_BYTES_MAX:
         raise MalformedRowError(
-            f"its place has a name of {len(longest.encode())} bytes, a file system keeps"
+            f"its location has a name of {len(longest.encode())} bytes, a file system keeps"
             f" {NAME_BYTES_MAX}: {longest}"
         )
     return location
@@ -488,7 +489,8 @@ def _short_key(prefix: str, location: Location) -> Location:
         return location
     if (size_bytes := len(_join(prefix, location).encode())) > KEY_BYTES_MAX:
         raise MalformedRowError(
-            f"its place has a key of {size_bytes} bytes, a bucket keeps {KEY_BYTES_MAX}: {location}"
+            f"its location has a key of {size_bytes} bytes, a bucket keeps {KEY_BYTES_MAX}:"
+            f" {location}"
         )
     return location
 

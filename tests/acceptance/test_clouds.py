@@ -511,7 +511,7 @@ async def test_a_locked_target(
                 )
         ended = await run("lock", "standby", "--set", "targets.standby.retention=60d")
         assert ended.code == 0, f"{ended.out}{ended.err}"
-        assert (ended.result["places"], ended.result["missing"]) == (len(segments), [])
+        assert (ended.result["locations"], ended.result["missing"]) == (len(segments), [])
         until = datetime.fromisoformat(ended.result["locked_until"])
         for one in versions:
             if "/_replicator/" in one["Key"] and not {"history", "bases"} & set(

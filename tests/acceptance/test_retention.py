@@ -94,7 +94,7 @@ async def test_what_has_expired_is_gone_and_what_is_held_can_be_restored(user: U
     assert done.code == 0, done.err
     assert done.result["files_removed"] > 0
     gone = before - objects(user.folder)
-    assert done.result["removed"] == plan.result["plan"]["places"] == len(gone)
+    assert done.result["removed"] == plan.result["plan"]["locations"] == len(gone)
     of = [location.split("/")[0] for location in gone]
     assert plan.result["plan"]["datasources"] == {name: of.count(name) for name in of}
     assert all(f"{of.count(name)} of {name}" in unasked.out for name in of), unasked.out
@@ -108,7 +108,7 @@ async def test_what_has_expired_is_gone_and_what_is_held_can_be_restored(user: U
 
     assert (await user.types("hold", "remove", "first", "--on", "standby", "--yes")).code == 0
     kept = await expire(user, "--retention", "1ms", "--yes")
-    assert kept.result["plan"]["places"] == 0, "the target stands there"
+    assert kept.result["plan"]["locations"] == 0, "the target stands there"
     assert (await user.types("apply", "standby", "--once", "--resume", "--yes")).code == 0
     last = await expire(user, "--retention", "1ms", "--yes")
     assert last.result["removed"] > 0
@@ -173,4 +173,4 @@ async def test_killed_in_the_middle_it_is_finished_by_the_next(user: User):
     assert said.code == 0, said.out
     assert (await user.types("verify", "standby", "--level", "checksum")).code == 0
     last = json.loads((await expire(user, "--retention", "1ms", "--dry-run")).out)
-    assert last["result"]["plan"]["places"] == 0
+    assert last["result"]["plan"]["locations"] == 0

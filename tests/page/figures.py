@@ -245,7 +245,7 @@ async def plan_is(guest: Visit, plan: Document) -> None:
     shown: Document = quick or plan
     cut = shown if quick else shown["cut"]
     segments, removed = counted(shown["segments"], "segment"), count(shown["rows_removed"])
-    places = counted(shown["objects" if quick else "objects_to_copy"], "place")
+    places = counted(shown["objects" if quick else "objects_to_copy"], "location")
     size = size_text(shown["bytes_at_most" if quick else "bytes_to_copy"])
     assert found["Back to"] == (
         f"{at(cut['source_time'])} cut {count(cut['cut'])}, offset {cut['offset']}"
@@ -311,7 +311,7 @@ async def drills_are(guest: Visit, said: Documents) -> None:
             "Began": at(one["started_at"]),
             "Took": duration_text(took),
             "Rows": f"{count(restored['rows'])} {count(restored['segments'])} segments",
-            "Bytes checked": f"{count(restored['objects'])} places",
+            "Bytes checked": f"{count(restored['objects'])} locations",
             "Digest": restored["digest"],
             "Druid": "none tried"
             if druid is None

@@ -36,7 +36,7 @@ EXPIRY = {
             "oldest_after": {
                 "cut": 13_600, "offset": 108_799, "source_time": "2026-10-31T12:00:56Z",
             },
-            "places": 1_204, "kept_places": 66_812, "history_files": 31, "bases": 2,
+            "locations": 1_204, "kept_locations": 66_812, "history_files": 31, "bases": 2,
             "holds": ["audit-2026"],
             "storage": {"bytes": 41 << 30, "orphans": [], "orphan_bytes": 0},
         },

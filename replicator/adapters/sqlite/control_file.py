@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from replicator.adapters.machine.privacy import refuse_foreign
 from replicator.adapters.machine.threads import finished
-from replicator.adapters.sqlite.file import refuse_linked, transaction, translated
+from replicator.adapters.sqlite.file import files_of, refuse_linked, transaction, translated
 from replicator.errors import ConfigError
 
 _Result = TypeVar("_Result")
@@ -116,7 +116,7 @@ class ControlFile:
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
             make_folder(self._path.parent)
-            refuse_foreign(self._files(), HOLDS)
+            refuse_foreign(files_of(self._path), HOLDS)
             refuse_linked(self._path)
             with suppress(FileExistsError):
                 os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
@@ -134,9 +134,6 @@ class ControlFile:
                 raise
             self._connection = connection
         return self._connection
-
-    def _files(self) -> list[Path]:
-        return [self._path.with_name(self._path.name + end) for end in ("", "-wal", "-shm")]
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode = WAL")

@@ -71,7 +71,7 @@ HINTS: dict[type[ReplicatorError], str] = {
 
 
 COMPANIONS = ("-wal", "-shm", "-journal")
-"""Ends of the names of files that SQLite makes beside a file, and writes into if they are there."""
+"""Suffixes of the files that SQLite creates beside a database, and writes to if they exist."""
 LINKED_HINT = "find out who has made it, then remove it; nothing of this file is in it"
 FOLDER_HINT = (
     "mount the disk that it is on, or make it: `install -d -m 700 FOLDER`, as the user that runs"
@@ -288,14 +288,19 @@ class SqliteSession:
         return self._connection
 
 
+def files_of(path: Path) -> list[Path]:
+    """Return a database's file, and the files that SQLite may create beside it."""
+    return [path, *(path.with_name(f"{path.name}{end}") for end in COMPANIONS)]
+
+
 def refuse_linked(path: Path) -> None:
     """Refuse a companion file that is one elsewhere, too: SQLite would write into that.
 
     Raises:
         ConfigError: one is a link, or has a second name.
     """
-    real = os.path.realpath(path)
-    for companion in (Path(f"{real}{end}") for end in COMPANIONS):
+    _, *companions = files_of(Path(os.path.realpath(path)))
+    for companion in companions:
         with suppress(FileNotFoundError):
             found = companion.lstat()
             if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:

@@ -10,7 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from replicator.adapters.machine.threads import finished
-from replicator.adapters.sqlite.file import LogFile, SqliteSession, fsync_folder, translated
+from replicator.adapters.sqlite.file import (
+    LogFile,
+    SqliteSession,
+    files_of,
+    fsync_folder,
+    translated,
+)
 from replicator.adapters.sqlite.log import INSERT, MAKE_MOVED_HERE, SELECT, from_us, to_us
 from replicator.errors import RefusedError
 from replicator.model.event import Offset, Record
@@ -87,8 +93,8 @@ class SqliteHeir:
 
     def _forget(self) -> None:
         self._session.close()
-        for suffix in ("", "-wal", "-shm"):
-            Path(f"{self._file.path}{suffix}").unlink(missing_ok=True)
+        for path in files_of(self._file.path):
+            path.unlink(missing_ok=True)
 
     def _finish(self, state: LogState) -> None:
         with self._session.transaction("end the move") as connection:

@@ -1,4 +1,4 @@
-"""Looks for files that a verb of another user has left, and that the service could not use."""
+"""Finds files that another user's verb has left and that the service cannot use."""
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -6,33 +6,25 @@ from pathlib import Path
 
 from replicator.adapters.machine.ownership import Foreign, below, foreign
 from replicator.app.control_folder import control_folder
-from replicator.config import LocalStorageSettings, Settings, SqliteLogSettings
+from replicator.app.verbs.sqlite_files import sqlite_files
+from replicator.config import LocalStorageSettings, Settings
 from replicator.errors import ConfigError
 from replicator.ports import AREAS
 
 
 def of_others(settings: Settings, targets: Iterable[str]) -> list[Foreign]:
-    """Return what is useless to this user, or to the user of the folders where root looks.
+    """Return files that this user, or for root the folders' own user, cannot use.
 
-    It looks at the log and the files beside it, at our own folders in stores, at the folders of
-    datasources there, at what the control API keeps, and at the journal of notifications.
+    Checked are the log, the journal of notifications, the replicator's folders in stores, root's
+    folders of datasources there, and the control API's files.
     """
     places = [
-        *_log(settings),
+        *((files[0].parent, [files[0].parent, *files]) for files in sqlite_files(settings)),
         *_stores(settings, targets),
         *_control(settings),
-        *_journal(settings),
     ]
     found = (foreign(folder, files) for folder, files in places)
     return [one for one in found if one is not None]
-
-
-def _log(settings: Settings) -> Iterator[tuple[Path, Iterable[Path]]]:
-    match settings.log:
-        case SqliteLogSettings(path=path):
-            yield _with_companions(path)
-        case _:
-            return
 
 
 def _stores(settings: Settings, targets: Iterable[str]) -> Iterator[tuple[Path, Iterable[Path]]]:
@@ -46,22 +38,13 @@ def _stores(settings: Settings, targets: Iterable[str]) -> Iterator[tuple[Path, 
 def _control(settings: Settings) -> Iterator[tuple[Path, Iterable[Path]]]:
     try:
         folder = control_folder(settings)
-    except ConfigError:  # none is configured
+    except ConfigError:  # not configured
         return
     yield folder.parent, below(folder)
 
 
-def _journal(settings: Settings) -> Iterator[tuple[Path, Iterable[Path]]]:
-    if settings.notifications is not None and settings.source is not None:
-        yield _with_companions(settings.notifications.journal(settings.source.name))
-
-
-def _with_companions(path: Path) -> tuple[Path, Iterable[Path]]:
-    return path.parent, chain([path.parent], path.parent.glob(f"{path.name}*"))
-
-
 def _of_root(root: Path) -> list[Path]:
-    """Return root's own folders of datasources; those of a Druid are as they should be."""
+    """Return the folders of datasources that root owns; those of a Druid user are in order."""
     try:
         return [one for one in sorted(root.iterdir()) if one.is_dir() and one.lstat().st_uid == 0]
     except OSError:

@@ -1,54 +1,34 @@
-"""Looks whether other users of the machine can read what holds passwords or a signing key."""
+"""Finds files with passwords or signing keys that other users of the machine can read."""
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 from replicator.adapters.machine.privacy import exposed
 from replicator.app.control_folder import control_folder
-from replicator.config import LocalStorageSettings, Settings, SqliteLogSettings
+from replicator.app.verbs.sqlite_files import sqlite_files
+from replicator.config import LocalStorageSettings, Settings
 from replicator.errors import ConfigError
 from replicator.ports import AREAS
 
-COMPANIONS = ("", "-wal", "-shm")
-"""Files in which SQLite keeps a log or a journal."""
-
 
 def open_to_others(settings: Settings, targets: Iterable[str]) -> Sequence[Path]:
-    """Return which of these are open to other users.
+    """Return the replicator's files that are open to other users.
 
-    They are the log, our folders in stores, signing keys, the journal of notifications, and what
-    the control API keeps: tokens, jobs, plans, the audit log and the key of its TLS.
+    Checked are the log, the journal of notifications, the replicator's folders in stores, signing
+    keys, and the control API's files: tokens, jobs, plans, the audit log and the key of its TLS.
 
-    This release makes them closed; an earlier one, a copy or a restored backup may have not.
+    This release creates them closed; earlier ones, copies and restored backups may be open.
     """
     names = list(targets)
     return exposed(
         [
-            *_log_files(settings),
-            *_journal(settings),
+            *chain.from_iterable(sqlite_files(settings)),
             *_folders(settings, names),
             *_keys(settings, names),
             *_control(settings),
         ]
     )
-
-
-def _log_files(settings: Settings) -> list[Path]:
-    match settings.log:
-        case SqliteLogSettings(path=path):
-            return _with_companions(path)
-        case _:
-            return []
-
-
-def _journal(settings: Settings) -> list[Path]:
-    if settings.notifications is None or settings.source is None:
-        return []
-    return _with_companions(settings.notifications.journal(settings.source.name))
-
-
-def _with_companions(path: Path) -> list[Path]:
-    return [path.with_name(path.name + end) for end in COMPANIONS]
 
 
 def _folders(settings: Settings, targets: Iterable[str]) -> list[Path]:
@@ -70,5 +50,5 @@ def _control(settings: Settings) -> list[Path]:
     try:
         folder = control_folder(settings)
         return [*key, folder, *sorted(folder.iterdir())]
-    except (ConfigError, OSError):  # none is configured, or there is none yet
+    except (ConfigError, OSError):  # not configured, or not created yet
         return key

@@ -29,7 +29,7 @@ async def lock(
     return Outcome(
         result={
             "locked_until": locked.until,
-            "places": locked.locations,
+            "locations": locked.locations,
             "files": locked.files,
             "missing": locked.missing,
         },

@@ -329,7 +329,7 @@ def _show(
         console.print(f"    {line}", markup=False)
     there = f", {found.there} are there" if found.looked else " at most: the target was not checked"
     console.print(
-        f"  bytes     {size_text(found.size_bytes)} in {counted(found.objects, 'place')}{there}"
+        f"  bytes     {size_text(found.size_bytes)} in {counted(found.objects, 'location')}{there}"
     )
     console.print(
         f"  how       {found.server_side_objects} copied by the storage itself,"

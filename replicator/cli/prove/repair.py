@@ -135,7 +135,7 @@ def _gap_json(row: str, reason: str, detail: str) -> dict[str, str]:
 
 def _damaged_json(one: Damaged) -> dict[str, Any]:
     return {
-        "place": one.location,
+        "location": one.location,
         "datasource": one.datasource,
         "interval": f"{one.start}/{one.end}",
         "reason": one.reason,
@@ -177,7 +177,7 @@ def _show_plan(
     if len(gaps) > SHOWN_MAX:
         console.print(f"  and {len(gaps) - SHOWN_MAX} more gaps, see --json")
     if plan.damaged:
-        console.print(f"  to copy again from {origin}: {counted(plan.damaged_count, 'place')}")
+        console.print(f"  to copy again from {origin}: {counted(plan.damaged_count, 'location')}")
     if plan.rows_differ:
         console.print("  rows are made those of the cut again; a running applier pauses for it")
 
@@ -199,7 +199,7 @@ def _show_done(
     closed = f", {counted(len(retried.copied), 'gap')} closed" if retried.copied else ""
     console.print(
         good("done"),
-        f": {counted(done.copied, 'place')} copied again ({size_text(done.copied_bytes)}),"
+        f": {counted(done.copied, 'location')} copied again ({size_text(done.copied_bytes)}),"
         f" {counted(done.vouched, 'receipt')} written, {counted(done.rows, 'row')} put right"
         f"{closed}",
         sep="",

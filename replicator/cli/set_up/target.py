@@ -95,7 +95,7 @@ def _show_signed(console: Console, name: str, files: Signed, places: Signed) -> 
         f"{name}: {counted(files.signed, 'file')} signed, {files.signed_before} signed before"
     )
     console.print(
-        f"{name}: {counted(places.signed, 'place')} sealed, {places.signed_before} sealed before"
+        f"{name}: {counted(places.signed, 'location')} sealed, {places.signed_before} sealed before"
     )
     refused = [*files.refused, *places.refused]
     for fault in refused[:SHOWN_MAX]:

@@ -1,4 +1,4 @@
-"""A whole inventory in 56 bytes a row: which rows, with what content, said at which offset.
+"""A whole inventory in 56 bytes a row: its key hash, its fingerprint and its event's offset.
 
 The ledger is the fold of the log. Its two laws, for ledgers `a` and `b` of the same source:
 folding `diff(a, b)` into `a` gives `b`, and folding a batch twice changes nothing
@@ -36,17 +36,18 @@ Mask: TypeAlias = "NDArray[np.bool_]"
 T = TypeVar("T", bound="np.generic")
 
 FOLD_MIN = 1 << 16
-"""Fewer changes than this wait for more: each fold copies the whole ledger once."""
+"""Number of changes below which a fold waits for more: each fold copies the whole ledger once."""
 RECENT_MAX, RECENT_SHARE = 1 << 12, 64
-"""Changes that may wait where single rows are asked for, or one for so many rows: 300 bytes each,
-so 5 bytes a row. With fewer a busy stream copies a ledger of millions every few seconds."""
+"""Limits for unfolded changes while single rows are looked up: a number, or one per 64 rows. Each
+takes 300 bytes, so 5 bytes a row; with less, a busy stream copies a ledger of millions every few
+seconds."""
 BLOCK_ROWS = 1 << 16
-"""Rows that are computed with at once, so that what is only needed on the way stays small."""
+"""Number of rows computed at once, which keeps intermediate results small."""
 _NO_MARK = bytes(FINGERPRINT_BYTES)
 
 
-class Standing(NamedTuple):
-    """What a ledger knows of one row."""
+class KnownRow(NamedTuple):
+    """One row in a ledger."""
 
     fingerprint: Fingerprint
     offset: Offset
@@ -54,7 +55,7 @@ class Standing(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Changes in the order of the log; a row may occur more than once, the last word counts."""
+    """Changes in the order of the log; if a row occurs more than once, its last change counts."""
 
     keys: Keys
     marks: Marks
@@ -74,13 +75,13 @@ class Ledger:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def find(self, key: bytes) -> Standing | None:
+    def find(self, key: bytes) -> KnownRow | None:
         """Return what is known of the row with this key hash."""
         index = int(self.keys.searchsorted(np.array(key, KEY)))
         if index == len(self.keys) or whole(self.keys[index : index + 1]) != key:
             return None
         mark = Fingerprint(whole(self.marks[index : index + 1]))
-        return Standing(mark, Offset(int(self.offsets[index])))
+        return KnownRow(mark, Offset(int(self.offsets[index])))
 
 
 def empty() -> Ledger:
@@ -149,21 +150,21 @@ def diff(before: Ledger, after: Ledger) -> Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standings:
-    """What is known of many rows, in the order in which they were asked for."""
+class KnownRows:
+    """Many rows in a ledger, in the order of the lookup."""
 
     known: Mask
     marks: Marks
-    """Fingerprints of the rows; meaningless, like the offsets, for a row that is not known."""
+    """Fingerprints of the rows; meaningless, like the offsets, for unknown rows."""
     offsets: Offsets
 
 
 class Folding:
-    """Folds a long history into a ledger, in 57 bytes for each change that still waits.
+    """Folds a long history into a ledger, with 57 bytes for each unfolded change.
 
-    Changes are added as they are read, and count once `close` says that their cut is whole;
-    `discard` forgets those of an attempt that was never closed. What is asked of single rows needs
-    no fold: a cut of ten rows copies no ledger of millions.
+    Changes are added as they are read, and count once `close` confirms that their cut is complete;
+    `discard` forgets those of an attempt that was never closed. Looking up single rows needs no
+    fold: a cut of ten rows does not copy a ledger of millions.
     """
 
     def __init__(self, start: Ledger) -> None:
@@ -171,14 +172,14 @@ class Folding:
         self._keys, self._marks, self._removed = bytearray(), bytearray(), bytearray()
         self._offsets = array("q")
         self._closed = 0
-        self._recent: dict[bytes, Standing | None] = {}
-        """The last word of the changes that wait, as far as they are looked through."""
-        self._asked: dict[bytes, Standing | None] = {}
-        """What the ledger said of rows that were asked for: whoever asks changes them next."""
-        self._looked, self._sum = 0, int(start.digest)
+        self._recent: dict[bytes, KnownRow | None] = {}
+        """Latest state of each row in the unfolded changes, as far as they were looked through."""
+        self._asked: dict[bytes, KnownRow | None] = {}
+        """The ledger's rows that were looked up: the caller usually changes them next."""
+        self._looked, self._sum, self._rows = 0, int(start.digest), len(start)
 
     def add(self, key: bytes, mark: bytes | None, offset: int) -> None:
-        """Take one more change; None for `mark` means that the row is gone."""
+        """Add one change; `mark` is None for a removed row."""
         self._keys += key
         self._marks += mark or _NO_MARK
         self._removed.append(mark is None)
@@ -187,24 +188,24 @@ class Folding:
     def extend(
         self, keys: bytearray, marks: bytearray, removed: bytearray, offsets: array[int]
     ) -> None:
-        """Take changes as parallel columns, 1 in `removed` for rows that are gone."""
+        """Add changes as parallel columns, with 1 in `removed` for removed rows."""
         self._keys += keys
         self._marks += marks
         self._removed += removed
         self._offsets.extend(offsets)
 
     def close(self) -> None:
-        """Let everything added so far count."""
+        """Make all changes added so far count."""
         self._closed = len(self._offsets)
         if self._closed >= max(FOLD_MIN, len(self._ledger) // 4):
             self._fold()
 
     def discard(self) -> None:
-        """Forget what was added since the last close."""
+        """Forget the changes added since the last close."""
         self._cut(self._closed)
 
     def restart(self, start: Ledger) -> None:
-        """Go on from another ledger; what was added so far does not count."""
+        """Continue from another ledger; changes added so far do not count."""
         self._cut(0)
         self._closed, self._ledger = 0, start
         self._begin_anew()
@@ -215,13 +216,19 @@ class Folding:
             self._fold()
         return self._ledger
 
-    def words(self) -> tuple[Ledger, Mapping[bytes, Standing | None]]:
-        """Return an older ledger, and by key hash what replaces it for the rows changed since.
+    def layers(self) -> tuple[Ledger, Mapping[bytes, KnownRow | None]]:
+        """Return an older ledger, and the rows changed since, by key hash; None: a removed row.
 
-        None stands for a row that is gone. No ledger is copied for that.
+        No ledger is copied for this.
         """
         self._look_through()
         return self._ledger, self._recent
+
+    @property
+    def rows(self) -> int:
+        """Number of the ledger's rows after all closed changes."""
+        self._look_through()
+        return self._rows
 
     @property
     def digest(self) -> Digest:
@@ -229,8 +236,8 @@ class Folding:
         self._look_through()
         return Digest(self._sum % DIGEST_MODULUS)
 
-    def find(self, key: bytes) -> Standing | None:
-        """Return what is known of a row after all closed changes."""
+    def find(self, key: bytes) -> KnownRow | None:
+        """Return a row's state after all closed changes; None: there is no such row."""
         self._look_through()
         if key in self._recent:
             return self._recent[key]
@@ -240,8 +247,8 @@ class Folding:
         self._asked[key] = found
         return found
 
-    def standings(self, keys: Keys) -> Standings:
-        """Return the same of many rows."""
+    def known_rows(self, keys: Keys) -> KnownRows:
+        """Return the state of many rows after all closed changes."""
         self._look_through()
         places = np.searchsorted(self._ledger.keys, keys)
         known = same_rows(self._ledger.keys, places, keys)
@@ -250,10 +257,10 @@ class Folding:
         offsets[known] = self._ledger.offsets[places[known]]
         for place, key in enumerate(items(keys)) if self._recent else ():
             if key in self._recent:
-                standing = self._recent[key]
-                known[place] = standing is not None
-                marks[place], offsets[place] = standing or (b"", 0)
-        return Standings(known=known, marks=marks, offsets=offsets)
+                row = self._recent[key]
+                known[place] = row is not None
+                marks[place], offsets[place] = row or (b"", 0)
+        return KnownRows(known=known, marks=marks, offsets=offsets)
 
     def _look_through(self) -> None:
         if self._closed > max(RECENT_MAX, len(self._ledger) // RECENT_SHARE):
@@ -264,23 +271,25 @@ class Folding:
             former = self._former(key)
             mark = Fingerprint(bytes(marks[at * FINGERPRINT_BYTES : (at + 1) * FINGERPRINT_BYTES]))
             gone = bool(self._removed[at])
-            self._recent[key] = None if gone else Standing(mark, Offset(self._offsets[at]))
+            self._recent[key] = None if gone else KnownRow(mark, Offset(self._offsets[at]))
             self._sum += int.from_bytes(b"" if gone else mark)
             self._sum -= int.from_bytes(former.fingerprint if former else b"")
+            self._rows += (not gone) - (former is not None)
         self._looked = self._closed
 
-    def _former(self, key: bytes) -> Standing | None:
-        """Return the last word on a row before the change that is looked at."""
+    def _former(self, key: bytes) -> KnownRow | None:
+        """Return a row's state before the change that is looked at."""
         if key in self._recent:
             return self._recent[key]
         return self._asked.pop(key) if key in self._asked else self._ledger.find(key)
 
     def _begin_anew(self) -> None:
         self._recent, self._looked, self._sum = {}, 0, int(self._ledger.digest)
+        self._rows = len(self._ledger)
         self._asked.clear()
 
     def _fold(self) -> None:
-        """Fold the closed changes; the buffers are handed over, for they may be the larger part."""
+        """Fold the closed changes; the buffers are handed over, as they may be large."""
         count, self._closed = self._closed, 0
         keys, marks, removed, offsets = self._keys, self._marks, self._removed, self._offsets
         self._keys, self._marks = keys[count * KEY_HASH_BYTES :], marks[count * FINGERPRINT_BYTES :]
@@ -325,7 +334,7 @@ def items(column: NDArray[np.bytes_]) -> Iterator[bytes]:
 
 
 def same_rows(known: Keys, indexes: NDArray[np.intp], keys: Keys) -> Mask:
-    """Return for which keys the place that a search found in a ledger's column holds that key."""
+    """Return which keys a ledger's column has at the indexes that a search found for them."""
     found = np.zeros(len(keys), np.bool_)
     inside = indexes < len(known)
     found[inside] = known[indexes[inside]] == keys[inside]
@@ -333,7 +342,7 @@ def same_rows(known: Keys, indexes: NDArray[np.intp], keys: Keys) -> Mask:
 
 
 class _Room(NamedTuple):
-    """The columns of a ledger that is being made."""
+    """The columns of a new ledger."""
 
     keys: Keys
     marks: Marks
@@ -357,7 +366,7 @@ def _first(changes: Batch, chosen: NDArray[np.intp]) -> Ledger:
 
 
 def _latest_per_key(given: Keys) -> NDArray[np.intp]:
-    """Return where the last word on each key is, sorted by key."""
+    """Return the index of each key's last change, sorted by key."""
     order = np.argsort(given, kind="stable")
     keys = given[order]
     last = np.ones(len(keys), np.bool_)

@@ -49,6 +49,7 @@ class Announced:
     valid_until: Time
     """Time at which the expiry must stop deleting, unless a lease extends it."""
     places: Natural
+    """Number of locations that it deletes, for whoever reads the file; stored under this name."""
     lasts_s: Natural = 0
     """Seconds after which it stops deleting unless it says more; 0: its writer did not say so."""
 

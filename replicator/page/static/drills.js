@@ -21,7 +21,7 @@ function Evidence({ one }) {
       <${Fact} name="Began"><${When} at=${one.started_at} /><//>
       <${Fact} name="Took">${duration(seconds(one.ended_at) - seconds(one.started_at))}<//>
       ${restored && html`<${Fact} name="Rows">${count(restored.rows)} <span class="quiet">${count(restored.segments)} segments</span><//>
-        <${Fact} name="Bytes checked">${count(restored.objects)} places<//>
+        <${Fact} name="Bytes checked">${count(restored.objects)} locations<//>
         <${Fact} name="Digest"><code class="digest">${restored.digest}</code><//>`}
       <${Fact} name="Druid">${druid ? `${printable(druid.release)} served ${count(druid.segments)} segments, ${count(druid.rows)} rows` : "none tried"}<//>
       <${Fact} name="Program">${printable(one.program)}<//>

@@ -116,7 +116,7 @@ function Price({ plan }) {
 function PlanFacts({ plan }) {
   return html`<dl class="facts big">
     <${Fact} name="Back to"><${When} at=${plan.cut.source_time} millis zone /> <span class="quiet">cut ${count(plan.cut.cut)}, offset ${plan.cut.offset}</span><//>
-    <${Fact} name="To copy">${size(plan.bytes_to_copy)} <span class="quiet">in ${counted(plan.objects_to_copy, "place")}${
+    <${Fact} name="To copy">${size(plan.bytes_to_copy)} <span class="quiet">in ${counted(plan.objects_to_copy, "location")}${
       plan.looked ? `; ${count(plan.objects_there)} are there already` : " at most: nobody looked"}</span><//>
     <${Fact} name="Time">${plan.eta_seconds === null ? "not known yet" : `about ${duration(plan.eta_seconds)}`}
       <span class="quiet">${plan.eta_seconds === null ? "nothing was measured here" : plan.probed ? "by a probe" : ""}</span><//>

@@ -71,18 +71,18 @@ const Lines = ({ lines, total }) => html`<ul class="findings">${lines.slice(0, S
 
 const changesNothing = {
   repair: ({ plan }) => !plan.damaged_count && !plan.rows_differ && !plan.rows_to_remove.length && !plan.gaps.length,
-  expire: ({ plan }, wish) => !plan.places && !plan.history_files && !plan.bases && !(wish.orphans && plan.storage?.orphans.length),
+  expire: ({ plan }, wish) => !plan.locations && !plan.history_files && !plan.bases && !(wish.orphans && plan.storage?.orphans.length),
 };
 
 function RepairPlan({ plan }) {
   return html`<dl class="facts big">
     <${Fact} name="Looked at">${counted(plan.objects, "object")} <span class="quiet">${size(plan.bytes_read)} read, cut ${count(plan.cut)}</span><//>
-    <${Fact} name="Damaged" class=${plan.damaged_count ? "bad" : ""}>${plan.damaged_count ? counted(plan.damaged_count, "place") : "none"} <span class="quiet">are copied again</span><//>
+    <${Fact} name="Damaged" class=${plan.damaged_count ? "bad" : ""}>${plan.damaged_count ? counted(plan.damaged_count, "location") : "none"} <span class="quiet">are copied again</span><//>
     <${Fact} name="Rows" class=${plan.rows_differ ? "bad" : ""}>${plan.rows_differ ? "differ" : "as in the log"} <span class="quiet">${counted(plan.rows_to_remove.length, "row")} to remove</span><//>
     ${plan.gaps.length > 0 && html`<${Fact} name="Gaps" class="bad">${counted(plan.gaps.length, "row")} <span class="quiet">are tried again</span><//>`}</dl>
     ${plan.objects_left > 0 && html`<p class="banner warning">${counted(plan.objects_left, "object")} were not read.</p>`}
     ${plan.findings_count > 0 && html`<${Lines} lines=${plan.findings.map(printable)} total=${plan.findings_count} />`}
-    ${plan.damaged.length > 0 && html`<${Lines} lines=${plan.damaged.map((one) => html`<${Name} of=${one.place} /> <span class="quiet">${printable(one.reason)}</span>`)} total=${plan.damaged_count} />`}`;
+    ${plan.damaged.length > 0 && html`<${Lines} lines=${plan.damaged.map((one) => html`<${Name} of=${one.location} /> <span class="quiet">${printable(one.reason)}</span>`)} total=${plan.damaged_count} />`}`;
 }
 
 const Oldest = ({ of }) => of ? html`<${When} at=${of.source_time} zone /> <span class="quiet">cut ${count(of.cut)}, offset ${of.offset}</span>` : "–";
@@ -92,7 +92,7 @@ function ExpirePlan({ plan, wish }) {
   return html`<dl class="facts big">
     <${Fact} name="Restorable since, now"><${Oldest} of=${plan.oldest_before} /><//>
     <${Fact} name="and then"><${Oldest} of=${plan.oldest_after} /><//>
-    <${Fact} name="Segments">${count(plan.places)} to delete${storage && `, ${size(storage.bytes)}`} <span class="quiet">${count(plan.kept_places)} stay</span><//>
+    <${Fact} name="Segments">${count(plan.locations)} to delete${storage && `, ${size(storage.bytes)}`} <span class="quiet">${count(plan.kept_locations)} stay</span><//>
     <${Fact} name="History">${counted(plan.history_files, "file")} to delete <span class="quiet">${counted(plan.bases, "base")}</span><//>
     <${Fact} name="Held">${plan.holds.length ? plan.holds.map(printable).join(", ") : "nothing"}<//>
     ${storage?.orphans.length > 0 && html`<${Fact} name="Orphans">${count(storage.orphans.length)}, ${size(storage.orphan_bytes)} <span class="quiet">${wish.orphans ? "to delete" : "stay"}</span><//>`}</dl>`;
@@ -112,8 +112,8 @@ function Sure({ flow, wish }) {
   const { plan } = flow.plan.document;
   const name = html`<strong><${Name} of=${wish.target} /></strong>`;
   return html`<${Confirm} typed=${wish.target} action=${`${WORK[wish.way][0]} ${printable(wish.target)}`} run=${flow.run} back=${flow.back} busy=${flow.busy} error=${flow.error}>
-    ${wish.way === "repair" ? html`${counted(plan.damaged_count, "place")} of ${name} are copied again, and its rows are made those of the log. An applier that runs pauses meanwhile.`
-      : html`${counted(plan.places, "segment")} and ${counted(plan.history_files, "file")} of history of ${name} are deleted. No moment before <${When} at=${plan.oldest_after?.source_time} zone /> can be restored any more. This cannot be taken back.`}<//>`;
+    ${wish.way === "repair" ? html`${counted(plan.damaged_count, "location")} of ${name} are copied again, and its rows are made those of the log. An applier that runs pauses meanwhile.`
+      : html`${counted(plan.locations, "segment")} and ${counted(plan.history_files, "file")} of history of ${name} are deleted. No moment before <${When} at=${plan.oldest_after?.source_time} zone /> can be restored any more. This cannot be taken back.`}<//>`;
 }
 
 function Wizard({ overview, at, may }) {

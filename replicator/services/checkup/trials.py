@@ -34,7 +34,7 @@ from replicator.services.store.witness import Witness
 REPLICA_BEHIND_MAX_S = 60.0
 """Seconds behind the primary above which the default `rpo` cannot be kept."""
 MISPLACED_HINT = (
-    "name the storage that the rows name (of a folder that Druid sees at another place also"
+    "name the storage that the rows name (of a folder that Druid sees at another path also"
     " root_in_load_spec), or the second one in source.other_deep_storages"
 )
 

@@ -280,8 +280,8 @@ class OpenCuts:
         """Return what is known of the row with this key hash after all events that were taken."""
         if key in self._last_words:
             return self._last_words[key]
-        standing = self._known.find(key)
-        return None if standing is None else LastWord(standing.fingerprint, None, standing.offset)
+        row = self._known.find(key)
+        return None if row is None else LastWord(row.fingerprint, None, row.offset)
 
     async def add(self, events: Sequence[RowEvent]) -> None:
         """Take events of the open cut, and append them when they become too many."""

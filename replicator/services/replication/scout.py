@@ -260,7 +260,7 @@ class Scout:
         moves: list[Moves] = []
 
         def visit(chunk: Chunk) -> None:
-            before = known.standings(chunk.keys)
+            before = known.known_rows(chunk.keys)
             findings.take(kind, chunk, ~before.known | (before.marks != chunk.marks))
             if chunk.versions is not None:
                 moves.append(_come(chunk.versions, chunk.keys))
@@ -275,8 +275,8 @@ class Scout:
         self._tell(way)
         if way.why is not Why.DUE or isinstance(way.lineage, BinlogPosition):
             self._memory = None  # before another one is created beside it
-        ledger, later = known.words()
-        total = len(ledger) or len(later) or None  # approximately: progress is measured by it
+        ledger, later = known.layers()
+        total = known.rows or None  # progress is measured by it
         audit = _Audit(self._memory, way.lineage)
         comparison, findings = Comparison(ledger, later), Findings(full=True)
         for kind in _sorted(snapshot):
@@ -407,5 +407,5 @@ def _no_versions() -> Versions:
 def _offsets_of(gone: Sequence[Keys], came: set[bytes], known: Folding) -> Offsets:
     """Return the log's offsets of those rows that left their place and took no other."""
     removed = [key for keys in gone for key in items(keys) if key not in came]
-    standings = known.standings(np.array(removed, KEY))
-    return np.sort(standings.offsets[standings.known])
+    rows = known.known_rows(np.array(removed, KEY))
+    return np.sort(rows.offsets[rows.known])

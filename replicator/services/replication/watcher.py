@@ -170,10 +170,9 @@ class Watcher:
         return True
 
     async def _refuse_vanished(self, gone: Offsets) -> None:
-        ledger, later = self._writer.known.words()
-        known = max(len(ledger), len(later))
+        known, share_max = self._writer.known.rows, self._limits.vanished_share_max
         try:
-            await refuse_vanished(gone, known, self._limits.vanished_share_max, self._history)
+            await refuse_vanished(gone, known, share_max, self._history)
         except TransientError:
             await self._writer.heed_others()  # `watch --once` may have been told that it is right
             raise

@@ -311,7 +311,9 @@ class Expirer:
             async for named in batches:
                 expired.locations += await self._remove(pending.take(named), lease, expired)
                 self._observer(
-                    Progress(what="delete", done=expired.locations, total=len(left), unit="places")
+                    Progress(
+                        what="delete", done=expired.locations, total=len(left), unit="locations"
+                    )
                 )
 
     async def _remove(self, locations: Sequence[Location], lease: _Lease, expired: Expired) -> int:

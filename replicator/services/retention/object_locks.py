@@ -81,7 +81,7 @@ class ObjectLocker:
             async for named in batches:
                 await self._lock_locations(pending.take(named), locked)
                 self._observer(
-                    Progress(what="lock", done=locked.locations, total=None, unit="places")
+                    Progress(what="lock", done=locked.locations, total=None, unit="locations")
                 )
         return locked
 

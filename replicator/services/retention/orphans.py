@@ -51,7 +51,9 @@ async def find_orphans(
         for stored in page:
             _count(found, stored, unreferenced, stored_before)
         done += len(page)
-        observer(Progress(what="list the storage", done=done, total=None, unit="places not kept"))
+        observer(
+            Progress(what="list the storage", done=done, total=None, unit="locations not retained")
+        )
     return found
 
 

@@ -120,5 +120,5 @@ async def seal_all(storage: SealableStorage, *, observer: Observer) -> Signed:
                 continue
             count, before = count + sealed, before + (not sealed)
         done = count + before + len(refused)
-        observer(Progress(what="seal", done=done, total=None, unit="places"))
+        observer(Progress(what="seal", done=done, total=None, unit="locations"))
     return Signed(signed=count, signed_before=before, refused=tuple(refused))

@@ -51,11 +51,7 @@ class Target:
             RefusedError: the bytes of its rows are in another store than this target's, or what
                 the log remembers of it is: an archive's checkpoint is lost with its store.
         """
-        state = await with_reported(self.name, await self.metadata.state(self.source), self.history)
-        store = None if state.store is None else await store_id(self.area)
-        if anew and store != state.store:
-            return replace(state, checkpoint=None)
-        refuse_other_store(self.name, state, store)
+        state, _ = await self._state_in_store(anew=anew)
         return state
 
     async def checkpoint(self) -> Checkpoint | None:
@@ -71,10 +67,20 @@ class Target:
         Raises:
             TransientError, RefusedError: as for `state`.
         """
-        await self.state(anew=anew)  # a store that is not the right one is left as it is
-        store = await made_store_id(self.area)
+        _, store = await self._state_in_store(anew=anew)  # leaves another target's store unchanged
+        if store is None:
+            store = await made_store_id(self.area)
         state = await self.metadata.acquire(self.source, store=store, anew=anew)
-        return replace(state, store=store)  # an archive, too, must stay in that one
+        return replace(state, store=store)  # an archive must stay in this store as well
+
+    async def _state_in_store(self, *, anew: bool) -> tuple[TargetState, str | None]:
+        """Return the state, and the store's id if the target has one to compare it with."""
+        state = await with_reported(self.name, await self.metadata.state(self.source), self.history)
+        store = None if state.store is None else await store_id(self.area)
+        if anew and store != state.store:
+            return replace(state, checkpoint=None), store
+        refuse_other_store(self.name, state, store)
+        return state, store
 
     async def require_store(self, acquired: TargetState) -> None:
         """Refuse to go on in a store that was exchanged, or emptied, since it was acquired.

@@ -47,7 +47,7 @@ def test_what_root_has_left_before_is_named_with_who_cannot_use_it(
     os.chown(tmp_path / "deep" / "_replicator", SERVICE, SERVICE)
     (tmp_path / "deep" / "wiki").mkdir()
     (tmp_path / "told" / "notifications-prod.sqlite-wal").touch()
-    log, store, journal = of_others(settings, ["vault"])
+    log, journal, store = of_others(settings, ["vault"])
     assert (journal.first.name, journal.count) == ("notifications-prod.sqlite-wal", 1)
     assert (log.first.name, log.count, log.owner) == ("prod.log-running-watch.json", 1, "root")
     assert (store.first.name, store.count) == ("wiki", 2)

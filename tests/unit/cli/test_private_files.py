@@ -79,17 +79,19 @@ def test_what_others_can_read_is_named(tmp_path: Path):
     log, root = tmp_path / "prod.log", tmp_path / "deep"
     found = settings(log, root)
     assert open_to_others(found, ["standby"]) == [], "nothing is there yet"
-    paths = [log, tmp_path / "prod.log-wal", root / ".replicator", root / "_replicator"]
-    paths += [tmp_path / "key.pem", tmp_path / "notifications-prod.sqlite"]
-    for path in (*paths[:2], *paths[-2:]):
+    own = [log, tmp_path / "prod.log-running-watch.json", tmp_path / "prod.log-wal"]
+    own.append(tmp_path / "notifications-prod.sqlite")
+    folders, key = [root / ".replicator", root / "_replicator"], tmp_path / "key.pem"
+    for path in (*own, key):
         path.touch(0o600)
-    for path in paths[2:4]:
+    for path in folders:
         path.mkdir(0o700, parents=True)
+    paths = [*own, *folders, key]
     assert open_to_others(found, ["standby"]) == []
-    for path, mode in zip(paths, (0o640, 0o604, 0o701, 0o710, 0o644, 0o604), strict=True):
+    for path, mode in zip(paths, (0o640, 0o604, 0o604, 0o604, 0o701, 0o710, 0o644), strict=True):
         path.chmod(mode)
     assert sorted(open_to_others(found, ["standby"])) == sorted(paths)
-    assert open_to_others(found, []) == [*paths[:2], paths[-1]]
+    assert open_to_others(found, []) == own
 
 
 def settings(log: Path, root: Path) -> Settings:

@@ -86,7 +86,7 @@ def test_a_place_is_the_same_for_every_segment_that_druid_wrote():
 )
 def test_a_place_outside_the_root_is_refused(path: str):
     """A payload is data of the source; it never decides where the target writes."""
-    with pytest.raises(MalformedRowError, match="not a place below the deep storage's root"):
+    with pytest.raises(MalformedRowError, match="not a location below the deep storage's root"):
         LAYOUT.locate({"type": "local", "path": path})
 
 
@@ -219,7 +219,7 @@ def test_no_segment_is_kept_in_the_folder_of_our_own_files(to: str, place: str):
 def test_a_name_that_a_storage_cannot_keep_is_refused(to: str):
     fits = "d" * 255 if to in {"local", "hdfs"} else "d" * 900
     CLOUDS[to].place(Location(f"{fits}/index.zip"))
-    with pytest.raises(MalformedRowError, match=r"its place has a (name|key) of"):
+    with pytest.raises(MalformedRowError, match=r"its location has a (name|key) of"):
         CLOUDS[to].place(Location(f"{fits}{fits}/index.zip"))
 
 
@@ -259,7 +259,7 @@ def test_hadoops_names_of_a_place_are_read(layout: Layout, path: str):
         (CLOUDS["hdfs"], "ftp:/druid/segments/x/index.zip", "not in the file system"),
         (VIEW, "viewfs://another/druid/segments/x/index.zip", "not in the file system"),
         (S3, "s3a://another/druid/segments/x/index.zip", "names the bucket 'another'"),
-        (S3, "s3a://b/elsewhere/x/index.zip", "not a place below"),
+        (S3, "s3a://b/elsewhere/x/index.zip", "not a location below"),
         (S3, "hdfs://nn/druid/segments/x/index.zip", "type 'hdfs'"),
         (GS, "s3a://b/wiki/0/index.zip", "type 'hdfs'"),
     ],

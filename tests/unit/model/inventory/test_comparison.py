@@ -8,7 +8,7 @@ from replicator.model.event import Offset
 from replicator.model.fingerprint import Fingerprint
 from replicator.model.inventory import ledger as ledgers
 from replicator.model.inventory.comparison import Comparison
-from replicator.model.inventory.ledger import Ledger, Standing, batch, empty, fold
+from replicator.model.inventory.ledger import KnownRow, Ledger, batch, empty, fold
 
 Content = dict[bytes, tuple[bytes, int]]
 """Key hash to fingerprint and offset."""
@@ -26,8 +26,8 @@ def ledger_of(content: Content) -> Ledger:
     return fold(empty(), batch([(key, mark, offset) for key, (mark, offset) in content.items()]))
 
 
-def standing(word: tuple[bytes, int] | None) -> Standing | None:
-    return None if word is None else Standing(Fingerprint(word[0]), Offset(word[1]))
+def row(word: tuple[bytes, int] | None) -> KnownRow | None:
+    return None if word is None else KnownRow(Fingerprint(word[0]), Offset(word[1]))
 
 
 @given(before=contents, later=words, scan=scans, split=st.integers(0, 7))
@@ -38,7 +38,7 @@ def test_a_comparison_agrees_with_a_dict(
     split: int,
 ):
     """The last word on a row counts, whether the ledger has it or it comes beside the ledger."""
-    comparison = Comparison(ledger_of(before), {key: standing(word) for key, word in later.items()})
+    comparison = Comparison(ledger_of(before), {key: row(word) for key, word in later.items()})
     content = {key: word for key, word in {**before, **later}.items() if word is not None}
     unknown, stale = set(), set()
     rows = list(scan.items())

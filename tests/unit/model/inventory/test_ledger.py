@@ -165,13 +165,14 @@ def test_only_closed_cuts_count(before: Content, given_cuts: list[tuple[list[Cha
         else:
             folding.discard()
 
-    assert said_by(folding) == expected
+    assert (said_by(folding), folding.rows) == (expected, len(expected))
     assert content_of(folding.ledger()) == expected
+    assert folding.rows == len(expected)
 
 
 def said_by(folding: Folding) -> Content:
     """What a ledger and the last words on some rows say together."""
-    ledger, later = folding.words()
+    ledger, later = folding.layers()
     said = content_of(ledger)
     for key, word in later.items():
         said.pop(key, None)
@@ -253,7 +254,7 @@ def test_single_rows_are_known_without_a_fold(
             known = {key: folding.find(key) for key in KEYS}
             assert {key: one for key, one in known.items() if one is not None} == expected
             assert folding.digest == digest_of(expected)
-            told = folding.standings(np.array(KEYS, ledgers.KEY))
+            told = folding.known_rows(np.array(KEYS, ledgers.KEY))
             columns = zip(
                 KEYS, told.known, ledgers.items(told.marks), told.offsets.tolist(), strict=True
             )

@@ -85,6 +85,15 @@ async def test_one_more_than_half_is_too_much():
         await pipeline.watcher.poll()
 
 
+async def test_rows_that_went_before_are_none_of_those_that_the_source_had():
+    pipeline = await watched(count=4 * ROWS_MIN)
+    empty(pipeline, but=2 * ROWS_MIN)
+    assert await pipeline.watcher.poll()
+    empty(pipeline, but=ROWS_MIN - 1)
+    with pytest.raises(TransientError, match="101 of the 200 rows"):
+        await pipeline.watcher.poll()
+
+
 def test_keys_sort():
     """What `empty` relies on."""
     assert key_of(segment(partition=1)) < key_of(segment(partition=2))

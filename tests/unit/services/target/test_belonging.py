@@ -226,3 +226,17 @@ async def test_an_id_is_given_once():
     assert await store_id(area) is None
     first = await made_store_id(area)
     assert await made_store_id(area) == await store_id(area) == first
+
+
+async def test_a_target_is_acquired_with_one_look_at_its_stores_id(monkeypatch: pytest.MonkeyPatch):
+    """Each look is a request to the bucket."""
+    pipeline = await seeded()
+    get, looks = pipeline.area.get, list[str]()
+
+    async def counted(name: str, **limits: int) -> bytes:
+        looks.append(name)
+        return await get(name, **limits)
+
+    monkeypatch.setattr(pipeline.area, "get", counted)
+    await pipeline.wired().target.acquire()
+    assert looks == [NAME]
