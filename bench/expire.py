@@ -209,7 +209,7 @@ async def measure(args: argparse.Namespace, folder: Path) -> bool:
     plan = await expiry.plan(timedelta(days=30), storage=False)
     plan_s, worked_s = perf_counter() - started_s, cpu_s() - worked_s
     show(plan, args.rows, plan_s, worked_s, peak_bytes() - idle)
-    right = (len(plan.unreferenced), len(plan.spared.wanted.hashes())) == (
+    right = (len(plan.unreferenced), len(plan.marked.locations.hashes())) == (
         args.rows // 10,
         args.rows,
     )
@@ -226,7 +226,7 @@ def show(plan: ExpiryPlan, rows: int, plan_s: float, worked_s: float, peak: int)
     """Print what was measured."""
     print(f"plan the expiry of {rows:,} segments  {plan_s:.1f} s (goal {PLAN_MAX_S:.0f} s)")
     print(f"  cores' work      {worked_s:.1f} s, workers counted")
-    print(f"  places kept      {len(plan.spared.wanted.hashes()):,}")
+    print(f"  locations kept   {len(plan.marked.locations.hashes()):,}")
     print(f"  places condemned {len(plan.unreferenced):,}")
     print(
         f"  files read       {CountingArea.gets:,} ({CountingArea.read_bytes / 2**20:.0f} MiB),"

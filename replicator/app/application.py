@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from replicator.adapters.postgresql.change_stream import PostgresqlChangeStream
     from replicator.adapters.transfer.source_storages import SourceStorages
     from replicator.app.logs import Log
-    from replicator.app.monitoring import Lookout
+    from replicator.app.monitoring import Monitor
     from replicator.app.notifications import Notifying
     from replicator.app.wiring.metadata import RealSource
     from replicator.app.wiring.pipeline import Allowed, Following, Pipeline
@@ -689,7 +689,7 @@ class Application:
         )
         return notifying.watch(poller)
 
-    async def lookout(self, names: Iterable[str]) -> Lookout | None:
+    async def monitor(self, names: Iterable[str]) -> Monitor | None:
         """Return what looks at these targets for whoever asks over HTTP; None without `web`.
 
         Where a port without a login is configured, it is open from now on.
@@ -697,7 +697,7 @@ class Application:
         Raises:
             ConfigError: the port cannot be opened.
         """
-        found = self.monitoring.lookout(self.history, map(self.target, names))
+        found = self.monitoring.monitor(self.history, map(self.target, names))
         if found is not None and (server := self.monitoring.server(found)) is not None:
             self._stack.push_async_callback(server.close)
             await server.start()

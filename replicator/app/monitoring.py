@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from replicator.web.metrics import Metrics
-    from replicator.web.server import Telling, WebServer
+    from replicator.web.server import StatusAnswers, WebServer
 
 # Prometheus' and aiohttp's libraries take a while to import: only where a port is configured.
 
@@ -117,14 +117,14 @@ class Monitoring:
             life=life,
         )
 
-    def lookout(self, history: History, targets: Iterable[ConfiguredTarget]) -> "Lookout | None":
+    def monitor(self, history: History, targets: Iterable[ConfiguredTarget]) -> "Monitor | None":
         """Return the poller of these targets with its HTTP answers; None without `web`."""
         web = self._settings.web
         if web is None:
             return None
         poller = self.poller(history, targets, interval_s=web.status_interval_s)
         from replicator.web.gauges import StatusGauges  # noqa: PLC0415 - see above
-        from replicator.web.server import Telling  # noqa: PLC0415 - see above
+        from replicator.web.server import StatusAnswers  # noqa: PLC0415 - see above
 
         gauges = StatusGauges(
             source=self._settings.watched.name,
@@ -134,10 +134,10 @@ class Monitoring:
         )
         registry = self._counters().registry
         registry.register(gauges)
-        telling = Telling(registry=registry, poller=poller, clock=self._clock)
-        return Lookout(poller=poller, registry=registry, telling=telling)
+        answers = StatusAnswers(registry=registry, poller=poller, clock=self._clock)
+        return Monitor(poller=poller, registry=registry, answers=answers)
 
-    def server(self, lookout: "Lookout") -> "WebServer | None":
+    def server(self, monitor: "Monitor") -> "WebServer | None":
         """Return the port without a login; None when it is not configured."""
         web = self._settings.web
         if web is None or web.listen is None:
@@ -145,18 +145,18 @@ class Monitoring:
         from replicator.web.server import WebServer  # noqa: PLC0415 - see above
 
         return WebServer(
-            listen=web.listen, allowed_hosts=web.allowed_hosts, telling=lookout.telling
+            listen=web.listen, allowed_hosts=web.allowed_hosts, answers=monitor.answers
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lookout:
+class Monitor:
     """The poller of log and targets, and the HTTP answers from what it saw last."""
 
     poller: Poller
     registry: "CollectorRegistry"
     """Metrics of this process; who counts further things registers them here."""
-    telling: "Telling"
+    answers: "StatusAnswers"
 
 
 def promises(settings: TargetSettings) -> Promises:

@@ -19,7 +19,7 @@ from replicator.adapters.sqlite.jobs import JobStore
 from replicator.adapters.sqlite.tokens import TokenStore
 from replicator.app import Application
 from replicator.app.control_folder import DATABASE, control_settings
-from replicator.app.monitoring import Lookout
+from replicator.app.monitoring import Monitor
 from replicator.app.verbs.schedules import scheduled_lines
 from replicator.config.operations.control import ControlSettings
 from replicator.control.access.audit import FILE as AUDIT_FILE
@@ -61,7 +61,7 @@ class Control:
 
     Args:
         application: The configured application, whose `web.control` is set.
-        lookout: What the application has seen.
+        monitor: What the application has seen.
         panorama: The same with the log's cuts and the targets' stores; its owner runs it.
         program: How its jobs are started.
         routes: Further routes, like the page's.
@@ -70,7 +70,7 @@ class Control:
     def __init__(
         self,
         application: Application,
-        lookout: Lookout,
+        monitor: Monitor,
         panorama: Panorama,
         program: Program,
         *,
@@ -102,7 +102,7 @@ class Control:
             audit=self.audit,
             clock=application.clock,
         )
-        asked = JobRoutes(jobs=self.jobs, poller=lookout.poller, settings=control.jobs)
+        asked = JobRoutes(jobs=self.jobs, poller=monitor.poller, settings=control.jobs)
         scheduled = ScheduleRoutes(
             scheduled_lines(application, application.target_names), application.clock
         )
@@ -115,7 +115,7 @@ class Control:
                 *asked.routes(),
                 *ArticleRoutes(asked).routes(),
                 *routes,
-                *_of_service(lookout, self),
+                *_of_service(monitor, self),
             ]
         )
         self._port = Port(
@@ -206,17 +206,17 @@ def _alone_in(folder: Path) -> int:
     return held
 
 
-def _of_service(lookout: Lookout, control: Control) -> Iterable[Route]:
+def _of_service(monitor: Monitor, control: Control) -> Iterable[Route]:
     """Yield the routes about the service itself."""
 
     async def document(_: ApiCall) -> Reply:
         return Reply(raw=web.Response(body=control.document, content_type="application/json"))
 
     async def health(call: ApiCall) -> Reply:
-        return Reply(raw=await lookout.telling.health(call.request))
+        return Reply(raw=await monitor.answers.health(call.request))
 
     async def ready(call: ApiCall) -> Reply:
-        answer = await lookout.telling.ready(call.request)
+        answer = await monitor.answers.ready(call.request)
         if answer.status != HTTPStatus.OK:
             raise Problem(HTTPStatus(answer.status), (answer.text or "").strip())
         return Reply(raw=answer)
@@ -224,7 +224,7 @@ def _of_service(lookout: Lookout, control: Control) -> Iterable[Route]:
     async def metrics(call: ApiCall) -> Reply:
         if call.by.targets is not None:
             raise Problem(HTTPStatus.FORBIDDEN, "metrics cover all targets, this token only some")
-        return Reply(raw=await lookout.telling.metrics(call.request))
+        return Reply(raw=await monitor.answers.metrics(call.request))
 
     open_ones = {
         "/openapi.json": ("get_openapi", "This document.", document, None),

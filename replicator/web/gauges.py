@@ -17,7 +17,7 @@ OTHERS = "(others)"
 
 
 class StatusGauges(Collector):
-    """A collector over a lookout."""
+    """A collector of what a poller has seen."""
 
     def __init__(self, *, source: str, poller: Poller, clock: Clock, datasources_max: int) -> None:
         self._source = source

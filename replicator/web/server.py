@@ -14,7 +14,7 @@ from replicator.services.monitoring.poller import Poller
 from replicator.web.document import document
 from replicator.web.gate import GateLimits, guard
 from replicator.web.port import Port
-from replicator.web.status_json import lookout_json
+from replicator.web.status_json import seen_json
 
 log = structlog.get_logger("replicator")
 
@@ -31,7 +31,7 @@ The page, and the API that can change something, have a port of their own: `web.
 """
 
 
-class Telling:
+class StatusAnswers:
     """Answers from what was counted and seen; no request reaches log, targets or source.
 
     Args:
@@ -72,7 +72,7 @@ class Telling:
     async def status(self, _: web.Request) -> web.Response:
         """Answer with the last look."""
         seen = self._poller.log is not None
-        body = document("status", lookout_json(self._poller), self._clock.now())
+        body = document("status", seen_json(self._poller), self._clock.now())
         status = HTTPStatus.OK if seen else HTTPStatus.SERVICE_UNAVAILABLE
         return web.Response(body=body, status=status, content_type="application/json")
 
@@ -82,7 +82,7 @@ class WebServer:
 
     Args:
         listen: `host:port`; port 0 takes a free one.
-        telling: What it answers.
+        answers: What it answers.
         allowed_hosts: Names by which it may be called, beside addresses, `localhost` and that
             of `listen`.
         limits: Of its connections.
@@ -92,18 +92,18 @@ class WebServer:
         self,
         *,
         listen: str,
-        telling: Telling,
+        answers: StatusAnswers,
         allowed_hosts: Collection[str] = (),
         limits: GateLimits = GateLimits(),  # noqa: B008 - frozen
     ) -> None:
         names = {name.lower() for name in (*allowed_hosts, listen.rpartition(":")[0])}
         application = web.Application(middlewares=[guard(names)])
-        application.router.add_get("/metrics", telling.metrics)
-        application.router.add_get("/healthz", telling.health)
-        application.router.add_get("/readyz", telling.ready)
-        application.router.add_get("/status.json", telling.status)
-        application.router.add_get("/", telling.contents)
-        application.router.add_get("/{rest:.*}", telling.nothing)
+        application.router.add_get("/metrics", answers.metrics)
+        application.router.add_get("/healthz", answers.health)
+        application.router.add_get("/readyz", answers.ready)
+        application.router.add_get("/status.json", answers.status)
+        application.router.add_get("/", answers.contents)
+        application.router.add_get("/{rest:.*}", answers.nothing)
         self._port = Port(application, listen=listen, setting="web.listen", limits=limits)
 
     async def start(self) -> str:

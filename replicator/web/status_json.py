@@ -19,7 +19,7 @@ def status_json(log: LogStatus, targets: Sequence[TargetStatus]) -> dict[str, An
     return {"log": log_json(log), "targets": [target_json(found) for found in targets]}
 
 
-def lookout_json(poller: Poller) -> dict[str, Any]:
+def seen_json(poller: Poller) -> dict[str, Any]:
     """Return the same for the last look of a poller, with what it cannot look at now."""
     if poller.log is None:
         return {"error": _error_json(poller.log_failure)}

@@ -420,7 +420,7 @@ class World:
             self.marks.add("bytes expired")
         if expired.orphans:
             self.marks.add("orphans were removed")
-        if expired.spared:
+        if expired.needed_again:
             self.marks.add("what was asked for again was spared")
 
     def remove_half_made_holds(self) -> None:

@@ -144,7 +144,7 @@ def _plan_json(plan: ExpiryPlan) -> dict[str, Any]:
         "oldest_after": _cut_json(plan.oldest_after),
         "locations": len(plan.unreferenced),
         "datasources": dict(plan.datasources),
-        "kept_locations": len(plan.spared.wanted.hashes()),
+        "kept_locations": len(plan.marked.locations.hashes()),
         "history_files": len(plan.expired_files.history),
         "bases": len(plan.expired_files.bases),
         "holds": [hold.point.name for hold in plan.holds],
@@ -173,7 +173,7 @@ def _expired_json(expired: Expired) -> dict[str, Any]:
         "removed": expired.locations,
         "orphans_removed": expired.orphans,
         "files_removed": expired.files,
-        "spared": expired.spared,
+        "needed_again": expired.needed_again,
         "locked": expired.locked,
     }
 
@@ -188,7 +188,7 @@ def _show_plan(console: Console, plan: ExpiryPlan, request: _Request) -> None:
     size = f", {size_text(plan.storage.expiring_bytes)}" if plan.storage else ""
     console.print(f"  segments to delete {len(plan.unreferenced)}{size}")
     _show_datasources(console, plan.datasources)
-    console.print(f"  segments to keep   {len(plan.spared.wanted.hashes())}")
+    console.print(f"  segments to keep   {len(plan.marked.locations.hashes())}")
     console.print(
         f"  history to delete  {counted(len(plan.expired_files.history), 'file')},"
         f" {counted(len(plan.expired_files.bases), 'base')}"
@@ -242,8 +242,9 @@ def _show_done(console: Console, expired: Expired) -> None:
         f" {counted(expired.files, 'file')} of history are gone",
         sep="",
     )
-    if expired.spared:
-        console.print(f"  {counted(expired.spared, 'segment')} asked for again meanwhile: kept")
+    if expired.needed_again:
+        again = counted(expired.needed_again, "segment")
+        console.print(f"  {again} needed again meanwhile: kept")
     for one in expired.locked[:LOCKED_SHOWN_MAX]:
         console.print(f"  LOCKED {one}", markup=False)
     if expired.locked:

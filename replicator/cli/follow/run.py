@@ -11,7 +11,7 @@ from rich.console import Console
 
 from replicator.app import Application
 from replicator.app.control_folder import control_folder
-from replicator.app.monitoring import Lookout
+from replicator.app.monitoring import Monitor
 from replicator.app.verbs.privacy import open_to_others
 from replicator.app.verbs.shared_stores import refuse_shared
 from replicator.app.wiring.pipeline import Allowed
@@ -296,15 +296,15 @@ async def supervised(
     application, command = call.application, call.typed.command
     for path in open_to_others(application.settings, targets):
         logger().warning("other users can read this", path=str(path), remedy=f"chmod -R go= {path}")
-    lookout = await application.lookout(targets)
-    if lookout is not None:
-        services["web"] = lookout.poller
+    monitor = await application.monitor(targets)
+    if monitor is not None:
+        services["web"] = monitor.poller
     stop = asyncio.Event()
     drain_s = application.settings.drain_s
     stop_on_signals(stop, told=lambda: signals.end_within(drain_s + signals.GRACE_S))
     async with AsyncExitStack() as stack:
         jobs: Jobs | None = None
-        if command in CONTROLLED and (offered := controlled(call, lookout)) is not None:
+        if command in CONTROLLED and (offered := controlled(call, monitor)) is not None:
             control, services["panorama"] = offered
             services["control"] = await stack.enter_async_context(control)
             jobs = control.jobs
@@ -317,7 +317,7 @@ async def supervised(
     return _done({}, "stopped; the next start goes on from here")
 
 
-def controlled(call: OpenCall, lookout: Lookout | None) -> "tuple[Control, Panorama] | None":
+def controlled(call: OpenCall, monitor: Monitor | None) -> "tuple[Control, Panorama] | None":
     """Return the control API and what looks for it; None where `run` has none configured.
 
     Raises:
@@ -333,7 +333,7 @@ def controlled(call: OpenCall, lookout: Lookout | None) -> "tuple[Control, Panor
     from replicator.page.routes import PageRoutes  # noqa: PLC0415
 
     folder = control_folder(application.settings)
-    assert lookout is not None and web is not None and web.control is not None  # noqa: S101, PT018
+    assert monitor is not None and web is not None and web.control is not None  # noqa: S101, PT018
     program = Program(
         config_path=typed.config_path.absolute(),
         overrides=typed.overrides,
@@ -341,9 +341,9 @@ def controlled(call: OpenCall, lookout: Lookout | None) -> "tuple[Control, Panor
         folder=folder,
         document_bytes_max=web.control.jobs.answer_bytes_max,
     )
-    seen = panorama(application, lookout.poller)
+    seen = panorama(application, monitor.poller)
     shown = PageRoutes(seen, application.history, source=application.source_name)
-    return Control(application, lookout, seen, program, routes=shown.routes()), seen
+    return Control(application, monitor, seen, program, routes=shown.routes()), seen
 
 
 def _log_late(drain_s: float, service: str) -> None:

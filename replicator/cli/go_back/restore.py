@@ -14,7 +14,7 @@ from replicator.app.verbs.restoring import Place
 from replicator.cli.command import PARTLY_DONE, Changes, OpenCall, Outcome, agree
 from replicator.cli.go_back.commands import goes_on
 from replicator.cli.go_back.effects import effect_lines, effects_json
-from replicator.cli.go_back.restore_rename import RenameWish, forget, names, rename
+from replicator.cli.go_back.restore_rename import RenameRequest, forget, names, rename
 from replicator.cli.go_back.when import (
     Moment,
 )
@@ -157,7 +157,7 @@ async def restore(
         )
     point = await moment.point(application, place)
     if rename_ is not None:
-        beside = RenameWish(
+        beside = RenameRequest(
             into=place.into,
             names=names(rename_, datasource),
             point=point,

@@ -30,7 +30,7 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RenameWish:
+class RenameRequest:
     """What was asked for on the command line."""
 
     into: str
@@ -59,7 +59,7 @@ def names(text: str, datasource: str | None) -> Names:
     return Names(old=old, new=new)
 
 
-async def rename(call: OpenCall, decided: Decided, request: RenameWish) -> Outcome:
+async def rename(call: OpenCall, decided: Decided, request: RenameRequest) -> Outcome:
     """Show what would be written, ask, and do it."""
     renamer, said = decided.renamer(), decided.testimony
     plan = await renamer.plan(request.point, datasource=request.names.old, to=request.names.new)
@@ -144,7 +144,7 @@ def _plan_json(plan: RenamePlan) -> dict[str, Any]:
     }
 
 
-def _show_plan(console: Console, plan: RenamePlan, request: RenameWish) -> None:
+def _show_plan(console: Console, plan: RenamePlan, request: RenameRequest) -> None:
     estimate = plan.estimate
     console.print(
         f"restore {plan.renamed.original} of cut {plan.cut.closed.cut} (offset {plan.cut.offset})"
@@ -161,7 +161,7 @@ def _show_plan(console: Console, plan: RenamePlan, request: RenameWish) -> None:
 def _show_done(
     console: Console,
     plan: RenamePlan,
-    request: RenameWish,
+    request: RenameRequest,
     screen: Screen,
     missing: tuple[Uncopied, ...],
 ) -> None:

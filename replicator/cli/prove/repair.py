@@ -147,7 +147,7 @@ def _done_json(done: Repair, retried: Retried) -> dict[str, Any]:
         "objects_copied": done.copied,
         "bytes_copied": done.copied_bytes,
         "objects_unproved": done.unproved,
-        "receipts_written": done.vouched,
+        "receipts_written": done.receipts_written,
         "rows_changed": done.rows,
         "unmended": [
             {**_damaged_json(one.damaged), "why_not": one.reason} for one in done.unmended
@@ -200,7 +200,8 @@ def _show_done(
     console.print(
         good("done"),
         f": {counted(done.copied, 'location')} copied again ({size_text(done.copied_bytes)}),"
-        f" {counted(done.vouched, 'receipt')} written, {counted(done.rows, 'row')} put right"
+        f" {counted(done.receipts_written, 'receipt')} written,"
+        f" {counted(done.rows, 'row')} put right"
         f"{closed}",
         sep="",
     )

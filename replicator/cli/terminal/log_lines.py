@@ -16,41 +16,41 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
+class _LogOptions:
     level: str
     environ: Mapping[str, str]
     as_json: bool = False
 
 
-_wished: list[_Wish] = []
+_chosen: list[_LogOptions] = []
 _made: list["structlog.stdlib.BoundLogger"] = []
 
 
 def configure_logging(level: str, environ: Mapping[str, str], *, as_json: bool = False) -> None:
     """Say how lines are to be logged, once there is one."""
-    _wished[:] = [_Wish(level, environ, as_json)]
+    _chosen[:] = [_LogOptions(level, environ, as_json)]
     _made.clear()
 
 
 def logger() -> Any:
     """Return the logger, configured; also for services that ask structlog for theirs."""
     if not _made:
-        _made.append(_configured(_wished[0] if _wished else _Wish("INFO", {})))
+        _made.append(_configured(_chosen[0] if _chosen else _LogOptions("INFO", {})))
     return _made[0]
 
 
-def _configured(wish: _Wish) -> Any:
+def _configured(options: _LogOptions) -> Any:
     import structlog  # noqa: PLC0415 - see above
 
-    colors = sys.stderr.isatty() and "NO_COLOR" not in wish.environ
-    level = logging.getLevelNamesMapping()[wish.level]
+    colors = sys.stderr.isatty() and "NO_COLOR" not in options.environ
+    level = logging.getLevelNamesMapping()[options.level]
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _as_shown,
             structlog.processors.JSONRenderer(default=str)
-            if wish.as_json
+            if options.as_json
             else structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=18),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),

@@ -42,7 +42,7 @@ class TrialLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
+class TrialResult:
     """The result of a trial."""
 
     trial: Trial
@@ -84,7 +84,7 @@ class DruidTrial:
         self._druid, self._limits, self._observer = druid, limits, observer
         self._retry = Retry(limits.retry, rng=rng, observer=observer)
 
-    async def run(self) -> Tried:
+    async def run(self) -> TrialResult:
         """Return what the Druid could load and read.
 
         Raises:
@@ -100,7 +100,7 @@ class DruidTrial:
         findings = [*_unloaded(found), *(text for one in read for text in one.findings)]
         if not findings:
             findings = [text for one in read for text in one.compared(found.rows)]
-        return Tried(
+        return TrialResult(
             trial=Trial(
                 release=self._druid.release,
                 segments=found.served,

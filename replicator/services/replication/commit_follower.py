@@ -38,8 +38,8 @@ from replicator.ports import ChangeStream, StreamRead
 from replicator.services.history.reader import History
 from replicator.services.replication.cut_writer import (
     CutWriter,
-    LastWord,
     OpenCuts,
+    PresentRow,
     PublishedCut,
 )
 
@@ -275,7 +275,7 @@ class _Commits:
             yield self._removed(change)
             return
         key = _key_of(change)
-        known = self._cuts.last_word(key_hash(key))
+        known = self._cuts.latest(key_hash(key))
         row = self._whole(change, rows)
         if change.former_key is not None:
             yield self._removed(RowKey(change.kind, change.former_key))
@@ -285,7 +285,7 @@ class _Commits:
         yield RowChanged(row=row, fingerprint=mark, previous=known.fingerprint if known else None)
 
     def _removed(self, key: RowKey) -> RowRemoved:
-        if (known := self._cuts.last_word(key_hash(key))) is None:
+        if (known := self._cuts.latest(key_hash(key))) is None:
             raise BrokenStreamError(f"the {key.kind.value} row {key.key} went unseen")
         return RowRemoved(key=key, previous=known.fingerprint)
 
@@ -304,7 +304,7 @@ class _Commits:
 
     def _before(self, change: RowPut, rows: dict[Offset, Row]) -> Row:
         key = _key_of(change)
-        word = self._cuts.last_word(key_hash(_former(change, key)))
+        word = self._cuts.latest(key_hash(_former(change, key)))
         if word is None:
             raise BrokenStreamError(f"the {key.kind.value} row {key.key} was changed unseen")
         return _row_of(word, rows)
@@ -314,7 +314,7 @@ class _Commits:
         offsets = set[Offset]()
         for change in changes:
             if isinstance(change, RowPut) and _needs_former(change):
-                word = self._cuts.last_word(key_hash(_former(change, _key_of(change))))
+                word = self._cuts.latest(key_hash(_former(change, _key_of(change))))
                 if word is not None and word.row is None and word.offset is not None:
                     offsets.add(word.offset)
         if not (offsets := offsets - rows.keys()):
@@ -345,7 +345,7 @@ def _needs_former(change: RowChange) -> bool:
     return bool(change.unchanged) or TABLES[change.kind].newest_by is not None
 
 
-def _is_newer(change: RowPut, known: LastWord, rows: dict[Offset, Row]) -> bool:
+def _is_newer(change: RowPut, known: PresentRow, rows: dict[Offset, Row]) -> bool:
     """Return whether a row of an append-only table counts instead of the one that is known."""
     if (by := TABLES[change.kind].newest_by) is None:
         return True
@@ -354,7 +354,7 @@ def _is_newer(change: RowPut, known: LastWord, rows: dict[Offset, Row]) -> bool:
     return (change.columns[by], change.columns["id"]) > before
 
 
-def _row_of(word: LastWord, rows: dict[Offset, Row]) -> Row:
+def _row_of(word: PresentRow, rows: dict[Offset, Row]) -> Row:
     if word.row is not None:
         return word.row
     if word.offset is None:

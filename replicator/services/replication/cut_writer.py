@@ -47,7 +47,7 @@ class PublishedCut(NamedTuple):
     types: "Counter[str]"
 
 
-class LastWord(NamedTuple):
+class PresentRow(NamedTuple):
     """A present row, from the log or from what is about to be appended to it."""
 
     fingerprint: Fingerprint
@@ -265,7 +265,7 @@ class OpenCuts:
         self._unsent: list[Document] = []
         self._unsent_bytes, self._unsent_since_s = 0, 0.0
         self._unsent_marks: list[_Mark | _Closing] = []
-        self._last_words: dict[bytes, LastWord | None] = {}
+        self._latest: dict[bytes, PresentRow | None] = {}
 
     def begin(self, time: datetime) -> None:
         """Open the next cut; it is never older than the one before it."""
@@ -276,12 +276,12 @@ class OpenCuts:
             Envelope(source=self._source, cut=self._last, epoch=self._epoch, time=self._time)
         )
 
-    def last_word(self, key: bytes) -> LastWord | None:
+    def latest(self, key: bytes) -> PresentRow | None:
         """Return what is known of the row with this key hash after all events that were taken."""
-        if key in self._last_words:
-            return self._last_words[key]
+        if key in self._latest:
+            return self._latest[key]
         row = self._known.find(key)
-        return None if row is None else LastWord(row.fingerprint, None, row.offset)
+        return None if row is None else PresentRow(row.fingerprint, None, row.offset)
 
     async def add(self, events: Sequence[RowEvent]) -> None:
         """Take events of the open cut, and append them when they become too many."""
@@ -292,8 +292,8 @@ class OpenCuts:
             self._sum += int.from_bytes(mark or b"") - int.from_bytes(event.previous or b"")
             self._unsent_marks.append(_Mark(key, mark))
             if self._rows_recur:
-                self._last_words[key] = (
-                    LastWord(event.fingerprint, event.row, None)
+                self._latest[key] = (
+                    PresentRow(event.fingerprint, event.row, None)
                     if isinstance(event, RowChanged)
                     else None
                 )
@@ -352,14 +352,14 @@ class OpenCuts:
             self._appended(mark, Offset(offset + place))
         self._unsent, self._unsent_marks, self._unsent_bytes = [], [], 0
         if self._cut is None:
-            self._last_words.clear()
+            self._latest.clear()
 
     def _appended(self, mark: _Mark | _Closing, offset: Offset) -> None:
         match mark:
             case _Mark(key=key, fingerprint=fingerprint):
                 self._known.add(key, fingerprint, offset)
                 if self._rows_recur and fingerprint is not None:
-                    self._last_words[key] = LastWord(Fingerprint(fingerprint), None, offset)
+                    self._latest[key] = PresentRow(Fingerprint(fingerprint), None, offset)
             case _Closing(closed=closed, types=types):
                 self._known.close()
                 if self._known.digest != closed.digest:

@@ -70,7 +70,7 @@ class Expired:
     orphans: int = 0
     files: int = 0
     """Number of deleted files of history and bases."""
-    spared: int = 0
+    needed_again: int = 0
     """Number of locations that a cut referenced again after the plan was made."""
     locked: list[str] = field(default_factory=list)
     """Messages for objects that the storage still locks; the history of all stays as well."""
@@ -195,7 +195,7 @@ class Expirer:
         lease = _Lease(self._area, self._clock, self._limits, intent, said_at_s=said_at_s)
         still = await self._look_again(plan, intent)
         left = less(unreferenced, still.retained)
-        expired = Expired(number=intent.number, spared=len(unreferenced) - len(left))
+        expired = Expired(number=intent.number, needed_again=len(unreferenced) - len(left))
         # 3. Bytes before files: only the expired files name the locations to delete, so an
         #    interrupted expiry must still find them. Locked objects keep the files for that reason.
         await self._remove_expired(still, left, lease, expired)

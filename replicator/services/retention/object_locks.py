@@ -13,7 +13,7 @@ from replicator.ports import SegmentRemover
 from replicator.services.retention.look import Look
 from replicator.services.retention.planner import ExpiryPlan, ExpiryPlanner
 from replicator.services.retention.references import References
-from replicator.services.retention.retained import Retained, Spared
+from replicator.services.retention.retained import Marked, Retained
 from replicator.services.running.retry import Retry
 from replicator.services.target.target import Target
 from replicator.task_group import TaskGroup
@@ -75,8 +75,8 @@ class ObjectLocker:
         locked = Locked(until=self._clock.now() + retention)
         look = await self._retained.look(plan.log_id)
         await self._lock_files(plan, look, locked)
-        pending = RemainingLocations(plan.spared.wanted.hashes())
-        retained = await self._retained.records(look, plan.horizon, Spared())
+        pending = RemainingLocations(plan.marked.locations.hashes())
+        retained = await self._retained.records(look, plan.horizon, Marked())
         async with self._references.named(*retained) as batches:
             async for named in batches:
                 await self._lock_locations(pending.take(named), locked)

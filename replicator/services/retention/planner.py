@@ -16,7 +16,7 @@ from replicator.ports import SegmentRemover
 from replicator.services.retention.look import ExpiredFiles, Look, Over
 from replicator.services.retention.orphans import StorageFindings, find_orphans
 from replicator.services.retention.references import Records, ReferencedLocations, References
-from replicator.services.retention.retained import Retained, Spared
+from replicator.services.retention.retained import Marked, Retained
 from replicator.services.store.archived_log import ArchivedLog, Window
 from replicator.services.store.points import StorePoints
 from replicator.services.store.store import Store
@@ -46,7 +46,7 @@ class ExpiryPlan:
     """Horizon before this expiry."""
     oldest_before: ClosedCut
     oldest_after: ClosedCut
-    spared: Spared
+    marked: Marked
     unreferenced: LocationHashes
     datasources: Mapping[str, int]
     """Number of segments to delete, by datasource."""
@@ -122,13 +122,13 @@ class ExpiryPlanner:
             TransientError: something is unreachable.
         """
         look = await self._retained.look()
-        spared = Spared(with_rows=orphans)
+        marked = Marked(with_rows=orphans)
         before = await self._points.horizon(look.log_id)
         windows = await self._windows(look.archive, before)
-        horizon = await self._horizon(look, windows, retention, before, spared)
-        await self._retained.spare(look, horizon, spared)
+        horizon = await self._horizon(look, windows, retention, before, marked)
+        await self._retained.mark(look, horizon, marked)
         expired_files = look.expired_files(horizon)
-        retained = spared.wanted.hashes()
+        retained = marked.locations.hashes()
         asked_for = await self._references.by_datasource(
             *self._expired_records(look, expired_files), what="read what goes"
         )
@@ -140,7 +140,7 @@ class ExpiryPlanner:
             before=before,
             oldest_before=await self._oldest(look, before),
             oldest_after=await self._oldest(look, horizon),
-            spared=spared,
+            marked=marked,
             unreferenced=unreferenced,
             datasources={name: len(some) for name, some in sorted(goes.items()) if len(some)},
             expired_files=expired_files,
@@ -163,10 +163,10 @@ class ExpiryPlanner:
                 f"a restore of offset {reading} started, which would expire; nothing was deleted",
                 hint="run it again when the restore is over",
             )
-        await self._retained.spare(look, plan.horizon, plan.spared)
+        await self._retained.mark(look, plan.horizon, plan.marked)
         files = look.expired_files(plan.horizon)
         return StillExpired(
-            retained=plan.spared.wanted.hashes(),
+            retained=plan.marked.locations.hashes(),
             files=files,
             over=Over(holds=look.ended_holds, leases=self._ended(leases)),
             locations=self._references.named(*self._expired_records(look, files)),
@@ -232,7 +232,7 @@ class ExpiryPlanner:
         windows: Sequence[Window],
         retention: timedelta,
         before: Offset,
-        spared: Spared,
+        marked: Marked,
     ) -> Offset:
         """Return the newest base that the window can start with; its references are read."""
         archive = look.archive
@@ -248,8 +248,8 @@ class ExpiryPlanner:
             except CorruptionError as exc:
                 self._observer(ArchiveDamaged(reason=str(exc)))
             else:
-                spared.wanted = wanted
-                spared.bases.add((archive.log_id, base.offset))
+                marked.locations = wanted
+                marked.bases.add((archive.log_id, base.offset))
                 return base.offset
         return before
 

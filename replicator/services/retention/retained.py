@@ -43,10 +43,10 @@ ROWS_PER_FETCH_MAX = 1_000
 
 
 @dataclass(slots=True)
-class Spared:
-    """What must stay, as far as it was read; it only grows."""
+class Marked:
+    """The mark phase's result so far: what must stay; it only grows."""
 
-    wanted: ReferencedLocations = field(default_factory=ReferencedLocations)
+    locations: ReferencedLocations = field(default_factory=ReferencedLocations)
     history: set[str] = field(default_factory=set)
     bases: set[tuple[str, Offset]] = field(default_factory=set)
     """Log id and offset of each base that was read."""
@@ -114,33 +114,33 @@ class Retained:
             )
         return logs[0]
 
-    async def spare(self, look: Look, horizon: Offset, spared: Spared) -> None:
+    async def mark(self, look: Look, horizon: Offset, marked: Marked) -> None:
         """Add what must stay by this look; only what was not read before is read.
 
         Raises:
             RefusedError, CorruptionError: as for `ExpiryPlanner.plan`.
         """
-        parts = await self.records(look, horizon, spared)
-        await self._references.gather(*parts, into=spared.wanted, what="read what is kept")
-        is_read = spared.with_rows and look.checkpoint is not None
+        parts = await self.records(look, horizon, marked)
+        await self._references.gather(*parts, into=marked.locations, what="read what is kept")
+        is_read = marked.with_rows and look.checkpoint is not None
         if is_read or await self._is_elsewhere(look, horizon):
-            await self._spare_rows(spared.wanted)
-        await self._require_placed(look, spared.wanted)
+            await self._mark_rows(marked.locations)
+        await self._require_placed(look, marked.locations)
 
-    async def records(self, look: Look, horizon: Offset, spared: Spared) -> list[Records]:
+    async def records(self, look: Look, horizon: Offset, marked: Marked) -> list[Records]:
         """Return the records of all logs that must stay and were not read before.
 
         Raises:
-            RefusedError, CorruptionError, TransientError: as for `spare`.
+            RefusedError, CorruptionError, TransientError: as for `mark`.
         """
         extra = look.held_offsets
         await self._require_bases(look, {offset for offset in extra if offset < horizon})
         if look.checkpoint_offset is not None:
             extra.add(look.checkpoint_offset)
-        parts = await self._sources(look.log_id, look.listing, horizon, extra, spared)
+        parts = await self._sources(look.log_id, look.listing, horizon, extra, marked)
         for other in look.listing.logs():
             if other != look.log_id:
-                parts += await self._sources(other, look.listing, Offset(0), set(), spared)
+                parts += await self._sources(other, look.listing, Offset(0), set(), marked)
         return parts
 
     async def checkpoint(self) -> Checkpoint | None:
@@ -165,7 +165,7 @@ class Retained:
         return checkpoint.paused or not horizon <= checkpoint.offset < end
 
     async def _sources(
-        self, log_id: str, listing: Listing, horizon: Offset, extra: set[Offset], spared: Spared
+        self, log_id: str, listing: Listing, horizon: Offset, extra: set[Offset], marked: Marked
     ) -> list[Records]:
         """Return the records of a log that are retained and were not read before."""
         # A base repeats rows that history before it published. Behind the horizon that history is
@@ -177,15 +177,15 @@ class Retained:
         parts: list[Records] = []
         for offset in listing.offsets(log_id):
             begins = offset >= horizon and offset >= covered
-            if (begins or offset in extra) and (log_id, offset) not in spared.bases:
-                spared.bases.add((log_id, offset))
+            if (begins or offset in extra) and (log_id, offset) not in marked.bases:
+                marked.bases.add((log_id, offset))
                 parts.append(self._references.base(archive, await listed_base(archive, offset)))
             if begins:
                 covered = await archive.whole_until(offset)
         after = horizon or Offset(-1)
         names = ending_after(listing.history_of(log_id), after)
-        names = [name for name in names if name not in spared.history]
-        spared.history.update(names)
+        names = [name for name in names if name not in marked.history]
+        marked.history.update(names)
         return [*parts, self._references.history(names, after=after, until=None, tolerant=False)]
 
     async def _require_bases(self, look: Look, held_offsets: set[Offset]) -> None:
@@ -220,7 +220,7 @@ class Retained:
                 " they must name all storages that the history references",
             )
 
-    async def _spare_rows(self, wanted: ReferencedLocations) -> None:
+    async def _mark_rows(self, wanted: ReferencedLocations) -> None:
         """Spare the bytes that the target's own rows reference, whatever their cut is."""
         async with self._target.metadata.snapshot() as snapshot:
             if Kind.SEGMENT not in snapshot.kinds:
@@ -233,9 +233,9 @@ class Retained:
             await snapshot.scan(Kind.SEGMENT, visit)
             for found in handles:
                 for at in range(0, len(found), ROWS_PER_FETCH_MAX):
-                    await self._spare_fetched(snapshot, found[at : at + ROWS_PER_FETCH_MAX], wanted)
+                    await self._mark_fetched(snapshot, found[at : at + ROWS_PER_FETCH_MAX], wanted)
 
-    async def _spare_fetched(
+    async def _mark_fetched(
         self, snapshot: Snapshot, handles: NDArray[Any], wanted: ReferencedLocations
     ) -> None:
         for row in await snapshot.fetch(Kind.SEGMENT, handles):

@@ -61,7 +61,7 @@ class Repair:
     copied_bytes: int = 0
     unproved: int = 0
     """Number of copied locations that no receipt proved: the source's present bytes were taken."""
-    vouched: int = 0
+    receipts_written: int = 0
     """Number of locations with right bytes that lacked a receipt."""
     unmended: list[Unmended] = field(default_factory=list)
     rows: int = 0
@@ -77,7 +77,7 @@ class Repair:
     @property
     def did_something(self) -> bool:
         """Whether anything was repaired."""
-        return bool(self.copied or self.vouched or self.rows)
+        return bool(self.copied or self.receipts_written or self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +275,7 @@ class Repairer:
             missing = True
         if missing:
             await self._replacer.write_receipt(location, receipt)
-            repair.vouched += 1
+            repair.receipts_written += 1
 
     async def _truth(self, location: Location) -> Receipt | None:
         try:

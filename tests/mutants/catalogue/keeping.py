@@ -256,7 +256,7 @@ KEEPING: Final[Sequence[Mutant]] = (
     Mutant(
         name="expiry-does-not-look-again",
         function="ExpiryPlanner.look_again",
-        old="await self._retained.spare(look, plan.horizon, plan.spared)",
+        old="await self._retained.mark(look, plan.horizon, plan.marked)",
         new="",
         loses="A place that a cut asked for again after the plan was made is deleted.",
         ring="unit",
@@ -418,8 +418,8 @@ KEEPING: Final[Sequence[Mutant]] = (
     Mutant(
         name="lock-leaves-out-holds",
         function="ObjectLocker.lock",
-        old="retained = await self._retained.records(look, plan.horizon, Spared())",
-        new="retained = (await self._retained.records(look, plan.horizon, Spared()))[-1:]",
+        old="retained = await self._retained.records(look, plan.horizon, Marked())",
+        new="retained = (await self._retained.records(look, plan.horizon, Marked()))[-1:]",
         loses="Bytes of bases and holds are locked no longer than on the day they were stored.",
         ring="unit",
         tests="test_locker.py",

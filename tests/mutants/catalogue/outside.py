@@ -161,7 +161,7 @@ OUTSIDE: Final[Sequence[Mutant]] = (
         tests="test_web.py",
     ),
     Mutant(
-        name="lookout-forgets-its-failures",
+        name="monitor-forgets-its-failures",
         function="Poller._look_at",
         old="self.failures[name] = self._failed(self.failures.get(name), exc)",
         new="pass",

@@ -178,18 +178,18 @@ async def served(
         file.write_text(SETTINGS.format(folder=folder))
     settings = config.load(file, {}, dict(more or {}))
     async with Application(settings, {}, lambda _: None) as application:
-        lookout = await application.lookout(application.target_names)
-        assert lookout is not None
+        monitor = await application.monitor(application.target_names)
+        assert monitor is not None
         program = Scripted(
             config_path=file,
             environ={"PASSWORD": SECRET},
             folder=control_folder(settings),
             document_bytes_max=1 << 20,
         )
-        seen = panorama(application, lookout.poller)
+        seen = panorama(application, monitor.poller)
         shown = PageRoutes(seen, application.history, source="prod").routes() if page else []
         data = [replace(one, hidden=False) for one in shown if one.role is not None]
-        control = Control(application, lookout, seen, program, routes=[*routes, *data])
+        control = Control(application, monitor, seen, program, routes=[*routes, *data])
         async with control:
             stop = asyncio.Event()
             running = asyncio.create_task(control.run(stop))

@@ -115,7 +115,7 @@ def test_a_name_must_be_ours_an_address_is_none(header: str | None, is_allowed: 
 async def test_names_of_the_configuration_are_ours():
     monitored = Monitored()
     server = WebServer(
-        listen="localhost:0", telling=monitored.telling, allowed_hosts=("Watched.example",)
+        listen="localhost:0", answers=monitored.answers, allowed_hosts=("Watched.example",)
     )
     async with serving(server) as port:
         for host in (b"watched.example:80", b"localhost"):
@@ -178,7 +178,7 @@ async def test_an_answer_that_fails_is_told_in_a_line(
     def broken(*_: object) -> object:
         raise KeyError("cut")
 
-    monkeypatch.setattr("replicator.web.server.lookout_json", broken)
+    monkeypatch.setattr("replicator.web.server.seen_json", broken)
     async with serving(monitored.server()) as port:
         capfd.readouterr()
         answer = await said(port, b"GET /status.json HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -26,7 +26,7 @@ from replicator.services.records.drill_record import DrillRecord
 from replicator.web.gate import GateLimits
 from replicator.web.gauges import OTHERS, StatusGauges
 from replicator.web.metrics import WATCHER, Metrics
-from replicator.web.server import Telling, WebServer
+from replicator.web.server import StatusAnswers, WebServer
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, Pipeline, soon
 from tests.unit.services.drills.test_drills import made
@@ -76,12 +76,12 @@ class Monitored:
             )
         )
 
-        self.telling = Telling(
+        self.answers = StatusAnswers(
             registry=self.metrics.registry, poller=self.poller, clock=pipeline.clock
         )
 
     def server(self, listen: str = "127.0.0.1:0", *, limits: GateLimits | None = None) -> WebServer:
-        return WebServer(listen=listen, telling=self.telling, limits=limits or GateLimits())
+        return WebServer(listen=listen, answers=self.answers, limits=limits or GateLimits())
 
     @asynccontextmanager
     async def served(self) -> AsyncIterator["Client"]:

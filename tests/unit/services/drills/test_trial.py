@@ -13,7 +13,7 @@ from replicator.model.druid.interval import Interval
 from replicator.model.observation import Observation, Progress
 from replicator.model.store.drill import Trial
 from replicator.ports import Availability, RunningDruid, Served
-from replicator.services.drills.druid_trial import READ_WAIT_S, DruidTrial, TrialLimits, Tried
+from replicator.services.drills.druid_trial import READ_WAIT_S, DruidTrial, TrialLimits, TrialResult
 from tests.simulation.virtual_time import in_virtual_time
 from tests.unit.pipeline import RETRY
 from tests.unit.services.verification.test_query_verifier import DAY, wiki
@@ -57,7 +57,7 @@ class Scratch:
         )
         return DruidTrial(self, limits=limits, rng=Random(1), observer=self.observe)
 
-    def tried(self) -> Tried:
+    def tried(self) -> TrialResult:
         return in_virtual_time(self.trial().run())
 
 

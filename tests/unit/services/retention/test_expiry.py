@@ -147,7 +147,7 @@ async def test_what_no_point_of_the_window_needs_goes():
     plan, expired = await expire(pipeline)
     assert plan.horizon == days[2]
     assert (plan.oldest_before.offset, plan.oldest_after.offset) == (days[0], days[2])
-    assert (expired.locations, expired.spared, expired.locked) == (1, 0, [])
+    assert (expired.locations, expired.needed_again, expired.locked) == (1, 0, [])
     assert place_of(WIKI) not in stored(pipeline)
     assert place_of(ORDERS) in stored(pipeline)
     for offset in days[2:]:
@@ -571,7 +571,7 @@ async def test_a_place_that_a_cut_needs_again_after_the_plan_is_spared():
     again = replace(WIKI, created_date="2031-01-01T00:00:00.000Z")
     last = await day(pipeline, again)
     expired = await pipeline.expirer().carry_out(plan, orphans=False)
-    assert (expired.locations, expired.spared) == (0, 1)
+    assert (expired.locations, expired.needed_again) == (0, 1)
     await restorable(pipeline, last)
 
 

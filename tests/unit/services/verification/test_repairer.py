@@ -110,7 +110,7 @@ async def test_altered_and_missing_bytes_are_copied_again(swaps: bool):
     del pipeline.target_storage.stored[place_of(ORDERS)]
     assert not (await verified(pipeline)).is_good
     done = await repair(pipeline)
-    assert (done.copied, done.vouched, done.rows, done.unproved) == (2, 0, 0, 0)
+    assert (done.copied, done.receipts_written, done.rows, done.unproved) == (2, 0, 0, 0)
     assert done.is_whole
     assert (await verified(pipeline)).is_good
 
@@ -170,7 +170,7 @@ async def test_a_lost_receipt_is_made_again_where_the_bytes_are_right():
     pipeline = await story()
     receipt = pipeline.target_storage.receipts.pop(place_of(WIKI))
     done = await repair(pipeline)
-    assert (done.copied, done.vouched) == (0, 1)
+    assert (done.copied, done.receipts_written) == (0, 1)
     assert pipeline.target_storage.receipts[place_of(WIKI)] == receipt
 
 
