@@ -11,7 +11,7 @@ _PICTURES = 0x2400
 """Code point of Unicode's pictures for control characters: ␛ is that of escape."""
 _DELETE = "\x7f"
 _REPLACEMENT = "\ufffd"
-_NOT_PLAIN = re.compile("[\x7f-\uffff\U00010000-\U0010ffff]")
+_NOT_PLAIN = re.compile("[^\x00-\x7e]")
 
 
 def printable(text: str, *, lines: bool = False) -> str:
