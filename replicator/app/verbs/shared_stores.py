@@ -1,4 +1,4 @@
-"""Whether two clusters keep their bytes in one place, however its address is written."""
+"""Whether two clusters store their bytes in one location, however its address is written."""
 
 import asyncio
 import os
@@ -14,12 +14,12 @@ from replicator.services.records.store_id import store_id
 
 
 async def refuse_shared(application: Application) -> None:
-    """Refuse folders that are one behind their links, and targets whose stores have the same id.
+    """Refuse folders that links make one, and targets whose stores have the same id.
 
-    A store that is away is nobody's.
+    An unreachable store is not compared.
 
     Raises:
-        ConfigError: two names lead to one place.
+        ConfigError: two names lead to the same store.
     """
     for problem in await asyncio.to_thread(_behind_links, application.settings):
         raise ConfigError(
@@ -29,7 +29,7 @@ async def refuse_shared(application: Application) -> None:
     owners = dict[str, str]()
     for name in application.target_names:
         found = None
-        with suppress(ReplicatorError):  # whoever needs that store says what is wrong with it
+        with suppress(ReplicatorError):  # whoever needs that store reports what is wrong with it
             found = await store_id(application.target(name).area())
         if found is None:
             continue
@@ -37,7 +37,7 @@ async def refuse_shared(application: Application) -> None:
             raise ConfigError(
                 f"targets.{owner}.deep_storage and targets.{name}.deep_storage are one store"
                 f" (id {found}): each would delete what the other needs",
-                hint=f"give targets.{name} a place of its own. If one is a copy of the other, with"
+                hint=f"give targets.{name} a store of its own. If one is a copy of the other, with"
                 f" `_replicator/`, remove `_replicator/store.json` from the copy",
             )
 
@@ -46,7 +46,7 @@ _Part = TypeVar("_Part", SourceSettings, TargetSettings)
 
 
 def _behind_links(settings: Settings) -> list[str]:
-    """Return which clusters would write into each other, by the real paths of their folders."""
+    """Return the clusters that would write into each other, by their folders' real paths."""
     source = None if settings.source is None else _resolved(settings.source)
     targets = {name: _resolved(target) for name, target in settings.targets.items()}
     return [*collisions(source, targets)]

@@ -22,7 +22,7 @@ from replicator.services.monitoring.status import LogStatus, TargetStatus
 from replicator.services.running.heart import BEAT_S
 
 LOOK_S = 1.0
-"""Seconds between two looks whether a heartbeat changes."""
+"""Seconds between two looks for a changed heartbeat."""
 
 
 class Life(Enum):
@@ -48,7 +48,7 @@ class LifeSign:
 
     @property
     def is_away(self) -> bool:
-        """Whether a process that should go on does not run."""
+        """Whether a process that should be running is not."""
         is_missed = self.pulse is not None and self.pulse.goes_on
         return is_missed and self.life in {Life.STOPPED, Life.SILENT}
 
@@ -70,7 +70,7 @@ class LifeSigns:
 
     @property
     def stream(self) -> StreamPulse | None:
-        """What a running watcher says of its change stream; None without either."""
+        """A running watcher's report about its change stream; None without either."""
         if self.watcher.pulse is None or self.watcher.life is not Life.RUNNING:
             return None
         return self.watcher.pulse.stream
@@ -90,9 +90,9 @@ class LifeSigns:
         return left is not None and left < timedelta(0)
 
     def left(self, targets: Sequence[TargetStatus]) -> timedelta | None:
-        """Return until the first promise breaks by silence; None: none can, nobody needs polls.
+        """Return the time until the first promise breaks by silence; None: no target needs polls.
 
-        The first watcher of all has that time from its start on.
+        The first watcher ever has that time from its start.
         """
         least = min((one.promises.silence for one in targets if _needs_source(one)), default=None)
         if least is None:
@@ -108,11 +108,11 @@ def _needs_source(target: TargetStatus) -> bool:
 
 
 class Ear:
-    """Reads heartbeats, and judges those of a clock that is ahead by whether they change.
+    """Reads heartbeats, and judges heartbeats of a clock that is ahead by whether they change.
 
     Args:
-        pulses: Where they are kept.
-        clock: By which all others are judged.
+        pulses: Where the heartbeats are kept.
+        clock: Clock by which heartbeats are judged.
         own: Returns this process's own heartbeat, which counts if none can be read: the log is
             about to be created, or unreachable.
     """
@@ -131,7 +131,7 @@ class Ear:
     async def life_signs(self, targets: Sequence[str], log: LogStatus | None) -> LifeSigns:
         """Read the signs of life of the watcher and of each target's applier.
 
-        One whose clock is ahead takes some seconds when it is read for the first time.
+        The first reading of a heartbeat whose clock is ahead takes some seconds.
         """
         names = [WATCH, *map(apply_to, targets)]
         signs = {who: await self._sign(who) for who in names}
@@ -196,9 +196,9 @@ class Ear:
 def at_work(
     life: LifeSigns, who: Sequence[str], *, host: str, is_alive: Callable[[int], bool]
 ) -> list[Pulse]:
-    """Return the other processes that do some work and go on until they are told to stop.
+    """Return the other processes that do some work and continue until they are stopped.
 
-    A dead process of this machine does not count, whatever it said last: a start after a kill
+    A dead process of this machine does not count, whatever its last heartbeat: a start after a kill
     continues.
 
     Args:

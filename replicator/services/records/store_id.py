@@ -1,8 +1,8 @@
-"""Names a store, so that a target's rows and its bytes are known to belong together.
+"""Identifies a store, so that a target's rows and bytes are known to belong together.
 
-A target's metadata store keeps the id of the store that its rows' bytes are in. A folder that is
-not mounted, a bucket that was exchanged and two targets of one metadata store are seen by it. An
-archive has no metadata store but its store, and loses both at once: the log remembers its id, too.
+A target's metadata store keeps the id of the store with its rows' bytes. The id reveals a folder
+that is not mounted, an exchanged bucket, and two targets in one metadata store. An archive's only
+metadata store is its store, and it loses both at once: the log remembers its id as well.
 """
 
 import uuid
@@ -39,7 +39,7 @@ async def store_id(area: Area) -> str | None:
 
 
 class Reports(Protocol):
-    """What remembers the stores of a source's targets: its log."""
+    """Memory of the stores of a source's targets: the source's log."""
 
     async def reported(self, reader: str) -> str | None:
         """Return the id of the store in which a target last reported, as `EventLog` does."""
@@ -47,30 +47,30 @@ class Reports(Protocol):
 
 
 async def with_reported(target: str, state: TargetState, reports: Reports) -> TargetState:
-    """Return a target's state, with the store that the log knows if the target knows nothing.
+    """Return a target's state, with the store's id from the log if the target has none.
 
     Raises:
-        TransientError: the log cannot be reached.
-        CorruptionError: what it remembers cannot be read.
+        TransientError: the log is unreachable.
+        CorruptionError: the log's answer cannot be read.
     """
     if state.checkpoint is not None or state.store is not None:
         return state
     try:
         return replace(state, store=await reports.reported(target))
     except (ConfigError, NotFoundError):
-        return state  # a log that is not there, or denies the question, was told nothing either
+        return state  # a log that is missing, or denies the question, was told nothing either
 
 
 def refuse_other_store(target: str, state: TargetState, store: str | None) -> None:
-    """Refuse a target whose rows were written for the bytes in another store than it has.
+    """Refuse a target whose rows were written for bytes in another store.
 
     Args:
         target: Name of the target.
-        state: What its metadata store remembers.
-        store: Id of the store that is configured, None for one without.
+        state: The state in its metadata store.
+        store: Id of the configured store, None if it has none.
 
     Raises:
-        RefusedError: they do not belong together.
+        RefusedError: rows and store do not belong together.
     """
     if state.store in {None, store}:
         return
@@ -94,10 +94,10 @@ def refuse_other_store(target: str, state: TargetState, store: str | None) -> No
 
 
 async def require_own_store(target: str, state: TargetState, area: Area, reports: Reports) -> None:
-    """Refuse a target whose store is not the one that it was followed in.
+    """Refuse a target that was followed in another store.
 
     Raises:
-        RefusedError: its metadata store, or the log, remembers another one.
+        RefusedError: its metadata store, or the log, names another store.
         TransientError, ConfigError, CorruptionError: one of them cannot be read.
     """
     state = await with_reported(target, state, reports)

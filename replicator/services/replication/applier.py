@@ -9,10 +9,10 @@ For each cut the order is: bytes; history in the target's own store; a look whet
 deletes any of it; rows, gaps and checkpoint in one transaction. Wherever a process dies, the target
 is whole at its checkpoint, and the next process repeats work but loses none.
 
-Bytes that are gone are no gap at once. A kill at the source removes them before a poll sees that
+Missing bytes are not a gap at once. A kill at the source removes them before a poll sees that
 their rows are gone, so a later cut may explain them; the applier then takes that group of cuts in
-one step. After `kill_wait` they become gaps, which are tried again at each start and
-once an interval: a fault of a mount or a right passes, and then its bytes are there.
+one step. After `kill_wait` they become gaps, which are retried at each start and at intervals: the
+fault of a mount or a permission passes, and then its bytes are there.
 """
 
 import asyncio
@@ -87,19 +87,19 @@ class ApplyOptions:
     """How the applier follows the log, and what the operator allowed for this run."""
 
     interval: LookInterval
-    """Time between two reads of a log that had nothing new, and until a failed step is repeated."""
+    """Time between two reads of a log without news, and before a failed step is repeated."""
     objects_missing_max: int
     """Number of missing objects in one cut that kill tasks can explain; more are refused."""
     kill_wait: timedelta
     """How long a later cut may still explain missing bytes as killed; then they become a gap."""
     gap_retry_interval: timedelta = timedelta(hours=1)
-    """Time between two tries of the open gaps, whose bytes may be there again."""
+    """Time between two retries of the open gaps, whose bytes may have become available."""
     delay: timedelta = timedelta(0)
-    """How far the target's rows stay behind the source on purpose; bytes are copied at once."""
+    """Intended distance of the target's rows behind the source; bytes are copied at once."""
     resume: bool = False
     """Whether the operator lets the applier continue after a restore in place."""
     adopt: bool = False
-    """Whether the applier may take over a target with rows that this tool did not write."""
+    """Whether the applier may take over a target with rows that the replicator did not write."""
     new_log: bool = False
     """Whether the target changes to the configured log because the log it followed is lost."""
 
@@ -189,9 +189,9 @@ class Applier:
         self._told_until: datetime | None = None
         self._lasts = False
         self._acquired: TargetState | None = None
-        """What the target was when it was acquired last."""
+        """The target's state when it was last acquired."""
         self._led: Epoch | None = None
-        """Newest epoch that it has taken."""
+        """Newest epoch that this applier has taken."""
         self.awaited: Awaited | None = None
         """Rows and deadline that the last `apply_next` waits for; None if it does not wait."""
 
@@ -202,7 +202,7 @@ class Applier:
         state and continues once the pause is over. A promoted target ends the loop.
 
         Raises:
-            FencedError: another applier that goes on has taken over.
+            FencedError: another running applier has taken over.
         """
         self._lasts = True
         what = f"apply to {self._target.name}"
@@ -232,11 +232,12 @@ class Applier:
     async def _paused_by(self) -> PausedBy | None:
         """Return why this applier does not lead now; report when the reason changes.
 
-        Only a target whose checkpoint is paused holds back an applier that starts. One that had led
-        and failed looks who has taken an epoch since: a repair of what was wrong may be at work.
+        Only a target whose checkpoint is paused holds back an applier that starts. An applier that
+        had led and failed checks who has taken an epoch since: a repair of the fault may be
+        running.
 
         Raises:
-            FencedError: another applier that goes on has taken over.
+            FencedError: another running applier has taken over.
         """
         state = await self._target.state(anew=self._options.adopt)
         is_paused = state.checkpoint is not None and state.checkpoint.paused
@@ -244,7 +245,7 @@ class Applier:
         if not (self._is_paused or was_fenced) and (self._options.resume or not is_paused):
             return None
         if was_fenced:
-            await self._refuse_taken(state.epoch)  # who took over may have recorded that by now
+            await self._refuse_taken(state.epoch)  # the new owner may have recorded itself by now
         paused_by = await self._record.paused_by(state)
         if paused_by is PausedBy.AFTER_RESTORE and self._options.resume and not self._is_paused:
             return None  # the newer epoch is this applier's own: only the answer to it was lost
@@ -299,8 +300,8 @@ class Applier:
             epoch = self._epoch
             went_on = await (self._lead() if epoch is None else self._follow(epoch))
         except BaseException:
-            self._epoch = None  # whatever was done, the target's checkpoint records it
-            self._archivist.forget()  # and its store what it holds: somebody may mend it meanwhile
+            self._epoch = None  # the target's checkpoint records what was done
+            self._archivist.forget()  # and so does its store, which may be mended meanwhile
             raise
         if not went_on:
             await self._archivist.settle(at_once=not self._lasts)
@@ -358,7 +359,7 @@ class Applier:
         same_log = followed is not None and followed.log_id == span.log_id
         if (cut := await self._delay.start(followed if same_log else None)) is None:
             return False
-        # rows that are there already say nothing of bytes that were not copied by this tool
+        # rows that exist already prove nothing about bytes that the replicator did not copy
         found = await self._reconciler.reconcile(cut, paused=False, whole=followed is None)
         doubted = {_row_key(gap) for gap in found.known_gaps if gap.reason == OBJECT_CHANGED}
         doubted |= await self._reconciler.doubted(followed, span.log_id)
@@ -418,10 +419,10 @@ class Applier:
         return True
 
     async def _heal(self, epoch: Epoch) -> bool:
-        """Try some open gaps again, if it is time; return whether there were any.
+        """Retry some open gaps, if it is time; return whether there were any.
 
-        This is done by a target that has all cuts, so that no cut waits for it. A source that is
-        away is no reason to stop: the gaps stay known, and the next round tries them again.
+        Only a target that has all cuts does this, so that no cut waits for it. An unreachable
+        source is no reason to stop: the gaps stay known, and the next round retries them.
         """
         gaps = self._retries.next(self._gaps.values(), self._now_s())
         if not gaps:
@@ -545,7 +546,7 @@ class Applier:
         """Write history to the target's store up to a cut, before the checkpoint reaches it.
 
         Raises:
-            RefusedError: it is not the store any more that this applier began with.
+            RefusedError: the store is not the one that this applier began with.
         """
         if self._acquired is not None:
             await self._target.require_store(self._acquired)
@@ -593,7 +594,7 @@ class Applier:
                 checkpoint.offset, checkpoint.cut, checkpoint.digest, checkpoint.source_time
             )
         self._epoch, self._after = epoch, checkpoint.offset
-        # either was allowed for what the operator knew of, and not for what comes after it
+        # both permissions were for the state that the operator knew, not for what follows it
         self._options = replace(self._options, resume=False, adopt=False)
 
     async def _log_id(self) -> str:

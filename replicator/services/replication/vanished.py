@@ -1,8 +1,8 @@
-"""Takes a source whose rows are nearly all gone at once for another database, or an emptied one.
+"""Treats a source whose rows are nearly all gone at once as another database, or an emptied one.
 
 Druid deletes the row of a segment only after it was marked unused for a while (kill tasks), so used
-segments do not vanish between two polls. A wrong URL, a database that was restored empty and a
-TRUNCATE look exactly so, and every target would follow.
+segments do not vanish between two polls. A wrong URL, a database restored empty and a TRUNCATE look
+exactly like that, and every target would follow.
 """
 
 from replicator.errors import TransientError
@@ -12,7 +12,7 @@ from replicator.model.row import Segment
 from replicator.services.history.reader import History
 
 ROWS_MIN = 100
-"""Fewer rows are no reason to stop: a small cluster is changed by hand."""
+"""Number of rows below which nothing is refused: an operator may change a small cluster by hand."""
 SAMPLE_ROWS = 1000
 
 
@@ -20,13 +20,13 @@ async def refuse_vanished(gone: Offsets, known: int, share_max: float, history: 
     """Refuse a poll in which most rows are gone, if most segments among them were in use.
 
     Args:
-        gone: Offsets of the log's events about the rows that are gone.
-        known: Number of rows that the log says the source has.
-        share_max: Share of them that may go at once; 1 allows all.
+        gone: Offsets of the log's events about the vanished rows.
+        known: Number of rows that the source has by the log.
+        share_max: Share of the rows that may vanish at once; 1 allows all.
         history: Reads the log.
 
     Raises:
-        TransientError: it is for a person to decide; nothing was published.
+        TransientError: an operator must decide; nothing was published.
     """
     if len(gone) < ROWS_MIN or len(gone) <= share_max * known:
         return

@@ -143,14 +143,14 @@ class _Copy(NamedTuple):
         return self.target_location.endswith("/") and not self.source_location.endswith("/")
 
     def expected(self, backed_up: Receipt) -> tuple[Checked, ...]:
-        """Return what a backup's receipt says of what is read; nothing for what is in an lz4."""
+        """Return a backup receipt's claims about the bytes to read; empty for an lz4's contents."""
         if self.repacks:
             return ()
         return backed_up.packed if self.unpacks else backed_up.objects
 
     @property
     def repacks(self) -> bool:
-        """Whether a segment that was packed by lz4 becomes a zip or a folder."""
+        """Whether a segment packed with lz4 becomes a zip or a folder."""
         return is_lz4(self.source_location) and not is_lz4(self.target_location)
 
 
@@ -374,7 +374,7 @@ class Copier:
         await self._require_proved()
         storage, location = self._reading(copy)
         ahead = copy.size_bytes <= ahead_bytes_max(self._target_storage, storage, location)
-        # The receipt is believed first: what is in a zip that somebody exchanged is not even read.
+        # The receipt is checked first: a zip that somebody exchanged is not even opened.
         backed_up = await self._receipt_of_backup(copy)
         await self._require_receipt(copy, backed_up)
         objects = tuple(await storage.objects(location, ahead=ahead))
@@ -429,14 +429,14 @@ class Copier:
         """Return the backup's receipt for a copy; None if the bytes are the source's.
 
         Raises:
-            CorruptionError: the receipt is not that of its seal.
+            CorruptionError: the receipt does not match its seal.
         """
         if self._backup is None:
             return None
         return await self._backup.storage.receipt(copy.source_location)
 
     async def _require_receipt(self, copy: _Copy, backed_up: Receipt | None) -> None:
-        """Refuse bytes of a backup that no receipt proves; raise MissingObjectError without any."""
+        """Refuse a backup's bytes without a receipt; raise MissingObjectError if they are gone."""
         if self._backup is not None and backed_up is None:
             await self._source_storage.objects(copy.source_location)
             raise CorruptionError(
@@ -449,7 +449,7 @@ class Copier:
     async def _require_backed_up(
         self, copy: _Copy, receipt: Receipt | None, stored: Receipt
     ) -> None:
-        """Refuse bytes of a backup that are not those of its receipt, at each try again."""
+        """Refuse bytes of a backup that differ from its receipt, at each retry."""
         if receipt is not None and not await self._is_of(copy, receipt, stored):
             raise CorruptionError(
                 f"the bytes of {copy.source_location} are not those of the backup's receipt; no row"
@@ -459,15 +459,15 @@ class Copier:
             )
 
     async def _is_of(self, copy: _Copy, receipt: Receipt, stored: Receipt) -> bool:
-        """Return whether what was stored is what a backup's receipt says of its copy source."""
-        if copy.repacks:  # no receipt tells what is inside
+        """Return whether stored bytes are those of a backup's receipt."""
+        if copy.repacks:  # no receipt describes the contents of an lz4
             return receipt.objects == await self._source_storage.check(copy.source_location)
         if copy.unpacks:
             return receipt.packed == stored.objects
         return receipt.objects == stored.source_objects
 
     async def _is_unchanged(self, copy: _Copy, receipt: Receipt) -> bool:
-        """Return whether the source's objects are still those that were copied.
+        """Return whether the source's objects are still the copied ones.
 
         Equal names, sizes and tags are enough; if tags differ, the bytes decide.
 

@@ -1,4 +1,4 @@
-"""Closes gaps whose bytes can be copied after all: bytes, history, then row and gap together."""
+"""Closes gaps whose bytes have become available: bytes, history, then row and gap together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,34 +20,34 @@ from replicator.services.target.target import Target
 
 
 class Covering(Protocol):
-    """Writes the target's own history, the list of its gaps included."""
+    """Writes the target's own history, including the list of its gaps."""
 
     async def cover(self, cut: ClosedCut, gaps: Sequence[Gap], *, whole: bool) -> None:
         """Make sure that the cut can be restored from the store alone."""
 
 
 class Sparing(Protocol):
-    """Keeps expiries away from bytes that were just copied."""
+    """Prevents expiries from deleting bytes that were just copied."""
 
     async def look(self) -> None:
-        """Note which expiries are over."""
+        """Find out which expiries are over."""
 
     async def require_spared(self, offsets: Offsets) -> None:
-        """Require that no expiry deletes what the records at some offsets need."""
+        """Require that no expiry deletes bytes that these records need."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retried:
-    """What a new try of some gaps has found."""
+    """Result of a new attempt for some gaps."""
 
     copied: tuple[Gap, ...] = ()
-    """Gaps whose bytes the target has by now."""
+    """Gaps whose bytes the target has now."""
     left: tuple[Uncopied, ...] = ()
-    """Rows that the target still cannot have, and why."""
+    """Rows that the target still cannot have, with the reason."""
 
 
 class GapHealer:
-    """Tries gaps again at the cut that the target is at.
+    """Retries gaps at the target's present cut.
 
     The row of an open gap is the event that opened it: a later event of the same row would have
     closed it. So the plan needs no comparison of the target with the cut.
@@ -57,7 +57,7 @@ class GapHealer:
         copier: Copies the bytes.
         executor: Writes row, gap and checkpoint.
         archivist: Writes the list of gaps in the target's store.
-        guard: Keeps expiries away.
+        guard: Detects expiries that need the same bytes.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class GapHealer:
         self._archivist, self._guard = archivist, guard
 
     async def gaps(self, *, datasource: str | None = None) -> Sequence[Gap]:
-        """Return the gaps of the target's own cut that `heal_all` tries again.
+        """Return the gaps of the target's own cut that `heal_all` retries.
 
         Raises:
             CorruptionError: the target follows another log.
@@ -82,7 +82,7 @@ class GapHealer:
         return await self._of(await self._target.state(), datasource)
 
     async def heal_all(self, *, datasource: str | None = None) -> Retried:
-        """Try all gaps of the target's own cut; a running applier pauses if one can be closed.
+        """Retry all gaps of the target's own cut; a running applier pauses if one can be closed.
 
         Raises:
             TransientError: a storage is unreachable, or an expiry deletes what was copied.
@@ -100,7 +100,7 @@ class GapHealer:
         return replace(found, copied=tuple(gaps))
 
     async def retry(self, gaps: Sequence[Gap]) -> Retried:
-        """Copy the bytes of these gaps' rows as far as possible; no row is changed.
+        """Copy the bytes of these gaps' rows as far as possible; change no row.
 
         Raises:
             TransientError: a storage is unreachable.
@@ -114,7 +114,7 @@ class GapHealer:
         )
 
     async def close(self, gaps: Sequence[Gap], acquired: TargetState) -> None:
-        """Write the rows of gaps whose bytes are there, and close the gaps where they opened.
+        """Write the rows of gaps whose bytes were copied, and close the gaps where they opened.
 
         `acquired` is the target's state, with the caller's epoch; its checkpoint stays.
         The store's list comes first, as for each commit; if the rows fail, the next applier writes
@@ -143,7 +143,7 @@ class GapHealer:
             self._target.observer(GapHealed(gap=gap))
 
     async def _of(self, state: TargetState, datasource: str | None) -> Sequence[Gap]:
-        """Return the gaps of a state's cut that may be tried again."""
+        """Return the gaps of a state's cut that may be retried."""
         if (checkpoint := state.checkpoint) is None:
             return ()
         refuse_promoted(checkpoint, self._target.name)
@@ -157,7 +157,7 @@ class GapHealer:
 
 
 def may_heal(gap: Gap) -> bool:
-    """Return whether a new try may close a gap: not if its location keeps another row's bytes."""
+    """Return whether a retry may close a gap: not if its location holds another row's bytes."""
     return gap.reason != OBJECT_CHANGED
 
 

@@ -1,4 +1,4 @@
-"""Checks a packed segment by the zip's directory alone, without unpacking it.
+"""Checks a packed segment by the zip's directory alone, without unpacking the zip.
 
 Druid packs every segment with `version.bin` and, up to format 9, `meta.smoosh`
 (IndexIO, SmooshedFileMapper); a segment of format 10 is one file, `druid.segment`.
@@ -24,7 +24,7 @@ NEEDED = frozenset({"version.bin", "meta.smoosh"})
 async def fault_in_zip(
     storage: DeepStorageReader, location: Location, stored: StoredObject, druid: OlderDruid
 ) -> str | None:
-    """Return what is wrong with a packed segment; None if it is whole and this Druid can load it.
+    """Return what is wrong with a packed segment; None if it is complete and Druid can load it.
 
     Costs one short read.
     """
@@ -51,7 +51,7 @@ async def entries_of_zip(
     """Return the directory of a packed segment, from the zip's last bytes alone.
 
     Raises:
-        zipfile.BadZipFile, ValueError: it cannot be read, or is longer than `tail_bytes`.
+        zipfile.BadZipFile, ValueError: the directory cannot be read, or exceeds `tail_bytes`.
     """
     start = max(0, stored.size_bytes - tail_bytes)
     pieces = [piece async for piece in storage.read(location, stored, start=start)]
@@ -59,9 +59,9 @@ async def entries_of_zip(
 
 
 def fault_in_tail(tail: bytes, start: int) -> str | None:
-    """Return what is wrong with a zip by its last bytes, which begin at `start`.
+    """Return what is wrong with a zip, judged by its last bytes, which begin at `start`.
 
-    A directory that is longer than these is believed.
+    A directory longer than these bytes is not checked.
     """
     try:
         return None if _entries(tail, start) else "it holds no file"
@@ -86,7 +86,7 @@ class _LongDirectoryError(ValueError):
 
 
 def _require_apart(entries: Sequence[zipfile.ZipInfo], end: int) -> None:
-    """Refuse files that share bytes: that is how a small zip unpacks to more than any disk."""
+    """Refuse files that share bytes: a small zip could unpack to more than any disk holds."""
     reached = 0
     for entry in sorted(entries, key=lambda one: one.header_offset):
         if entry.header_offset < reached:
@@ -96,7 +96,7 @@ def _require_apart(entries: Sequence[zipfile.ZipInfo], end: int) -> None:
         raise zipfile.BadZipFile("its files reach into its directory")
     names = {entry.filename for entry in entries}
     if len(names) < len(entries):
-        raise zipfile.BadZipFile("two files have one name")
+        raise zipfile.BadZipFile("two files have the same name")
 
 
 class _ZipTail(io.BytesIO):
