@@ -37,6 +37,6 @@ def control_settings(settings: Settings) -> ControlSettings:
     if settings.web is None or settings.web.control is None:
         raise ConfigError(
             "web.control is not configured",
-            hint='say where to listen: web: {control: {listen: "127.0.0.1:9465"}}',
+            hint='set where to listen: web: {control: {listen: "127.0.0.1:9465"}}',
         )
     return settings.web.control

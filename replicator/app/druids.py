@@ -130,7 +130,7 @@ def _broker(
     if settings is None or settings.broker_url is None:
         raise ConfigError(
             f"{where}.druid.broker_url is not configured: there is no Broker to query",
-            hint=f"say {where}.druid.broker_url: http://host:8082, a Broker or a Router",
+            hint=f"set {where}.druid.broker_url: http://host:8082, a Broker or a Router",
         )
     from replicator.adapters.druid.broker import DruidBroker  # noqa: PLC0415 - see above
 

@@ -154,7 +154,7 @@ def _not_asked_for(
     else:
         named = f"with {' '.join(sorted(options))} alone" if options else "alone"
     forms = [" ".join(sorted(fixed)) for asked in known if (fixed := fixed_of(asked))]
-    ways = "" if strange or not forms else f"say {', or '.join(forms)}; or "
+    ways = "" if strange or not forms else f"use {', or '.join(forms)}; or "
     return ConfigError(f"a service cannot be asked for `{command}` {named}", hint=f"{ways}{HERE}")
 
 

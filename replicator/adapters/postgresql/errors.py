@@ -144,7 +144,7 @@ ERRORS: ErrorMap = {
         " larger max_standby_streaming_delay"
     ),
     asyncpg.LockNotAvailableError: _passes(
-        "another session holds a lock on the table: pg_locks and pg_stat_activity say which"
+        "another session holds a lock on the table: pg_locks and pg_stat_activity show which"
     ),
     asyncpg.ReadOnlySQLTransactionError: _passes(
         "the server only reads: a replica, or a primary that was demoted. Name all hosts in the URL"

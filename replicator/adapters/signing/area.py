@@ -153,7 +153,7 @@ class SignedArea:
         data, signature = await self._split(name, bytes_max)
         if self._rule is None:
             raise ConfigError(
-                "the target has no keys", hint="say `signing` for it: docs/archive.md"
+                "the target has no keys", hint="set `signing` for it: docs/archive.md"
             )
         self._rule.require_key()
         if signature is not None:

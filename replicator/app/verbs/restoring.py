@@ -201,5 +201,5 @@ def _refuse_archive(target: ConfiguredTarget) -> None:
     if target.settings.metadata is None:
         raise ConfigError(
             f"target {target.name!r} is an archive: there is nothing in it to bring back",
-            hint="say --into, and the target that is to have what the archive keeps",
+            hint="use --into, and the target that is to have what the archive keeps",
         )

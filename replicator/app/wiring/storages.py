@@ -292,7 +292,7 @@ def require_apart(settings: Settings) -> None:
             raise ConfigError(
                 f"{pair} overlap: two clusters must not write into one place, and both are at"
                 f" {one.endpoint_url}, which the environment or the profile says for one of them",
-                hint="say endpoint_url for both",
+                hint="set endpoint_url for both",
             )
 
 

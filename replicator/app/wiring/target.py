@@ -60,7 +60,7 @@ class RealTarget(ConfiguredTarget):
         """
         if self.signatures is None:
             raise ConfigError(
-                "the target has no keys", hint="say `signing` for it: docs/archive.md"
+                "the target has no keys", hint="set `signing` for it: docs/archive.md"
             )
         return SealedStorage(self.plain_storage, self.signatures)
 

@@ -119,7 +119,7 @@ def retention_of(application: Application, target: str, given: str | None) -> ti
     if (found := application.target(target).settings.retention) is None:
         raise RefusedError(
             f"target {target!r} keeps everything for ever: targets.{target}.retention is not set",
-            hint="set it, or say --retention 30d",
+            hint="set it, or use --retention 30d",
         )
     return found
 

@@ -103,5 +103,5 @@ async def remove(
 
 def _reason(text: str) -> str:
     if not text.strip():
-        raise ConfigError("say why: --reason 'audit of 2026'")
+        raise ConfigError("give a reason: --reason 'audit of 2026'")
     return text

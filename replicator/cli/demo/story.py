@@ -52,7 +52,7 @@ def _stop(directory: Path | None) -> None:
     if directory is None:
         found = sorted(Path(tempfile.gettempdir()).glob(f"{PREFIX}*"))
         there = ", ".join(str(one) for one in found) or "none"
-        raise DemoError("say which one with --directory", hint=f"there is {there}")
+        raise DemoError("name one with --directory", hint=f"there is {there}")
     folder = directory.absolute()
     if not folder.exists():
         typer.echo(f"nothing is running: {folder} is gone already")

@@ -164,7 +164,7 @@ async def watch(
     application = call.application
     await agree_to_take_over(call, [WATCH], yes=take_over)
     if accept_vanished and not once:
-        raise ConfigError("say --accept-vanished with --once: it holds for one look at the source")
+        raise ConfigError("use --accept-vanished with --once: it holds for one look at the source")
     watcher = application.watcher(
         trust_versions=trust_row_versions, accept_vanished=accept_vanished
     )
@@ -195,7 +195,7 @@ async def apply(
     application = call.application
     if catch_up:
         if once or resume or adopt or new_log:
-            raise ConfigError("say --catch-up alone: it takes nothing over")
+            raise ConfigError("use --catch-up alone: it takes nothing over")
         return await _caught_up(application, target, timeout_s)
     if resume:
         await agree_to_resume(call, target, yes=yes)

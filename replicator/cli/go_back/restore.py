@@ -266,7 +266,7 @@ def why_nothing(plan: RestorePlan, target: str) -> list[str]:
         return [*lines, f"{target} stays paused"]
     lines.append(f"nothing was changed, and {target} goes on following the source")
     if plan.datasource is None:
-        lines.append("say --pause as well to pause it there")
+        lines.append("use --pause as well to pause it there")
     return lines
 
 
@@ -286,7 +286,7 @@ async def wanted_point(
     if name is None:
         return restore_point(to_offset, to_time, before)
     if (to_offset, to_time, before) != (None, None, None):
-        raise ConfigError("say --to-point alone, or another point")
+        raise ConfigError("use --to-point alone, or another point")
     point = await points.point(checked_name(name))
     return ToOffset(offset=point.offset, log_id=point.log_id)
 
@@ -305,7 +305,7 @@ def restore_point(to_offset: int | None, to_time: str | None, before: int | None
     if before is not None:
         given.append(BeforeEvent(offset=Offset(before)))
     if len(given) != 1:
-        raise ConfigError("say exactly one of --to-offset, --to-time, --before and --to-point")
+        raise ConfigError("use exactly one of --to-offset, --to-time, --before and --to-point")
     return given[0]
 
 

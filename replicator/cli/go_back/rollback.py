@@ -79,6 +79,6 @@ def _only(application: Application) -> str:
     found = [name for name in application.target_names if targets[name].metadata is not None]
     if len(found) != 1:
         raise ConfigError(
-            f"say which target with --on: the configuration has {', '.join(found) or 'none'}"
+            f"name the target with --on: the configuration has {', '.join(found) or 'none'}"
         )
     return found[0]

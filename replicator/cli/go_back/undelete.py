@@ -55,7 +55,7 @@ async def undelete(
     """Bring a datasource back as it was in the last cut in which it had used segments."""
     application = call.application
     if on_source == (on is not None):
-        raise ConfigError("say either --on TARGET or --on-source")
+        raise ConfigError("use either --on TARGET or --on-source")
     if on is not None:
         application.target(on)
     drop = None
@@ -155,7 +155,7 @@ def _drop_lines(datasource: str, drop: Drop) -> list[str]:
     if first.used > last.used:
         lines.append(
             f"they went little by little: in cut {first.cut.closed.cut} there were {first.used};"
-            f" for these say --to-offset {first.cut.offset}"
+            f" for these use --to-offset {first.cut.offset}"
         )
     return lines
 

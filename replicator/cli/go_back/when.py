@@ -40,7 +40,7 @@ BeforeOption = Annotated[
 ]
 ToPointOption = Annotated[str | None, typer.Option("--to-point", help="A named point.")]
 ONE_OF = (
-    "say one of --latest, --before-drop DATASOURCE, --ago 10m, --to-time, --to-offset, --before and"
+    "use one of --latest, --before-drop DATASOURCE, --ago 10m, --to-time, --to-offset, --before and"
     " --to-point; `replicator points` lists the cuts"
 )
 BEFORE_DROP, LATEST = "before-drop", "latest"
@@ -184,7 +184,7 @@ def time_of(text: str, now: datetime) -> datetime:
     if not zone and not day.endswith("Z"):
         raise ConfigError(
             f"{text!r} has no zone",
-            hint=f"say '{text} local', '{text} UTC' or '{text} Europe/Berlin'",
+            hint=f"use '{text} local', '{text} UTC' or '{text} Europe/Berlin'",
         )
     here = now.astimezone(parse_zone(zone or "UTC"))
     found = parse_time(f"{here.date().isoformat()}T{day.removesuffix('Z'):0>5} {zone or 'UTC'}")
@@ -200,5 +200,5 @@ def _length(text: str) -> timedelta:
     try:
         return duration(text.strip() if said is None else f"{said[1]}{said[2][0].lower()}")
     except ValueError as exc:
-        hint = f"say {text.strip()}m for minutes" if text.strip().isdecimal() else ""
+        hint = f"use {text.strip()}m for minutes" if text.strip().isdecimal() else ""
         raise ConfigError(f"{text.strip()!r} is not how long ago: {exc}", hint=hint) from None

@@ -184,9 +184,9 @@ def not_looked_at(found: Verification, extent: Extent, said: Testimony | None = 
     if extent.interval is not None:
         lines.append("segments outside --interval")
     if found.level is Level.EXISTS:
-        lines.append("the bytes of objects: only whether they are there; say --level checksum")
+        lines.append("the bytes of objects: only whether they are there; use --level checksum")
     elif not found.level.is_about_objects:
-        lines.append("objects and bytes, only rows; say --level exists or checksum")
+        lines.append("objects and bytes, only rows; use --level exists or checksum")
     elif extent.share < 1:
         lines.append(f"all but {extent.share:.2%} of the objects, drawn by chance (--subset)")
     return lines

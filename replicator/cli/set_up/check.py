@@ -169,7 +169,7 @@ def _which(
     if away is not None:
         return [_silent(what, skew, name, away)]
     if skew.target is None:
-        hint = f"say targets.{name}.druid.coordinator_url, or targets.{name}.druid_release"
+        hint = f"set targets.{name}.druid.coordinator_url, or targets.{name}.druid_release"
         detail = "its release is not known: rows are carried as they are"
         return [Finding(what=what, good=True, note=True, detail=detail, hint=hint)]
     source = "not known" if skew.source is None else skew.source.text
@@ -187,7 +187,7 @@ def _silent(what: str, skew: Skew, name: str, away: TransientError | ConfigError
     detail = f"its Coordinator cannot be {'reached' if is_down else 'asked'}: {away}; "
     if skew.target is None:
         detail += "its release is not known"
-        hint = f"correct {setting}, start that Druid, or say targets.{name}.druid_release"
+        hint = f"correct {setting}, start that Druid, or set targets.{name}.druid_release"
         return Finding(what=what, good=False, detail=detail, hint=hint)
     detail += f"rows are written for release {skew.target.text}, as it said before or is configured"
     hint = f"if that Druid runs, correct {setting}" if is_down else away.hint

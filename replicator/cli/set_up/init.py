@@ -122,7 +122,7 @@ def _require_answers(asked: Mapping[str, Question]) -> None:
     if missing:
         raise ConfigError(
             f"there is no terminal to ask, and these answers are missing: {', '.join(missing)}",
-            hint="say them as flags, or start `replicator init` at a terminal",
+            hint="pass them as flags, or start `replicator init` at a terminal",
         )
 
 

@@ -45,12 +45,12 @@ def parse_time(text: str) -> datetime:
     except ValueError as exc:
         raise ConfigError(
             f"{text!r} is not a time like 2026-01-31T12:00:00Z",
-            hint="say '10m ago', or a time of day with its zone like '12:00 local'",
+            hint="use '10m ago', or a time of day with its zone like '12:00 local'",
         ) from exc
     if time.tzinfo is None:
         raise ConfigError(
             f"{text!r} has no zone",
-            hint=f"say {text}Z for UTC, or {text}+01:00 and the like, or '{text} local'",
+            hint=f"use {text}Z for UTC, or {text}+01:00 and the like, or '{text} local'",
         )
     # Others are typing errors, and some logs cannot look them up.
     if not FIRST_YEAR <= time.year <= LAST_YEAR:
@@ -70,7 +70,7 @@ def parse_zone(name: str) -> tzinfo | None:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ConfigError(
-            f"{name!r} is no zone", hint="say UTC, local, or a name like Europe/Berlin"
+            f"{name!r} is no zone", hint="use UTC, local, or a name like Europe/Berlin"
         ) from None
 
 

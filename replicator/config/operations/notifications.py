@@ -45,7 +45,7 @@ class AddressSettings(Section):
     @model_validator(mode="after")
     def _one_address(self) -> Self:
         if sum(one is not None for one in (self.url, self.url_env, self.url_file)) != 1:
-            raise ValueError("say one of url, url_env and url_file")
+            raise ValueError("set one of url, url_env and url_file")
         return self
 
     def address(self, environ: Mapping[str, str]) -> str:
@@ -81,7 +81,7 @@ class WebhookSettings(AddressSettings):
     @model_validator(mode="after")
     def _one_secret(self) -> Self:
         if (self.secret_env is None) == (self.secret_file is None):
-            raise ValueError("say one of secret_env and secret_file: what is sent is signed")
+            raise ValueError("set one of secret_env and secret_file: what is sent is signed")
         return self
 
     def secret(self, environ: Mapping[str, str]) -> str:

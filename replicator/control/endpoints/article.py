@@ -86,7 +86,7 @@ class IngestTask(RequestBody):
     @model_validator(mode="after")
     def _one_moment(self) -> Self:
         if self.timestamp is not None and self.offset is not None:
-            raise ValueError("say timestamp or offset, not both")
+            raise ValueError("give timestamp or offset, not both")
         return self
 
 

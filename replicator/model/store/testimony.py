@@ -57,7 +57,7 @@ class Testimony:
     def refusal(self) -> ReplicatorError:
         """Return the error that refuses to trust the store."""
         anyhow = (
-            f"to use what is there all the same, say {WITHOUT_WITNESS} as well: then nothing proves"
+            f"to use what is there all the same, add {WITHOUT_WITNESS}: then nothing proves"
             " that these are its newest cuts"
         )
         if self.verdict is Vouching.LOST:

@@ -104,7 +104,7 @@ async def _made(
         if (found := await found_out()) is None:
             raise RefusedError(
                 f"{exc}, and the source has no rows yet that tell its release; nothing was made",
-                hint="say --druid-release 33.0.0, or which one the target runs; or start its"
+                hint="use --druid-release 33.0.0, or which one the target runs; or start its"
                 " Coordinator once, which makes them",
             ) from exc
     both = centralized or found.centralized

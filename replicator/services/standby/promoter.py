@@ -249,7 +249,7 @@ class Promoter:
             raise ConfigError(
                 f"targets.{self._target}.druid is not configured: a supervisor is started by its"
                 " Overlord",
-                hint=f"say targets.{self._target}.druid.coordinator_url: http://host:8081",
+                hint=f"set targets.{self._target}.druid.coordinator_url: http://host:8081",
             )
         return self._druid
 
@@ -492,7 +492,7 @@ def _wanted(
         raise RefusedError(
             "the log cannot be read, so it is unknown which supervisors ran at the source; the"
             f" target has {', '.join(sorted(known))}",
-            hint="say --supervisor ID for each that is to go on, or --supervisor all",
+            hint="use --supervisor ID for each that is to go on, or --supervisor all",
         )
     rows = [row for row in told or () if isinstance(row, Supervisor)]
     return known & {row.spec_id for row in rows if not is_suspended(row)}

@@ -58,8 +58,8 @@ def test_what_a_service_is_not_asked_for_is_refused_here(command: str, options: 
 def test_what_is_refused_is_named_with_what_can_be_asked_for():
     for options, words, hint in (
         ({"--new-log": True, "--once": True}, "`apply` with --new-log", "type it on"),
-        ({}, "`apply` alone", "say --once --resume, or --catch-up; or type it on"),
-        ({"--once": True}, "`apply` with --once alone", "say --once --resume, or --catch-up"),
+        ({}, "`apply` alone", "use --once --resume, or --catch-up; or type it on"),
+        ({"--once": True}, "`apply` with --once alone", "use --once --resume, or --catch-up"),
     ):
         with pytest.raises(ConfigError, match=f"{words}$") as refused:
             request("apply", options, ["standby"])

@@ -104,7 +104,7 @@ async def test_no_moment_and_two_moments_are_each_said_to_be_so():
     with pytest.raises(ConfigError, match="--latest and --before-drop are 2 moments") as two:
         await Moment(latest=True, before_drop="wiki").point(nothing, place)
     assert none.value.hint == two.value.hint
-    assert none.value.hint.startswith("say one of --latest")
+    assert none.value.hint.startswith("use one of --latest")
 
 
 class Opened:
