@@ -56,7 +56,7 @@ class HttpCaller:
             await self._post(url, host, body, headers)
         except aiohttp.ClientConnectorCertificateError as exc:
             raise ConfigError(
-                f"the certificate of {host} is not believed: {exc.certificate_error}",
+                f"the certificate of {host} is not trusted: {exc.certificate_error}",
                 hint="name its CA in ca_file",
             ) from None
         except TimeoutError:

@@ -71,14 +71,14 @@ DENIED = ("status code: 401", "status code: 403")
 """Texts of the library for a denied listing, which has no exception of its own."""
 UNKNOWN = "status code: 501"
 UNKNOWN_HINT = (
-    "this server does not know what it is asked for (like If-None-Match, or checksums): use one"
+    "this server does not support the request (for example If-None-Match, or checksums): use one"
     " that knows conditional writes"
 )
 BUSY = ("status code: 429", "status code: 503")
 """Texts for a busy server; the library does not expose its Retry-After."""
 ANSWERED = "status code: "
 ANSWERED_HINT = "the server answered so: its log says more"
-CERTIFICATE = "its certificate is not believed"
+CERTIFICATE = "its certificate is not trusted"
 UNSAYABLE = re.compile(r"[\x00-\x1f\x7f]|(?:\A|/)\.{0,2}(?:/|\Z)")
 """A control character or a name that is empty, `.` or `..`: asked of each key, so one search."""
 UNSAID = "error sending request"

@@ -194,7 +194,7 @@ class ObjectStorage(ObjectStorageReader):
             written_receipt = await self._receipts.written_receipt(location)
         except CorruptionError as exc:
             raise RefusedError(
-                f"nobody knows which objects are those of {location}: {exc}",
+                f"the objects of {location} are unknown: {exc}",
                 hint="look at what is there, and remove it by hand if nothing needs it",
             ) from exc
         if written_receipt is None:
@@ -211,7 +211,9 @@ class ObjectStorage(ObjectStorageReader):
     async def write_receipt(self, location: Location, receipt: Receipt) -> None:
         there = {one.name: one.size_bytes for one in await self.objects(location)}
         if there != {one.name: one.size_bytes for one in receipt.objects}:
-            raise MissingObjectError(f"{self.key(location)} is not what its receipt would say")
+            raise MissingObjectError(
+                f"{self.key(location)} does not match the receipt to be written"
+            )
         await self._receipts.keep(location, receipt)
 
     async def replace(

@@ -70,8 +70,8 @@ class Contents:
         """Raise a CorruptionError if another number of bytes arrived than was announced."""
         if self.stored is not None and size_bytes != self.stored.size_bytes:
             raise CorruptionError(
-                f"{self.copy_source.location}{self.stored.name}: {size_bytes} bytes arrived, its"
-                f" storage said {self.stored.size_bytes}; nothing was stored"
+                f"{self.copy_source.location}{self.stored.name}: {size_bytes} bytes arrived, the"
+                f" listing promised {self.stored.size_bytes}; nothing was stored"
             )
 
     def require_expected(self, sha256: str) -> None:

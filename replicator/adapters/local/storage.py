@@ -401,7 +401,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
                 inode = self._inode_of(location, receipt)
                 if inode is None:
                     path = self._path(location)
-                    raise MissingObjectError(f"{path} does not match the receipt to be written")
+                    raise MissingObjectError(f"{path} does not match its new receipt")
                 os.sync()  # the process that wrote it may have died before its own sync
                 self._area.keep(location, InodeReceipt(receipt=receipt, inode=inode))
 

@@ -57,7 +57,7 @@ ABOUT_TLS = re.compile(
 TLS_HINT = "check sslmode, sslrootcert, sslcert and sslkey in the URL"
 CLOSED_HINT = (
     "the server ended the connection while it was made: its log says why. It may ask for TLS"
-    " (sslmode), or not believe the certificate that we show (sslcert, sslkey)"
+    " (sslmode), or reject the client certificate (sslcert, sslkey)"
 )
 CERTIFICATES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 PROCESS = "SELECT pg_backend_pid()"

@@ -115,7 +115,7 @@ def retention_of(application: Application, target: str, given: str | None) -> ti
                 return asked
         except ValueError as exc:
             raise ConfigError(f"--retention {given}: {exc}") from exc
-        raise ConfigError(f"--retention {given}: the newest cut at least is kept, so say 1s")
+        raise ConfigError(f"--retention {given}: the newest cut at least is kept, so use 1s")
     if (found := application.target(target).settings.retention) is None:
         raise RefusedError(
             f"target {target!r} keeps everything for ever: targets.{target}.retention is not set",

@@ -83,7 +83,7 @@ class Moment:
         said = {one.name: getattr(self, one.name) for one in fields(self)}
         given = [name for name, value in said.items() if value is not None and value is not False]
         if not given:
-            raise ConfigError("no moment was said: to which is it to be restored?", hint=ONE_OF)
+            raise ConfigError("no restore point was given", hint=ONE_OF)
         if len(given) > 1:
             options = enumerated(f"--{name.replace('_', '-')}" for name in given)
             raise ConfigError(f"{options} are {len(given)} moments", hint=ONE_OF)

@@ -85,7 +85,7 @@ async def test(
 
 def _show(console: Console, found: Sequence[Delivery]) -> None:
     if not found:
-        console.print("nothing was told yet")
+        console.print("there are no notifications yet")
         return
     heads = ("id", "webhook", "type", "made", "state", "attempts", "why not")
     for line in listing(heads, list(map(_cells, found)), console.width):

@@ -186,7 +186,7 @@ def _is_same(one: LifeSign, other: LifeSign) -> bool:
 def _sign(what: str, sign: LifeSign, life: LifeSigns) -> str:
     pulse = sign.pulse
     if pulse is None:
-        why = f": {sign.unknown}" if sign.unknown else ": it never said that it was"
+        why = f": {sign.unknown}" if sign.unknown else ": no heartbeat was ever seen"
         return f"{what}: not known to be running{why}"
     who, since = pulse.process, f"since {moment(pulse.since)}"
     did, never = (
@@ -203,7 +203,7 @@ def _sign(what: str, sign: LifeSign, life: LifeSigns) -> str:
         case Life.STOPPED if not pulse.goes_on:
             return f"{what}: none is running; {who} ended {_ago(life, pulse.seen_at)}"
         case Life.STOPPED:
-            return f"{what}: NOT RUNNING; {who} stopped {_ago(life, pulse.seen_at)}, as it was told"
+            return f"{what}: NOT RUNNING; {who} stopped {_ago(life, pulse.seen_at)} on request"
         case _:
             return f"{what}: NOT RUNNING; {who} was last seen {_ago(life, pulse.seen_at)}{waits}"
 
@@ -362,7 +362,7 @@ def _webhooks(found: StatusReport) -> list[str]:
         counts = [f"{length.waiting} to go"] if length.waiting else []
         counts += [f"{length.dead} DEAD"] if length.dead else []
         why = one.unknown or length.error
-        said = "not known" if one.unknown else ", ".join(counts) or "was told everything"
+        said = "not known" if one.unknown else ", ".join(counts) or "everything was delivered"
         lines.append(f"{one.webhook}: {said}" + (f": {why}" if why else ""))
     return lines
 

@@ -23,7 +23,7 @@ def parse_overrides(given: tuple[str, ...]) -> dict[str, object]:
         if not separator:
             raise ConfigError(f"--set {text}: write it as KEY=VALUE")
         if key in found:
-            raise ConfigError(f"--set {key} is said twice", hint="say it once, with one value")
+            raise ConfigError(f"--set {key} is given twice", hint="give it once, with one value")
         try:
             found[key] = scalar(value)
         except ConfigError as exc:

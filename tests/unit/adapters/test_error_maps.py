@@ -317,8 +317,8 @@ async def test_why_nobody_answered_is_said_with_a_remedy(tmp_path: Path):
     )
     port = server.sockets[0].getsockname()[1]
     for host, ca_file, words, kind, hint in (
-        (f"localhost:{port}", stranger.file, "not believed, UnknownIssuer", ConfigError, "ca_file"),
-        (f"127.0.0.1:{port}", ours.file, "not believed, NotValidForName", ConfigError, "ca_file"),
+        (f"localhost:{port}", stranger.file, "not trusted, UnknownIssuer", ConfigError, "ca_file"),
+        (f"127.0.0.1:{port}", ours.file, "not trusted, NotValidForName", ConfigError, "ca_file"),
         ("127.0.0.1:1", ours.file, "Connection refused", TransientError, UP),
         ("nowhere.invalid", ours.file, "failed to lookup", TransientError, UP),
     ):

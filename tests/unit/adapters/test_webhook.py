@@ -107,7 +107,7 @@ async def test_only_a_certificate_that_is_believed_is_answered(tmp_path: Path):
         for ca_file in (None, Authority(tmp_path / "other", "other").file):
             error = await refusal(url, ca_file=ca_file)
             assert isinstance(error, ConfigError)
-            assert "is not believed" in str(error)
+            assert "is not trusted" in str(error)
         assert len(fake.asked) == 1
     with pytest.raises(ConfigError, match=r"ca_file .* cannot be read"):
         await caller(url, ca_file=tmp_path / "missing").post(b"{}", {})

@@ -237,7 +237,7 @@ def test_what_a_webhook_was_not_told_is_wrong_and_why_it_waits_is_said():
     queues.append(WebhookQueue(webhook="else", length=lengths["chat"], unknown="no such folder"))
     found = replace(report(targets={"standby": TARGET}), webhooks=queues)
     said = text(found)
-    assert "webhooks chat: was told everything" in said
+    assert "webhooks chat: everything was delivered" in said
     assert "desk: 2 to go: desk did not answer within 10 s" in said
     assert "pager: 1 to go, 3 DEAD: hooks.example answered 500" in said
     assert "else: not known: no such folder" in said

@@ -176,7 +176,7 @@ def test_null_means_the_same_in_file_environment_and_flags(file: Path, written: 
         (("watch=5",), "--set watch: keys and values are expected below it"),
         (("log=",), "log is missing: source and log go together"),
         (("watch.jitter.x=5",), "--set watch.jitter.x: watch.jitter: "),
-        (("watch.jitter=0.1", "watch.jitter=0.2"), "--set watch.jitter is said twice"),
+        (("watch.jitter=0.1", "watch.jitter=0.2"), "--set watch.jitter is given twice"),
         (("watch={jitter: 0.1, jitter: 0.2}",), "--set watch: a key stands twice in the value"),
         (("watch={jitter: {",), "--set watch: the value is not YAML"),
         (("=5",), "--set  names no setting"),

@@ -22,7 +22,7 @@ T = TypeVar("T", bound="ApplyAsked")
 
 @_attrs_define
 class ApplyAsked:
-    """ Bring a target to what the source holds now; whoever follows already does the work.
+    """ Bring a target to the source's present state; a running applier does that already.
 
         Attributes:
             target (str):

@@ -23,7 +23,7 @@ T = TypeVar("T", bound="BlameAsked")
 
 @_attrs_define
 class BlameAsked:
-    """ What changed a datasource or a segment, when, and who had asked for it.
+    """ What changed a datasource or a segment, when, and who requested the change.
 
         Attributes:
             name (str):

@@ -22,12 +22,13 @@ T = TypeVar("T", bound="ClusterAsked")
 
 @_attrs_define
 class ClusterAsked:
-    """ Which target is to be made.
+    """ Request to create a target.
 
         Attributes:
             cluster_name (str):
             centralized_datasource_schema (bool | Unset):  Default: False.
-            druid_version (None | str | Unset): Release whose tables are made; default: as its Druid says.
+            druid_version (None | str | Unset): Release whose tables are created; default: the release that the target's
+                Druid reports.
      """
 
     cluster_name: str

@@ -21,7 +21,7 @@ T = TypeVar("T", bound="DeedsQuery")
 
 @_attrs_define
 class DeedsQuery:
-    """ How many lines are listed.
+    """ Selects the number of lines.
 
         Attributes:
             limit (int | Unset):  Default: 100.

@@ -23,7 +23,7 @@ T = TypeVar("T", bound="DeedsView")
 
 @_attrs_define
 class DeedsView:
-    """ The newest lines of the audit log, the newest first.
+    """ The newest lines of the audit log, newest first.
 
         Attributes:
             deeds (list[DeedsViewDeedsItem]):

@@ -23,7 +23,7 @@ T = TypeVar("T", bound="DrillAsked")
 
 @_attrs_define
 class DrillAsked:
-    """ Restore a cut from a target's store into a scratch place and verify it.
+    """ Restore a cut from a target's store into a scratch place, and verify it.
 
         Attributes:
             target (str):
@@ -32,9 +32,9 @@ class DrillAsked:
             to_offset (int | None | Unset):
             to_point (None | str | Unset):
             to_time (None | str | Unset):
-            unless_younger (None | str | Unset): Leave it out while the last good drill is younger than this, like `6d`.
+            unless_younger (None | str | Unset): Do nothing while the last good drill is younger than this, like `6d`.
             verb (Literal['drill'] | Unset):  Default: 'drill'.
-            without_witness (bool | Unset): Do not ask the store's witness; the evidence says so. Default: False.
+            without_witness (bool | Unset): Do not consult the store's witness; the evidence says so. Default: False.
      """
 
     target: str

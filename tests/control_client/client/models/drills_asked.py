@@ -23,7 +23,7 @@ T = TypeVar("T", bound="DrillsAsked")
 
 @_attrs_define
 class DrillsAsked:
-    """ The evidence of former drills.
+    """ The evidence of earlier drills.
 
         Attributes:
             limit (int | Unset):  Default: 20.

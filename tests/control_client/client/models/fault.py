@@ -20,11 +20,11 @@ T = TypeVar("T", bound="Fault")
 
 @_attrs_define
 class Fault:
-    """ One member of a request that is wrong.
+    """ One invalid member of a request.
 
         Attributes:
             detail (str):
-            field (str): The member, dotted; empty: the whole of it.
+            field (str): The member's path, with dots; empty: the whole of it.
             where (str): `body`, `query`, `path` or `header`.
      """
 

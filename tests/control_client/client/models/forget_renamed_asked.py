@@ -22,7 +22,7 @@ T = TypeVar("T", bound="ForgetRenamedAsked")
 
 @_attrs_define
 class ForgetRenamedAsked:
-    """ Remove a datasource that was restored beside the live one.
+    """ Remove a datasource that was restored under another name.
 
         Attributes:
             datasource (str):

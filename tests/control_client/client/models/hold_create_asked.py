@@ -23,7 +23,7 @@ T = TypeVar("T", bound="HoldCreateAsked")
 
 @_attrs_define
 class HoldCreateAsked:
-    """ Keep a cut from expiring; without a point, the newest of the target.
+    """ Keep a cut from expiring, by default the target's newest one.
 
         Attributes:
             name (str):

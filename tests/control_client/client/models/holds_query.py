@@ -22,7 +22,7 @@ T = TypeVar("T", bound="HoldsQuery")
 
 @_attrs_define
 class HoldsQuery:
-    """ Whose holds are listed.
+    """ Selects the targets whose holds are listed.
 
         Attributes:
             target (None | str | Unset): Default: all.

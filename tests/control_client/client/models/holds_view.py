@@ -26,11 +26,11 @@ T = TypeVar("T", bound="HoldsView")
 
 @_attrs_define
 class HoldsView:
-    """ What `hold list --json` says.
+    """ The document of `hold list --json`.
 
         Attributes:
             generated_at (datetime.datetime):
-            looked_at (HoldsViewLookedAt): When each target's store was read last.
+            looked_at (HoldsViewLookedAt): Time of the last reading of each target's store.
             result (HoldsReport): The holds of some targets, those that have ended as well.
             command (str | Unset):  Default: 'hold list'.
             schema (str | Unset):  Default: 'replicator.v1'.

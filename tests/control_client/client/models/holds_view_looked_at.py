@@ -22,7 +22,7 @@ T = TypeVar("T", bound="HoldsViewLookedAt")
 
 @_attrs_define
 class HoldsViewLookedAt:
-    """ When each target's store was read last.
+    """ Time of the last reading of each target's store.
 
      """
 

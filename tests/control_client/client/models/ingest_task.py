@@ -27,12 +27,12 @@ class IngestTask:
 
         Attributes:
             data_source (str):
-            target_cluster (str): The target that gets it.
+            target_cluster (str): The target that gets the datasource.
             type_ (Literal['ingest']):
-            backup_cluster (None | str | Unset): The target in whose store the backup is; default: `targetCluster` and the
+            backup_cluster (None | str | Unset): The target whose store has the backup; default: `targetCluster` and the
                 log.
             offset (int | None | Unset): The moment as an offset of the log.
-            plan (None | str | Unset): Digest that the first call has answered; only then anything is changed.
+            plan (None | str | Unset): Digest in the first call's answer; without it nothing is changed.
             timestamp (None | str | Unset): The moment, with its zone; default: the newest cut.
      """
 

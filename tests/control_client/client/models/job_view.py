@@ -32,13 +32,13 @@ class JobView:
     """ One job.
 
         Attributes:
-            again (None | str): The job of which it is another run.
-            by (str): Who asked for it.
+            again (None | str): Id of the job that this one repeats.
+            by (str): Principal who requested the job.
             created_at (datetime.datetime):
             ended_at (datetime.datetime | None):
-            exit_code (int | None): As of the command line: 0 is good; 3, 9, 10 and 11 come with a result.
+            exit_code (int | None): As on the command line: 0 is good; 3, 9, 10 and 11 come with a result.
             id (str):
-            plan (None | str): Digest of the plan that it carries out, or has made.
+            plan (None | str): Digest of the plan that the job carries out, or has made.
             progress (None | ProgressView):
             request (JobViewRequest):
             role (Role): What a principal may do; each role may do all that the roles before it may.
@@ -46,8 +46,8 @@ class JobView:
             state (JobState): Where a job stands. The last four are final.
             targets (list[str]):
             verb (str):
-            why (str): Why it was cancelled, interrupted or failed.
-            document (JobViewDocumentType0 | None | Unset): What `--json` prints: a `result`, or an `error` with its hint;
+            why (str): Reason for a cancelled, interrupted or failed job.
+            document (JobViewDocumentType0 | None | Unset): Document of `--json`: a `result`, or an `error` with its hint;
                 null in lists.
      """
 

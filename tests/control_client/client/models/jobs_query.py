@@ -23,7 +23,7 @@ T = TypeVar("T", bound="JobsQuery")
 
 @_attrs_define
 class JobsQuery:
-    """ Which jobs are listed.
+    """ Selects the listed jobs.
 
         Attributes:
             limit (int | Unset):  Default: 50.

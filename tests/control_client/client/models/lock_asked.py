@@ -22,7 +22,7 @@ T = TypeVar("T", bound="LockAsked")
 
 @_attrs_define
 class LockAsked:
-    """ Lock all that a target's store must keep, for its retention from now.
+    """ Lock everything that a target's store must keep, for its retention from now.
 
         Attributes:
             target (str):

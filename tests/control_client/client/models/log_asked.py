@@ -23,7 +23,7 @@ T = TypeVar("T", bound="LogAsked")
 
 @_attrs_define
 class LogAsked:
-    """ Events of the log: the newest, or the first ones from `start` on.
+    """ Events of the log: the newest, or the first ones from `start`.
 
         Attributes:
             datasource (None | str | Unset):

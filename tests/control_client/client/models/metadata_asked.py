@@ -20,7 +20,7 @@ T = TypeVar("T", bound="MetadataAsked")
 
 @_attrs_define
 class MetadataAsked:
-    """ Which target's metadata is to be brought up to date.
+    """ Request to bring a target's metadata up to date.
 
         Attributes:
             target_cluster (str):

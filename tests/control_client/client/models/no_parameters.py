@@ -20,7 +20,7 @@ T = TypeVar("T", bound="NoParameters")
 
 @_attrs_define
 class NoParameters:
-    """ A route that takes none.
+    """ The query of a route without parameters.
 
      """
 

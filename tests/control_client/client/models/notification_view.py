@@ -23,11 +23,11 @@ T = TypeVar("T", bound="NotificationView")
 
 @_attrs_define
 class NotificationView:
-    """ One notification on its way to one webhook.
+    """ One notification to one webhook.
 
         Attributes:
-            attempts (int): Attempts that have failed.
-            error (str): Why the last attempt failed; empty: none has.
+            attempts (int): Number of failed attempts.
+            error (str): Error of the last attempt; empty: none has failed.
             id (str):
             made_at (datetime.datetime):
             next_at (datetime.datetime):

@@ -24,7 +24,7 @@ T = TypeVar("T", bound="NotificationsAsked")
 
 @_attrs_define
 class NotificationsAsked:
-    """ What webhooks were told; the API's own `/v1/notifications` costs nothing.
+    """ What was sent to webhooks; the API's own `/v1/notifications` costs nothing.
 
         Attributes:
             state (DeliveryState | None | Unset):

@@ -23,7 +23,7 @@ T = TypeVar("T", bound="NotificationsQuery")
 
 @_attrs_define
 class NotificationsQuery:
-    """ Which notifications are listed.
+    """ Selects the listed notifications.
 
         Attributes:
             limit (int | Unset):  Default: 100.

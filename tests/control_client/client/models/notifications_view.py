@@ -23,12 +23,12 @@ T = TypeVar("T", bound="NotificationsView")
 
 @_attrs_define
 class NotificationsView:
-    """ The newest notifications, the newest first.
+    """ The newest notifications, newest first.
 
         Attributes:
             notifications (list[NotificationView]):
-            total (int): How many there are in this state.
-            webhooks (list[str]): Those that are configured.
+            total (int): Number of notifications in this state.
+            webhooks (list[str]): Names of the configured webhooks.
      """
 
     notifications: list[NotificationView]

@@ -23,7 +23,7 @@ T = TypeVar("T", bound="PauseAsked")
 
 @_attrs_define
 class PauseAsked:
-    """ Leave a target at the cut that it is at, until it is resumed.
+    """ Keep a target at its cut until it is resumed.
 
         Attributes:
             target (str):

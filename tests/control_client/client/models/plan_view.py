@@ -30,10 +30,10 @@ class PlanView:
         Attributes:
             by (str):
             digest (str):
-            document (PlanViewDocument): What the verb would do, with bytes, time and price where they are known.
+            document (PlanViewDocument): Effect of the plan, with bytes, duration and price as far as they are known.
             made_at (datetime.datetime):
             request (PlanViewRequest):
-            targets (list[str]): What it changes.
+            targets (list[str]): The targets that the plan changes.
             valid_until (datetime.datetime):
             verb (str):
      """

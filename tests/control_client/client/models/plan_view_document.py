@@ -20,7 +20,7 @@ T = TypeVar("T", bound="PlanViewDocument")
 
 @_attrs_define
 class PlanViewDocument:
-    """ What the verb would do, with bytes, time and price where they are known.
+    """ Effect of the plan, with bytes, duration and price as far as they are known.
 
      """
 

@@ -23,7 +23,7 @@ T = TypeVar("T", bound="PointCreateAsked")
 
 @_attrs_define
 class PointCreateAsked:
-    """ Give a cut a name, by default the newest one.
+    """ Name a cut, by default the newest one.
 
         Attributes:
             name (str):

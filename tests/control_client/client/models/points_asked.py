@@ -23,7 +23,7 @@ T = TypeVar("T", bound="PointsAsked")
 
 @_attrs_define
 class PointsAsked:
-    """ All of `points`, of a store alone as well; the API's own `/v1/points` costs nothing.
+    """ Everything that `points` shows, also for a store alone; `/v1/points` costs nothing.
 
         Attributes:
             all_cuts (bool | Unset):  Default: False.

@@ -22,11 +22,11 @@ T = TypeVar("T", bound="PointsQuery")
 
 @_attrs_define
 class PointsQuery:
-    """ Which cuts are listed: the newest, or those before an offset.
+    """ Selects the listed cuts: the newest, or those before an offset.
 
         Attributes:
-            all_ (bool | Unset): Also the cuts without a change. Default: False.
-            before (int | None | Unset): `earlier` of the answer before.
+            all_ (bool | Unset): Include cuts without a change. Default: False.
+            before (int | None | Unset): `earlier` of the previous answer.
             limit (int | Unset):  Default: 20.
      """
 

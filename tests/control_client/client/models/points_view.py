@@ -26,12 +26,12 @@ T = TypeVar("T", bound="PointsView")
 
 @_attrs_define
 class PointsView:
-    """ What `points --json` says.
+    """ The document of `points --json`.
 
         Attributes:
-            earlier (int | None): There are more cuts before the first one of `points`: ask for them with `before`.
+            earlier (int | None): Value of `before` for the next page: there are more cuts before the first of `points`.
             generated_at (datetime.datetime):
-            looked_at (PointsViewLookedAt): When each target's store was read last.
+            looked_at (PointsViewLookedAt): Time of the last reading of each target's store.
             result (PointsReport): The cuts of a log, and what can be restored to them.
             command (str | Unset):  Default: 'points'.
             schema (str | Unset):  Default: 'replicator.v1'.

@@ -21,12 +21,12 @@ T = TypeVar("T", bound="PrincipalView")
 
 @_attrs_define
 class PrincipalView:
-    """ Who asks.
+    """ The sender of the request.
 
         Attributes:
             name (str):
             role (str):
-            targets (list[str] | None): The only targets that are open; null: all.
+            targets (list[str] | None): The only targets that the principal may access; null: all.
      """
 
     name: str

@@ -24,16 +24,16 @@ T = TypeVar("T", bound="ProblemDocument")
 
 @_attrs_define
 class ProblemDocument:
-    """ What every answer with a status of 400 or more is (RFC 9457).
+    """ The body of every answer with a status of 400 or more (RFC 9457).
 
         Attributes:
             detail (str):
             status (int):
             title (str):
-            type_ (str): `about:blank`, or the name of the error as `--json` gives it.
+            type_ (str): `about:blank`, or the error's name as in `--json`.
             faults (list[Fault] | Unset):
             hint (str | Unset):  Default: ''.
-            job_id (None | str | Unset): The job that stands in the way.
+            job_id (None | str | Unset): The job that prevents the request.
      """
 
     detail: str

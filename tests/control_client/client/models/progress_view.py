@@ -21,11 +21,11 @@ T = TypeVar("T", bound="ProgressView")
 
 @_attrs_define
 class ProgressView:
-    """ How far a running job is with what it is at.
+    """ The progress of a running job's present step.
 
         Attributes:
             done (int):
-            eta_seconds (float | None): Time left of this step, by its rate so far; null: not known.
+            eta_seconds (float | None): Time left of this step at its rate so far; null: unknown.
             total (int | None):
             unit (str):
             what (str):

@@ -23,7 +23,7 @@ T = TypeVar("T", bound="PromoteAsked")
 
 @_attrs_define
 class PromoteAsked:
-    """ Make a target the primary, with nothing lost.
+    """ Make a target the primary, without losing anything.
 
         Attributes:
             target (str):

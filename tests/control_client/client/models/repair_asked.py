@@ -24,7 +24,7 @@ T = TypeVar("T", bound="RepairAsked")
 
 @_attrs_define
 class RepairAsked:
-    """ Find what is wrong with a target and copy it again.
+    """ Find damage of a target and copy it again.
 
         Attributes:
             target (str):
@@ -32,7 +32,7 @@ class RepairAsked:
             datasource (None | str | Unset):
             from_target (None | str | Unset):
             interval (None | str | Unset):
-            level (ProofLevel | Unset): How deep a proof looks.
+            level (ProofLevel | Unset): How thorough a proof is.
             structure (bool | Unset):  Default: False.
             subset (str | Unset):  Default: '100%'.
             verb (Literal['repair'] | Unset):  Default: 'repair'.

@@ -23,7 +23,7 @@ T = TypeVar("T", bound="ResendAsked")
 
 @_attrs_define
 class ResendAsked:
-    """ Have dead notifications delivered again: those that are named, or all.
+    """ Deliver dead notifications again: the named ones, or all.
 
         Attributes:
             ids (list[str] | Unset):

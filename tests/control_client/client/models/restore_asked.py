@@ -37,14 +37,14 @@ class RestoreAsked:
             into (None | str | Unset):
             latest (bool | Unset):  Default: False.
             log_id (None | str | Unset):
-            quick (bool | Unset): Plan as `restore --dry-run` does: without the storages' answers, the time and the price.
-                Default: False.
+            quick (bool | Unset): Plan like `restore --dry-run`: without the storages' answers, duration and price. Default:
+                False.
             target (None | str | Unset): The target whose bytes are used; or `from_store`.
             to_offset (int | None | Unset):
             to_point (None | str | Unset):
             to_time (None | str | Unset):
             verb (Literal['restore'] | Unset):  Default: 'restore'.
-            without_witness (bool | Unset): Do not ask the store's witness: nothing proves then that its cuts are the
+            without_witness (bool | Unset): Do not consult the store's witness: then nothing proves that its cuts are the
                 newest. Default: False.
      """
 

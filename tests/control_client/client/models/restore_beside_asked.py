@@ -23,10 +23,10 @@ T = TypeVar("T", bound="RestoreBesideAsked")
 
 @_attrs_define
 class RestoreBesideAsked:
-    """ Restore a datasource beside the live one, by another name.
+    """ Restore a datasource under another name, beside the live one.
 
         Attributes:
-            rename (str): OLD=NEW.
+            rename (str): Both names, as OLD=NEW.
             target (str):
             accept_gaps (bool | Unset):  Default: False.
             ago (None | str | Unset):

@@ -22,7 +22,7 @@ T = TypeVar("T", bound="RollbackAsked")
 
 @_attrs_define
 class RollbackAsked:
-    """ Bring one datasource of a target back to what it was.
+    """ Return one datasource of a target to an earlier state.
 
         Attributes:
             datasource (str):

@@ -20,7 +20,7 @@ T = TypeVar("T", bound="RunAsked")
 
 @_attrs_define
 class RunAsked:
-    """ Which plan is to be carried out.
+    """ Names the plan to carry out.
 
         Attributes:
             digest (str):

@@ -28,14 +28,14 @@ class ScheduleView:
 
         Attributes:
             cron (str):
-            last (None | ScheduleViewLastType0): Its newest run; null: there was none.
-            last_good (datetime.datetime | None): When its last good run ended.
+            last (None | ScheduleViewLastType0): The newest run; null: there was none.
+            last_good (datetime.datetime | None): End of the last good run.
             next_due (datetime.datetime):
             schedule (str):
             target (str):
             time_zone (str):
             type_ (str):
-            unknown (str): Why its runs cannot be read; empty: they can.
+            unknown (str): Why the runs cannot be read; empty: they can.
      """
 
     cron: str

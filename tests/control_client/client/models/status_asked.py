@@ -22,7 +22,7 @@ T = TypeVar("T", bound="StatusAsked")
 
 @_attrs_define
 class StatusAsked:
-    """ All that `status` says; the API's own `/v1/status` costs nothing.
+    """ Everything that `status` shows; the API's own `/v1/status` costs nothing.
 
         Attributes:
             verb (Literal['status'] | Unset):  Default: 'status'.

@@ -25,7 +25,7 @@ T = TypeVar("T", bound="StatusView")
 
 @_attrs_define
 class StatusView:
-    """ The document of `status --json`, of what the service has seen last, at no cost.
+    """ The document of `status --json`, as last seen by the service, at no cost.
 
         Attributes:
             generated_at (datetime.datetime):

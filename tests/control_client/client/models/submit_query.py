@@ -22,12 +22,12 @@ T = TypeVar("T", bound="SubmitQuery")
 
 @_attrs_define
 class SubmitQuery:
-    """ How a job is taken on.
+    """ How a job is submitted.
 
         Attributes:
-            columns (int | Unset): Width of the terminal that its text is for. Default: 120.
-            service (None | str | Unset): How commands in its text name this service, with `--service`; empty: not at all.
-                Default: they are for the service's own machine.
+            columns (int | Unset): Width of the terminal for the job's text. Default: 120.
+            service (None | str | Unset): Address of this service in the text's commands, with `--service`; empty: none.
+                Default: commands for the service's own machine.
             wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
      """
 

@@ -23,7 +23,7 @@ T = TypeVar("T", bound="TargetCreateAsked")
 
 @_attrs_define
 class TargetCreateAsked:
-    """ Make a target's tables and folder, and check its Druid's settings.
+    """ Create a target's tables and folder, and check its Druid's settings.
 
         Attributes:
             target (str):

@@ -24,13 +24,13 @@ T = TypeVar("T", bound="TargetView")
 
 @_attrs_define
 class TargetView:
-    """ A configured target, with what was last seen of it.
+    """ A configured target, as last seen.
 
         Attributes:
-            failure (None | TargetViewFailureType0): Why there is no newer look.
-            has_metadata (bool): Whether it has a metadata store; without, it is an archive.
+            failure (None | TargetViewFailureType0): Why there is no newer look; null: there is one.
+            has_metadata (bool): Whether the target has a metadata store; without one it is an archive.
             name (str):
-            seen (None | TargetViewSeenType0): As in `status`; null: nothing was seen yet.
+            seen (None | TargetViewSeenType0): The target as in `status`; null: it was not seen yet.
      """
 
     failure: None | TargetViewFailureType0

@@ -23,7 +23,7 @@ T = TypeVar("T", bound="TargetsView")
 
 @_attrs_define
 class TargetsView:
-    """ All configured targets that are open to whoever asks.
+    """ All configured targets that the principal may access.
 
         Attributes:
             targets (list[TargetView]):

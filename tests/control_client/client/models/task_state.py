@@ -23,7 +23,7 @@ T = TypeVar("T", bound="TaskState")
 
 @_attrs_define
 class TaskState:
-    """ Where a task stands, as Druid says it.
+    """ A task's state in Druid's spelling.
 
         Attributes:
             error_msg (None | str):

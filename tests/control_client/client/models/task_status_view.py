@@ -26,7 +26,7 @@ class TaskStatusView:
     """ The status of one task.
 
         Attributes:
-            status (TaskState): Where a task stands, as Druid says it.
+            status (TaskState): A task's state in Druid's spelling.
             task (str):
      """
 

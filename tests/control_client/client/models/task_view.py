@@ -22,12 +22,12 @@ T = TypeVar("T", bound="TaskView")
 
 @_attrs_define
 class TaskView:
-    """ A task that was taken on.
+    """ An accepted task.
 
         Attributes:
             cluster (str):
-            task (str): Its id: that of the job.
-            plan (None | str | Unset): Digest of the plan of an `ingest`: say it in a second call.
+            task (str): The task's id, which is the job's.
+            plan (None | str | Unset): Digest of an `ingest`'s plan, to be sent in a second call.
      """
 
     cluster: str

@@ -21,7 +21,7 @@ T = TypeVar("T", bound="TextView")
 
 @_attrs_define
 class TextView:
-    """ What a terminal would have shown of a job.
+    """ A job's output, as a terminal would have shown it.
 
         Attributes:
             exit_code (int | None):

@@ -23,7 +23,7 @@ T = TypeVar("T", bound="UndeleteAsked")
 
 @_attrs_define
 class UndeleteAsked:
-    """ Bring a datasource back on a target as it was when it last had used segments.
+    """ Restore a datasource of a target to the time when it last had used segments.
 
         Attributes:
             datasource (str):

@@ -32,7 +32,7 @@ class VerifyAsked:
             datasource (None | str | Unset):
             from_store (None | str | Unset):
             interval (None | str | Unset):
-            level (ProofLevel | Unset): How deep a proof looks.
+            level (ProofLevel | Unset): How thorough a proof is.
             log_id (None | str | Unset):
             rolling (bool | Unset):  Default: False.
             structure (bool | Unset):  Default: False.

@@ -99,7 +99,7 @@ def test_a_bare_number_of_how_long_ago_is_asked_for_its_unit():
 async def test_no_moment_and_two_moments_are_each_said_to_be_so():
     """Before anything is asked: neither needs a log."""
     nothing, place = cast(Application, None), Place(target="standby", into="standby")
-    with pytest.raises(ConfigError, match="no moment was said") as none:
+    with pytest.raises(ConfigError, match="no restore point was given") as none:
         await Moment().point(nothing, place)
     with pytest.raises(ConfigError, match="--latest and --before-drop are 2 moments") as two:
         await Moment(latest=True, before_drop="wiki").point(nothing, place)

@@ -60,7 +60,7 @@ async def test_a_file_that_breaks_off_is_not_packed():
     copy_source = CopySource(
         reader=Origin({"version.bin": b"abc"}), location=FOLDER, objects=announced
     )
-    with pytest.raises(CorruptionError, match="3 bytes arrived, its storage said 4"):
+    with pytest.raises(CorruptionError, match="3 bytes arrived, the listing promised 4"):
         async for _ in Packing(copy_source).pieces():
             pass
 

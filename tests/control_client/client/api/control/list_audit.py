@@ -102,7 +102,7 @@ def sync_detailed(
     limit: int | Unset = 100,
 
 ) -> Response[DeedsView | ProblemDocument]:
-    """ Who asked for what.
+    """ The audit log.
 
     Args:
         limit (int | Unset):  Default: 100.
@@ -133,7 +133,7 @@ def sync(
     limit: int | Unset = 100,
 
 ) -> DeedsView | ProblemDocument | None:
-    """ Who asked for what.
+    """ The audit log.
 
     Args:
         limit (int | Unset):  Default: 100.
@@ -159,7 +159,7 @@ async def asyncio_detailed(
     limit: int | Unset = 100,
 
 ) -> Response[DeedsView | ProblemDocument]:
-    """ Who asked for what.
+    """ The audit log.
 
     Args:
         limit (int | Unset):  Default: 100.
@@ -190,7 +190,7 @@ async def asyncio(
     limit: int | Unset = 100,
 
 ) -> DeedsView | ProblemDocument | None:
-    """ Who asked for what.
+    """ The audit log.
 
     Args:
         limit (int | Unset):  Default: 100.

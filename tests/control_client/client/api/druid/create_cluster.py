@@ -143,12 +143,12 @@ def sync_detailed(
     idempotency_key: str | Unset = UNSET,
 
 ) -> Response[ProblemDocument | TaskView]:
-    """ Make the tables and the folder of a target.
+    """ Create a target's tables and folder.
 
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         idempotency_key (str | Unset):
-        body (ClusterAsked): Which target is to be made.
+        body (ClusterAsked): Request to create a target.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -180,12 +180,12 @@ def sync(
     idempotency_key: str | Unset = UNSET,
 
 ) -> ProblemDocument | TaskView | None:
-    """ Make the tables and the folder of a target.
+    """ Create a target's tables and folder.
 
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         idempotency_key (str | Unset):
-        body (ClusterAsked): Which target is to be made.
+        body (ClusterAsked): Request to create a target.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -212,12 +212,12 @@ async def asyncio_detailed(
     idempotency_key: str | Unset = UNSET,
 
 ) -> Response[ProblemDocument | TaskView]:
-    """ Make the tables and the folder of a target.
+    """ Create a target's tables and folder.
 
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         idempotency_key (str | Unset):
-        body (ClusterAsked): Which target is to be made.
+        body (ClusterAsked): Request to create a target.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -249,12 +249,12 @@ async def asyncio(
     idempotency_key: str | Unset = UNSET,
 
 ) -> ProblemDocument | TaskView | None:
-    """ Make the tables and the folder of a target.
+    """ Create a target's tables and folder.
 
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         idempotency_key (str | Unset):
-        body (ClusterAsked): Which target is to be made.
+        body (ClusterAsked): Request to create a target.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

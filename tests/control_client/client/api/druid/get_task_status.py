@@ -100,7 +100,7 @@ def sync_detailed(
     client: AuthenticatedClient,
 
 ) -> Response[ProblemDocument | TaskStatusView]:
-    """ Where a task stands.
+    """ A task's state.
 
     Args:
         id (str):
@@ -131,7 +131,7 @@ def sync(
     client: AuthenticatedClient,
 
 ) -> ProblemDocument | TaskStatusView | None:
-    """ Where a task stands.
+    """ A task's state.
 
     Args:
         id (str):
@@ -157,7 +157,7 @@ async def asyncio_detailed(
     client: AuthenticatedClient,
 
 ) -> Response[ProblemDocument | TaskStatusView]:
-    """ Where a task stands.
+    """ A task's state.
 
     Args:
         id (str):
@@ -188,7 +188,7 @@ async def asyncio(
     client: AuthenticatedClient,
 
 ) -> ProblemDocument | TaskStatusView | None:
-    """ Where a task stands.
+    """ A task's state.
 
     Args:
         id (str):

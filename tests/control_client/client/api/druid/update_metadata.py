@@ -148,7 +148,7 @@ def sync_detailed(
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         idempotency_key (str | Unset):
-        body (MetadataAsked): Which target's metadata is to be brought up to date.
+        body (MetadataAsked): Request to bring a target's metadata up to date.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -185,7 +185,7 @@ def sync(
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         idempotency_key (str | Unset):
-        body (MetadataAsked): Which target's metadata is to be brought up to date.
+        body (MetadataAsked): Request to bring a target's metadata up to date.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -217,7 +217,7 @@ async def asyncio_detailed(
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         idempotency_key (str | Unset):
-        body (MetadataAsked): Which target's metadata is to be brought up to date.
+        body (MetadataAsked): Request to bring a target's metadata up to date.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -254,7 +254,7 @@ async def asyncio(
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         idempotency_key (str | Unset):
-        body (MetadataAsked): Which target's metadata is to be brought up to date.
+        body (MetadataAsked): Request to bring a target's metadata up to date.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

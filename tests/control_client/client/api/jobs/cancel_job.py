@@ -100,7 +100,7 @@ def sync_detailed(
     client: AuthenticatedClient,
 
 ) -> Response[JobView | ProblemDocument]:
-    """ End a job; what was confirmed by then is safe.
+    """ End a job; confirmed changes stay.
 
     Args:
         id (str):
@@ -131,7 +131,7 @@ def sync(
     client: AuthenticatedClient,
 
 ) -> JobView | ProblemDocument | None:
-    """ End a job; what was confirmed by then is safe.
+    """ End a job; confirmed changes stay.
 
     Args:
         id (str):
@@ -157,7 +157,7 @@ async def asyncio_detailed(
     client: AuthenticatedClient,
 
 ) -> Response[JobView | ProblemDocument]:
-    """ End a job; what was confirmed by then is safe.
+    """ End a job; confirmed changes stay.
 
     Args:
         id (str):
@@ -188,7 +188,7 @@ async def asyncio(
     client: AuthenticatedClient,
 
 ) -> JobView | ProblemDocument | None:
-    """ End a job; what was confirmed by then is safe.
+    """ End a job; confirmed changes stay.
 
     Args:
         id (str):

@@ -111,7 +111,7 @@ def sync_detailed(
     wait: float | Unset = 0.0,
 
 ) -> Response[JobView | ProblemDocument]:
-    """ Look at a job, or wait for its end.
+    """ Get a job, or wait for its end.
 
     Args:
         id (str):
@@ -145,7 +145,7 @@ def sync(
     wait: float | Unset = 0.0,
 
 ) -> JobView | ProblemDocument | None:
-    """ Look at a job, or wait for its end.
+    """ Get a job, or wait for its end.
 
     Args:
         id (str):
@@ -174,7 +174,7 @@ async def asyncio_detailed(
     wait: float | Unset = 0.0,
 
 ) -> Response[JobView | ProblemDocument]:
-    """ Look at a job, or wait for its end.
+    """ Get a job, or wait for its end.
 
     Args:
         id (str):
@@ -208,7 +208,7 @@ async def asyncio(
     wait: float | Unset = 0.0,
 
 ) -> JobView | ProblemDocument | None:
-    """ Look at a job, or wait for its end.
+    """ Get a job, or wait for its end.
 
     Args:
         id (str):

@@ -100,7 +100,7 @@ def sync_detailed(
     client: AuthenticatedClient,
 
 ) -> Response[ProblemDocument | TextView]:
-    """ What a terminal would have shown of an ended job.
+    """ The terminal output of an ended job.
 
     Args:
         id (str):
@@ -131,7 +131,7 @@ def sync(
     client: AuthenticatedClient,
 
 ) -> ProblemDocument | TextView | None:
-    """ What a terminal would have shown of an ended job.
+    """ The terminal output of an ended job.
 
     Args:
         id (str):
@@ -157,7 +157,7 @@ async def asyncio_detailed(
     client: AuthenticatedClient,
 
 ) -> Response[ProblemDocument | TextView]:
-    """ What a terminal would have shown of an ended job.
+    """ The terminal output of an ended job.
 
     Args:
         id (str):
@@ -188,7 +188,7 @@ async def asyncio(
     client: AuthenticatedClient,
 
 ) -> ProblemDocument | TextView | None:
-    """ What a terminal would have shown of an ended job.
+    """ The terminal output of an ended job.
 
     Args:
         id (str):

@@ -138,14 +138,14 @@ def sync_detailed(
     idempotency_key: str | Unset = UNSET,
 
 ) -> Response[JobView | ProblemDocument]:
-    """ Run an ended job once more.
+    """ Run an ended job again.
 
     Args:
         id (str):
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
-        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
-        service (None | str | Unset): How commands in its text name this service, with
-            `--service`; empty: not at all. Default: they are for the service's own machine.
+        columns (int | Unset): Width of the terminal for the job's text. Default: 120.
+        service (None | str | Unset): Address of this service in the text's commands, with
+            `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
 
     Raises:
@@ -182,14 +182,14 @@ def sync(
     idempotency_key: str | Unset = UNSET,
 
 ) -> JobView | ProblemDocument | None:
-    """ Run an ended job once more.
+    """ Run an ended job again.
 
     Args:
         id (str):
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
-        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
-        service (None | str | Unset): How commands in its text name this service, with
-            `--service`; empty: not at all. Default: they are for the service's own machine.
+        columns (int | Unset): Width of the terminal for the job's text. Default: 120.
+        service (None | str | Unset): Address of this service in the text's commands, with
+            `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
 
     Raises:
@@ -221,14 +221,14 @@ async def asyncio_detailed(
     idempotency_key: str | Unset = UNSET,
 
 ) -> Response[JobView | ProblemDocument]:
-    """ Run an ended job once more.
+    """ Run an ended job again.
 
     Args:
         id (str):
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
-        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
-        service (None | str | Unset): How commands in its text name this service, with
-            `--service`; empty: not at all. Default: they are for the service's own machine.
+        columns (int | Unset): Width of the terminal for the job's text. Default: 120.
+        service (None | str | Unset): Address of this service in the text's commands, with
+            `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
 
     Raises:
@@ -265,14 +265,14 @@ async def asyncio(
     idempotency_key: str | Unset = UNSET,
 
 ) -> JobView | ProblemDocument | None:
-    """ Run an ended job once more.
+    """ Run an ended job again.
 
     Args:
         id (str):
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
-        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
-        service (None | str | Unset): How commands in its text name this service, with
-            `--service`; empty: not at all. Default: they are for the service's own machine.
+        columns (int | Unset): Width of the terminal for the job's text. Default: 120.
+        service (None | str | Unset): Address of this service in the text's commands, with
+            `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
 
     Raises:

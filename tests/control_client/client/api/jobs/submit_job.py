@@ -222,13 +222,13 @@ def sync_detailed(
     idempotency_key: str | Unset = UNSET,
 
 ) -> Response[JobView | ProblemDocument]:
-    """ Take on a job.
+    """ Submit a job.
 
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
-        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
-        service (None | str | Unset): How commands in its text name this service, with
-            `--service`; empty: not at all. Default: they are for the service's own machine.
+        columns (int | Unset): Width of the terminal for the job's text. Default: 120.
+        service (None | str | Unset): Address of this service in the text's commands, with
+            `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
         body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
             HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | NotificationsAsked | PauseAsked
@@ -269,13 +269,13 @@ def sync(
     idempotency_key: str | Unset = UNSET,
 
 ) -> JobView | ProblemDocument | None:
-    """ Take on a job.
+    """ Submit a job.
 
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
-        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
-        service (None | str | Unset): How commands in its text name this service, with
-            `--service`; empty: not at all. Default: they are for the service's own machine.
+        columns (int | Unset): Width of the terminal for the job's text. Default: 120.
+        service (None | str | Unset): Address of this service in the text's commands, with
+            `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
         body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
             HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | NotificationsAsked | PauseAsked
@@ -311,13 +311,13 @@ async def asyncio_detailed(
     idempotency_key: str | Unset = UNSET,
 
 ) -> Response[JobView | ProblemDocument]:
-    """ Take on a job.
+    """ Submit a job.
 
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
-        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
-        service (None | str | Unset): How commands in its text name this service, with
-            `--service`; empty: not at all. Default: they are for the service's own machine.
+        columns (int | Unset): Width of the terminal for the job's text. Default: 120.
+        service (None | str | Unset): Address of this service in the text's commands, with
+            `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
         body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
             HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | NotificationsAsked | PauseAsked
@@ -358,13 +358,13 @@ async def asyncio(
     idempotency_key: str | Unset = UNSET,
 
 ) -> JobView | ProblemDocument | None:
-    """ Take on a job.
+    """ Submit a job.
 
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
-        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
-        service (None | str | Unset): How commands in its text name this service, with
-            `--service`; empty: not at all. Default: they are for the service's own machine.
+        columns (int | Unset): Width of the terminal for the job's text. Default: 120.
+        service (None | str | Unset): Address of this service in the text's commands, with
+            `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
         body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
             HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | NotificationsAsked | PauseAsked

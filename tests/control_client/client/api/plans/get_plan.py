@@ -100,7 +100,7 @@ def sync_detailed(
     client: AuthenticatedClient,
 
 ) -> Response[PlanView | ProblemDocument]:
-    """ Look at a plan.
+    """ Get a plan.
 
     Args:
         digest (str):
@@ -131,7 +131,7 @@ def sync(
     client: AuthenticatedClient,
 
 ) -> PlanView | ProblemDocument | None:
-    """ Look at a plan.
+    """ Get a plan.
 
     Args:
         digest (str):
@@ -157,7 +157,7 @@ async def asyncio_detailed(
     client: AuthenticatedClient,
 
 ) -> Response[PlanView | ProblemDocument]:
-    """ Look at a plan.
+    """ Get a plan.
 
     Args:
         digest (str):
@@ -188,7 +188,7 @@ async def asyncio(
     client: AuthenticatedClient,
 
 ) -> PlanView | ProblemDocument | None:
-    """ Look at a plan.
+    """ Get a plan.
 
     Args:
         digest (str):

@@ -184,13 +184,13 @@ def sync_detailed(
     idempotency_key: str | Unset = UNSET,
 
 ) -> Response[JobView | PlanView | ProblemDocument]:
-    """ Find out what would be done; the plan's digest runs it.
+    """ Make a plan; its digest carries it out.
 
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
-        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
-        service (None | str | Unset): How commands in its text name this service, with
-            `--service`; empty: not at all. Default: they are for the service's own machine.
+        columns (int | Unset): Width of the terminal for the job's text. Default: 120.
+        service (None | str | Unset): Address of this service in the text's commands, with
+            `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
         body (ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked |
             RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked):
@@ -229,13 +229,13 @@ def sync(
     idempotency_key: str | Unset = UNSET,
 
 ) -> JobView | PlanView | ProblemDocument | None:
-    """ Find out what would be done; the plan's digest runs it.
+    """ Make a plan; its digest carries it out.
 
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
-        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
-        service (None | str | Unset): How commands in its text name this service, with
-            `--service`; empty: not at all. Default: they are for the service's own machine.
+        columns (int | Unset): Width of the terminal for the job's text. Default: 120.
+        service (None | str | Unset): Address of this service in the text's commands, with
+            `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
         body (ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked |
             RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked):
@@ -269,13 +269,13 @@ async def asyncio_detailed(
     idempotency_key: str | Unset = UNSET,
 
 ) -> Response[JobView | PlanView | ProblemDocument]:
-    """ Find out what would be done; the plan's digest runs it.
+    """ Make a plan; its digest carries it out.
 
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
-        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
-        service (None | str | Unset): How commands in its text name this service, with
-            `--service`; empty: not at all. Default: they are for the service's own machine.
+        columns (int | Unset): Width of the terminal for the job's text. Default: 120.
+        service (None | str | Unset): Address of this service in the text's commands, with
+            `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
         body (ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked |
             RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked):
@@ -314,13 +314,13 @@ async def asyncio(
     idempotency_key: str | Unset = UNSET,
 
 ) -> JobView | PlanView | ProblemDocument | None:
-    """ Find out what would be done; the plan's digest runs it.
+    """ Make a plan; its digest carries it out.
 
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
-        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
-        service (None | str | Unset): How commands in its text name this service, with
-            `--service`; empty: not at all. Default: they are for the service's own machine.
+        columns (int | Unset): Width of the terminal for the job's text. Default: 120.
+        service (None | str | Unset): Address of this service in the text's commands, with
+            `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
         body (ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked |
             RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked):

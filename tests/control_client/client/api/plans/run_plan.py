@@ -156,15 +156,15 @@ def sync_detailed(
     idempotency_key: str | Unset = UNSET,
 
 ) -> Response[JobView | ProblemDocument]:
-    """ Carry out a plan, if the world is still the one that it was made for.
+    """ Carry out a plan, if it still applies.
 
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
-        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
-        service (None | str | Unset): How commands in its text name this service, with
-            `--service`; empty: not at all. Default: they are for the service's own machine.
+        columns (int | Unset): Width of the terminal for the job's text. Default: 120.
+        service (None | str | Unset): Address of this service in the text's commands, with
+            `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
-        body (RunAsked): Which plan is to be carried out.
+        body (RunAsked): Names the plan to carry out.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -200,15 +200,15 @@ def sync(
     idempotency_key: str | Unset = UNSET,
 
 ) -> JobView | ProblemDocument | None:
-    """ Carry out a plan, if the world is still the one that it was made for.
+    """ Carry out a plan, if it still applies.
 
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
-        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
-        service (None | str | Unset): How commands in its text name this service, with
-            `--service`; empty: not at all. Default: they are for the service's own machine.
+        columns (int | Unset): Width of the terminal for the job's text. Default: 120.
+        service (None | str | Unset): Address of this service in the text's commands, with
+            `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
-        body (RunAsked): Which plan is to be carried out.
+        body (RunAsked): Names the plan to carry out.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -239,15 +239,15 @@ async def asyncio_detailed(
     idempotency_key: str | Unset = UNSET,
 
 ) -> Response[JobView | ProblemDocument]:
-    """ Carry out a plan, if the world is still the one that it was made for.
+    """ Carry out a plan, if it still applies.
 
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
-        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
-        service (None | str | Unset): How commands in its text name this service, with
-            `--service`; empty: not at all. Default: they are for the service's own machine.
+        columns (int | Unset): Width of the terminal for the job's text. Default: 120.
+        service (None | str | Unset): Address of this service in the text's commands, with
+            `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
-        body (RunAsked): Which plan is to be carried out.
+        body (RunAsked): Names the plan to carry out.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -283,15 +283,15 @@ async def asyncio(
     idempotency_key: str | Unset = UNSET,
 
 ) -> JobView | ProblemDocument | None:
-    """ Carry out a plan, if the world is still the one that it was made for.
+    """ Carry out a plan, if it still applies.
 
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
-        columns (int | Unset): Width of the terminal that its text is for. Default: 120.
-        service (None | str | Unset): How commands in its text name this service, with
-            `--service`; empty: not at all. Default: they are for the service's own machine.
+        columns (int | Unset): Width of the terminal for the job's text. Default: 120.
+        service (None | str | Unset): Address of this service in the text's commands, with
+            `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
-        body (RunAsked): Which plan is to be carried out.
+        body (RunAsked): Names the plan to carry out.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -91,7 +91,7 @@ def sync_detailed(
     client: AuthenticatedClient,
 
 ) -> Response[ProblemDocument | StatusView]:
-    """ What `status --json` says, of what was seen last.
+    """ The document of `status --json`, as last seen.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -117,7 +117,7 @@ def sync(
     client: AuthenticatedClient,
 
 ) -> ProblemDocument | StatusView | None:
-    """ What `status --json` says, of what was seen last.
+    """ The document of `status --json`, as last seen.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -138,7 +138,7 @@ async def asyncio_detailed(
     client: AuthenticatedClient,
 
 ) -> Response[ProblemDocument | StatusView]:
-    """ What `status --json` says, of what was seen last.
+    """ The document of `status --json`, as last seen.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -164,7 +164,7 @@ async def asyncio(
     client: AuthenticatedClient,
 
 ) -> ProblemDocument | StatusView | None:
-    """ What `status --json` says, of what was seen last.
+    """ The document of `status --json`, as last seen.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -107,7 +107,7 @@ def sync_detailed(
     target: None | str | Unset = UNSET,
 
 ) -> Response[HoldsView | ProblemDocument]:
-    """ The cuts that do not expire.
+    """ The held cuts, which do not expire.
 
     Args:
         target (None | str | Unset): Default: all.
@@ -138,7 +138,7 @@ def sync(
     target: None | str | Unset = UNSET,
 
 ) -> HoldsView | ProblemDocument | None:
-    """ The cuts that do not expire.
+    """ The held cuts, which do not expire.
 
     Args:
         target (None | str | Unset): Default: all.
@@ -164,7 +164,7 @@ async def asyncio_detailed(
     target: None | str | Unset = UNSET,
 
 ) -> Response[HoldsView | ProblemDocument]:
-    """ The cuts that do not expire.
+    """ The held cuts, which do not expire.
 
     Args:
         target (None | str | Unset): Default: all.
@@ -195,7 +195,7 @@ async def asyncio(
     target: None | str | Unset = UNSET,
 
 ) -> HoldsView | ProblemDocument | None:
-    """ The cuts that do not expire.
+    """ The held cuts, which do not expire.
 
     Args:
         target (None | str | Unset): Default: all.

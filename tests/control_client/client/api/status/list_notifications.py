@@ -114,7 +114,7 @@ def sync_detailed(
     limit: int | Unset = 100,
 
 ) -> Response[NotificationsView | ProblemDocument]:
-    """ What webhooks were told, what waits, and what was given up.
+    """ Notifications of webhooks: delivered, waiting and given up.
 
     Args:
         state (DeliveryState | None | Unset):
@@ -148,7 +148,7 @@ def sync(
     limit: int | Unset = 100,
 
 ) -> NotificationsView | ProblemDocument | None:
-    """ What webhooks were told, what waits, and what was given up.
+    """ Notifications of webhooks: delivered, waiting and given up.
 
     Args:
         state (DeliveryState | None | Unset):
@@ -177,7 +177,7 @@ async def asyncio_detailed(
     limit: int | Unset = 100,
 
 ) -> Response[NotificationsView | ProblemDocument]:
-    """ What webhooks were told, what waits, and what was given up.
+    """ Notifications of webhooks: delivered, waiting and given up.
 
     Args:
         state (DeliveryState | None | Unset):
@@ -211,7 +211,7 @@ async def asyncio(
     limit: int | Unset = 100,
 
 ) -> NotificationsView | ProblemDocument | None:
-    """ What webhooks were told, what waits, and what was given up.
+    """ Notifications of webhooks: delivered, waiting and given up.
 
     Args:
         state (DeliveryState | None | Unset):

@@ -115,12 +115,12 @@ def sync_detailed(
     before: int | None | Unset = UNSET,
 
 ) -> Response[PointsView | ProblemDocument]:
-    """ The cuts that can be restored, the gaps in them, and the named points.
+    """ The restorable cuts, their gaps, and the named points.
 
     Args:
         limit (int | Unset):  Default: 20.
-        all_ (bool | Unset): Also the cuts without a change. Default: False.
-        before (int | None | Unset): `earlier` of the answer before.
+        all_ (bool | Unset): Include cuts without a change. Default: False.
+        before (int | None | Unset): `earlier` of the previous answer.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -152,12 +152,12 @@ def sync(
     before: int | None | Unset = UNSET,
 
 ) -> PointsView | ProblemDocument | None:
-    """ The cuts that can be restored, the gaps in them, and the named points.
+    """ The restorable cuts, their gaps, and the named points.
 
     Args:
         limit (int | Unset):  Default: 20.
-        all_ (bool | Unset): Also the cuts without a change. Default: False.
-        before (int | None | Unset): `earlier` of the answer before.
+        all_ (bool | Unset): Include cuts without a change. Default: False.
+        before (int | None | Unset): `earlier` of the previous answer.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -184,12 +184,12 @@ async def asyncio_detailed(
     before: int | None | Unset = UNSET,
 
 ) -> Response[PointsView | ProblemDocument]:
-    """ The cuts that can be restored, the gaps in them, and the named points.
+    """ The restorable cuts, their gaps, and the named points.
 
     Args:
         limit (int | Unset):  Default: 20.
-        all_ (bool | Unset): Also the cuts without a change. Default: False.
-        before (int | None | Unset): `earlier` of the answer before.
+        all_ (bool | Unset): Include cuts without a change. Default: False.
+        before (int | None | Unset): `earlier` of the previous answer.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -221,12 +221,12 @@ async def asyncio(
     before: int | None | Unset = UNSET,
 
 ) -> PointsView | ProblemDocument | None:
-    """ The cuts that can be restored, the gaps in them, and the named points.
+    """ The restorable cuts, their gaps, and the named points.
 
     Args:
         limit (int | Unset):  Default: 20.
-        all_ (bool | Unset): Also the cuts without a change. Default: False.
-        before (int | None | Unset): `earlier` of the answer before.
+        all_ (bool | Unset): Include cuts without a change. Default: False.
+        before (int | None | Unset): `earlier` of the previous answer.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

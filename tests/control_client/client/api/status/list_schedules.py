@@ -91,7 +91,7 @@ def sync_detailed(
     client: AuthenticatedClient,
 
 ) -> Response[ProblemDocument | SchedulesView]:
-    """ What is done by itself: what ran, with which result, and what is next.
+    """ Schedules: past runs with their results, and the next ones.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -117,7 +117,7 @@ def sync(
     client: AuthenticatedClient,
 
 ) -> ProblemDocument | SchedulesView | None:
-    """ What is done by itself: what ran, with which result, and what is next.
+    """ Schedules: past runs with their results, and the next ones.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -138,7 +138,7 @@ async def asyncio_detailed(
     client: AuthenticatedClient,
 
 ) -> Response[ProblemDocument | SchedulesView]:
-    """ What is done by itself: what ran, with which result, and what is next.
+    """ Schedules: past runs with their results, and the next ones.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -164,7 +164,7 @@ async def asyncio(
     client: AuthenticatedClient,
 
 ) -> ProblemDocument | SchedulesView | None:
-    """ What is done by itself: what ran, with which result, and what is next.
+    """ Schedules: past runs with their results, and the next ones.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
