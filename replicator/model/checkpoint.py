@@ -1,4 +1,4 @@
-"""What a target remembers about itself, beside its rows."""
+"""A target's own state, stored with its rows."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,26 +24,26 @@ class Checkpoint:
     digest: Annotated[Digest, HEXADECIMAL]
     """Digest of the source's inventory at the cut."""
     paused: bool
-    """True after a restore in place: stay at this cut until told to go on."""
+    """True after a restore in place: the target stays at this cut until it is resumed."""
     promoted: bool = False
-    """True once the target became a primary: nothing of its source is written to it any more."""
+    """True once the target became a primary: its source's changes are not written any more."""
     datasource: str | None = None
-    """Datasource that alone is at this cut, after a restore of one datasource; None: all are."""
+    """The only datasource at this cut, after a restore of one datasource; None: all are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetState:
-    """A checkpoint as it was read: by which epoch it was written, and when."""
+    """A checkpoint with the epoch that wrote it, and its time."""
 
     checkpoint: Checkpoint | None
     """Cut that the target is at; None: nothing was applied yet."""
     epoch: Epoch
     applied_at: datetime | None
     store: str | None = None
-    """Id of the store that holds the bytes of the target's rows; None: no writer has said it."""
+    """Id of the store with the bytes of the target's rows; None: no writer has recorded it."""
 
     def reached_in(self, log_id: str) -> Offset | None:
-        """Return the offset that the target is at, None when it is at none of this log."""
+        """Return the target's offset in a log; None: it is at no cut of this log."""
         if self.checkpoint is None or self.checkpoint.log_id != log_id:
             return None
         return self.checkpoint.offset
@@ -81,7 +81,7 @@ OF_BYTES = frozenset(
         PLACE_REFUSED,
     }
 )
-"""Reasons that pass when somebody puts a storage right: then a new try closes the gap."""
+"""Reasons that pass when an operator mends a storage: then a retry closes the gap."""
 REMEDIES = {
     OBJECT_MISSING: "bring the bytes back there (mount, bucket, lifecycle rule), then `repair`",
     OBJECT_TRUNCATED: "let the source load the segment; if it cannot, ingest it again",
@@ -103,9 +103,9 @@ class Gap:
     """Why the bytes or the row are missing, one of `GAP_REASONS`."""
     detail: str
     opened: Annotated[Offset, NATURAL]
-    """The event that asked for it."""
+    """Offset of the event that needs the row."""
     closed: Annotated[Offset, NATURAL] | None = None
-    """The first cut that does not need it any more; None: still open."""
+    """Offset of the first cut that does not need it any more; None: still open."""
 
     def at(self, offset: Offset) -> bool:
         """Return whether the cut closed at `offset` has this gap."""

@@ -1,4 +1,4 @@
-"""Things worth telling, as values: the one seam behind logs, progress bars and metrics."""
+"""Observations, as values: the one source of log lines, progress bars and metrics."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from replicator.model.store.drill import Evidence
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochAcquired:
-    """This process is the one writer now: of the log, or of a target."""
+    """This process has become the only writer of the log, or of a target."""
 
     epoch: Epoch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogBegun:
-    """The watcher found a log without a record, or made it: a new history begins."""
+    """The watcher found a log without records, or created it: a new history begins."""
 
     log_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetPaused:
-    """An applier leaves its target alone, or takes it up again; all else goes on."""
+    """An applier pauses its target, or resumes it; other targets are not affected."""
 
     target: str
     why: str | None
@@ -36,27 +36,27 @@ class TargetPaused:
 
 
 class Why(StrEnum):
-    """Why a poll reads every row of the source, and not their versions alone."""
+    """Reason why a poll reads every row of the source, instead of the row versions."""
 
     START = "start"
-    """The process has just started and remembers no poll."""
+    """The process has just started and has no previous poll."""
     DUE = "due"
-    """The last one is so long ago that row versions are to be audited."""
+    """Row versions are to be audited: the last full scan is too long ago."""
     BROKEN = "broken"
-    """The source's row versions, or its binary log, do not continue what is remembered."""
+    """The source's row versions, or its binary log, do not continue the previous poll's."""
     WRITTEN = "written"
-    """The source's binary log says that a row may have been written since the last poll."""
+    """By the source's binary log, a row may have been written since the last poll."""
     UNAVAILABLE = "unavailable"
-    """The source has none that can be trusted."""
+    """The source has no trustworthy row versions."""
     DISTRUSTED = "distrusted"
-    """They have missed a change."""
+    """Row versions have missed a change."""
     OFF = "off"
-    """The configuration says so."""
+    """The configuration turns row versions off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanBegun:
-    """A poll reads every row; told once as long as the reason stays the same and lasts."""
+    """A poll reads every row; reported once while the reason stays the same."""
 
     why: Why
     detail: str
@@ -64,7 +64,7 @@ class ScanBegun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionsMissed:
-    """A scan of every row found what row versions had not told: they are trusted no more."""
+    """A scan of every row found a change that row versions missed: they are no longer trusted."""
 
     rows: int
 
@@ -76,14 +76,14 @@ class StreamBegun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamEnded:
-    """The source is polled, though a change stream is configured."""
+    """The source is polled although a change stream is configured."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamDropped:
-    """The change stream was dropped, because the source kept too much for it."""
+    """The change stream was dropped because the source kept too much for it."""
 
     bytes: int
     bytes_max: int
@@ -91,7 +91,7 @@ class StreamDropped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamRetained:
-    """How much the source keeps for the change stream, while it is not read."""
+    """Size of what the source keeps for the change stream while it is not read."""
 
     bytes: int
     bytes_max: int
@@ -102,26 +102,26 @@ class StreamTold:
     """The change stream was read."""
 
     messages: int
-    """Number of messages that the source sent; 0: nothing has happened."""
+    """Number of messages from the source; 0: nothing has happened."""
     told_until: datetime | None
-    """All that the source had committed by then is in the log; None: this read ended before."""
+    """The log has everything that the source had committed by then; None: the read was partial."""
     behind_bytes: int
-    """Size of the source's write-ahead log that is not told yet."""
+    """Size of the source's write-ahead log that was not read yet."""
     retained_bytes: int
     retained_bytes_max: int
     read_s: float
-    """From the question to the end of the last cut, if there was one."""
+    """Time from the request to the end of the last cut, if there was one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Polled:
-    """The source was asked and answered, whether anything had changed or not."""
+    """The source answered a poll, whether or not anything had changed."""
 
     scanned_rows: int
     fingerprinted_rows: int
     """Number of scanned rows whose contents the source's database had to read."""
     full: bool
-    """Whether that was every row."""
+    """Whether every row was scanned."""
     poll_s: float
     """Duration of the poll, in seconds, up to the end of the cut if there was one."""
 
@@ -134,7 +134,7 @@ class CutPublished:
     offset: Offset
     events: int
     types: Mapping[str, int]
-    """Number of events by type, the one that closes the cut included."""
+    """Number of events by type, including the one that closes the cut."""
     scanned_rows: int
     poll_s: float
 
@@ -146,9 +146,9 @@ class ObjectCopied:
     location: str
     size_bytes: int
     reused: bool
-    """True when they were there already."""
+    """True if the bytes were there already."""
     streamed: bool
-    """Whether they went through this process; otherwise the storage copied them itself."""
+    """Whether the bytes passed through this process; otherwise the storage copied them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,17 +160,17 @@ class CutApplied:
     rows: int
     source_time: datetime
     is_filling: bool = False
-    """Whether the target had no cut before: it was filled with all there is."""
+    """Whether the target had no cut before, and was filled completely."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Followed:
-    """An applier has looked and done what was due; its target is paused, or has nothing to do."""
+    """An applier has done everything that was due; its target is paused, or has nothing to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Muted:
-    """A process could not write its heartbeat; its work goes on."""
+    """A process could not write its heartbeat; its work continues."""
 
     who: str
     reason: str
@@ -178,38 +178,38 @@ class Muted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GapOpened:
-    """The target cannot get a row any more."""
+    """The target cannot have a row any more."""
 
     gap: Gap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GapHealed:
-    """The bytes of a row with a gap could be copied after all; the target has the row now."""
+    """The bytes of a row with a gap were copied after all; the target has the row now."""
 
     gap: Gap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """A step failed in a way that may pass; it is tried again."""
+    """A step failed in a way that may pass, and is retried."""
 
     what: str
     reason: str
     delay_s: float
     is_part: bool = False
-    """Whether one call of a step failed, such as one copy of thousands; the others go on."""
+    """Whether only one call of a step failed, such as one copy of thousands; others continue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Halted:
-    """A service does nothing until somebody has mended what is wrong; it looks again by itself."""
+    """A service does nothing until an operator mends an error; it looks again at intervals."""
 
     what: str
     reason: str
     hint: str
     exit_code: int
-    """With which a verb ends that meets the same."""
+    """Exit code of a verb that meets the same error."""
     retry_s: float
 
 

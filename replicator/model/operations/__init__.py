@@ -1,4 +1,4 @@
-"""What runs and who may run it: access, jobs, schedules, notifications, heartbeats.
+"""Operations beside replication: access, jobs, schedules, notifications, heartbeats.
 
 Used by the control API, the schedules and the command line; knows neither logs nor targets.
 """

@@ -1,4 +1,4 @@
-"""Who may do what over the control API: roles, tokens and principals."""
+"""Permissions of the control API: roles, tokens and principals."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,23 +8,23 @@ from hashlib import sha256
 from hmac import compare_digest
 
 PREFIX = "drt"
-"""Begins each token, so that a scanner for leaked secrets can recognise one."""
+"""Start of each token, by which scanners for leaked secrets can recognise one."""
 SECRET_BYTES = 32
 """Random bytes of a token's secret part: 256 bits cannot be guessed."""
 
 
 class Role(StrEnum):
-    """What a principal may do; each role may do all that the roles before it may."""
+    """Permissions of a principal; each role includes those of the roles before it."""
 
     VIEWER = "viewer"
     """Look: status, points, holds, the log, jobs."""
     OPERATOR = "operator"
     """Restore, repair, prove, pause and hold."""
     ADMIN = "admin"
-    """May also delete bytes, change the primary, create targets and give access."""
+    """Also delete bytes, change the primary, create targets and give access."""
 
     def covers(self, needed: "Role") -> bool:
-        """Return whether this role may do what `needed` may."""
+        """Return whether this role includes the permissions of `needed`."""
         order = list(Role)
         return order.index(self) >= order.index(needed)
 
@@ -36,9 +36,9 @@ class Principal:
     name: str
     role: Role
     token: str = ""
-    """Id of its token; empty: it has shown a certificate."""
+    """Id of the principal's token; empty: it showed a certificate."""
     targets: frozenset[str] | None = None
-    """The only targets that it may see and change; None: all, and what concerns no target."""
+    """The only targets that the principal may see and change; None: all, and what has no target."""
 
     def may_touch(self, targets: Iterable[str]) -> bool:
         """Return whether all of these targets are open to it; no target: only without a limit."""
@@ -50,7 +50,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessToken:
-    """A token as it is kept: its secret part is not among the members."""
+    """A token as the service stores it, without its secret part."""
 
     id: str
     name: str
@@ -62,12 +62,12 @@ class AccessToken:
     digest: str
     """SHA-256 of the secret part, in hexadecimal.
 
-    The secret has 256 random bits. A slow hash protects what people choose and others can guess;
-    here it would only let a stranger burn this machine's CPU with wrong tokens.
+    The secret has 256 random bits. A slow hash protects secrets that people choose and others can
+    guess; here it would only let strangers burn this machine's CPU with wrong tokens.
     """
 
     def refusal(self, secret: str, now: datetime) -> str | None:
-        """Return why the token does not open anything; None when it does."""
+        """Return why the token gives no access; None: it does."""
         if not compare_digest(self.digest, digest_of(secret)):
             return "the token is wrong"
         if self.revoked_at is not None:
@@ -75,17 +75,17 @@ class AccessToken:
         return None if self.is_good(now) else "the token has expired"
 
     def is_good(self, now: datetime) -> bool:
-        """Return whether it opens something: it was not revoked, and has not expired."""
+        """Return whether the token gives access: it was not revoked and has not expired."""
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
 
     @property
     def principal(self) -> Principal:
-        """Who stands behind it."""
+        """The principal of the token."""
         return Principal(name=self.name, role=self.role, token=self.id, targets=self.targets)
 
 
 def digest_of(secret: str) -> str:
-    """Return what is kept of a token's secret part."""
+    """Return the digest that is stored of a token's secret part."""
     return sha256(secret.encode()).hexdigest()
 
 
@@ -95,7 +95,7 @@ def written_token(id_: str, secret: str) -> str:
 
 
 def read_token(text: str) -> tuple[str, str] | None:
-    """Return the id and the secret part of a token; None: it is not written like one."""
+    """Return the id and the secret part of a token; None: it has another form."""
     prefix, _, rest = text.partition("_")
     id_, _, secret = rest.partition("_")
     return (id_, secret) if prefix == PREFIX and id_ and secret else None

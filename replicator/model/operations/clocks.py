@@ -1,12 +1,12 @@
-"""How far the clocks of different machines may be apart before a comparison of their times fails.
+"""Limits for the difference of two machines' clocks, within which their times can be compared.
 
-An expiry has a limit of its own in the settings (`expiry.clock_skew_max`): it deletes by the clock.
+An expiry has its own limit in the settings (`expiry.clock_skew_max`), because it deletes by time.
 """
 
 from datetime import timedelta
 from typing import Final
 
 CLOCK_SKEW_MAX: Final = timedelta(seconds=5)
-"""Allowed between two machines that keep their time by NTP: Druid's, a storage's, our own."""
+"""Limit for two machines that use NTP: Druid's, a storage's, the replicator's."""
 LOG_CLOCK_SKEW_MAX: Final = timedelta(hours=1)
-"""Allowed between the log's clock and the source's: a search by time starts this much later."""
+"""Limit for the log's clock and the source's: a search by time starts this much later."""

@@ -7,46 +7,46 @@ from enum import StrEnum
 from typing import Any, Final
 
 ASKED_AT: Final = "REPLICATOR_ASKED_AT"
-"""Variable of a job's process: how whoever asked for it from a terminal names the service."""
+"""Environment variable of a job's process: how its client's terminal names the service."""
 CHANNEL: Final = "REPLICATOR_JOB_CHANNEL"
 """Environment variable with the descriptor of the pipe through which a job reports."""
 
 
 class JobState(StrEnum):
-    """Where a job stands. The last four are final."""
+    """State of a job; the last four are final."""
 
     QUEUED = "queued"
     RUNNING = "running"
     DONE = "done"
-    """The verb gave its result; a code other than 0 says that not all of it is good."""
+    """The verb gave its result; an exit code other than 0 means that not all of it is good."""
     FAILED = "failed"
-    """The verb gave an error, or ended without a word."""
+    """The verb gave an error, or ended without a result."""
     CANCELLED = "cancelled"
-    """A client ended it; what was confirmed by then is safe, and another run goes on from there."""
+    """A client ended it; confirmed changes are safe, and another run continues from there."""
     INTERRUPTED = "interrupted"
-    """The service ended while it was queued or running; it can be run again."""
+    """The service ended while the job was queued or running; it can be run again."""
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more comes."""
+        """Whether the state is final."""
         return self not in {JobState.QUEUED, JobState.RUNNING}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobProgress:
-    """How far a running job has come with what it is at."""
+    """Progress of a running job's present step."""
 
     what: str
     done: int
     total: int | None
     unit: str
     eta_s: float | None
-    """Seconds left of this step, by its rate so far; None: not known."""
+    """Seconds left of this step at its rate so far; None: unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobAnswer:
-    """What a verb has said: the document of `--json`, and the text that a terminal shows."""
+    """A verb's output: the document of `--json`, and the text for a terminal."""
 
     document: Mapping[str, Any] | None
     """JSON document of the verb; None: it printed none, because it was killed for example."""
@@ -64,9 +64,9 @@ class Job:
     """The client's request, as JSON."""
     targets: tuple[str, ...]
     exclusive: bool
-    """Whether it changes its targets, so that no second such job may have one of them."""
+    """Whether the job changes its targets, each of which then allows no second such job."""
     by: str
-    """Name of the token, the certificate or the schedule that asked for it."""
+    """Name of the token, the certificate or the schedule that requested the job."""
     state: JobState
     created_at: datetime
     started_at: datetime | None = None
@@ -75,21 +75,21 @@ class Job:
     exit_code: int | None = None
     """Exit code of the verb; None: its process did not end by itself."""
     why: str = ""
-    """Why it was cancelled, interrupted or failed, in a sentence."""
+    """Reason for a cancelled, interrupted or failed job, in a sentence."""
     plan: str | None = None
-    """Digest of the plan that it carries out."""
+    """Digest of the plan that the job carries out."""
     again: str | None = None
-    """Id of the job of which this is another run."""
+    """Id of the job that this one repeats."""
 
     @property
     def is_good(self) -> bool:
-        """Whether it did all that it was asked to do, and found nothing wrong."""
+        """Whether the job did everything requested and found nothing wrong."""
         return self.state is JobState.DONE and self.exit_code == 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgreedPlan:
-    """A plan that a client can have carried out, by its digest."""
+    """A plan that a client can carry out by its digest."""
 
     digest: str
     verb: str

@@ -1,10 +1,10 @@
-"""Notifications: what is told to the operators' own addresses, once for each change.
+"""Notifications: messages to operators' own addresses, one for each change.
 
 A watch looks at promises, gaps, drills and jobs again and again. `judged` compares a look with what
-was told before and says whether that is to be told, so that neither a restart nor a second process
-tells anything twice, and a promise that flaps tells nothing.
+was reported before and decides whether there is something to report, so that neither a restart nor
+a second process reports anything twice, and a flapping promise reports nothing.
 
-The signature is that of Standard Webhooks 1.0 (https://www.standardwebhooks.com), whose libraries
+Signatures follow Standard Webhooks 1.0 (https://www.standardwebhooks.com), whose libraries
 check it in many languages.
 """
 
@@ -24,15 +24,15 @@ from replicator.errors import ConfigError
 
 SCHEMA = "replicator.notification.v1"
 TEXT_MAX = 500
-"""Characters of a summary, and of each detail."""
+"""Longest summary or detail, in characters."""
 NAMED_MAX = 10
-"""Gaps or jobs that one notification names; it counts all of them."""
+"""Number of gaps or jobs that one notification names; it counts all of them."""
 KEY_BYTES_MIN = 16
 _BASE64 = "whsec_"
 
 
 class Topic(StrEnum):
-    """What a notification is about; webhooks choose by it."""
+    """Subject of a notification; webhooks choose by it."""
 
     PROMISE = "promise"
     GAP = "gap"
@@ -48,50 +48,50 @@ BAD_AND_GOOD: Mapping[Topic, tuple[str, str]] = {
     Topic.JOB: ("job.failed", "job.succeeded"),
     Topic.STATUS: ("status.lost", "status.found"),
 }
-"""Types of the notifications of each topic: when it turns bad, and when it is good again."""
+"""Types of each topic's notifications: when something turns bad, and when it is good again."""
 TEST = "test"
-"""Type of what an operator sends by hand."""
+"""Type of a notification that an operator sends by hand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """One thing as a look has found it."""
+    """One condition as a look has found it."""
 
     topic: Topic
     target: str | None
     name: str
-    """Of the promise, the job and so on: together with topic and target it names one condition."""
+    """Name of the promise, job and so on; with topic and target it identifies one condition."""
     is_bad: bool
     mark: int = 0
-    """Grows with each new occurrence of something bad, like a further gap; 0: there are none."""
+    """Number that grows with each occurrence of something bad, like a further gap; 0: none."""
     summary: str
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def subject(self) -> str:
-        """Name of its condition."""
+        """Name of the condition."""
         return f"{self.topic}/{self.target or ''}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """What is remembered of a subject."""
+    """What is remembered of a condition."""
 
     subject: str
     is_bad: bool
-    """As it was seen last."""
+    """State at the last look."""
     since: datetime
     told_bad: bool = False
-    """Whether the last notification said that it is bad; none was: it is good."""
+    """Whether the last notification reported it as bad; without one it counts as good."""
     told_mark: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notification:
-    """One thing that is to be told."""
+    """One message for operators."""
 
     id: str
-    """Unique; the receiver sees it again when a notification is repeated."""
+    """Unique id, which a repeated delivery has again."""
     type: str
     at: datetime
     source: str
@@ -102,29 +102,29 @@ class Notification:
 
     @property
     def topic(self) -> str:
-        """What webhooks choose by."""
+        """Topic by which webhooks choose."""
         return self.type.partition(".")[0]
 
 
 def judged(
     before: Condition | None, sighting: Sighting, *, now: datetime, settle: timedelta
 ) -> tuple[Condition, str | None]:
-    """Return what is to be remembered, and the type of the notification if there is one.
+    """Return the condition to remember, and the type of the notification, if there is one.
 
-    Laws (tests/unit/model/operations/test_notification.py): what is told alternates between bad
-    and good, but for new occurrences; a look that is repeated tells nothing; what lasts for less
-    than `settle` tells nothing.
+    Laws (tests/unit/model/operations/test_notification.py): notifications alternate between bad and
+    good, except for new occurrences; a repeated look reports nothing; a state that lasts for less
+    than `settle` is not reported.
 
     Args:
-        before: What was remembered; None: nothing, and nothing bad was told.
-        sighting: What the look has found.
-        now: When.
-        settle: How long it must be so before it is told.
+        before: The remembered condition; None: there is none, and nothing bad was reported.
+        sighting: Result of the look.
+        now: Time of the look.
+        settle: Time for which a state must last before it is reported.
     """
     is_bad = sighting.is_bad
     if before is None:
         before = Condition(subject=sighting.subject, is_bad=is_bad, since=now)
-    # a clock that was ahead and was put back since has said when: it must not settle until then
+    # the time is of a clock that was ahead and set back since: it must not settle until then
     since = min(before.since, now) if before.is_bad is is_bad else now
     after = replace(before, is_bad=is_bad, since=since)
     bad, good = BAD_AND_GOOD[sighting.topic]
@@ -156,10 +156,10 @@ def body_of(notification: Notification) -> bytes:
 
 
 def key_of(secret: str) -> bytes:
-    """Return the key that a secret stands for: base64 after `whsec_`, else its own bytes.
+    """Return the key of a secret: base64 after `whsec_`, otherwise the secret's own bytes.
 
     Raises:
-        ConfigError: it is too short to protect anything, or no base64.
+        ConfigError: the key is too short to protect anything, or not base64.
     """
     try:
         plain = not secret.startswith(_BASE64)
@@ -175,7 +175,7 @@ def key_of(secret: str) -> bytes:
 
 
 def signed_headers(key: bytes, id_: str, at: datetime, body: bytes) -> dict[str, str]:
-    """Return the headers that show who has sent a body, and when.
+    """Return the headers that show the sender of a body, and the time.
 
     The receiver computes the same over `id.timestamp.body` and refuses an old timestamp.
     """

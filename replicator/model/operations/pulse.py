@@ -11,11 +11,11 @@ from replicator.model.document import INT_MAX, parsed
 from replicator.model.timestamps import time_of
 
 WATCH = "watch"
-"""Name under which the watcher's heartbeat is kept."""
+"""Name of the watcher's heartbeat."""
 
 
 MISSED_MAX = 3
-"""Heartbeats that may be missing of a process that goes on."""
+"""Number of heartbeats that a running process may miss."""
 EVERY_MAX = timedelta(days=1)
 """Longest time between two heartbeats that a process can say; times are reckoned with it."""
 BYTES_MAX = 4000
@@ -24,50 +24,50 @@ error may keep a process that works from being heard."""
 _TEXTS_BYTES = (1000, 300, 100, 20)
 """To how many bytes each text is shortened, in turn, until a heartbeat is small enough."""
 ONCE = " --once"
-"""Behind the verb of a process that ends by itself."""
+"""Suffix of the verb of a process that ends by itself."""
 
 
 def apply_to(target: str) -> str:
-    """Return the name under which the heartbeat of a target's applier is kept."""
+    """Return the name of the heartbeat of a target's applier."""
     return f"apply.{target}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamPulse:
-    """What a watcher says of the change stream that is configured for it."""
+    """A watcher's report about its configured change stream."""
 
     since: datetime
-    """When it began, or ended."""
+    """Time at which the stream began, or ended."""
     off: str = ""
     """Why the source is polled instead; empty: each commit becomes a cut."""
     told_until: datetime | None = None
-    """All that the source had committed by then is in the log; None: not known yet."""
+    """Everything that the source had committed by then is in the log; None: not known yet."""
     behind_bytes: int = 0
-    """Size of the source's write-ahead log that is not told yet."""
+    """Size of the source's write-ahead log that was not read yet."""
     retained_bytes: int = 0
-    """Size of that which the source keeps for the stream."""
+    """Size of the write-ahead log that the source keeps for the stream."""
     retained_bytes_max: int = 0
-    """At this size the watcher drops the slot."""
+    """Size at which the watcher drops the slot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HaltedService:
-    """A service of a process does nothing until somebody has mended what is wrong."""
+    """A service that does nothing until an operator mends an error."""
 
     what: str
-    """What the service does."""
+    """Work of the service."""
     reason: str
     hint: str
     exit_code: int
-    """With which a verb ends that meets the same."""
+    """Exit code of a verb that meets the same error."""
     since: datetime
     retry: timedelta
-    """Time until it looks again whether that is mended."""
+    """Time until the service looks again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulse:
-    """One heartbeat: which process it is, and how its work stands."""
+    """One heartbeat: which process it is, and the state of its work."""
 
     verb: str
     """`run`, `watch`, `watch --once`, `apply` or `apply --once`."""
@@ -79,28 +79,28 @@ class Pulse:
     every: timedelta
     """Time between two heartbeats."""
     done_at: datetime | None = None
-    """When its work last went on: the source answered, a cut or a segment came, nothing was due."""
+    """Time at which its work last advanced: the source answered, data came, or nothing was due."""
     polls: int = 0
-    """Polls of the source that this process has ended."""
+    """Number of polls of the source that this process has finished."""
     waits: str = ""
-    """What the process waits for, after an error that may pass; empty if it does not wait."""
+    """What the process waits for, after an error that may pass; empty: it does not wait."""
     halts: tuple[HaltedService, ...] = ()
-    """What has halted; the process and everything else in it go on."""
+    """Services that have halted; the process and its other services continue."""
     stream: StreamPulse | None = None
-    """Of a watcher with a change stream."""
+    """The report about the change stream, of a watcher with one."""
     ended_at: datetime | None = None
-    """When the process ended as it was told to; None if it did not."""
+    """Time at which the process ended on request; None: it did not."""
 
     def is_heard(self, now: datetime, *, missed_max: int = MISSED_MAX) -> bool:
         """Return whether the process seems to run: it has missed few heartbeats."""
         return self.ended_at is None and now - self.seen_at <= missed_max * self.every
 
     def is_ahead(self, now: datetime) -> bool:
-        """Return whether its clock was ahead: no time that it says can be reckoned with."""
+        """Return whether the heartbeat's clock was ahead, so that its times cannot be used."""
         return self.ended_at is None and self.seen_at - now > MISSED_MAX * self.every
 
     def heard_at(self, now: datetime) -> "Pulse":
-        """Return it by the clock of who has just heard it."""
+        """Return the heartbeat with times of the clock of its present reader."""
         wrong = self.seen_at - now
         return replace(
             self,
@@ -110,7 +110,7 @@ class Pulse:
         )
 
     def not_after(self, now: datetime) -> "Pulse":
-        """Return it without times to come: nobody knows when it was said."""
+        """Return the heartbeat without times in the future, whose age is unknown."""
         is_known = self.done_at is not None and self.done_at <= now
         return replace(
             self,
@@ -121,20 +121,20 @@ class Pulse:
 
     @property
     def process(self) -> str:
-        """Which process it is, as messages name it."""
+        """Name of the process in messages."""
         return f"`{self.verb}` on {self.host}, pid {self.pid}"
 
     @property
     def goes_on(self) -> bool:
-        """Whether it goes on until it is told to stop; others end by themselves."""
+        """Whether the process continues until it is stopped; others end by themselves."""
         return ONCE not in self.verb
 
     def is_of(self, other: "Pulse") -> bool:
-        """Return whether both are of one process."""
+        """Return whether both heartbeats are of one process."""
         return (self.host, self.pid) == (other.host, other.pid)
 
     def stopped(self, at: datetime) -> "Pulse":
-        """Return the last heartbeat of a process that ends as it was told to."""
+        """Return the last heartbeat of a process that ends on request."""
         return replace(self, ended_at=at, seen_at=at)
 
 
@@ -202,7 +202,7 @@ def _json(pulse: Pulse) -> bytes:
 
 
 def pulse_of(data: bytes) -> Pulse | None:
-    """Return what `pulse_json` has kept; None: it is damaged, and the next one comes soon."""
+    """Return the pulse of a document; None: it is damaged, and the next one comes soon."""
     try:
         found = parsed(data, None)
         return Pulse(

@@ -14,7 +14,7 @@ class RetryPolicy:
     delay_max_s: float = 30.0
 
     def delays_s(self, rng: Random) -> Iterator[float]:
-        """Yield the wait before each further attempt; the end means give up."""
+        """Yield the wait before each further attempt; after the last wait the caller gives up."""
         for attempt in range(self.attempts_max - 1):
             yield self.delay_s(attempt, rng)
 

@@ -1,8 +1,8 @@
-"""Which named points are kept: all for a while, then one a day, one a month and so on.
+"""Which named points are kept: all of them for a while, then one per day, per month and so on.
 
 Known as grandfather-father-son. Each tier keeps the oldest point of each of its periods until the
 point is as old as the tier keeps points; a point goes when no tier keeps it. The oldest stays the
-oldest: what was kept once is not given up for a younger one of the same period.
+oldest: a kept point is not replaced by a younger one of the same period.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,7 +27,7 @@ class Period(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tier:
-    """One point of each period is kept for so long."""
+    """Length of time for which one point per period is kept."""
 
     each: Period
     keep: timedelta
@@ -35,23 +35,23 @@ class Tier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rotating:
-    """A point that a rotation has made."""
+    """A point made by a rotation."""
 
     name: str
     time: datetime
-    """The source's time of its cut."""
+    """The source's time of the point's cut."""
     is_held: bool = False
     """Whether a hold keeps its cut from expiring."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RotationPlan:
-    """What is to be done with the points that there are."""
+    """What a rotation does with the existing points."""
 
     keep: tuple[Rotating, ...]
     remove: tuple[Rotating, ...]
     hold: tuple[Rotating, ...]
-    """Kept points whose cuts would expire before the points are due to go."""
+    """Kept points whose cuts would expire before the points do."""
 
 
 def rotation(
@@ -62,17 +62,17 @@ def rotation(
     retention: timedelta | None,
     time_zone: str = "UTC",
 ) -> RotationPlan:
-    """Return which points are kept, which go, and which must be held from now on.
+    """Return which points are kept, which go, and which need a hold from now on.
 
     Laws (tests/unit/model/operations/test_rotation.py): the newest point stays; rotating again
     changes nothing; what goes is kept by no tier; each period of a tier that had a point has one.
 
     Args:
-        points: The points that rotations have made.
-        tiers: How long which are kept.
-        now: The time by which they age.
-        retention: After what time cuts expire that nothing holds; None: never.
-        time_zone: Where days, weeks, months and years begin.
+        points: Points made by rotations.
+        tiers: Tiers that keep points.
+        now: Time by which points age.
+        retention: Time after which cuts without a hold expire; None: never.
+        time_zone: Zone in which days, weeks, months and years begin.
     """
     by_age = sorted(points, key=lambda point: (point.time, point.name))
     zone = ZoneInfo(time_zone)
@@ -104,11 +104,11 @@ def _kept_by(
 
 
 def _period(each: Period, time: datetime) -> tuple[int, ...] | None:
-    """Return which period a time lies in; None: each point is its own."""
+    """Return the period of a time; None: each point is its own period."""
     match each:
         case Period.ALL:
             return None
-        case Period.HOUR:  # the hour that a day has twice is two hours
+        case Period.HOUR:  # an hour that a day has twice counts as two hours
             offset = time.utcoffset() or timedelta(0)
             return (*time.timetuple()[:4], int(offset.total_seconds()))
         case Period.DAY:

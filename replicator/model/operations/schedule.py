@@ -1,8 +1,8 @@
-"""When a schedule is due: cron expressions in a time zone, with jitter, and what was missed.
+"""When a schedule is due: cron expressions in a time zone, with jitter and missed times.
 
-Days on which clocks are put forward or back are those of Debian's cron, which cronsim follows: a
-fixed time that a day skips is due right after the skipped hour, one that a day has twice is due
-once, and an hourly one is due each real hour.
+On days when clocks change, cronsim follows Debian's cron: a fixed time that the day skips is due
+right after the skipped hour, one that the day has twice is due once, and an hourly one is due every
+real hour.
 """
 
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cronsim import CronSim, CronSimError
 
 FIELDS = 5
-"""Fields of a cron expression: minute, hour, day of the month, month, day of the week."""
+"""Number of fields of a cron expression: minute, hour, day, month, weekday."""
 PAUSES = 60
-"""So many pauses are compared; those of years before a leap day are among them."""
+"""Number of pauses compared; it includes years before a leap day."""
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 MISSED_MAX = 1000
 """Highest number of missed times that is counted."""
@@ -28,9 +28,9 @@ class Timing:
     cron: str
     time_zone: str
     jitter: timedelta
-    """Each run begins up to so much after its time, drawn from its name and that time."""
+    """Longest delay of a run after its time, drawn from its name and that time."""
     late_max: timedelta
-    """A run that could not begin for longer than this is left out."""
+    """Age at which a run that could not begin is skipped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +39,14 @@ class Due:
 
     at: datetime
     missed: int
-    """Times before it that were missed since the last run."""
+    """Number of earlier times that were missed since the last run."""
 
 
 def checked_cron(expression: str) -> str:
     """Return a cron expression of five fields.
 
     Raises:
-        ValueError: it is none, or no time ever fits it.
+        ValueError: the expression is invalid, or no time ever matches it.
     """
     if len(expression.split()) != FIELDS:
         raise ValueError("it has five fields, like `30 3 * * 1`: minute, hour, day, month, weekday")
@@ -61,7 +61,7 @@ def checked_zone(name: str) -> str:
     """Return the name of a time zone that this machine knows.
 
     Raises:
-        ValueError: it does not.
+        ValueError: the machine does not know it.
     """
     try:
         ZoneInfo(name)
@@ -71,7 +71,7 @@ def checked_zone(name: str) -> str:
 
 
 def next_due(timing: Timing, after: datetime) -> datetime:
-    """Return the first time after another one, in UTC."""
+    """Return the first matching time after another time, in UTC."""
     zone = ZoneInfo(timing.time_zone)
     return next(CronSim(timing.cron, after.astimezone(zone))).astimezone(UTC)
 
@@ -86,10 +86,10 @@ def longest_pause(timing: Timing) -> timedelta:
 
 
 def due(timing: Timing, *, last: datetime, now: datetime) -> Due | None:
-    """Return the newest time after the last one that has come, None: there is none.
+    """Return the newest matching time after the last one that has come; None: there is none.
 
-    Only the newest is made up for: of a program that was off for a week, one expiry is due and not
-    seven.
+    Only the newest time is made up for: after a week without the program, one expiry is due instead
+    of seven.
     """
     newest, missed = next_due(timing, last), 0
     if newest > now:
@@ -102,12 +102,12 @@ def due(timing: Timing, *, last: datetime, now: datetime) -> Due | None:
 
 
 def begins_at(timing: Timing, line: str, at: datetime) -> datetime:
-    """Return when the run of a time begins: the same for every process and after every restart.
+    """Return the start of a time's run: the same for every process and after every restart.
 
     Args:
         timing: The schedule.
-        line: Name of what is run; others get another jitter.
-        at: When it is due.
+        line: Name of the repeated work; other names get another jitter.
+        at: Time at which the run is due.
     """
     drawn = sha256(f"{line}/{at.timestamp():.0f}".encode()).digest()
     share = int.from_bytes(drawn[:8]) / 2**64
@@ -116,6 +116,6 @@ def begins_at(timing: Timing, line: str, at: datetime) -> datetime:
 
 def _newest_before(timing: Timing, now: datetime) -> datetime:
     zone = ZoneInfo(timing.time_zone)
-    # now itself counts, and no time that a fraction of a second would reach
+    # now itself counts, but no time that only a fraction of a second would reach
     after = now.astimezone(zone).replace(microsecond=0) + timedelta(seconds=1)
     return next(CronSim(timing.cron, after, reverse=True)).astimezone(UTC)

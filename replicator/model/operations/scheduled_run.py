@@ -1,13 +1,13 @@
-"""What became of each time at which a schedule was due, as small files in the target's store.
+"""The outcome of each time at which a schedule was due, as small files in the target's store.
 
-schedules/<schedule>/<due>-<attempt>.json     made by the one process that may run it
+schedules/<schedule>/<due>-<attempt>.json     created by the one process that may run it
 
-The file's name is the lease: of several processes one makes it. The lease ends when its holder has
-not renewed it for long enough; another attempt then has another name.
+The file's name is the lease: of several processes only one creates it. A lease ends when its holder
+has not renewed it for long enough; another attempt then has another name.
 
-Clocks are put back, too. A record of a later time than now counts as soon as that time has come, so
-a time that comes twice runs once; until then what is due goes by the records before it. No lease is
-longer than `LEASE`, so one that is belongs to a clock that was ahead.
+Clocks are also set back. A record of a future time counts as soon as that time has come, so a time
+that comes twice runs once; until then the records before it decide. No lease is longer than
+`LEASE`, so a longer one belongs to a clock that was ahead.
 """
 
 import re
@@ -20,24 +20,24 @@ from replicator.model.timestamps import stamped
 
 FOLDER = "schedules"
 LEASE = timedelta(minutes=5)
-"""How long a process that is silent is believed to be at work."""
+"""Time for which a silent process counts as running."""
 SKEW_MAX = timedelta(minutes=5)
-"""How far the clocks of two machines may be apart: a lease may end so much later than `LEASE`."""
+"""Allowed difference of two machines' clocks: a lease may end this much later than `LEASE`."""
 _STAMP = "%Y%m%dT%H%M%SZ"
 _FILE = re.compile(r"schedules/([^/]+)/(\d{8}T\d{6}Z)-(\d{1,3})\.json", re.ASCII)
 
 
 class RunState(StrEnum):
-    """What became of a run."""
+    """Outcome of a run."""
 
     RUNNING = "running"
     GOOD = "good"
     BAD = "bad"
-    """It failed, or what it proved was not good."""
+    """The run failed, or its proof was not good."""
     SKIPPED = "skipped"
-    """It was too late, or the one before it had not ended."""
+    """The run was too late, or the previous one had not ended."""
     LOST = "lost"
-    """Its process ended without a word."""
+    """The run's process ended without a result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,31 +51,31 @@ class RunRecord:
     state: RunState
     started_at: Time
     lease_until: Time
-    """Until then its process is believed to work, unless it says so again."""
+    """Time until which the process counts as running, unless it renews this."""
     ended_at: Time | None = None
     exit_code: int | None = None
     message: str = ""
-    """Why it was bad or skipped; else what it did, in a few words."""
+    """Reason for a bad or skipped run; otherwise its result, in a few words."""
     job: str | None = None
-    """Id of its job, where a service ran it."""
+    """Id of the run's job, if a service ran it."""
     host: str = ""
     missed: Natural = 0
-    """Times before it that were missed, or came while the run before it was at work."""
+    """Number of times before it that were missed, or came while the previous run was running."""
 
     @property
     def name(self) -> str:
-        """Name of its file."""
+        """Name of the run's file."""
         return run_name(self.schedule, self.due, self.attempt)
 
     def state_at(self, now: datetime) -> RunState:
-        """Return what has become of it as far as one can know."""
+        """Return the outcome of the run as far as it can be known."""
         if self.state is not RunState.RUNNING:
             return self.state
         is_held = now <= self.lease_until <= now + LEASE + SKEW_MAX
         return RunState.RUNNING if is_held else RunState.LOST
 
 
-_SHAPE = Shape(RunRecord, "it was altered; remove it, it only says what a schedule did")
+_SHAPE = Shape(RunRecord, "it was altered; remove it, it only records what a schedule did")
 
 
 def run_name(schedule: str, due: datetime, attempt: int) -> str:
@@ -84,7 +84,7 @@ def run_name(schedule: str, due: datetime, attempt: int) -> str:
 
 
 def run_of_name(name: str) -> tuple[datetime, int] | None:
-    """Return the time and the attempt that a file's name says; None: it is another file."""
+    """Return the time and the attempt in a file's name; None: it is another file."""
     found = _FILE.fullmatch(name)
     due = None if found is None else stamped(found[2], _STAMP)
     return None if found is None or due is None else (due, int(found[3]))
@@ -112,10 +112,10 @@ def run_json(record: RunRecord) -> bytes:
 
 
 def run_of(name: str, data: bytes) -> RunRecord:
-    """Return the record that a document holds.
+    """Return the record in a document.
 
     Raises:
-        CorruptionError: it cannot be read, or is that of another run.
+        CorruptionError: the document cannot be read, or belongs to another run.
     """
     record = _SHAPE.read(name, data)
     if record.name != name:

@@ -1,23 +1,23 @@
-"""Names as they are shown: what a terminal or a log would act upon stands there as a mark.
+"""Names as they are shown, with a mark for each character that a terminal or a log acts upon.
 
 The name of a datasource or a point, or a server's message, can hold any characters: an escape
-sequence that renames a window or clears it, or marks that turn the direction of what follows.
+sequence that renames or clears a window, or marks that turn the direction of the following text.
 """
 
 import re
 
 _CONTROLS = 0x20
 _PICTURES = 0x2400
-"""Code point of Unicode's pictures for control characters: ␛ is that of escape."""
+"""First of Unicode's pictures for control characters: ␛ is the one of escape."""
 _DELETE = "\x7f"
 _REPLACEMENT = "\ufffd"
 _NOT_PLAIN = re.compile("[^\x00-\x7e]")
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    """Return a text with a mark for each character that is not printable, as long as it was.
+    """Return a text of the same length, with a mark for each character that is not printable.
 
-    `lines` leaves line feeds as they are: for messages that have several lines.
+    `lines` keeps line feeds, for messages of several lines.
     """
     if text.isprintable():
         return text
@@ -27,9 +27,9 @@ def printable(text: str, *, lines: bool = False) -> str:
 
 
 def escaped_json(document: str) -> str:
-    """Return a JSON document that means the same, with escapes for what is not printable.
+    """Return an equivalent JSON document with escapes for characters that are not printable.
 
-    JSON itself does so for the first 32 characters alone.
+    JSON itself requires escapes for the first 32 characters only.
     """
     return _NOT_PLAIN.sub(lambda found: _escape(found[0]), document)
 

@@ -1,14 +1,14 @@
-r"""Signatures of a store's files: where one stands in a file, and what it is a signature of.
+r"""Signatures of a store's files: their position in a file, and what they cover.
 
-The signature is the end of the file that it belongs to, so one request writes both and a crash
-leaves neither alone. Who reads a file without this program reads it as before: zstd leaves out a
-skippable frame (RFC 8878, 3.1.2), and `jq` shows the signature as a second object.
+The signature is the end of its file, so one request writes both, and no crash leaves one without
+the other. Other programs read the file as before: zstd skips a skippable frame (RFC 8878, 3.1.2),
+and `jq` shows the signature as a second object.
 
     <document>\n{"signed_by":"<key id>","ed25519":"<base64>"}\n          documents (.json)
     <file><frame: magic, length, {"signed_by":…}>                       all other files
 
-A signature is made of the file's name below `_replicator/` and of its contents: a file that is
-renamed, or stands in for another one, has no valid signature.
+A signature covers the file's name below `_replicator/` and its contents: a file that is renamed, or
+replaced by another one, has no valid signature.
 """
 
 import re
@@ -19,12 +19,12 @@ from hashlib import sha256
 from typing import Final
 
 PURPOSE: Final = b"druid-replicator signed file 1\n"
-"""Begins what is signed: the key may sign other things elsewhere."""
+"""Start of the signed bytes: the key may sign other things elsewhere."""
 KEY_ID_DIGITS: Final = 16
 SIGNATURE_BYTES: Final = 64
 """Length of an Ed25519 signature (RFC 8032)."""
 MAGIC: Final = 0x184D2A5E
-"""Number of the skippable frame, of the sixteen that zstd leaves to its users."""
+"""Number of the skippable frame, one of sixteen that zstd leaves to its users."""
 _NOTE = rb'\{"signed_by":"(?P<key>[0-9a-f]{16})","ed25519":"(?P<value>[A-Za-z0-9+/]{86}==)"\}'
 _TEXT_END = re.compile(rb"\n" + _NOTE + rb"\n\Z")
 _FRAME_END = re.compile(_NOTE + rb"\Z")
@@ -40,27 +40,27 @@ class Signature:
     value: bytes
 
     def note(self) -> bytes:
-        """Return it as a JSON object of fixed length."""
+        """Return the signature as a JSON object of fixed length."""
         value = b64encode(self.value)
         return b'{"signed_by":"%s","ed25519":"%s"}' % (self.key_id.encode(), value)
 
 
 NOTE_BYTES: Final = len(Signature(key_id="0" * KEY_ID_DIGITS, value=bytes(SIGNATURE_BYTES)).note())
 END_BYTES_MAX: Final = NOTE_BYTES + _FRAME_HEAD.size
-"""Number of bytes that a signature adds to a file at most."""
+"""Largest number of bytes that a signature adds to a file."""
 
 
 def key_id_of(public: bytes) -> str:
-    """Return the name of a key in signatures: the start of its public half's SHA-256."""
+    """Return a key's name in signatures: the start of its public half's SHA-256."""
     return sha256(public).hexdigest()[:KEY_ID_DIGITS]
 
 
 def statement(name: str, data: bytes) -> bytes:
-    """Return what is signed of a file.
+    """Return the bytes that a file's signature covers.
 
     Args:
-        name: Of the file below `_replicator/`.
-        data: Its contents, without a signature.
+        name: Name of the file below `_replicator/`.
+        data: Contents of the file without a signature.
     """
     return PURPOSE + name.encode() + b"\n" + sha256(data).digest()
 
@@ -74,7 +74,7 @@ def signed(name: str, data: bytes, signature: Signature) -> bytes:
 
 
 def split(name: str, data: bytes) -> tuple[bytes, Signature | None]:
-    """Return a file's contents and its signature; None if it ends with none."""
+    """Return a file's contents and its signature; None: it has none."""
     if _is_document(name):
         found, size = _TEXT_END.search(data, max(0, len(data) - NOTE_BYTES - 2)), NOTE_BYTES + 2
     else:

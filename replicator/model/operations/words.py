@@ -1,11 +1,11 @@
-"""Numbers, times and durations as people read them, in the terminal and on the page."""
+"""Numbers, times and durations in people's notation, for the terminal and the page."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
 LONGEST_S: Final = 100 * 365.25 * 86_400
-"""A century: an estimate that is longer says no more than that."""
+"""A century: longer estimates mean nothing more."""
 
 
 def moment(time: datetime) -> str:
@@ -14,7 +14,7 @@ def moment(time: datetime) -> str:
 
 
 def whole_time(time: datetime) -> str:
-    """Return a time that names its cut when it is typed again."""
+    """Return a time that identifies its cut when it is typed again."""
     return time.isoformat().replace("+00:00", "Z")
 
 
@@ -47,12 +47,12 @@ def seconds_text(seconds: float) -> str:
 
 
 def age_text(age: timedelta) -> str:
-    """Return how long ago something was; clocks of two machines may differ a little."""
+    """Return how long ago something was; two machines' clocks may differ a little."""
     return f"{duration_text(max(age, timedelta(0)))} ago"
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, singular or plural; the noun is a regular one."""
+    """Return a number with its noun in singular or plural; the noun must be regular."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
@@ -63,7 +63,7 @@ def enumerated(names: Iterable[str]) -> str:
 
 
 def eta_text(seconds: float | None) -> str:
-    """Return how long something takes, by what was measured until now."""
+    """Return a duration by the measurements so far."""
     if seconds is None:
         return "how long is not known: nothing was measured here yet"
     return f"about {seconds_text(seconds)}" if seconds < LONGEST_S else seconds_text(seconds)
