@@ -1,8 +1,8 @@
-"""Files of the history that a target keeps beside its bytes: what they are called and hold.
+"""Files of the history that a target keeps beside its bytes: their names and contents.
 
-A file is zstd over lines of JSON: a header, one line a record, and a footer that ends with the
-SHA-256 of all bytes before that. `docs/archive.md` describes the format for those who read it
-without this program; `FORMAT` moves when it changes, and a golden copy of each stays in the tests.
+A file is zstd over lines of JSON: a header, one line per record, and a footer that ends with the
+SHA-256 of all bytes before it. `docs/archive.md` describes the format for readers without this
+program; `FORMAT` grows when it changes, and the tests keep a golden copy of each.
 
     history/<log id>/<start>-<end>.jsonl.zst      a part of the log as it was, `end` not in it
     history/<log id>/merged/<start>-<end>.jsonl.zst    files that follow one another, whole
@@ -43,7 +43,7 @@ HINT = (
 )
 FORMAT = 1
 MERGED_FORMAT = 2
-"""Format of a file that holds other files: releases that know only the first one refuse it."""
+"""Format of a file that contains other files: releases that know only the first one refuse it."""
 HISTORY: Final = "history"
 MERGED: Final = "merged"
 BASES: Final = "bases"
@@ -58,34 +58,34 @@ _NO_YEAR = f"a record's time is not between the years {FIRST_YEAR} and {LAST_YEA
 UNPACKED_BYTES_MAX = 64 << 20
 """Limit for one file's unpacked bytes; files are written with `history.file_bytes_max`, 8 MiB."""
 ROOM_FIRST, ROOM_GROWTH = 16, 4
-"""A file is unpacked into so many times its size first, then into so many times the room before."""
+"""First size of the unpacking buffer, as a multiple of the file's, and the factor of its growth."""
 LINE_BYTES_MIN = len(b'{"offset":0,"appended_at":"","event":{}}')
 FULL = "failed to write whole buffer"
 """Message of cramjam when the output does not fit its buffer."""
 LEVEL = 3
 """Level of zstd; higher levels take twice the time and save a twentieth of the bytes."""
 MERGED_LEVEL = 9
-"""Level of zstd for merged files, which nobody waits for; it saves a fifth of their bytes."""
+"""Level of zstd for merged files, whose writing is not waited for; it saves a fifth."""
 _FOOTER = b'{"end":'
 """Start of the last line of a file, and of no line before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """How a file begins."""
+    """Start of a file."""
 
     kind: FileKind
     source: str
     log_id: Name
     start: Annotated[Offset, NATURAL]
-    """No record of the file is before."""
+    """Offset before which the file has no record."""
     previous: str | None
-    """SHA-256 that the file before this one ends with; None: a base comes before it."""
+    """SHA-256 at the end of the file before this one; None: a base comes before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Footer:
-    """How a file ends."""
+    """End of a file."""
 
     end: Offset
     """Offset after the last record, where the next file starts; in a base: after its cut."""
@@ -100,23 +100,23 @@ class Footer:
 class ArchiveFile:
     """One file, read and checked.
 
-    A merged file looks like one that was written at once: its footer has the checksum that the
-    file after it names as `previous`, which is that of the last file in it.
+    A merged file looks like one that was written at once: its footer has the checksum of its last
+    file, which the next file names as `previous`.
     """
 
     header: Header
     records: Sequence[Record]
     footer: Footer
     merged: Sequence["ArchiveFile"] = ()
-    """The files in it, in their order; none in a file that was written at once."""
+    """The files in it, in their order; empty if the file was written at once."""
 
     @property
     def parts(self) -> Sequence["ArchiveFile"]:
-        """The files that it stands for: those in it, or itself."""
+        """The original files: those in a merged file, or the file itself."""
         return self.merged or (self,)
 
     def part(self, start: Offset, end: Offset) -> "ArchiveFile | None":
-        """Return what it holds between two offsets, if files in it begin and end there."""
+        """Return the part between two offsets, if files in it begin and end there."""
         found = [one for one in self.parts if start <= one.header.start and one.footer.end <= end]
         if not found or (found[0].header.start, found[-1].footer.end) != (start, end):
             return None
@@ -135,7 +135,7 @@ class BasePart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
-    """Everything that a cut consists of, without what came before it."""
+    """All records of a cut, without the history before it."""
 
     source: str
     log_id: str
@@ -152,7 +152,7 @@ class Base:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Cut:
-    """A closed cut as it stands in files."""
+    """A closed cut in a file's notation."""
 
     offset: Annotated[Offset, NATURAL]
     cut: Annotated[CutNumber, NATURAL]
@@ -189,7 +189,7 @@ class _Manifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _End:
-    """The footer as it stands in a file, without the checksum of all before it."""
+    """A footer in a file's notation, without the checksum of everything before it."""
 
     end: Annotated[Offset, NATURAL]
     records: Natural
@@ -209,13 +209,13 @@ def history_name(log_id: str, start: Offset, end: Offset) -> str:
 
 
 def merged_name(log_id: str, start: Offset, end: Offset) -> str:
-    """Return the name of the file that holds the files between two offsets."""
+    """Return the name of the merged file with the files between two offsets."""
     span = f"{start:0{OFFSET_DIGITS}}-{end:0{OFFSET_DIGITS}}"
     return f"{HISTORY}/{log_id}/{MERGED}/{span}.jsonl.zst"
 
 
 def is_merged(name: str) -> bool:
-    """Return whether a name is that of a merged file."""
+    """Return whether a name belongs to a merged file."""
     return name.split("/")[-2:-1] == [MERGED]
 
 
@@ -235,7 +235,7 @@ def manifest_name(log_id: str, offset: Offset) -> str:
 
 
 def history_span(name: str) -> tuple[Offset, Offset] | None:
-    """Return the start and the end in a history file's name, None when it is no such name."""
+    """Return the start and the end in a history file's name; None: it is not such a name."""
     found = _NAME.fullmatch(name.rpartition("/")[2])
     if found is None or not (start := int(found["start"])) <= (end := int(found["end"])) <= INT_MAX:
         return None
@@ -243,7 +243,7 @@ def history_span(name: str) -> tuple[Offset, Offset] | None:
 
 
 def base_offset(name: str) -> Offset | None:
-    """Return the offset in the name of a base's manifest, None when it is no such name."""
+    """Return the offset in the name of a base's manifest; None: it is not such a name."""
     if not name.endswith("manifest.json"):
         return None  # as most of a long listing
     found = _MANIFEST.fullmatch("/".join(name.split("/")[-2:]))
@@ -253,7 +253,7 @@ def base_offset(name: str) -> Offset | None:
 
 
 def record_line(record: Record) -> bytes:
-    """Return a record as a line: its event stands in it byte for byte."""
+    """Return a record as a line, which contains its event byte for byte."""
     return b'{"offset":%d,"appended_at":"%s","event":%s}\n' % (
         record.offset,
         time_text(record.appended_at).encode(),
@@ -264,7 +264,7 @@ def record_line(record: Record) -> bytes:
 def pack(
     header: Header, lines: Sequence[bytes], *, end: Offset, last: ClosedCut | None
 ) -> tuple[bytes, Footer]:
-    """Return a file's bytes, and the footer that it ends with."""
+    """Return a file's bytes, and its footer."""
     body = b"".join([_line(_header_json(header)), *lines])
     found = _footer_json(end, len(lines), last)
     checksum = _checksum(body, found)
@@ -274,11 +274,12 @@ def pack(
 
 
 def unpack(name: str, data: bytes, *, bytes_max: int = UNPACKED_BYTES_MAX) -> ArchiveFile:
-    """Return what a file holds, unpacked in no more than `bytes_max`.
+    """Return a file's contents, unpacked to at most `bytes_max`.
 
     Raises:
-        CorruptionError: it is truncated, altered, of a later format, or not what its name says; or
-            it unpacks to more.
+        CorruptionError: it is truncated, altered, of a later format, or does not fit its name; or
+        it
+            unpacks to more.
     """
     return unpacked_lines(name, data, bytes_max=bytes_max)[1]
 
@@ -286,7 +287,7 @@ def unpack(name: str, data: bytes, *, bytes_max: int = UNPACKED_BYTES_MAX) -> Ar
 def unpacked_lines(
     name: str, data: bytes, *, bytes_max: int = UNPACKED_BYTES_MAX
 ) -> tuple[bytes, ArchiveFile]:
-    """Return a file's lines, header and footer among them, and what it holds.
+    """Return a file's lines, including header and footer, and its contents.
 
     Raises:
         CorruptionError: as for `unpack`.
@@ -299,13 +300,13 @@ def unpacked_lines(
 
 
 def merge(bodies: Sequence[bytes]) -> tuple[str, bytes]:
-    """Return name and bytes of the file that holds some files, each as it was.
+    """Return name and bytes of the file that contains some files, each unchanged.
 
     Args:
-        bodies: The lines of files that were written at once, in the order of their offsets.
+        bodies: Lines of files that were written at once, in the order of their offsets.
 
     Raises:
-        ValueError: one does not follow the one before it.
+        ValueError: a file does not follow the one before it.
     """
     files = [_unpack_plain(body) for body in bodies]
     whole = joined(files)
@@ -319,10 +320,10 @@ def merge(bodies: Sequence[bytes]) -> tuple[str, bytes]:
 
 
 def joined(files: Sequence[ArchiveFile]) -> ArchiveFile:
-    """Return files that follow one another as one file.
+    """Return consecutive files as one file.
 
     Raises:
-        ValueError: one does not follow the one before it.
+        ValueError: a file does not follow the one before it.
     """
     logs = {(one.header.kind, one.header.source, one.header.log_id) for one in files}
     _require(len(logs) == 1 and files[0].header.kind == HISTORY, "its files are not of one log")
@@ -356,7 +357,7 @@ def base_of(name: str, data: bytes) -> Base:
     """Return the base that a manifest describes.
 
     Raises:
-        CorruptionError: it is truncated, altered, of a later format, or not what its name says.
+        CorruptionError: it is truncated, altered, of a later format, or does not fit its name.
     """
     try:
         found = parsed(data, _FORMATS)
@@ -371,7 +372,7 @@ def base_of(name: str, data: bytes) -> Base:
 
 
 def _decompressed(name: str, data: bytes, bytes_max: int) -> bytes:
-    """Unpack into room that is made larger until it is enough: no frame is believed its size."""
+    """Unpack into a buffer that grows until it suffices: a frame's own size is not trusted."""
     room = min(bytes_max, ROOM_FIRST * len(data) + (1 << 16))
     while True:
         output = bytearray(room)
@@ -421,7 +422,7 @@ def _unpack_merged(body: bytes) -> ArchiveFile:
 
 
 def _split(body: bytes) -> tuple[bytes, list[bytes], Footer]:
-    """Return a file's first line, the lines between, and the footer, whose checksum is right."""
+    """Return a file's first line, the lines between, and the footer, whose checksum is verified."""
     at = body.rfind(b"\n", 0, len(body) - 1) + 1
     _require(body.endswith(b"\n") and at > 0, "it is cut short")
     found = parsed(body[at:], None)
@@ -437,7 +438,7 @@ def _split(body: bytes) -> tuple[bytes, list[bytes], Footer]:
 
 
 def _bodies(lines: Sequence[bytes]) -> list[bytes]:
-    """Cut the lines between header and footer of a merged file into those of the files in it."""
+    """Cut the lines between a merged file's header and footer into those of its files."""
     found, start = list[bytes](), 0
     for at, line in enumerate(lines, start=1):
         if line.startswith(_FOOTER):
@@ -467,7 +468,7 @@ def _records(lines: Sequence[bytes], header: Header, footer: Footer) -> list[Rec
 
 
 def _record(line: bytes, times: dict[bytes, datetime]) -> Record:
-    """Cut a line at the places where `record_line` put its parts; the event is not parsed."""
+    """Cut a line where `record_line` joined its parts; the event is not parsed."""
     at = line.index(_EVENT)
     data = line[at + len(_EVENT) : -1]
     offset, _, time = line[len(b'{"offset":') : at - 2].partition(b',"appended_at":"')

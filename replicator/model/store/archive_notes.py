@@ -1,4 +1,4 @@
-"""Documents beside a store's history: whose it is, and what its target could not get."""
+"""Documents beside a store's history: its source, and the target's gaps in it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ def gaps_name(log_id: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What the records of a history cannot say: where its load specs lead, and what is kept."""
+    """Facts that a history's records do not contain: the meaning of load specs, here and there."""
 
     source: str
     log_id: Name
@@ -37,7 +37,7 @@ class About:
     ]
     """Layouts of the source's storages."""
     target_layout: Annotated[Layout, Field(validation_alias="kept"), PlainValidator(layout_of)]
-    """Layout of the storage that this store is in."""
+    """Layout of the storage of this store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ _ABOUT, _GAPS = Shape(About, HINT), Shape(_Gaps, HINT)
 
 
 def about_name(log_id: str) -> str:
-    """Return the name of the file that says what a history is about."""
+    """Return the name of the file about a history's source."""
     return f"{ABOUT}/{log_id}.json"
 
 

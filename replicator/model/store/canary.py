@@ -9,25 +9,25 @@ from math import ceil
 from replicator.model.document import Name, Natural, NotNegative, Shape, Time, time_text, written
 
 WAITING_MAX = 10_000
-"""Rows that are awaited at once; of more, the oldest count as lost."""
+"""Number of rows awaited at once; of more rows, the oldest count as lost."""
 REMEMBERED_MAX = 1_000
-"""Arrivals over which percentiles are taken."""
+"""Number of arrivals from which percentiles are computed."""
 PERCENTS = (50, 95, 99)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanarySummary:
-    """What the canary of one target has shown, as its store keeps it."""
+    """The canary's results for one target, as its store keeps them."""
 
     datasource: Name
     target: Name
     looked_at: Time
     arrived: Natural
-    """Rows that were seen at the standby, since the process began."""
+    """Number of rows seen at the standby since the process began."""
     lost: Natural
-    """Rows that did not arrive within `lost_after`."""
+    """Number of rows that did not arrive within `lost_after`."""
     waiting_s: NotNegative
-    """For how long the oldest row that has not arrived was awaited; 0: none is."""
+    """Time for which the oldest missing row was awaited; 0: none is missing."""
     last_arrival_at: Time | None
     p50_s: NotNegative | None
     p95_s: NotNegative | None
@@ -36,20 +36,20 @@ class CanarySummary:
 
 @dataclass(slots=True, kw_only=True)
 class CanaryTrack:
-    """The rows of one target that were seen at the source, and not at the target yet."""
+    """The rows seen at the source, and not yet at one target."""
 
     lost_after: timedelta
     _newest: datetime | None = None
     """Newest row that the source has shown; rows before the first look are not awaited."""
     _waiting: deque[tuple[datetime, datetime]] = field(default_factory=deque)
-    """Time of the row, and when the source first showed it; both ascend."""
+    """Time of each row, and when the source first showed it; both ascend."""
     _arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED_MAX))
     arrived: int = 0
     lost: int = 0
     last_arrival_at: datetime | None = None
 
     def source_shows(self, newest: datetime | None, now: datetime) -> None:
-        """Await the source's newest row, if it is another one than at the last look."""
+        """Await the source's newest row, if it is a new one."""
         if newest is None or (self._newest is not None and newest <= self._newest):
             return
         if self._newest is not None:
@@ -57,7 +57,7 @@ class CanaryTrack:
         self._newest = newest
 
     def target_shows(self, newest: datetime | None, now: datetime) -> list[float]:
-        """Return how many seconds each row took that has arrived since the last look."""
+        """Return for each row that arrived since the last look how many seconds it took."""
         found = list[float]()
         while newest is not None and self._waiting and self._waiting[0][0] <= newest:
             _, since = self._waiting.popleft()
@@ -74,11 +74,11 @@ class CanaryTrack:
         return found
 
     def waiting_s(self, now: datetime) -> float:
-        """Return for how long the oldest row that has not arrived was awaited; 0: none is."""
+        """Return how long the oldest missing row was awaited; 0: none is missing."""
         return max(0.0, (now - self._waiting[0][1]).total_seconds()) if self._waiting else 0.0
 
     def summary(self, datasource: str, target: str, now: datetime) -> CanarySummary:
-        """Return what is kept of it."""
+        """Return the summary to be stored."""
         p50, p95, p99 = (percentile(self._arrivals, percent) for percent in PERCENTS)
         return CanarySummary(
             datasource=datasource,
@@ -95,7 +95,7 @@ class CanaryTrack:
 
 
 def percentile(values: Sequence[float] | deque[float], percent: int) -> float | None:
-    """Return the smallest value that so many per cent do not exceed; None: there is none."""
+    """Return the smallest value that a percentage of values does not exceed; None: no values."""
     ordered = sorted(values)
     return ordered[ceil(len(ordered) * percent / 100) - 1] if ordered else None
 

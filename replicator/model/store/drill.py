@@ -1,4 +1,4 @@
-"""What a drill found, as the drilled target's store keeps it, and when the next one is due."""
+"""A drill's evidence, as the drilled target's store keeps it, and when the next drill is due."""
 
 import re
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ FINDINGS_MAX = 100
 PLAN, COPY, ROWS, VERIFY = "plan", "copy", "rows", "verify"
 LOAD, QUERY = "load", "query"
 RECOVERY = frozenset({PLAN, COPY, ROWS})
-"""The steps that a real recovery has to wait for."""
+"""Steps that a real recovery has to wait for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnyCut:
-    """Any cut that can be restored, drawn by chance."""
+    """Any restorable cut, drawn at random."""
 
 
 DrillPoint: TypeAlias = RestorePoint | AnyCut
@@ -44,12 +44,12 @@ class DrillStep:
     """`plan`, `copy`, `rows`, `verify`, and with a Druid `load`, `query`."""
     seconds: NotNegative
     size_bytes: Annotated[Natural | None, Field(alias="bytes")] = None
-    """Bytes of segments that it moved or read; None: it reads history and rows."""
+    """Bytes of segments that the step moved or read; None: it reads history and rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsed:
-    """The cut that was restored, and what it amounts to."""
+    """The restored cut, and its size."""
 
     cut: Annotated[CutNumber, NATURAL]
     offset: Annotated[Offset, NATURAL]
@@ -59,12 +59,12 @@ class Rehearsed:
     rows: Natural
     segments: Natural
     objects: Natural = 0
-    """Places whose bytes were read and checksummed after the restore."""
+    """Number of locations whose bytes were read and checksummed after the restore."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What a Druid made of the restored rows and bytes."""
+    """A Druid's results with the restored rows and bytes."""
 
     release: str
     """Release of the Druid that loaded the segments, like `33.0.0`."""
@@ -76,16 +76,16 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What one drill found; nothing in it changes afterwards."""
+    """The result of one drill; it never changes afterwards."""
 
     target: str
     """Name of the target whose store was restored."""
     source: str
     log_id: str
     point: str
-    """Restore point that was asked for: `latest`, `any`, `offset 4711`, …"""
+    """Requested restore point: `latest`, `any`, `offset 4711`, …"""
     program: str
-    """The version that did it."""
+    """Version of the replicator."""
     started_at: Time
     ended_at: Time
     rehearsed: Annotated[Rehearsed | None, Field(alias="restored")]
@@ -97,18 +97,18 @@ class Evidence:
     """Differences that the verification found, at most `FINDINGS_MAX`."""
     findings_count: Natural
     failure: str | None
-    """Why it did not come to its end; None: it did."""
+    """Reason why the drill did not finish; None: it did."""
     not_proved: str | None = None
-    """What the drill says nothing of: its witness was left out. None: nothing was left out."""
+    """What the drill does not prove because the witness was not consulted; None: all was proved."""
 
     @property
     def is_good(self) -> bool:
-        """Whether all of the cut came back, and was proved."""
+        """Whether the whole cut came back, and was proved."""
         return self.failure is None and self.findings_count == 0
 
     @property
     def recovery_s(self) -> float:
-        """How long a recovery takes, in seconds: all but the proof."""
+        """Duration of a recovery in seconds: everything but the proof."""
         return sum(step.seconds for step in self.steps if step.name in RECOVERY)
 
 
@@ -124,7 +124,7 @@ class Drilled:
     """Reason why the store cannot be read; None: both fields above are known."""
 
     def keeps(self, promise: timedelta | None, now: datetime) -> bool:
-        """Return whether the last good drill is no older than what was promised."""
+        """Return whether the last good drill is recent enough for the promise."""
         if promise is None:
             return True
         return self.last_good is not None and now - self.last_good.ended_at <= promise
@@ -144,7 +144,7 @@ def drawn(windows: list[tuple[Offset, Offset]], rng: Random) -> RestorePoint:
 
 
 def point_text(point: DrillPoint) -> str:
-    """Return what was asked for, in words."""
+    """Return the request in words."""
     match point:
         case AnyCut():
             return "any"

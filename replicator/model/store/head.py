@@ -1,8 +1,8 @@
-"""Heads: how far the history in a signed store reached, remembered where the store is not.
+"""Heads: how far a signed store's history reached, remembered outside of the store.
 
-Signatures prove who wrote a file, and not that it is the newest: somebody who puts back all files
-of an earlier day puts back their valid signatures. A head is remembered by a witness, which is
-another target's store or a folder, and signed with the keys of the store that it is about:
+Signatures prove who wrote a file, but not that it is the newest: whoever puts back all files of an
+earlier day puts back valid signatures. A head is remembered by a witness, which is another target's
+store or a folder, and signed with the keys of the store that it describes:
 
     heads/<target>/<log id>.json
 """
@@ -18,7 +18,7 @@ HEADS: Final = "heads"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """The newest cut that a store could restore when this was written."""
+    """The newest cut that a store could restore when the head was written."""
 
     target: Name
     log_id: Name
@@ -32,7 +32,7 @@ class Head:
         return last is None or last < self.offset
 
     def lost(self, last: Offset | None) -> str:
-        """Return what to say of a store that has lost cuts."""
+        """Return the message about a store that has lost cuts."""
         ends = "has no cut of that log" if last is None else f"ends at offset {last}"
         return (
             f"the store of target {self.target!r} {ends}, and had cut {self.cut} (offset"
@@ -42,7 +42,7 @@ class Head:
 
     @property
     def words(self) -> str:
-        """The cut, as messages name it."""
+        """The cut in messages."""
         return f"cut {self.cut} (offset {self.offset}, {time_text(self.source_time)})"
 
 
@@ -55,7 +55,7 @@ _HEAD = Shape(
 
 
 def heads_of(target: str) -> str:
-    """Return what the names of a target's heads begin with."""
+    """Return the prefix of the names of a target's heads."""
     return f"{HEADS}/{target}/"
 
 
@@ -65,7 +65,7 @@ def head_name(target: str, log_id: str) -> str:
 
 
 def head_json(head: Head) -> bytes:
-    """Return a head as its file holds it."""
+    """Return a head as a document."""
     return written(
         {
             "target": head.target,
@@ -81,7 +81,7 @@ def head_of(name: str, data: bytes) -> Head:
     """Return the head in a file.
 
     Raises:
-        CorruptionError: it cannot be read, or is that of another store.
+        CorruptionError: it cannot be read, or belongs to another store.
     """
     head = _HEAD.read(name, data)
     if head_name(head.target, head.log_id) != name:

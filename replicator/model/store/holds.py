@@ -1,8 +1,8 @@
-"""What people and running restores want kept: small files of our own beside a target's bytes.
+"""Cuts that operators and running restores want kept: small files beside a target's bytes.
 
-points/<name>.json       a cut by a name; it keeps nothing
-holds/<name>.json        a cut that expiry spares, with the reason and perhaps an end
-restores/<id>.json       a cut that a running restore reads, for as long as its lease
+points/<name>.json       a name for a cut, which keeps nothing
+holds/<name>.json        a cut that does not expire, with the reason and perhaps an end
+restores/<id>.json       a cut that a running restore reads, for the time of its lease
 """
 
 import re
@@ -33,16 +33,16 @@ class NamedPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """A cut that stays restorable whatever expires around it."""
+    """A cut that stays restorable while others expire."""
 
     point: NamedPoint
     """The cut that is held; its name is the name of the hold."""
     reason: str
     until: datetime | None
-    """When the hold ends by itself; None: it lasts until an operator removes it."""
+    """Time at which the hold ends; None: when an operator removes it."""
 
     def holds_at(self, now: datetime) -> bool:
-        """Return whether it is still in force."""
+        """Return whether the hold is still in force."""
         return self.until is None or now < self.until
 
 
@@ -55,28 +55,28 @@ class RestoreLease:
     """Offset of the cut that the lease's restore reads."""
     valid_until: Time
     lasts_s: Natural = 0
-    """Seconds for which it lasts without a renewal; 0: its writer did not say so."""
+    """Seconds for which the lease lasts without a renewal; 0: its writer did not record it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Terms:
-    """What the document of a hold has beside those of a point."""
+    """The members that a hold's document has in addition to a point's."""
 
     reason: str
     until: Time | None
 
 
-_HINT = "it was altered; as long as nobody knows what it keeps, nothing expires"
+_HINT = "it was altered; as long as its contents are unknown, nothing expires"
 _POINT = Shape(NamedPoint, "it was altered; remove it, it keeps nothing: it is a name")
 _HELD, _TERMS = Shape(NamedPoint, _HINT), Shape(_Terms, _HINT)
 _LEASE = Shape(RestoreLease, _HINT)
 
 
 def checked_name(name: str) -> str:
-    """Return a name that a point or a hold can have.
+    """Return a valid name of a point or a hold.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: the name is not valid.
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(
@@ -112,7 +112,7 @@ def point_of(name: str, data: bytes) -> NamedPoint:
     """Return the named point that a document holds.
 
     Raises:
-        CorruptionError: it cannot be read, or is that of another name than its file's.
+        CorruptionError: it cannot be read, or has another name than its file.
     """
     return _of_its_file(_POINT, name, _POINT.read(name, data))
 
@@ -127,7 +127,7 @@ def hold_of(name: str, data: bytes) -> Hold:
     """Return the hold that a document holds.
 
     Raises:
-        CorruptionError: it cannot be read, or is that of another name than its file's.
+        CorruptionError: it cannot be read, or has another name than its file.
     """
     terms = _TERMS.read(name, data)
     point = _of_its_file(_HELD, name, _HELD.read(name, data))
@@ -135,7 +135,7 @@ def hold_of(name: str, data: bytes) -> Hold:
 
 
 def lasting_s(lease: timedelta) -> int:
-    """Return for how many seconds others believe that something lasts which is not renewed."""
+    """Return for how many seconds other processes rely on something that is not renewed."""
     return ceil(lease.total_seconds())
 
 

@@ -1,12 +1,12 @@
-"""What an expiry says before it deletes anything, so that those beside it can give way.
+"""An expiry's announcement before it deletes anything, so that other processes can give way.
 
-    expiry/<n>.json              up to where, until when, and what was the horizon before
-    expiry/<n>.places            what it deletes, 16 bytes a location, ascending; without it: all
-    expiry/<n>.lease-<k>.json    a later end, as long as the work takes
-    expiry/<n>.done.json         it is over
+    expiry/<n>.json              new horizon, end of the announcement, and the previous horizon
+    expiry/<n>.places            the locations to delete, 16 bytes each, ascending; without it: all
+    expiry/<n>.lease-<k>.json    a later end, for as long as the work takes
+    expiry/<n>.done.json         the expiry is over
 
-Numbers are never given twice: the newest intent of a log is kept for ever, and with it the horizon.
-They have ten digits: a longer one is refused, because nobody would see the intent of that name.
+Numbers are never used twice: the newest intent of a log is kept for ever, and with it the horizon.
+They have ten digits: a longer one is refused, because its intent would not be found by name.
 """
 
 import re
@@ -29,7 +29,7 @@ from replicator.model.event import Offset
 EXPIRY = "expiry"
 DIGITS = 10
 NUMBER_MAX = 10**DIGITS - 1
-"""Last number that an intent can have; only a name that no expiry wrote is near it."""
+"""Last number that an intent can have; no expiry comes near it."""
 _NAME = re.compile(
     r"expiry/(?P<number>\d{10,})\."
     r"(?:(?P<what>json|places|done\.json)|lease-(?P<lease>[1-9]\d{0,9})\.json)",
@@ -43,30 +43,30 @@ class Announced:
 
     log_id: Name
     horizon: Annotated[Offset, NATURAL]
-    """No cut before it can be restored any more, but for those with a hold."""
+    """Offset before which no cut can be restored any more, except cuts with a hold."""
     before: Annotated[Offset, NATURAL]
-    """The horizon until then; it stays when nothing was deleted."""
+    """The previous horizon, which stays in force if nothing was deleted."""
     valid_until: Time
     """Time at which the expiry must stop deleting, unless a lease extends it."""
     places: Natural
-    """Number of locations that it deletes, for whoever reads the file; stored under this name."""
+    """Number of locations to delete, for people who read the file; stored under this name."""
     lasts_s: Natural = 0
-    """Seconds after which it stops deleting unless it says more; 0: its writer did not say so."""
+    """Seconds after which it stops deleting without a renewal; 0: its writer did not record it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent(Announced):
-    """One expiry as it was announced."""
+    """One announced expiry."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntentDone:
-    """How an expiry ended."""
+    """The end of an expiry."""
 
     carried_out: bool
-    """False: it gave way before anything was deleted."""
+    """False: the expiry gave way before anything was deleted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class LaterEnd:
 
     valid_until: Time
     lasts_s: Natural = 0
-    """As that of the intent."""
+    """Seconds as in the intent."""
 
 
 _HINT = "it was altered; take it from a copy of this store. Nothing expires without it"
@@ -84,7 +84,7 @@ _INTENT, _LATER, _DONE = Shape(Announced, _HINT), Shape(LaterEnd, _HINT), Shape(
 
 @dataclass(slots=True)
 class IntentFiles:
-    """Which files there are of one intent."""
+    """The existing files of one intent."""
 
     number: int
     names: set[str] = field(default_factory=set)
@@ -92,17 +92,17 @@ class IntentFiles:
 
     @property
     def is_announced(self) -> bool:
-        """Whether the intent itself is there."""
+        """Whether the intent's document exists."""
         return "json" in self.names
 
     @property
     def has_places(self) -> bool:
-        """Whether the list of the locations that it deletes is still there."""
+        """Whether the list of locations to delete still exists."""
         return "places" in self.names
 
     @property
     def is_done(self) -> bool:
-        """Whether a file is named so; it counts only once it was read, as anybody can write it."""
+        """Whether a final document exists; it counts only once read, as anybody can write one."""
         return "done.json" in self.names
 
 
@@ -112,14 +112,14 @@ def intent_name(number: int, what: str = "json") -> str:
 
 
 def lease_name(number: int, lease: int) -> str:
-    """Return the name of the file that makes an intent last longer, for the nth time."""
+    """Return the name of the file of an intent's nth extension."""
     return intent_name(number, f"lease-{lease}.json")
 
 
 def intents(names: Iterable[str]) -> list[IntentFiles]:
-    """Return which intents there are by the names of their files, oldest first.
+    """Return the intents that the names of files belong to, oldest first.
 
-    A list or a lease alone is no intent: an expiry writes those later and deletes them earlier.
+    A list or a lease alone is no intent: an expiry writes them later and deletes them earlier.
 
     Raises:
         CorruptionError: a name has a number that no intent can have.
@@ -146,10 +146,10 @@ def next_number(listed: Sequence[IntentFiles]) -> int:
     """Return the number of the next intent.
 
     Args:
-        listed: All that there are, oldest first.
+        listed: All existing intents, oldest first.
 
     Raises:
-        RefusedError: a file has the last number already.
+        RefusedError: the last number is in use.
     """
     if not listed:
         return 1

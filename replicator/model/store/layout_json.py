@@ -1,4 +1,4 @@
-"""Layouts as JSON: a store says where its history's load specs lead, and where it keeps that."""
+"""Layouts as JSON: where load specs of a store's history lead, and where the store keeps bytes."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -40,9 +40,9 @@ def layout_json(layout: Layout) -> Mapping[str, Any]:
 def _plain(
     layout: LocalLayout | S3Layout | GoogleLayout | AzureLayout | HdfsLayout,
 ) -> dict[str, Any]:
-    """Return a layout's fields; what was not there before is left out where it changes nothing.
+    """Return a layout's fields; newer ones are omitted where they change nothing.
 
-    So that an older release of this program reads the store of a newer one.
+    So an older release can read the store of a newer one.
     """
     fields = asdict(layout)
     if isinstance(layout, GoogleLayout | AzureLayout) and layout.packed:
@@ -56,12 +56,12 @@ _SHAPES: Mapping[str, Shape[Layout]] = {
 
 
 def layout_of(found: object) -> Layout:
-    """Return the layout that `layout_json` gave.
+    """Return the layout of a JSON object from `layout_json`.
 
-    What is unknown of it is refused: it may say that places are written otherwise.
+    Unknown members are refused: one may mean that locations are written differently.
 
     Raises:
-        ValueError: it did not give this.
+        ValueError: `layout_json` did not write this.
     """
     fields = dict(found) if isinstance(found, dict) else {}
     type_ = fields.pop("type", None)
@@ -78,7 +78,7 @@ def source_layout_json(layout: SourceLayout) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _LayoutDocument:
-    """Layouts of all of a source's storages, not yet looked into."""
+    """Layouts of all of a source's storages, not yet decoded."""
 
     main: Mapping[str, object]
     others: Mapping[str, Mapping[str, object]]
@@ -91,7 +91,7 @@ def source_layout_of(found: object) -> SourceLayout:
     """Return the layouts that `source_layout_json` gave.
 
     Raises:
-        ValueError: it did not give this.
+        ValueError: `source_layout_json` did not write this.
     """
     told = _STORAGES.checked(found if isinstance(found, dict) else {})
     others = {name: layout_of(one) for name, one in told.others.items()}

@@ -1,4 +1,4 @@
-"""What was proved of a target, when, and how much of it: kept in its store."""
+"""The result of a verification, kept in the target's store: what was proved, when, how much."""
 
 import re
 from collections.abc import Iterable
@@ -20,11 +20,11 @@ _NAME = re.compile(
     rf"{PROOFS}/(?P<time>[0-9T.]+Z)-(?P<level>[a-z]+)-(?P<verdict>good|part|bad)\.json"
 )
 SHARE_MIN = 1e-15
-"""A smaller share of a target is no object."""
+"""Smallest share: below it no object would be examined."""
 
 
 class Level(Enum):
-    """How deep a verification goes; each level includes those before it.
+    """Depth of a verification; each level includes the previous ones.
 
     `query` includes the rows only: two Brokers read the bytes anyway.
     """
@@ -46,31 +46,31 @@ _INCLUDED = {
     CHECKSUM: {Level.ROWS.value, Level.EXISTS.value},
     Level.QUERY.value: {Level.ROWS.value},
 }
-"""Levels that a deeper one looks at as well."""
+"""Levels that a deeper one includes."""
 OF_OBJECTS = frozenset(one.value for one in Level if one.is_about_objects)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """One verification, as it ended."""
+    """One finished verification."""
 
     proved_at: Time
     level: str
     cut: Annotated[CutNumber, NATURAL]
     offset: Annotated[Offset, NATURAL]
     share: Annotated[float, Field(ge=SHARE_MIN, le=1)]
-    """Share of the objects that were to be examined."""
+    """Share of the objects to be examined."""
     window: Natural | None
     """Index of the share of the objects, from 0; None: all objects, or a random sample."""
     partial: bool
-    """Whether it was about one datasource or one interval only."""
+    """Whether the verification covered only one datasource or interval."""
     objects: Natural
     read_bytes: Natural
     left: Natural
-    """Objects that were not read because the bytes to read were used up."""
+    """Number of objects not read because the limit of bytes was reached."""
     findings: Natural
     structure: bool = False
-    """Whether packed segments were looked into."""
+    """Whether packed segments were examined inside."""
 
     @property
     def good(self) -> bool:
@@ -78,7 +78,7 @@ class Proof:
         return self.findings == 0
 
     def clears(self, bad: "Proof") -> bool:
-        """Return whether all that an earlier, bad proof looked at is good by this one."""
+        """Return whether this proof covers everything that an earlier, bad proof looked at."""
         is_whole = self.share >= 1 or (self.window, self.share) == (bad.window, bad.share)
         as_wide = is_whole and not (self.partial or self.left)
         as_deep = self.structure or not bad.structure
@@ -86,9 +86,9 @@ class Proof:
 
     @property
     def name(self) -> str:
-        """The name of its file: when, what and how it ended can be read from a listing.
+        """The name of the proof's file: a listing shows time, level and result.
 
-        What was good and only about a part of the target is `part`, and proves nothing of the rest.
+        A good proof of a part of the target is a `part`, and proves nothing about the rest.
         """
         time = self.proved_at.astimezone(UTC).strftime(_TIME)
         verdict = "bad" if not self.good else "part" if self.partial else "good"
@@ -113,10 +113,10 @@ def proof_of(name: str, data: bytes) -> Proof:
 
 
 def by_time(names: Iterable[str], now: datetime) -> tuple[list[str], list[str]]:
-    """Return the names of proofs whose time has come, and those of later times, each ascending.
+    """Return the names of past proofs, and those with times in the future, each ascending.
 
-    Other names are left out. Those of later times are apart, so that none of them, whoever gave it,
-    can stand for what is newest: a clock that was ahead has made them, or no clock at all.
+    Other names are ignored. Future ones are separate, so that none of them, whoever wrote it,
+    counts as the newest: they come from a clock that was ahead, or from no clock at all.
     """
     told = sorted((name, time) for name in names if (time := _time_of(name)) is not None)
     return [name for name, time in told if time <= now], [name for name, time in told if time > now]
@@ -133,7 +133,7 @@ def last_good(names: Iterable[str]) -> dict[str, datetime]:
 
 
 def bad_names(names: Iterable[str]) -> list[tuple[str, list[str]]]:
-    """Return the files of bad proofs, the newest first, each with those that may clear it."""
+    """Return the files of bad proofs, newest first, each with the files that may clear it."""
     told = [(name, match) for name in sorted(names) if (match := _NAME.fullmatch(name))]
     return [
         (name, [later for later, other in told[at + 1 :] if _may_clear(match, other)])
@@ -157,12 +157,12 @@ def _reaches(level: str, other: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """How much of a target's bytes was read and found good lately."""
+    """How much of a target's bytes was recently read and found good."""
 
     share: float
     since: datetime
     is_cut_short: bool = False
-    """Whether damage was found within the time asked about; only proofs after that count."""
+    """Whether damage was found within this time; only later proofs count."""
     faults: tuple[str, ...] = ()
     """Messages for proofs that could not be read."""
 
@@ -170,9 +170,8 @@ class Coverage:
 def coverage(proofs: Iterable[Proof], *, now: datetime, within: timedelta) -> Coverage:
     """Return which share of the objects good checksum proofs have covered.
 
-    All of them by a whole proof, or one window after the other by rolling ones; what was drawn by
-    chance, or broken off because the bytes were used up, does not count. What found damage says
-    that the proofs before it hold no more.
+    A whole proof covers all of them, rolling ones a window each; random samples and proofs that
+    reached their limit of bytes do not count. Found damage invalidates the proofs before it.
     """
     proofs, begin = list(proofs), now - within
     damaged = [one.proved_at for one in proofs if one.level == CHECKSUM and not one.good]

@@ -1,4 +1,4 @@
-"""How fast a target was filled until now: measured, never assumed."""
+"""The speed at which a target was filled: measured, never assumed."""
 
 from dataclasses import asdict, dataclass
 
@@ -11,7 +11,7 @@ FADING = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """Work that was done, and how long it took; zero seconds: never measured."""
+    """Amount of work and its duration; zero seconds: never measured."""
 
     copied_bytes: NotNegative = 0.0
     copied_objects: NotNegative = 0.0
@@ -21,16 +21,16 @@ class Rates:
 
     @property
     def bytes_per_s(self) -> float | None:
-        """How many bytes were copied in a second, None: none were."""
+        """Number of bytes copied per second; None: never measured."""
         return self.copied_bytes / self.copy_s if self.copy_s and self.copied_bytes else None
 
     @property
     def rows_per_s(self) -> float | None:
-        """How many rows were written in a second, None: none were."""
+        """Number of rows written per second; None: never measured."""
         return self.rows / self.rows_s if self.rows_s and self.rows else None
 
     def seconds(self, *, size_bytes: int, rows: int) -> float | None:
-        """Return how long it takes, at most `LONGEST_S`; None: something was never measured."""
+        """Return the duration of work, at most `LONGEST_S`; None: something was never measured."""
         found = 0.0
         for work, per_s in ((size_bytes, self.bytes_per_s), (rows, self.rows_per_s)):
             if work and per_s is None:
@@ -39,12 +39,12 @@ class Rates:
         return min(found, LONGEST_S)
 
     def plus(self, other: "Rates") -> "Rates":
-        """Return both together, each counting the same."""
+        """Return both together with equal weight."""
         mine, theirs = asdict(self), asdict(other)
         return Rates(**{name: value + theirs[name] for name, value in mine.items()})
 
     def after(self, newer: "Rates") -> "Rates":
-        """Return both together, of which the newer counts more."""
+        """Return both together, with more weight on the newer."""
         return Rates(
             **{
                 name: getattr(newer, name) + FADING * value if _measured(newer, name) else value

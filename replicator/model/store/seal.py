@@ -1,7 +1,7 @@
-"""Seals: what a signed store says of the bytes at its locations.
+"""Seals: a signed store's claims about the bytes at its locations.
 
-A receipt says what was stored and is believed because it stands beside the bytes; who can write to
-the store can write both. A seal is a signed file with the digest of what the receipt says:
+A receipt is trusted because it is stored beside the bytes; whoever can write to the store can write
+both. A seal is a signed file with the digest of the receipt's contents:
 
     seals/<2 digits>/<SHA-256 of the location>.json
 """
@@ -20,16 +20,16 @@ from replicator.model.load_spec import Location
 SEALS: Final = "seals"
 _FOLDER_DIGITS = 2
 _BREAK = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-"""Control characters and line breaks: with them, one name could stand for the lines of others."""
+"""Control characters and line breaks: they could make one name look like several lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seal:
-    """The digest of what was stored at a location."""
+    """The digest of the bytes stored at a location."""
 
     location: str
     sha256: Annotated[Digest, HEXADECIMAL]
-    """`digest_of` the objects, and of the files that were packed into them."""
+    """`digest_of` the objects, and of the files packed into them."""
 
 
 _SEAL = Shape(
@@ -47,7 +47,7 @@ def seal_name(location: Location) -> str:
 
 
 def seal_folders() -> Iterator[str]:
-    """Yield what the names of seals begin with: each stands for one in 256 of them."""
+    """Yield the prefixes of seals' names, each for one in 256 of them."""
     for number in range(16**_FOLDER_DIGITS):
         yield f"{SEALS}/{number:0{_FOLDER_DIGITS}x}/"
 
@@ -74,7 +74,7 @@ def digest_of(files: Iterable[tuple[str, int, str]]) -> Digest:
 
 
 def seal_json(seal: Seal) -> bytes:
-    """Return a seal as its file holds it."""
+    """Return a seal as a document."""
     return written({"location": seal.location, "sha256": hex_digest(seal.sha256)})
 
 
@@ -82,7 +82,7 @@ def seal_of(name: str, data: bytes) -> Seal:
     """Return the seal in a file.
 
     Raises:
-        CorruptionError: it cannot be read, or is that of another location.
+        CorruptionError: it cannot be read, or belongs to another location.
     """
     seal = _SEAL.read(name, data)
     if seal_name(Location(seal.location)) != name:
