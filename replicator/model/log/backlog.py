@@ -1,11 +1,11 @@
-"""Segments that a log speaks of and a target does not have yet, in 52 bytes a segment.
+"""Segments that are in a log and not yet on a target, with 52 bytes per segment.
 
-Only those that came after the target's cut: the bytes of all others were copied before their row
-was written. Where a move task gave one of those another place it is copied again, but what a kill
-could delete there is what the target has. Bytes count as copied with the cut and not before.
+Only segments after the target's cut are included: the bytes of all others were copied before their
+rows were written. If a move task gave one of them another location it is copied again, but a kill
+there could only delete what the target has. Bytes count as copied once the cut is applied.
 
-Like a ledger it holds no contents, and of each segment only the last word. An attempt that was
-never closed counts as well: what it says was so at the source, and errs towards the earlier kill.
+Like a ledger it holds no contents, and only the last state of each segment. Attempts that were
+never closed count as well: their events were true at the source, and err towards an earlier kill.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MERGE_MIN = 1 << 16
-"""Fewer new words than this wait for more: each merge sorts all segments once."""
+"""Number of new updates below which a merge waits: each merge sorts all segments once."""
 
 _GONE = _KNOWN = -1
 _EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -50,30 +50,30 @@ def _row() -> np.dtype[np.void]:
 
 
 class SegmentUpdate(NamedTuple):
-    """What one event says of a segment; a tuple, because millions of them are made."""
+    """One event's update of a segment; a tuple, because millions of them are created."""
 
     id: str
     datasource: str
-    """'' when the row is gone."""
+    """Datasource of the segment; '' if the row is gone."""
     is_new: bool
-    """Whether there was no such row in the cut before."""
+    """Whether the previous cut had no such row."""
     used: bool
     used_status_last_updated: str | None
     size_bytes: int | None
-    """Unpacked size of the segment's bytes, as `segment_size` says it; None if the row is gone."""
+    """Unpacked size of the segment's bytes, as in `segment_size`; None if the row is gone."""
 
 
 class Backlog:
-    """Takes words in the order of the log, and forgets what the target has reached."""
+    """Takes updates in the order of the log, and forgets those that the target has reached."""
 
     def __init__(self) -> None:
         self._names: dict[str, int] = {}
         self._rows: NDArray[np.void] | None = None
-        """None: no segment waits, and numpy need not be imported to say so."""
+        """Waiting segments; None: there are none, and numpy need not be imported to know."""
         self._waiting: list[NDArray[np.void]] = []
 
     def add(self, words: Iterable[tuple[Offset, SegmentUpdate]]) -> None:
-        """Take further words; their offsets ascend."""
+        """Add updates; their offsets ascend."""
         rows: list[tuple[bytes, int, int, int, int, int]] = []
         for offset, word in words:
             key = key_hash(RowKey(Kind.SEGMENT, word.id))
@@ -89,13 +89,13 @@ class Backlog:
             self._merge()
 
     def reach(self, offset: Offset) -> None:
-        """Forget the segments that came at or before an offset: the target has them now."""
+        """Forget the segments up to an offset: the target has them now."""
         self._merge()
         if self._rows is not None and int(self._rows["born"].min()) <= offset:
             self._keep(self._rows[self._rows["born"] > offset])
 
     def pending(self) -> tuple[int, int]:
-        """Return how many segments wait, and their bytes, unpacked."""
+        """Return the number of waiting segments, and their unpacked bytes."""
         self._merge()
         if self._rows is None:
             return 0, 0

@@ -1,4 +1,4 @@
-"""What an event did to a row, in words: which kind of change, and each difference."""
+"""An event's effect on a row, in words: the kind of change, and each difference."""
 
 import json
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ USED_SINCE = "used_status_last_updated"
 
 
 class ChangeKind(StrEnum):
-    """What kind of change it is."""
+    """The kind of a change."""
 
     PUBLISHED = "published"
     MARKED_UNUSED = "marked unused"
@@ -32,9 +32,9 @@ class ChangeKind(StrEnum):
     PAYLOAD_REWRITTEN = "payload rewritten"
     COLUMNS_CHANGED = "columns changed"
     KILLED = "killed"
-    """Its row was removed while it was unused, as Druid's kill does."""
+    """The row was removed while unused, as by Druid's kill."""
     DELETED = "row deleted"
-    """Its row was removed while it was used, or nobody knows: a kill takes unused segments only."""
+    """The row was removed while used, or in an unknown state: a kill takes unused segments only."""
     OFFSETS_COMMITTED = "offsets committed"
     OFFSETS_REMOVED = "offsets removed"
     RULES_CHANGED = "rules changed"
@@ -47,14 +47,14 @@ class ChangeKind(StrEnum):
 
 
 class Change(NamedTuple):
-    """One change and its differences to what was before, at most `DETAILS_MAX` of them."""
+    """One change with its differences to the previous state, at most `DETAILS_MAX` of them."""
 
     what: ChangeKind
     details: tuple[str, ...]
 
 
 def change(event: RowEvent, before: Row | None) -> Change:
-    """Return what an event did; `before` is the row that it replaced, None when that is unknown."""
+    """Return an event's effect; `before` is the replaced row, None if that is unknown."""
     if not isinstance(event, RowChanged):
         return _removed(event.key.kind, before)
     row = event.row
@@ -82,7 +82,7 @@ def _removed(kind: Kind, before: Row | None) -> Change:
 
 
 def _how(before: Row | None) -> tuple[str, ...]:
-    """Say how a used row can be gone."""
+    """Return how a used row can disappear."""
     if before is None:
         return ()
     return ("by hand; or it was marked unused and killed since the cut before",)
@@ -179,7 +179,7 @@ def _leaves_of(payload: bytes) -> Iterator[str]:
 
 
 def _leaves(payload: bytes) -> dict[str, Any] | None:
-    """Return all values of a JSON document by their paths, None when it is none."""
+    """Return all values of a JSON document by their paths; None: it is not JSON."""
     try:
         return dict(_walk(json.loads(payload), ""))
     except (ValueError, RecursionError):

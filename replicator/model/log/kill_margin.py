@@ -3,7 +3,7 @@
 Druid's Coordinator (`druid.coordinator.kill.bufferPeriod`) and its Overlord
 (`druid.manager.segments.killUnused.bufferPeriod`) kill a segment once it has been unused for a
 buffer, counted from `used_status_last_updated`. `durationToRetain` is about the end of its interval
-and spares no segment for its age. A kill task that a user submits waits for no buffer.
+and spares no segment because of its age. A kill task that a user submits waits for no buffer.
 """
 
 from typing import TYPE_CHECKING, TypeAlias
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 USED = 1 << 62
-"""Stands for the moment at which a segment that is used was marked unused."""
+"""Value for the time at which a used segment was marked unused."""
 UNKNOWN = -1
-"""Stands for a moment that the row does not say: releases before 28 kill without any buffer."""
+"""Value for a time that the row does not have: releases before 28 kill without any buffer."""
 
 Milliseconds: TypeAlias = "NDArray[np.int64]"
 
 
 def kill_margins_ms(unused_since_ms: Milliseconds, *, now_ms: int, buffer_ms: int) -> Milliseconds:
-    """Return for each segment the time until a kill may delete it, 0 or less: it may already.
+    """Return for each segment the time until a kill may delete it; 0 or less: it may already.
 
-    A used one must first be marked unused, which can be now at the earliest.
+    A used segment must be marked unused first, which can be now at the earliest.
     """
     since = np.minimum(unused_since_ms, now_ms)
     margins: Milliseconds = np.where(unused_since_ms == UNKNOWN, 0, since + buffer_ms - now_ms)

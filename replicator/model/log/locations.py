@@ -1,7 +1,7 @@
-"""Locations of a target's storage as 16 bytes each, and which of them records reference.
+"""Locations of a target's storage as 16 bytes each, and the locations that records reference.
 
 References are counted by location and not by segment: several rows can share one object. Five
-million locations are 80 MB, and no name of one is kept.
+million locations are 80 MB, and their names are not kept.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ HASH_BYTES = 16
 """Length of a hash: two of ten million locations collide once in 10^24 storages."""
 HASH = f"S{HASH_BYTES}"
 LocationHashes: TypeAlias = "NDArray[np.bytes_]"
-"""Hashes, ascending, each once."""
+"""Unique hashes in ascending order."""
 MERGE_MIN = 1 << 17
-"""Fewer new locations than this wait for more: each merge sorts all of them once."""
+"""Number of new locations below which a merge waits: each merge sorts all of them once."""
 
 
 @cache
 def no_hashes() -> LocationHashes:
-    """Return no hash at all."""
+    """Return an empty array of hashes."""
     return np.empty(0, HASH)
 
 
 def location_hash(location: Location) -> bytes:
-    """Return what stands for a location: the head of its SHA-256."""
+    """Return the hash of a location: the head of its SHA-256."""
     return sha256(location.encode()).digest()[:HASH_BYTES]
 
 
@@ -50,13 +50,13 @@ def hashes(locations: Iterable[Location]) -> LocationHashes:
 
 
 def sorted_hashes(data: bytes | bytearray) -> LocationHashes:
-    """Return hashes that stand one after the other, ascending and each once."""
+    """Return concatenated hashes as unique ones in ascending order."""
     found: LocationHashes = np.unique(np.frombuffer(bytes(data), HASH))
     return found
 
 
 def among(wanted: LocationHashes, known: LocationHashes) -> Mask:
-    """Return which of some hashes are among the known ones, which ascend."""
+    """Return which hashes are among the known ones, which ascend."""
     at = np.searchsorted(known, wanted)
     found = np.zeros(len(wanted), np.bool_)
     inside = at < len(known)
@@ -70,24 +70,24 @@ def less(wanted: LocationHashes, others: LocationHashes) -> LocationHashes:
 
 
 def union(some: Iterable[LocationHashes]) -> LocationHashes:
-    """Return the hashes that are in any of these, ascending and each once."""
+    """Return the unique hashes of all arrays in ascending order."""
     return np.unique(np.concatenate([no_hashes(), *some]))
 
 
 class HashSet:
-    """Takes hashes in any order, as often as they come."""
+    """A set of hashes, added in any order and repeatedly."""
 
     def __init__(self) -> None:
         self._hashes, self._waiting = no_hashes(), bytearray()
 
     def add(self, data: bytes) -> None:
-        """Take hashes that stand one after the other."""
+        """Add concatenated hashes."""
         self._waiting += data
         if len(self._waiting) >= HASH_BYTES * max(MERGE_MIN, len(self._hashes) // 2):
             self._merge()
 
     def hashes(self) -> LocationHashes:
-        """Return all of them."""
+        """Return all hashes."""
         if self._waiting:
             self._merge()
         return self._hashes
@@ -99,13 +99,13 @@ class HashSet:
 
 
 class RemainingLocations:
-    """Locations that are still to be deleted or locked, each once."""
+    """Locations still to be deleted or locked, each once."""
 
     def __init__(self, wanted: LocationHashes) -> None:
         self._hashes, self._open = wanted, np.ones(len(wanted), np.bool_)
 
     def take(self, locations: Sequence[Location]) -> list[Location]:
-        """Return those of some locations that remained, and take them off."""
+        """Return the given locations that remained, and remove them."""
         found = dict.fromkeys(locations)
         wanted = hashes(found)
         known = among(wanted, self._hashes)
@@ -117,33 +117,33 @@ class RemainingLocations:
 
 
 class Located(NamedTuple):
-    """Locations that some records reference."""
+    """Locations that records reference."""
 
     hashes: bytes
     """Hashes of the records' locations, unordered and repeated."""
     unlocated: tuple[Offset, ...]
-    """Records whose load spec leads to no location by the present configuration."""
+    """Records whose load spec leads to no location in the present configuration."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TargetLocator:
-    """The rule by which a record references a location on the target; it can be pickled."""
+    """The rule that finds a record's location on the target; it can be pickled."""
 
     source: Layout
     target: Layout
 
     def location(self, record: Record) -> Location | None:
-        """Return the location of a record's segment, None when it has no bytes.
+        """Return the location of a record's segment; None: it has no bytes.
 
         Raises:
-            MalformedRowError: its load spec leads nowhere.
+            MalformedRowError: the load spec leads to no location.
         """
         payload = segment_payload(record)
         location = None if payload is None else located(payload, self.source)
         return None if location is None else self.target.place(location)
 
     def located_hashes(self, records: Sequence[Record]) -> Located:
-        """Return the locations of some records as hashes."""
+        """Return the hashes of records' locations."""
         found, unlocated = bytearray(), list[Offset]()
         for record in records:
             try:
@@ -155,7 +155,7 @@ class TargetLocator:
         return Located(bytes(found), tuple(unlocated))
 
     def hashes_by_datasource(self, records: Sequence[Record]) -> dict[str, bytes]:
-        """Return the locations of some records as hashes, by the datasource of the row."""
+        """Return the hashes of records' locations by datasource."""
         found: dict[str, bytearray] = {}
         for record, location in self._located(records):
             name = changed_datasource(record) or ""
@@ -163,11 +163,11 @@ class TargetLocator:
         return {name: bytes(hashes) for name, hashes in found.items()}
 
     def named(self, records: Sequence[Record]) -> list[Location]:
-        """Return the locations of some records by their names."""
+        """Return the names of records' locations."""
         return list(dict.fromkeys(location for _, location in self._located(records)))
 
     def _located(self, records: Sequence[Record]) -> Iterator[tuple[Record, Location]]:
-        """Yield the records that reference a location; a malformed row has none."""
+        """Yield the records that reference a location; a malformed row references none."""
         for record in records:
             try:
                 location = self.location(record)

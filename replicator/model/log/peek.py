@@ -1,6 +1,6 @@
-"""What a record says at a glance: found by its text, at a sixth of the price of decoding it.
+"""Fields of a record, found by its text, for a sixth of the cost of decoding it.
 
-It serves summaries, estimates and margins; nothing is restored or compared by it.
+Used for summaries, estimates and margins; restores and comparisons never rely on it.
 """
 
 import re
@@ -31,18 +31,18 @@ _NEW = b'"previous":null'
 
 
 class EventSummary(NamedTuple):
-    """What a summary needs of a changed row."""
+    """The fields of a changed row that a summary needs."""
 
     kind: Kind
     datasource: str | None
     size_bytes: int | None
-    """Unpacked size of a segment's bytes, as `segment_size` says it; None if it has none."""
+    """Unpacked size of a segment's bytes, as in `segment_size`; None if it has none."""
 
 
 def summary_of(record: Record) -> EventSummary:
-    """Return what a summary needs of a changed row, at a sixth of the price of `decode`.
+    """Return the summary of a changed row, for a sixth of the cost of `decode`.
 
-    All of it is found by its text: an estimate and no more.
+    All fields are found by text, so they are only an estimate.
     """
     kind, data = _CHANGED[record.type], record.data
     named = _DATASOURCE.search(data)
@@ -55,17 +55,17 @@ def summary_of(record: Record) -> EventSummary:
 
 
 def changed_datasource(record: Record) -> str | None:
-    """Return the datasource of a changed row; None: it has none, or the record is no such row."""
+    """Return the datasource of a changed row; None: it has none, or the record is another event."""
     return summary_of(record).datasource if record.type in _CHANGED else None
 
 
 def segment_update(record: Record) -> SegmentUpdate | None:
-    """Return what a record says of a segment with bytes, None when it speaks of something else.
+    """Return a record's update of a segment with bytes; None: it is another event.
 
-    Found by its text, as in `summary_of`.
+    Fields are found by text, as in `summary_of`.
 
     Raises:
-        CorruptionError: the record is not what its type says.
+        CorruptionError: the record does not fit its type.
     """
     if _REMOVED.get(record.type) is Kind.SEGMENT:
         return SegmentUpdate(
@@ -106,17 +106,17 @@ ID_CHARS_MAX = 4096
 """Longest id that is looked into. Druid's column holds 255 characters; a place may begin at each
 underscore, so what a longer one costs grows by the square."""
 _VERSION = re.compile(rf"{_INSTANT}(_\d+)?", re.ASCII)
-"""A version as Druid writes it, followed by a partition number."""
+"""A version in Druid's notation, followed by a partition number."""
 
 
 class EventSubject(NamedTuple):
-    """What the text of an event says."""
+    """Fields found in the text of an event."""
 
     kind: Kind
     key: str
     is_removal: bool
     datasource: str | None
-    """Datasource of a segment; None if a removed segment's id does not tell."""
+    """Datasource of a segment; None if a removed segment's id does not reveal it."""
     used: bool | None
     """Whether a changed segment is used; None for other events."""
     epoch: Epoch
@@ -135,20 +135,20 @@ class EventSubject(NamedTuple):
 
     @property
     def interval(self) -> Interval:
-        """The segment's, all of time when its id does not tell."""
+        """The segment's interval; all of time if its id does not reveal it."""
         found = segment_name(self.key)
         return ETERNITY if found is None else found.interval
 
 
 class SegmentName(NamedTuple):
-    """What the id of a segment says of it, also when its row is gone."""
+    """The parts of a segment's id, known even if the row is gone."""
 
     datasource: str
     interval: Interval
 
 
 def subject_of(record: Record) -> EventSubject | None:
-    """Return what a record speaks of; None when it closes a cut or is not written by this tool."""
+    """Return the subject of a record; None: it closes a cut, or another program wrote it."""
     kind = kind_of(record)
     subject, attempt = _SUBJECT.search(record.data), _ATTEMPT.search(record.data)
     if kind is None or subject is None or attempt is None:
@@ -169,11 +169,11 @@ def subject_of(record: Record) -> EventSubject | None:
 
 
 def segment_name(id_: str) -> SegmentName | None:
-    """Return what a segment's id says, None when it is not like one of Druid's.
+    """Return the parts of a segment's id; None: it is not like Druid's.
 
     An id is `<datasource>_<start>_<end>_<version>[_<partition>]` (Druid's SegmentId). A datasource
     may itself end like an id, and a version is an instant like the others, so the rightmost
-    place is taken after which nothing but a version is left.
+    position counts after which only a version follows.
     """
     if len(id_) > ID_CHARS_MAX:
         return None
@@ -196,7 +196,7 @@ def _ends(start: str, end: str) -> Interval | None:
 
 
 def _datasource(record: Record, key: str) -> str | None:
-    """Return whose a segment is: its row says so, where that is gone its id."""
+    """Return a segment's datasource: from its row or, if that is gone, from its id."""
     if (named := _DATASOURCE.search(record.data)) is not None:
         found: str = orjson.loads(named[1])
         return found
@@ -205,5 +205,5 @@ def _datasource(record: Record, key: str) -> str | None:
 
 
 def kind_of(record: Record) -> Kind | None:
-    """Return the kind of row that a record speaks of, None when it closes a cut."""
+    """Return the kind of a record's row; None: it closes a cut."""
     return _CHANGED.get(record.type) or _REMOVED.get(record.type)

@@ -1,8 +1,8 @@
 """Many records at once, as columns: checked, hashed, and without the rows themselves.
 
-This is the dear part of reading a log, some 20 µs a record. It needs nothing but the records, so
-it can be done on another core (`ports.Workers`); what comes back is 57 bytes an event. What must
-follow the log's order, cuts and the chain of their digests, is left to `services/history`.
+This is the expensive part of reading a log, some 20 µs per record. It needs only the records, so
+it can be done on another core (`ports.Workers`); the result is 57 bytes per event. What must follow
+the log's order, cuts and the chain of their digests, is left to `services/history`.
 """
 
 from array import array
@@ -32,7 +32,7 @@ _NO_MARK = bytes(FINGERPRINT_BYTES)
 
 
 class Attempt(NamedTuple):
-    """Which poll an event belongs to, whether or not its cut was ever closed."""
+    """The poll that an event belongs to, whether or not its cut was ever closed."""
 
     epoch: Epoch
     cut: CutNumber
@@ -47,15 +47,15 @@ class AttemptEvents:
     marks: bytearray = field(default_factory=bytearray)
     """Fingerprint of each row; zeros where `removed`."""
     removed: bytearray = field(default_factory=bytearray)
-    """1 where the row is gone, or does not count."""
+    """1 where the row was removed, or does not count."""
     offsets: "array[int]" = field(default_factory=lambda: array("q"))
     come: int = 0
-    """Sum of the fingerprints that rows got, not reduced."""
+    """Sum of the rows' new fingerprints, not reduced."""
     gone: int = 0
-    """Sum of those that they had before."""
+    """Sum of the rows' previous fingerprints, not reduced."""
 
     def add(self, event: Parsed, told: RawRow | RowRemoved, mark: bytes | None) -> None:
-        """Take the next event."""
+        """Add the next event."""
         self.keys += key_hash(told.key)
         self.marks += mark or _NO_MARK
         self.removed.append(mark is None)
@@ -73,7 +73,7 @@ class CutClosing(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What a batch of records says, in its order."""
+    """The contents of a batch of records, in their order."""
 
     parts: Sequence[AttemptEvents | CutClosing]
     last: Offset
@@ -81,16 +81,16 @@ class Reading(NamedTuple):
 
 
 class Rule(Protocol):
-    """What rows count as for a reader that folds a log; it can be pickled."""
+    """How a reader that folds a log counts rows; it can be pickled."""
 
     def mark(self, told: RawRow, offset: Offset) -> bytes | None:
-        """Return the fingerprint to compare the row by, None: it does not count."""
+        """Return the fingerprint by which the row is compared; None: the row does not count."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """Rows as the source had them."""
+    """Rows in the source's state."""
 
     def mark(self, told: RawRow, _: Offset) -> bytes:
         """Return the source's fingerprint."""
@@ -99,7 +99,7 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfKinds:
-    """Rows of some tables, as the source had them."""
+    """Rows of some tables, in the source's state."""
 
     kinds: frozenset[Kind]
 
@@ -110,14 +110,14 @@ class OfKinds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """Which rows a restore is about: all of them, or those of one datasource."""
+    """The rows that a restore covers: all of them, or those of one datasource."""
 
     datasource: str | None = None
     supervisors: frozenset[str] = frozenset()
-    """Ids of the supervisors of that datasource: their offsets go back with its segments."""
+    """Ids of the datasource's supervisors: their offsets go back with its segments."""
 
     def holds(self, told: RawRow) -> bool:
-        """Return whether the row is one of them."""
+        """Return whether the scope includes the row."""
         if self.datasource is None:
             return True
         name = datasource_of(told.row())
@@ -126,7 +126,7 @@ class Scope:
         )
 
     def names(self, kind: Kind) -> Sequence[str] | None:
-        """Return whose rows of one table to look at, None for all."""
+        """Return the datasources of one table's rows to look at; None: all."""
         if self.datasource is None:
             return None
         more = self.supervisors if kind is Kind.COMMIT else frozenset[str]()
@@ -135,15 +135,15 @@ class Scope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mapped:
-    """Rows of a scope as a target must have them."""
+    """Rows of a scope in the target's state."""
 
     mapping: RowMapping
     scope: Scope
     excluded: frozenset[Offset] = frozenset()
-    """Events that do not count."""
+    """Offsets of events that do not count."""
 
     def mark(self, told: RawRow, offset: Offset) -> bytes | None:
-        """Return what the target's own scan must say of the row."""
+        """Return the fingerprint that the target's own scan must show for the row."""
         if offset in self.excluded or not self.scope.holds(told):
             return None
         try:
@@ -153,11 +153,11 @@ class Mapped:
 
 
 def read(records: Sequence[Record], *, source: str, rule: Rule) -> Reading:
-    """Return what some records in a row say, at least one.
+    """Return the contents of one or more consecutive records.
 
     Raises:
         CorruptionError: an event cannot be decoded or does not match its fingerprint.
-        ConfigError: an event is of another source.
+        ConfigError: an event belongs to another source.
     """
     parts: list[AttemptEvents | CutClosing] = []
     stretch: AttemptEvents | None = None
@@ -179,11 +179,11 @@ def read(records: Sequence[Record], *, source: str, rule: Rule) -> Reading:
 
 
 def entry_of(record: Record, source: str) -> Entry:
-    """Return the event that a record holds.
+    """Return the event in a record.
 
     Raises:
         CorruptionError: it cannot be decoded.
-        ConfigError: it is of another source.
+        ConfigError: it belongs to another source.
     """
     entry = decode(record)
     _require_source(entry.offset, entry.envelope, source)
@@ -191,12 +191,12 @@ def entry_of(record: Record, source: str) -> Entry:
 
 
 def attempt_of(envelope: Envelope) -> Attempt:
-    """Return which poll an event belongs to."""
+    """Return the poll that an event belongs to."""
     return Attempt(envelope.epoch, envelope.cut)
 
 
 def contribution(offset: Offset, told: RawRow | RowRemoved) -> tuple[int, int]:
-    """Return the fingerprint that joins the inventory by an event, and the one that leaves it.
+    """Return the fingerprints that an event adds to the inventory and removes from it.
 
     Raises:
         CorruptionError: the event does not match its own fingerprint.
@@ -219,19 +219,19 @@ def _require_source(offset: Offset, envelope: Envelope, source: str) -> None:
 
 
 class Tally(NamedTuple):
-    """What some changed rows are, for a summary of a plan."""
+    """Totals of changed rows, for a summary of a plan."""
 
     segments: int
     objects: int
-    """Segments with bytes."""
+    """Number of segments with bytes."""
     size_bytes: int
     """Unpacked size of these segments."""
     by_datasource: "Counter[str | None]"
-    """Number of rows by datasource; None stands for rows of no datasource."""
+    """Number of rows by datasource; None: rows without a datasource."""
 
 
 def tally(records: Sequence[Record]) -> Tally:
-    """Return what the rows of some changes amount to, without decoding them."""
+    """Return the totals of changed rows, without decoding them."""
     seen = [summary_of(record) for record in records]
     sizes = [found.size_bytes for found in seen if found.size_bytes is not None]
     return Tally(

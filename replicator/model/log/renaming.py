@@ -1,4 +1,4 @@
-"""A datasource as it was, beside the live one and under another name."""
+"""A datasource's earlier state under another name, beside the live datasource."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,7 +12,7 @@ from replicator.model.row import Kind, Row, Rules, Segment
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renamed:
-    """Rows of a target that are in no log: a datasource's of one cut, under another name."""
+    """A target's rows that are in no log: a datasource at one cut, under another name."""
 
     datasource: str
     """Name of the datasource on the target."""
@@ -26,7 +26,7 @@ class Renamed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedRows:
-    """A `Rule`: what a cluster needs to serve a datasource, its used segments and load rules."""
+    """A `Rule`: the rows that serve a datasource, its used segments and load rules."""
 
     datasource: str
 
@@ -40,15 +40,15 @@ class ServedRows:
 
 
 def is_datasource(name: str) -> bool:
-    """Return whether Druid takes this for a datasource's name (IdUtils.validateId, Druid 33)."""
+    """Return whether Druid accepts a name for a datasource (IdUtils.validateId, Druid 33)."""
     return bool(name) and name.isprintable() and "/" not in name and name[0] != "."
 
 
 def renamed(row: Row, to: str) -> Row:
-    """Return a segment's row, or load rules, of another datasource with the same bytes.
+    """Return a segment's row, or load rules, for another datasource with the same bytes.
 
     The id is the one that Druid gives (SegmentId: `<datasource>_<start>_<end>_<version>[_<n>]`).
-    What other tables hold for the old name is not pointed at: Druid finds out schemas by itself.
+    Other tables' rows about the old name are not renamed: Druid discovers schemas by itself.
 
     Raises:
         MalformedRowError: the id does not begin with the datasource, or the payload is no JSON.

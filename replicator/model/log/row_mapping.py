@@ -1,8 +1,8 @@
-"""What a target holds of a source's row: the bytes' new place, supervisors asleep, no more.
+"""The target's form of a source's row: new location of the bytes, suspended supervisors, no more.
 
 A standby that ran the source's supervisors, compaction or host lists would diverge or do harm, so
-control rows are mapped by rule: supervisors suspended, load rules without those that drop, config
-entries by name only.
+control rows are mapped by rule: supervisors are suspended, drop rules are removed, and config
+entries are replicated by name only.
 """
 
 from collections.abc import Mapping
@@ -59,13 +59,13 @@ class RowMapping:
     config_names: frozenset[str]
     """Names of the `druid_config` entries that are replicated; `*`, `?` and `[…]` as in a shell."""
     columns: Mapping[Kind, frozenset[str]]
-    """The columns by which rows are compared: those that the target has and does not own."""
+    """Columns by which rows are compared: those that the target has and does not own itself."""
     load_rules: LoadRules = field(default_factory=LoadRules)
     druid: OlderDruid = field(default_factory=OlderDruid)
-    """The release of the target's Druid, and which rows it can read."""
+    """The release of the target's Druid, and the rows that it can read."""
 
     def mapped(self, row: Row) -> Row | None:
-        """Return the row as the target should hold it, None when targets do not get it at all.
+        """Return the target's form of a row; None: targets do not get the row.
 
         Raises:
             MalformedRowError: it cannot be mapped; a gap must be recorded.
@@ -87,11 +87,11 @@ class RowMapping:
         assert_never(row)
 
     def carries(self, name: str) -> bool:
-        """Return whether targets get an entry of `druid_config`."""
+        """Return whether targets get a `druid_config` entry."""
         return any(fnmatchcase(name, pattern) for pattern in self.config_names)
 
     def placed(self, segment: Segment, location: Location) -> Location:
-        """Return where the target keeps the bytes that are at a place of the source.
+        """Return the target's location for bytes at a location of the source.
 
         Raises:
             MalformedRowError: as for `map`.
@@ -102,13 +102,13 @@ class RowMapping:
         return place
 
     def fingerprint(self, told: RawRow) -> Fingerprint | None:
-        """Return what the target's own scan must say of a source's row, None: it gets no such row.
+        """Return the fingerprint that the target's scan must show for a source's row; None: no row.
 
         Raises:
             MalformedRowError: as for `map`.
         """
         kind = told.key.kind
-        if kind is Kind.SEGMENT:  # by far the most, and no segment need be made
+        if kind is Kind.SEGMENT:  # most rows are, and this way no segment need be created
             payload = self._moved(told.columns["payload"])
             return fingerprint_of(kind, told.columns, columns=self.columns[kind], payload=payload)
         mapped = self.mapped(told.row())
@@ -131,7 +131,7 @@ class RowMapping:
 
 
 def locate(segment: Segment, layout: Layout) -> Location | None:
-    """Return where the segment's bytes are, None for a tombstone.
+    """Return the location of a segment's bytes; None for a tombstone.
 
     Raises:
         MalformedRowError: there is no load spec, or this storage cannot read it.
@@ -140,15 +140,15 @@ def locate(segment: Segment, layout: Layout) -> Location | None:
 
 
 def located(payload: bytes, layout: Layout) -> Location | None:
-    """Return where the bytes of a segment with this payload are, as `locate` does."""
+    """Return the location for a segment's payload, as `locate` does."""
     return _place(member(payload, "loadSpec"), layout)
 
 
 def check_segment(segment: Segment) -> int:
-    """Refuse a row whose columns and payload tell two stories; return the payload's `size`.
+    """Refuse a row whose columns contradict its payload; return the payload's `size`.
 
-    That is the number of bytes of the segment unpacked (CompressionUtils.zip returns it), 0 when
-    the payload has none, or none that a segment can have.
+    The size is the number of unpacked bytes (CompressionUtils.zip returns it), 0 if the payload has
+    none, or one that no segment can have.
 
     Raises:
         MalformedRowError: the payload is not JSON, or id, datasource, interval or version differ.
@@ -175,7 +175,7 @@ def check_segment(segment: Segment) -> int:
 
 
 def supervised_datasource(supervisor: Supervisor) -> str | None:
-    """Return the datasource that a supervisor ingests into, None when its spec names none."""
+    """Return the datasource that a supervisor ingests into; None: its spec names none."""
     spec = parse(supervisor.payload).get("spec")
     schema = spec.get("dataSchema") if isinstance(spec, dict) else None
     name = schema.get("dataSource") if isinstance(schema, dict) else None
@@ -195,7 +195,7 @@ def _suspended(supervisor: Supervisor) -> Supervisor:
 
 
 def _instant(text: str) -> tuple[int, str]:
-    """Return what orders instants: a half-open interval of Druid ends in the year 146140482."""
+    """Return the sort key of instants: a half-open interval of Druid ends in the year 146140482."""
     year, _, rest = text[1:].partition("-")
     try:
         return int(text[:1] + year), rest

@@ -1,4 +1,4 @@
-"""What a source's operator must ask Druid for, so that segments are used again as they were."""
+"""The calls by which a source's operator makes Druid use segments again as they were."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from replicator.model.log.wire import RawRow
 from replicator.model.row import Kind
 
 SEGMENTS_PER_CALL_MAX = 500
-"""Druid puts the ids of one call into one statement."""
+"""Limit for the ids in one call: Druid puts them into one statement."""
 OVERWRITES = "numbered_overwrite"
 OVERLORD = "/druid/indexer/v1/datasources"
 MARK_UNUSED, MARK_USED = "markUnused", "markUsed"
@@ -23,7 +23,7 @@ MARK_UNUSED, MARK_USED = "markUnused", "markUsed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfDatasource:
-    """A `Rule`: the segments of one datasource, all or those that are used."""
+    """A `Rule`: the segments of one datasource, all of them or the used ones."""
 
     datasource: str
     used_only: bool = False
@@ -43,10 +43,10 @@ class DruidCall(NamedTuple):
 
 
 class Roots(NamedTuple):
-    """Which partitions a segment stands for, and which time it is that they were overwritten.
+    """The partitions that a segment replaces, and how often they were overwritten.
 
-    Under segment locks an overwrite has the version of what it overwrites, and partition numbers of
-    its own, from 32768 on (NumberedOverwriteShardSpec).
+    Under segment locks an overwrite has the version of what it overwrites, and its own partition
+    numbers from 32768 on (NumberedOverwriteShardSpec).
     """
 
     start: int = 0
@@ -54,7 +54,7 @@ class Roots(NamedTuple):
     minor: int = 0
 
     def overwrites(self, other: "Roots") -> bool:
-        """Return whether a segment with these hides one with the others, of the same version."""
+        """Return whether these hide the others' segment of the same version."""
         return other.minor < self.minor and self.start < other.end and other.start < self.end
 
 
@@ -69,7 +69,7 @@ class SegmentState(NamedTuple):
 
 
 def roots_of(payload: bytes) -> Roots:
-    """Return which partitions a segment stands for.
+    """Return the partitions that a segment replaces.
 
     Raises:
         MalformedRowError: the payload is not JSON.
@@ -85,7 +85,7 @@ def roots_of(payload: bytes) -> Roots:
 
 
 class Timeline:
-    """Which versions are wanted where."""
+    """The wanted versions by interval."""
 
     def __init__(self, segments: Iterable[SegmentState]) -> None:
         oldest: dict[Interval, str] = {}
@@ -100,12 +100,12 @@ class Timeline:
         self._ends = list(accumulate((one.end_ms for one in self._intervals), max))
 
     def is_hidden_by(self, segment: SegmentState) -> bool:
-        """Return whether a segment would hide some that are wanted: newer, and overlapping.
+        """Return whether a segment would hide wanted ones: it is newer, and overlaps.
 
-        Newer is a later version, or the same one and an overwrite of some of its partitions.
+        Newer means a later version, or the same version with overwritten partitions.
 
-        Druid marks nothing used that is overshadowed (SqlSegmentsMetadataQuery, Druid 37), so such
-        a segment has to be marked unused before.
+        Druid never marks an overshadowed segment used (SqlSegmentsMetadataQuery, Druid 37), so the
+        newer one must be marked unused first.
         """
         interval = segment.interval
         at = bisect_left(self._starts, interval.end_ms) - 1
@@ -129,7 +129,7 @@ def _number(found: Mapping[str, Any], name: str) -> int:
 
 
 def calls(datasource: str, *, unused: Sequence[str], used: Sequence[str]) -> list[DruidCall]:
-    """Return what to ask for, in this order: what hides the others goes first."""
+    """Return the calls in their order: segments that hide others go first."""
     base = f"{OVERLORD}/{quote(datasource, safe='')}"
     return [
         DruidCall(f"{base}/{verb}", ids[start : start + SEGMENTS_PER_CALL_MAX])

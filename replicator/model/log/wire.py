@@ -1,6 +1,6 @@
 """Events as documents: CloudEvents 1.0 in JSON, one schema per type and version (`schemas/`).
 
-A payload that is UTF-8 stands as a JSON string, any other one in base64, so the bytes come back
+A payload in UTF-8 is written as a JSON string, any other one in base64, so the bytes come back
 exactly. Ids are derived from the content: the same fact in the same cut has the same id in every
 process that publishes it.
 """
@@ -67,7 +67,7 @@ class RawRow(NamedTuple):
 
 
 class Parsed(NamedTuple):
-    """One event at its offset, not yet as values of the model."""
+    """One event at its offset, not yet converted to values of the model."""
 
     offset: Offset
     envelope: Envelope
@@ -83,7 +83,7 @@ _SCHEMAS = {name: SCHEMA_BASE + schema_name(name) for name in EVENT_TYPES}
 
 
 def event_type(event: Event) -> str:
-    """Return the type by which the event is known outside."""
+    """Return the event's type in documents."""
     match event:
         case RowChanged(row=row):
             return CHANGED_TYPE[key_of(row).kind]
@@ -95,10 +95,10 @@ def event_type(event: Event) -> str:
 
 
 def document_of(record: Record) -> Document:
-    """Return the document that a record holds.
+    """Return the document in a record.
 
     Raises:
-        CorruptionError: it is no CloudEvent.
+        CorruptionError: it is not a CloudEvent.
     """
     try:
         subject = str(orjson.loads(record.data)["subject"])
@@ -153,7 +153,7 @@ def encode(event: Event, envelope: Envelope) -> Document:
 
 
 def decode(record: Record) -> Entry:
-    """Return the event that a record holds.
+    """Return the event in a record.
 
     Raises:
         CorruptionError: it is not JSON, not of a known type and version, or a field is missing or
@@ -165,7 +165,7 @@ def decode(record: Record) -> Entry:
 
 
 def parse(record: Record) -> Parsed:
-    """Return what `decode` does, as checked, at half the price: rows stay columns.
+    """Return the event as `decode` checks it, at half the cost: rows stay columns.
 
     Raises:
         CorruptionError: as for `decode`.
@@ -180,12 +180,12 @@ def parse(record: Record) -> Parsed:
 
 
 def segment_payload(record: Record) -> bytes | None:
-    """Return the payload of a segment's row, None when the record speaks of something else.
+    """Return the payload of a segment's row; None: the record is another event.
 
-    Nothing else of the row is looked at.
+    The row's other columns are not examined.
 
     Raises:
-        CorruptionError: the record is not what its type says.
+        CorruptionError: the record does not fit its type.
     """
     if _KIND_CHANGED.get(record.type) is not Kind.SEGMENT:
         return None
@@ -220,7 +220,7 @@ def _parse(record: Record) -> Parsed:
 
 @lru_cache(maxsize=64, typed=True)
 def _envelope(source: object, cut: object, epoch: object, time: object) -> Envelope:
-    """Return the envelope that all events of one poll share."""
+    """Return the envelope shared by all events of one poll."""
     found = {"source": source, "cut": cut, "epoch": epoch, "time": time}
     return Envelope(
         source=_typed(found, "source", str),
@@ -297,7 +297,7 @@ def _columns_from_json(table: Table, found: dict[str, Any]) -> Mapping[str, Any]
 
 @lru_cache(maxsize=256)
 def _check_columns(kind: Kind, names: tuple[str, ...], types: tuple[type[Any], ...]) -> None:
-    """Refuse fields unless all are known, of their types and there; most rows are alike."""
+    """Refuse fields unless all are known, present and of their types; most rows are alike."""
     known = _COLUMN_TYPES[kind]
     for name, found in zip(names, types, strict=True):
         if name not in known:
@@ -309,7 +309,7 @@ def _check_columns(kind: Kind, names: tuple[str, ...], types: tuple[type[Any], .
 
 
 def _column_types(table: Table) -> Mapping[str, frozenset[type[Any]]]:
-    """Return what each field of a row can be, once its payload is bytes again."""
+    """Return the possible types of a row's fields, with the payload as bytes again."""
     hints = get_type_hints(table.row_type)
     known = {name: frozenset(get_args(hints[name]) or (hints[name],)) for name in table.columns}
     return {**known, "extras": frozenset({dict})}

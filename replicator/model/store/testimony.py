@@ -25,9 +25,9 @@ class Vouching(StrEnum):
     LOST = "lost"
     """The witness remembers cuts that the store does not have."""
     UNKNOWN = "unknown"
-    """The witness cannot be asked, is not believed, or remembers nothing of the history."""
+    """The witness is unreachable or not trusted, or remembers nothing of the history."""
     NOT_ASKED = "not asked"
-    """The operator left the witness out."""
+    """The operator excluded the witness."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,27 +35,27 @@ class Testimony:
     """What is known of the end of one history in a target's store."""
 
     target: str
-    """Name of the target whose store it is about."""
+    """Name of the target with the store."""
     witness: str
-    """Who was asked: another target, or a folder."""
+    """Name of the witness: another target, or a folder."""
     verdict: Vouching
     text: str
-    """The same as one sentence."""
+    """The testimony in one sentence."""
     cause: ReplicatorError | None = None
-    """Why it is unknown; None: nothing is remembered, or it is known."""
+    """Error because of which it is unknown; None: nothing is remembered, or it is known."""
 
     @property
     def proves(self) -> bool:
-        """Whether nothing was lost, as far as a witness can tell."""
+        """Whether nothing was lost, as far as a witness can prove."""
         return self.verdict is Vouching.NEWEST
 
     @property
     def is_fault(self) -> bool:
-        """Whether something was altered, or is gone: in the store or at the witness."""
+        """Whether something was altered or is missing, in the store or at the witness."""
         return self.verdict is Vouching.LOST or isinstance(self.cause, CorruptionError)
 
     def refusal(self) -> ReplicatorError:
-        """Return the error that refuses to trust the store."""
+        """Return the error of a store that is not trusted."""
         anyhow = (
             f"to use what is there all the same, add {WITHOUT_WITNESS}: then nothing proves"
             " that these are its newest cuts"
@@ -81,13 +81,13 @@ class WitnessMemory:
 
     witness: str
     head: Head | None
-    """None: nothing."""
+    """The remembered head; None: nothing is remembered."""
     unknown: str = ""
-    """Why it cannot be asked, or is not believed; empty: it can."""
+    """Reason why the witness is unreachable or not trusted; empty: it answered."""
 
 
 def testimony_json(said: Testimony | None) -> dict[str, Any] | None:
-    """Return it for JSON; None: the target has no witness."""
+    """Return the testimony for JSON; None: the target has no witness."""
     if said is None:
         return None
     return {"witness": said.witness, "verdict": said.verdict.value, "detail": said.text}
