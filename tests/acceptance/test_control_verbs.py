@@ -480,7 +480,7 @@ async def _done_again(api: Api, kind: str, asked: dict[str, Any], job: dict[str,
         assert found["state"] == "done" or taken, found
         return
     status, refused = await api.ask("POST", f"/v1/jobs/{job['id']}/again")
-    assert (status, "has to be read first" in refused["detail"]) == (409, True)
+    assert (status, "needs a new plan" in refused["detail"]) == (409, True)
     status, plan = await api.ask("POST", "/v1/plans?wait=60", asked)
     if status == 200:
         found = await api.run(plan)

@@ -330,7 +330,7 @@ async def test_what_carried_out_a_plan_is_planned_again_before_it_runs_again(tmp
         _, plan_jobs = await stage.ask("GET", "/v1/jobs")
         _, job = await stage.ask("POST", "/v1/runs?wait=5", {"digest": digest})
         status, problem = await stage.ask("POST", f"/v1/jobs/{job['id']}/again")
-        assert (status, "has to be read first" in problem["detail"]) == (409, True)
+        assert (status, "needs a new plan" in problem["detail"]) == (409, True)
         planning = plan_jobs["jobs"][0]["id"]
         _, again = await stage.ask("POST", f"/v1/jobs/{planning}/again?wait=5")
         assert (again["verb"], again["plan"]) == ("undelete plan", digest)
