@@ -236,7 +236,7 @@ class Application:
         return self.hearts.heart(self._log, who, verb)
 
     def turn(self, who: Sequence[str], waits_for: Callable[[str], None]) -> Turn:
-        """Return what waits until nobody else does the work of these, named as for `heart`."""
+        """Return the turn: it waits until no other process does this work, named as for `heart`."""
         from replicator.services.running.turn import Turn
 
         return Turn(self._log, who, waits_for=waits_for)
@@ -266,7 +266,7 @@ class Application:
         }
 
     def log_mover(self, wanted: Settings) -> LogMover:
-        """Return what moves the log to where other settings say.
+        """Return the service that moves the log to the place that other settings name.
 
         Raises:
             ConfigError: they are of another source, or name this log itself.
@@ -470,7 +470,7 @@ class Application:
         )
 
     def source_status(self) -> TellsRelease | None:
-        """Return what tells the source's release; None without an address of its Druid."""
+        """Return the client that reports the source's release; None: its Druid has no address."""
         from replicator.app.druids import source_status
 
         return source_status(self.settings, self._environ)
@@ -487,10 +487,10 @@ class Application:
     async def ask_release(self, name: str) -> Release | None:
         """Ask a target's Druid which release it runs, and keep the answer for all who write rows.
 
-        A standby's Druid need not run: then what it said last counts, or nothing.
+        A standby's Druid need not run: then its last known release counts, or none.
 
         Raises:
-            ConfigError: it is older than the configuration says.
+            ConfigError: it is older than the configured one.
         """
         from replicator.services.records.druid_release import remember
 
@@ -675,7 +675,7 @@ class Application:
         )
 
     def promise_watch(self) -> PromiseWatch:
-        """Return the service that records what is to be told, of all targets there are.
+        """Return the service that records notifications for all targets.
 
         Raises:
             ConfigError: as for `notifying`.
@@ -690,7 +690,7 @@ class Application:
         return notifying.watch(poller)
 
     async def monitor(self, names: Iterable[str]) -> Monitor | None:
-        """Return what looks at these targets for whoever asks over HTTP; None without `web`.
+        """Return the monitor of these targets for HTTP clients; None without `web`.
 
         Where a port without a login is configured, it is open from now on.
 
@@ -717,7 +717,7 @@ class Application:
             observer, rule = self.monitoring.observer(name), None
             try:
                 rule = signatures(name, settings.signing, self._environ, observer)
-            except ConfigError as exc:  # without its keys nothing of the store is believed
+            except ConfigError as exc:  # without its keys nothing in the store is trusted
                 storage = self._storages.out_of_reach(exc)
             area = SignedArea(storage.area(), rule)
             self._targets[name] = RealTarget(

@@ -1,4 +1,4 @@
-"""Composition of what asks the two clusters' own Druids."""
+"""Composition of the clients of the two clusters' own Druids."""
 
 from collections.abc import Mapping, Sequence
 from random import Random
@@ -32,7 +32,7 @@ def druid_cluster(settings: DruidSettings, environ: Mapping[str, str]) -> DruidC
 
 
 def source_status(settings: Settings, environ: Mapping[str, str]) -> TellsRelease | None:
-    """Return the service that tells the source's release; None without a configured address."""
+    """Return the client that reports the source's release; None without an address."""
     druid = settings.watched.druid
     if druid is None:
         return None
@@ -84,7 +84,7 @@ def canary(
         areas: Areas of the targets that this process works for, by their names.
         environ: Holds the passwords.
         clock: Measures the time.
-        observer: Is told of arrivals.
+        observer: Receives arrivals.
 
     Raises:
         ConfigError: the configuration lacks the address of a Broker.

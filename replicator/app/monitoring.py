@@ -45,9 +45,9 @@ class Monitoring:
         self._clock = clock
         self._observer, self._observers = observer, observers
         self._observed: list[str | None] = []
-        """Targets whose observers were asked for, and None for the watcher."""
+        """Targets with an observer; None stands for the watcher."""
         self._metrics: Metrics | None = None
-        """None until something is counted or somebody can ask for it: most verbs do neither."""
+        """Counters; None until something is counted or exposed: most verbs do neither."""
 
     def observer(self, target: str | None = None) -> Observer:
         """Return the observer of a target's services, or of the watcher."""

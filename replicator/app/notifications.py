@@ -1,4 +1,4 @@
-"""Notifications of one configured application: who is told of what, and by which service."""
+"""Notifications of one configured application: receivers, subjects and services."""
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ from replicator.services.running.supervisor import Service
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notifying:
-    """What every part of the notifications shares."""
+    """The parts shared by all notification services."""
 
     source: str
     settings: NotificationsSettings
@@ -41,7 +41,7 @@ class Notifying:
         )
 
     def watch(self, poller: Poller) -> PromiseWatch:
-        """Return the service that records what is to be told."""
+        """Return the service that records notifications."""
         rules = WatchRules(
             source=self.source,
             webhooks={name: one.about for name, one in self.settings.webhooks.items()},

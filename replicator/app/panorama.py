@@ -21,7 +21,7 @@ def panorama(application: Application, poller: Poller) -> Panorama:
 
     Args:
         application: What is configured.
-        poller: Looks at log and targets; somebody else runs it.
+        poller: Looks at log and targets; its owner runs it.
     """
     web = application.settings.web
     assert web is not None  # noqa: S101 - there is a poller, which its port needs

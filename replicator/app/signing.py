@@ -18,7 +18,7 @@ def signatures(
     """Return how a target's files are signed; None if it has no keys.
 
     Raises:
-        ConfigError: a key cannot be read, or is none; the message says which setting.
+        ConfigError: a key cannot be read, or is invalid; the message names the setting.
     """
     if settings is None:
         return None
@@ -46,7 +46,7 @@ def witness(
     rule: Signatures | None,
     area: Callable[[str | Path], Area],
 ) -> Witness | None:
-    """Return who remembers how far a target's store reached; None if nobody does.
+    """Return the witness of a target's store; None: there is none.
 
     Args:
         target: Name of the target.

@@ -1,4 +1,4 @@
-"""What one target can restore, as the timeline shows it: windows, gaps, and marks in time. Pure."""
+"""One target's lane in the timeline: windows, gaps, and marks in time. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -103,7 +103,7 @@ def missed(windows: Sequence[Stretch], promised: Promised) -> list[Stretch]:
 def gap_stretches(
     gaps: Sequence[Gap], cuts: CutColumns, *, until: datetime, columns_max: int
 ) -> list[GapStretch]:
-    """Return the gaps; neighbours that a screen could not tell apart are one."""
+    """Return the gaps; neighbours that look like one on a screen are merged."""
     if not len(cuts) or not gaps:
         return []
     ends_us = microseconds_of(until)

@@ -1,4 +1,4 @@
-"""The page's routes: its files are open to everybody, its data to whoever may look."""
+"""The page's routes: its files are open to everybody, its data to viewers."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -47,7 +47,7 @@ class TimelineQuery(_Query):
     ends: datetime | None = None
     columns: Annotated[int, Field(ge=1, le=COLUMNS_MAX)] = 300
     seen: OffsetNumber | None = None
-    """Has no effect but to make the URL another one, so that a browser asks again."""
+    """Makes the URL a new one, so that the browser sends the request again."""
 
 
 class MomentQuery(_Query):

@@ -1,4 +1,4 @@
-"""What a screen can show of any number of cuts: columns of equal width in time, and single cuts.
+"""Any number of cuts for a screen: columns of equal width in time, and single cuts.
 
 Pure: the answer's size depends on the number of columns alone.
 """
@@ -51,7 +51,7 @@ class CutTimeline:
     cuts: int
     """Number of all of them."""
     columns: tuple[TimelineColumn, ...]
-    """Those that have a cut, ascending."""
+    """Columns with at least one cut, ascending."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Our own files at a target."""
+"""The replicator's own files at a target."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,7 +21,7 @@ def too_large(name: str, size_bytes: int, bytes_max: int) -> CorruptionError:
 
 
 class Area(Protocol):
-    """Small files of our own beside a target's bytes, `_replicator/` below its root.
+    """The replicator's small files beside a target's bytes, in `_replicator/` below its root.
 
     Names are relative, with `/` between their parts. Every call raises TransientError when the
     storage cannot be reached, and ConfigError when it denies access.

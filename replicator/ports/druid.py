@@ -52,7 +52,7 @@ class DruidCluster(TellsRelease, Protocol):
         ...
 
     async def tier_aliases(self) -> Mapping[str, Sequence[str]]:
-        """Return the tiers that each alias of the Coordinator stands for (Druid 38); often none."""
+        """Return the tiers of each alias in the Coordinator (Druid 38); often there are none."""
         ...
 
     async def properties(self) -> Mapping[str, str]:
@@ -107,7 +107,7 @@ class Availability:
     served: int
     """Number of segments that answer queries, tombstones included."""
     rows: Mapping[str, int]
-    """Number of rows by datasource, as their visible segments say."""
+    """Number of rows by datasource, by their visible segments."""
     unread: int
     """Number of visible segments whose columns and rows the Broker has not read yet."""
     unknown: int
@@ -125,12 +125,12 @@ class RunningDruid:
     broker: QueryBroker
     availability: Callable[[], Awaitable[Availability]]
     """Raises:
-        TransientError: its Broker does not say.
+        TransientError: its Broker does not answer.
     """
 
 
 class ScratchDruid(Protocol):
-    """A Druid of our own over scratch metadata and a scratch deep storage."""
+    """A scratch Druid over scratch metadata and a scratch deep storage."""
 
     release: str
     """Release of the Druid, like `33.0.0`."""

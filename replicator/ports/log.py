@@ -201,7 +201,7 @@ class LogState:
 
     span: Span
     epoch: Epoch
-    """That of the last writer."""
+    """Epoch of the last writer."""
     moved_into: str | None
     """Name of the log that this one was moved into; None: it was not."""
 
@@ -218,7 +218,7 @@ class MovableLog(EventLogWriter, Protocol):
         ...
 
     async def seal(self, into: str) -> None:
-        """Let nobody write or read the log any more but who moves it, durably.
+        """Durably close the log to all writers and readers except the mover.
 
         That is decided at once with the log's end: nothing was appended since `acquire`.
 
@@ -232,16 +232,16 @@ class MovableLog(EventLogWriter, Protocol):
 class LogHeir(Protocol):
     """A log that another one is moved into, with its id, its offsets and its times.
 
-    Nobody reads or writes it before `finish`, and a move that was cut off goes on where it was.
+    It is not read or written before `finish`, and an interrupted move continues where it stopped.
     """
 
     @property
     def name(self) -> str:
-        """What tells it from other logs, in the words of a message."""
+        """Name that distinguishes it from other logs in messages."""
         ...
 
     async def begin(self, state: LogState) -> Offset | None:
-        """Begin, or go on; return the offset from which records are wanted, None: all is done.
+        """Begin or continue; return the first offset to store; None: the move is done.
 
         Raises:
             RefusedError: there is another log.
@@ -253,7 +253,7 @@ class LogHeir(Protocol):
         """Store records at their offsets, ascending; durable once the last one is asked for.
 
         Raises:
-            TransientError: nobody knows how much was stored: begin again.
+            TransientError: it is unknown how much was stored; begin again.
         """
         ...
 

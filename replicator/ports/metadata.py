@@ -33,7 +33,7 @@ class Chunk:
     handles: NDArray[Any]
     """Lead back to the rows within the same snapshot; of no meaning outside it."""
     versions: Versions | None = None
-    """Of each row; None where the snapshot has no lineage."""
+    """Versions of the rows; None: the snapshot has no lineage."""
 
 
 Visit: TypeAlias = Callable[[Chunk], None]
@@ -51,8 +51,8 @@ class Snapshot(Protocol):
     kinds: frozenset[Kind]
     """The tables that this store has."""
     lineage: Continuity
-    """Identity of the rows' versions, or what tells whether a row was written at all, or why there
-    is neither."""
+    """Identity of the rows' versions, or a position that shows whether any row was written, or why
+    there is neither."""
     stream: StreamPosition | NoStream
     """From where a change stream continues what this snapshot shows, or why none does."""
 
@@ -87,9 +87,9 @@ class Snapshot(Protocol):
         ...
 
     async def written_since(self, position: BinlogPosition) -> str | None:
-        """Return what says that a row may have been written since another snapshot; None: none was.
+        """Return why a row may have been written since another snapshot; None: none was.
 
-        Only a snapshot with a position of its own, which continues the other one, can tell.
+        Only a snapshot whose own position continues the other one's can show this.
 
         Raises:
             TransientError, ConfigError: as for `scan`.
@@ -149,7 +149,7 @@ class Freshness:
 
 
 class SourceReader(MetadataReader, Protocol):
-    """Read side of a source's metadata store, with what a source is asked beside its rows."""
+    """Read side of a source's metadata store, with questions beyond its rows."""
 
     async def freshness(self) -> Freshness:
         """Return how old the rows are that a snapshot would show now.
@@ -182,7 +182,7 @@ class SourceReader(MetadataReader, Protocol):
         ...
 
     async def without_used(self, datasources: Sequence[str]) -> Collection[str]:
-        """Return those of these datasources that have no used segment.
+        """Return the given datasources that have no used segment.
 
         One search of an index for each, whatever the tables hold.
 
@@ -272,7 +272,7 @@ class MetadataWriter(MetadataReader, Protocol):
     async def columns(self) -> Mapping[Kind, frozenset[str]]:
         """Return, for each table there is, the columns by which rows are compared.
 
-        Those are the columns that the table has, less those that the target writes by its own rule
+        These are the table's columns except those that the target writes by its own rule
         (`Table.target_owned`).
         """
         ...
@@ -282,15 +282,15 @@ class MetadataWriter(MetadataReader, Protocol):
     ) -> TargetState:
         """Become the writer for one source: take a new epoch, and return the checkpoint with it.
 
-        Once this returns, no transaction of an older epoch can commit. Our own tables are created
+        Once this returns, no transaction of an older epoch can commit. The own tables are created
         if they are missing.
 
         Args:
             source: Name of the source.
-            store: Id of the store with the bytes of the target's rows; the first one that is said
-                stays. None: a writer that has no bytes to do with.
-            anew: Whether another store may be said. The checkpoint is then forgotten: the rows say
-                nothing of what is in that one.
+            store: Id of the store with the bytes of the target's rows; the first recorded one
+                stays. None: the writer has no bytes.
+            anew: Whether another store may be recorded. The checkpoint is then forgotten: the rows
+                prove nothing about that store.
 
         Raises:
             RefusedError: the rows' bytes are in another store; the epoch is what it was.
@@ -336,15 +336,15 @@ class NewMetadata(Protocol):
         ...
 
     async def create(self, release: str | None, *, centralized: bool) -> bool:
-        """Make our own tables, and Druid's when there are none; return whether Druid's were made.
+        """Create the own tables, and Druid's if missing; return whether Druid's were created.
 
         Sequences that are behind their tables are put forward.
 
-        `release` is that of the target's Druid, like `33.0.0`, `centralized` whether it keeps
+        `release` is the target's Druid's, like `33.0.0`; `centralized`: whether it keeps
         segment schemas (`druid.centralizedDatasourceSchema.enabled`).
 
         Raises:
-            NotFoundError: there are none, and no release was said; nothing was made.
+            NotFoundError: there are none, and no release was given; nothing was created.
             ConfigError: the release's tables are not known, or a privilege is missing.
         """
         ...
@@ -354,7 +354,7 @@ class CheckableMetadata(MetadataWriter, NewMetadata, Protocol):
     """Everything that `check` needs of a target's metadata store."""
 
     async def is_made(self) -> bool:
-        """Return whether Druid's tables are there, as far as that can be said: an archive has none.
+        """Return whether Druid's tables exist; an archive has none.
 
         Raises:
             TransientError: the database cannot be reached.
@@ -370,7 +370,7 @@ class NewStorage(Protocol):
         """Create the place where everything is stored, if it does not exist.
 
         Raises:
-            ConfigError: this process has no permission to; the message says where.
+            ConfigError: this process has no permission; the message names the place.
             TransientError: as for `put`.
         """
         ...

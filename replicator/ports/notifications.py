@@ -10,7 +10,7 @@ from replicator.model.operations.notification import Condition, Notification
 
 
 class DeliveryState(StrEnum):
-    """What has become of a delivery."""
+    """State of a delivery."""
 
     WAITING = "waiting"
     DELIVERED = "delivered"
@@ -40,12 +40,12 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What one look changes."""
+    """The changes by one look."""
 
     conditions: Sequence[Condition]
     """All that are to be remembered; the others are forgotten."""
     notifications: Sequence[tuple[Notification, Sequence[str]]]
-    """What is to be told, and to which webhooks."""
+    """New notifications, with their webhooks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,11 +55,11 @@ class QueueLength:
     waiting: int
     dead: int
     error: str = ""
-    """Why the first of those that wait did not arrive, else the last dead one; empty: neither."""
+    """Error of the first waiting delivery, otherwise of the last dead one; empty: neither."""
 
 
 class Journal(Protocol):
-    """What was seen and told, and what is still to be delivered; it survives a loss of power.
+    """Conditions, notifications and deliveries; the journal survives a loss of power.
 
     Several processes may share one. Every call raises TransientError when the journal cannot be
     read or written (a full disk), and ConfigError when this process may not.
@@ -116,6 +116,6 @@ class Caller(Protocol):
         Raises:
             TransientError: no answer in time, or any other answer, with the wait that it asks for;
                 the message never has the URL, which may be a secret, but its host.
-            ConfigError: the certificate is not believed.
+            ConfigError: the certificate is not trusted.
         """
         ...

@@ -1,4 +1,4 @@
-"""What stands in the way of a later write, and what removes it."""
+"""An obstacle to a later write, and its remedy."""
 
 from dataclasses import dataclass
 

@@ -90,7 +90,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What was stored at a location, and what the source's objects were then."""
+    """The objects stored at a location, and the source's objects at that time."""
 
     objects: tuple[Checked, ...]
     """Objects at the location, sorted by name."""
@@ -99,7 +99,7 @@ class Receipt:
     packed: tuple[Checked, ...] = ()
     """Files that were packed into the one object, sorted by name; empty for a plain copy."""
     stored_at: datetime | None = field(default=None, compare=False)
-    """When the objects were stored, by the storage's clock, UTC; None if it does not tell."""
+    """Time of storing by the storage's clock, UTC; None: it does not report that."""
 
     @property
     def source_objects(self) -> tuple[Checked, ...]:
@@ -134,7 +134,7 @@ class DeepStorageReader(Protocol):
         Raises:
             MissingObjectError: there are none, and the storage itself is there.
             TransientError: the storage cannot be reached (a mount that is gone, a server down).
-            ConfigError: access is denied; the message says to what.
+            ConfigError: access is denied; the message names the object.
         """
         ...
 
@@ -165,7 +165,7 @@ class CopySource:
     objects: tuple[StoredObject, ...]
     """Objects at the location, sorted by name."""
     expected: tuple[Checked, ...] = ()
-    """What the objects must be, where somebody vouches for that; empty: whatever they are."""
+    """The objects' expected checksums, if known; empty: any bytes."""
 
     @property
     def size_bytes(self) -> int:
@@ -252,20 +252,20 @@ class DeepStorage(DeepStorageReader, Protocol):
 
         Raises:
             CorruptionError: another number of bytes arrived than the source's objects have.
-            RefusedError: other bytes are at the location, or something that is not ours.
+            RefusedError: other bytes are at the location, or another program's files.
             TransientError: the disk is full or the server refuses; nothing is visible.
         """
         ...
 
     async def probe(self) -> Sequence[str]:
-        """Write, read back and remove a small object of our own, to prove that it can be done.
+        """Write, read back and remove a small object, to prove that this works.
 
         Returns:
             What it lacks and what is done about that, a sentence each; what cannot be done without
             is an error.
 
         Raises:
-            ConfigError: this process may not write here; the message says where.
+            ConfigError: this process may not write here; the message names the place.
             TransientError: as for `put`.
         """
         ...
@@ -279,7 +279,7 @@ class StoredLocation:
     """Location of an object, or of a folder with a receipt."""
     size_bytes: int
     has_receipt: bool
-    """Whether this tool stored it; `receipt` tells whether all of it is still there."""
+    """Whether the replicator stored it; `receipt` shows whether it is still complete."""
     stored_at: datetime
     """When the newest object was written, by the storage's clock, UTC."""
 
@@ -294,7 +294,7 @@ class SegmentRemover(Protocol):
     async def remove(self, location: Location) -> None:
         """Delete the bytes and the receipt of one location, durably; a missing one is no error.
 
-        What is deleted is what the location's receipt says was stored for it: of a folder
+        Only the objects that the location's receipt names are deleted: of a folder
         (`x/index/`) the files directly in it, never what lies deeper. Without a receipt nothing
         is: a row of the source can name any place. The receipt goes after the bytes: whenever this
         process dies, `receipt` returns None or what is whole, and a repeated call finishes. Empty
@@ -324,7 +324,7 @@ class SegmentRemover(Protocol):
     def stored_locations(self, known: Known) -> AsyncIterator[Sequence[StoredLocation]]:
         """Yield what is in the storage and not `known`, in pages of bounded size.
 
-        Our own areas are left out, and everything below a folder that is known. The folder of an
+        The replicator's areas are excluded, and everything below a known folder. The folder of an
         unpacked segment is one location if it has a receipt; otherwise each object is a location.
         The order is undefined; what is written or deleted meanwhile may be seen or not.
 
@@ -378,7 +378,7 @@ class SealableStorage(Protocol):
     """A storage whose locations have seals."""
 
     async def seal(self, location: Location) -> bool:
-        """Seal what a location's receipt says; return whether it had no seal.
+        """Seal the contents of a location's receipt; return whether it had no seal.
 
         Raises:
             CorruptionError: the location has a seal of something else, or an altered one.
@@ -396,5 +396,5 @@ class TargetStorage(DeepStorage, SegmentRemover, SegmentReplacer, Protocol):
     """Everything that a target's storage can do; each service is given the part that it needs."""
 
     def area(self) -> Area:
-        """Return where our own files are kept beside the bytes."""
+        """Return the replicator's own files beside the bytes."""
         ...

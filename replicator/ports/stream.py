@@ -1,4 +1,4 @@
-"""A source that tells each of its commits."""
+"""A source that reports each of its commits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class CommitVisitor(Protocol):
         ...
 
     async def end(self, at: Lsn) -> None:
-        """Take the end of the commit; everything before this place has been told."""
+        """Take the end of the commit; everything before this position has been reported."""
         ...
 
 
@@ -30,13 +30,13 @@ class StreamRead:
     """How far a read got."""
 
     until: Lsn
-    """Everything that was committed before this place has been told."""
+    """Position before which everything committed has been reported."""
     at: datetime
-    """Time by the source's clock, UTC: all that was committed before is told if `is_whole`."""
+    """Time by the source's clock, UTC, before which all commits are reported if `is_whole`."""
     is_whole: bool
-    """Whether nothing was left when the source was asked."""
+    """Whether nothing was left at the time of the request."""
     behind_bytes: int
-    """Size of the write-ahead log that the source has written and that is not told; 0 if whole."""
+    """Size of the source's write-ahead log that is not reported yet; 0 if whole."""
     messages: int
     """Number of messages that the source sent."""
     retained_bytes: int
@@ -46,15 +46,15 @@ class StreamRead:
 class ChangeStream(Protocol):
     """The commits of a source, kept by the source until they are confirmed.
 
-    Reading changes nothing: what was not confirmed is told again.
+    Reading changes nothing: unconfirmed commits are reported again.
     """
 
     async def read(
         self, since: StreamPosition, visitor: CommitVisitor, *, until: Lsn | None = None
     ) -> StreamRead:
-        """Tell the commits that a log at `since` does not have, a bounded number of them.
+        """Report the commits that a log at `since` does not have, a bounded number of them.
 
-        With `until`, commits after that place are not told.
+        With `until`, commits after that position are not reported.
 
         No table is rewritten, emptied or altered meanwhile. Commits that touch no replicated table
         are left out.
@@ -63,7 +63,7 @@ class ChangeStream(Protocol):
             BrokenStreamError: the stream does not continue the log: the slot is gone or was moved,
                 the server or a table is another one, a table was emptied, or a deleted row cannot
                 be named. Errors of the visitor pass through.
-            TransientError: the source is away; the same call repeats what was told.
+            TransientError: the source is unreachable; the same call repeats everything.
         """
         ...
 

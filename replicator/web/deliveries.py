@@ -9,7 +9,7 @@ from replicator.ports import Delivery
 
 
 def delivery_json(delivery: Delivery) -> dict[str, Any]:
-    """Return a delivery with what it tells."""
+    """Return a delivery with its message."""
     told = dict[str, Any]()
     with suppress(orjson.JSONDecodeError):  # a body of another release is shown without
         told = orjson.loads(delivery.body)

@@ -177,22 +177,22 @@ class Crowd(Generic[_Connection]):
             del self._of[whose]
 
     def first_to_go(self) -> _Connection:
-        """Return the oldest connection of whoever has the most: who opens many loses their own."""
+        """Return the oldest connection of the client with the most: it loses its own ones."""
         most = max(self._of, key=lambda whose: len(self._of[whose]))
         return next(iter(self._of[most]))
 
 
 class Gate:
-    """Makes the protocols of one server's connections, and ends those that last too long."""
+    """Creates the protocols of a server's connections, and ends connections that last too long."""
 
     def __init__(self, server: web.Server, limits: GateLimits) -> None:
         """Take the server that gets the requests of the connections."""
         self._server, self._limits = server, limits
         self._timers: dict[Connection | Handshake, asyncio.TimerHandle] = {}
         self._strangers = Crowd[Connection | Handshake]()
-        """By address."""
+        """Connections by address."""
         self._known = Crowd[Connection | Handshake]()
-        """By the name of who has shown that they may ask; no stranger ends one of these."""
+        """Connections by the principal's name; no stranger ends one of these."""
 
     def __call__(self) -> "Connection":
         """Return the protocol of one more connection."""
@@ -269,7 +269,7 @@ class Handshake(asyncio.Protocol):
             await asyncio.get_running_loop().connect_accepted_socket(
                 self._gate, accepted, ssl=self._tls, ssl_handshake_timeout=HANDSHAKE_S_MAX
             )
-        except (OSError, EOFError):  # whoever it was did not want to, or was no client of TLS
+        except (OSError, EOFError):  # the client gave up, or does not speak TLS
             accepted.close()
         finally:
             self._gate.leave(self)
@@ -304,7 +304,7 @@ class Connection(web.RequestHandler):
         self._gate.enter(self, _address(transport))
 
     def is_of(self, name: str) -> None:
-        """Say who has shown that they may ask: no stranger's connection ends this one."""
+        """Assign the connection to a principal, so that no stranger's connection ends it."""
         self._gate.recognise(self, name)
 
     def connection_lost(self, exc: BaseException | None) -> None:

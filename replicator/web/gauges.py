@@ -1,6 +1,6 @@
-"""Prometheus gauges from the last look at log and targets, reckoned when they are asked for.
+"""Prometheus gauges from the last look at log and targets, computed at each scrape.
 
-While something cannot be looked at its lag goes on growing and its margins go on shrinking.
+While something is unreachable its lag keeps growing and its margins keep shrinking.
 """
 
 from collections.abc import Iterator, Mapping

@@ -115,7 +115,7 @@ class Metrics:
             "target",
         )
         self._halts: dict[str, set[str]] = {}
-        """What has halted, by target."""
+        """Halted services by target."""
         self._damaged = counter(
             "archive_damaged_total", "Files of a target's history that were passed over.", "target"
         )

@@ -1,4 +1,4 @@
-"""What a target's store says of itself: windows, points, holds, drills; read now and then."""
+"""Notes of a target's store: windows, points, holds, drills; read at intervals."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -24,30 +24,30 @@ DRILLS_MAX: Final = 50
 PAUSE_MIN_S: Final = 10.0
 """Least time between two looks into one store."""
 PAUSE_PER_SECOND: Final = 50
-"""A look into a store that takes a second is followed by a pause of so many: 2 % at most."""
+"""Seconds of pause per second that reading a store takes: at most 2 % of the time is reading."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreNotes:
-    """What one target's store said at one moment."""
+    """The notes of one target's store at one moment."""
 
     looked_at: datetime
     windows: Windows
     named: Sequence[NamedPoint]
     holds: Sequence[Hold]
     gaps: Sequence[Gap]
-    """Gaps of all cuts of this log, those that are closed as well."""
+    """Gaps of all cuts of this log, including closed ones."""
     drills: Sequence[Evidence]
     """The newest, newest first."""
     faults: Sequence[str]
     """Messages for files that are missing or altered."""
     altered_points: Sequence[str]
-    """Those of the messages that are about named points."""
+    """The messages about named points."""
     altered_holds: Sequence[str]
     other_logs: Sequence[str]
     """Ids of further logs whose histories the store keeps."""
     canary: CanarySummary | None = None
-    """What the canary has shown of the target; None: nothing, or there is none."""
+    """The canary's results for the target; None: there are none."""
 
 
 class NotesReader:

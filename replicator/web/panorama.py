@@ -40,9 +40,9 @@ class Surroundings:
     life: Callable[[LogStatus], Awaitable[LifeSigns]]
     source: Callable[[], Awaitable[SourceStatus]]
     schedules: Callable[[], Awaitable[Sequence[LineState]]]
-    """What is scheduled, and how its last runs ended: read from the targets' stores."""
+    """Returns schedules and their last runs, read from the targets' stores."""
     webhooks: Callable[[], Awaitable[Sequence[WebhookQueue]]]
-    """What is on its way to operators: read from this machine's journal."""
+    """Returns deliveries to operators, read from this machine's journal."""
     retention: Mapping[str, timedelta]
     """How long any moment can be restored, for each target of which that is said."""
     archives: frozenset[str] = frozenset()
@@ -60,14 +60,14 @@ class PromisedWindow:
 
 
 class Panorama:
-    """What was seen last of everything that the page shows.
+    """The last look at everything that the page shows.
 
     Args:
-        poller: Looks at log and targets; somebody else runs it.
+        poller: Looks at log and targets; its owner runs it.
         chronicle: Follows the log.
         notes: Reads the store of each target.
-        surroundings: Asks for the rest.
-        clock: Stamps looks.
+        surroundings: Returns the rest.
+        clock: Clock that dates looks.
         interval_s: Time between two looks, in seconds.
         records_per_look_max: Records of the log that one look reads.
     """
@@ -108,7 +108,7 @@ class Panorama:
         self._wanted.set()
 
     async def settled(self, within_s: float = SETTLED_S_MAX) -> None:
-        """Wait until all that this service has changed was looked at, or for so many seconds."""
+        """Wait until this service's changes were all looked at, at most `within_s` seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 await self._settled.wait()
@@ -173,7 +173,7 @@ class Panorama:
 
     @property
     def report(self) -> StatusReport | None:
-        """What `status` would say; None before the first look."""
+        """The report that `status` would show; None before the first look."""
         if self._life is None or self._source is None:
             return None
         poller = self.poller

@@ -35,9 +35,9 @@ class StatusAnswers:
     """Answers from what was counted and seen; no request reaches log, targets or source.
 
     Args:
-        registry: What `/metrics` tells.
-        poller: What `/status.json` tells.
-        clock: Stamps the documents.
+        registry: Metrics of `/metrics`.
+        poller: Status of `/status.json`.
+        clock: Clock that dates the documents.
     """
 
     def __init__(self, *, registry: CollectorRegistry, poller: Poller, clock: Clock) -> None:

@@ -49,7 +49,7 @@ def _error_json(failure: Failure | None) -> dict[str, str]:
 
 
 def error_json(error: ReplicatorError) -> dict[str, str]:
-    """Return why something cannot be looked at, as every document says it."""
+    """Return an error in the form of every document."""
     return {"type": type(error).__name__, "message": str(error), "hint": error.hint}
 
 

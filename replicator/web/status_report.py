@@ -1,4 +1,4 @@
-"""All that `status` says, as one document: what is running, promised, restorable and wrong."""
+"""Everything in `status`, as one document: processes, promises, restores and troubles."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -31,11 +31,11 @@ class StatusReport:
     restorable: Mapping[str, Windows]
     """Windows by target; a target that cannot be read, or has no history, is missing."""
     schedules: Sequence[LineState] = ()
-    """What is scheduled for them."""
+    """The targets' schedules."""
     canaries: Sequence[CanarySummary] = ()
-    """What the canary has shown of them."""
+    """The canary's results for the targets."""
     webhooks: Sequence[WebhookQueue] = ()
-    """What is on its way to operators."""
+    """Deliveries to operators."""
     drops: Sequence[RecentDrop] = ()
     """Datasources that were dropped at the source lately."""
     away_since: Mapping[str, datetime] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class StatusReport:
 
     @property
     def wrong(self) -> Sequence[Trouble]:
-        """What is wrong, the worst first."""
+        """Everything that is wrong, the worst first."""
         runs, queues = map(_bad_run, self.schedules), map(_untold, self.webhooks)
         return [*troubles(self.seen), *filter(None, (*runs, *queues))]
 
@@ -86,7 +86,7 @@ def _bad_run(state: LineState) -> Trouble | None:
 
 
 def _untold(queue: WebhookQueue) -> Trouble | None:
-    """Return what a webhook was not told, as something that is wrong."""
+    """Return the trouble of a webhook with dead deliveries."""
     if not queue.length.dead:
         return None
     count = counted(queue.length.dead, "notification")

@@ -9,7 +9,7 @@ from typing import Final
 SPAN: Final = timedelta(hours=24)
 """Older samples are forgotten."""
 SAMPLES_MAX: Final = 20_000
-"""Samples that are kept: those of a day, with a look each 5 s."""
+"""Number of samples kept: a day's, with a look every 5 s."""
 SHOWN_MAX: Final = 400
 """Points of one answer for each target."""
 
@@ -26,7 +26,7 @@ class TargetSample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrendPoint:
-    """The worst of the looks that one point stands for."""
+    """The worst of the looks that one point represents."""
 
     at: datetime
     lag_s: float | None

@@ -1,4 +1,4 @@
-"""Prepares a target: its tables, its folder, and what its Druid must be told."""
+"""Prepares a target: its tables, its folder, and its Druid's settings."""
 
 from functools import partial
 
@@ -34,7 +34,7 @@ async def prepare(
 
 
 async def _tables(application: Application, name: str) -> TableRelease | None:
-    """Return which tables a target needs: those of the source, or what other stores hold."""
+    """Return the tables that a target needs: the source's, or those of other stores' rows."""
     if application.settings.source is None:
         return await _tables_of_stores(application, name)
     status = application.source_status()

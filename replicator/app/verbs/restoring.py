@@ -39,7 +39,7 @@ class Decided:
 
     @property
     def testimony(self) -> Testimony | None:
-        """What its witness says of the store; None: there is no witness, or the log is read."""
+        """The witness's testimony about the store; None: no witness, or the log is read."""
         return None if self.store is None else self.store.testimony
 
     def restorer(self) -> Restorer:
@@ -126,7 +126,7 @@ class Place:
         """Decide which history and bytes are used: a store's, another target's, or the live ones.
 
         With `from_store` a store alone is enough. Otherwise the log has the history, and the bytes
-        are those of the source, or of the target that stands in for it.
+        come from the source, or from the target that replaces it.
 
         Raises:
             ConfigError: the target is an archive and is to be restored in place.

@@ -1,4 +1,4 @@
-"""What a plan must know of the configured storages."""
+"""The configured storages' properties that plans need."""
 
 from collections.abc import Mapping
 from hashlib import sha256

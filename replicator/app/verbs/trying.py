@@ -68,7 +68,7 @@ class Trying:
         """Return how many of Kafka's brokers are alive.
 
         Raises:
-            TransientError, ConfigError: none can be asked.
+            TransientError, ConfigError: no broker can be reached.
         """
         from replicator.app.kafka_logs import brokers_of  # noqa: PLC0415 - see app/logs.py
 

@@ -1,4 +1,4 @@
-"""What is on its way to the configured webhooks, as far as this machine knows."""
+"""Deliveries to the configured webhooks, as far as this machine knows."""
 
 from collections.abc import Sequence
 

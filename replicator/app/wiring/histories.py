@@ -23,7 +23,7 @@ class HistorySource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """What all services of one process share."""
+    """The tools shared by all services of one process."""
 
     workers: Workers
     clock: Clock

@@ -1,4 +1,4 @@
-"""The services of one target, fed from one history: the live log's, or that of a store.
+"""The services of one target with one history: the live log's, or a store's.
 
 This is the only wiring there is: commands, drills, tests and the simulation get their services from
 here, and differ in the adapters that they give to it.
@@ -75,7 +75,7 @@ MERGED_STAY_S = 600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowed:
-    """What the operator allowed an applier for this run."""
+    """The operator's permissions for an applier's run."""
 
     resume: bool = False
     """Whether the operator lets the applier continue after a restore in place."""
@@ -110,8 +110,8 @@ def watcher(
 ) -> Watcher:
     """Return the watcher of a source; `history` reads the log that the watcher writes to.
 
-    `trust_versions` says that row versions and the change stream may be trusted again, though they
-    missed a change; `accept_vanished` that nearly all of the source's rows may be gone at once.
+    With `trust_versions`, row versions and the change stream are trusted again although they missed
+    a change; with `accept_vanished`, nearly all of the source's rows may be gone at once.
     `readers` are the metadata stores of the source's targets, by their names.
     """
     writer = CutWriter(
@@ -317,7 +317,7 @@ class Pipeline:
     ) -> Estimator:
         """Return the estimator of a restore's cost, with bytes as for `restorer`.
 
-        `stays` says that the bytes are used where they are.
+        With `stays` the bytes are used at their present location.
         """
         target = self.target
         if stays and isinstance(bytes_from, Backup):
@@ -497,7 +497,7 @@ def merges(target: ConfiguredTarget) -> bool:
     """Return whether small files of a target's history are merged.
 
     Where objects are locked the small files stay as long as the window, so merging would add bytes.
-    A machine that reads files nobody signed must not sign their contents, and one without a key
+    A machine that reads unsigned files must not sign their contents, and one without a key
     would write what others refuse.
     """
     settings, storage = target.settings, target.settings.deep_storage

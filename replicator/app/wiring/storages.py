@@ -51,7 +51,7 @@ Close: TypeAlias = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all storages of one process share."""
+    """The tools shared by all storages of one process."""
 
     environ: Mapping[str, str]
     clock: Clock
@@ -65,7 +65,7 @@ class Shared:
         return InFlight(self.in_flight_bytes_max)
 
     def paced(self, settings: RemoteStorage) -> Pace:
-        """Return a storage's own pace, within that of all."""
+        """Return a storage's own pace, within the pace shared by all."""
         return Pace(
             requests_per_s_max=settings.requests_per_s_max,
             bytes_per_s_max=settings.bytes_per_s_max,

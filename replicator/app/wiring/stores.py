@@ -31,16 +31,16 @@ class OpenStore:
     archive: ArchivedLog
     history: History
     testimony: Testimony | None = None
-    """What its witness says of its newest cuts; None: the target has none."""
+    """The witness's testimony about its newest cuts; None: the target has no witness."""
 
     def require_newest(self) -> None:
-        """Refuse a store of which nobody says that it has its newest cuts.
+        """Refuse a store without proof that it has its newest cuts.
 
         A target without a witness, or one that the operator left out, is refused nothing.
 
         Raises:
             CorruptionError: the witness remembers a later cut than the store has, or was altered.
-            TransientError, ConfigError: the witness cannot be asked.
+            TransientError, ConfigError: the witness is unreachable.
             NotFoundError: the witness remembers nothing of this history.
         """
         said = self.testimony
@@ -75,9 +75,9 @@ async def open_store(
     clock: Clock,
     observer: Observer,
 ) -> OpenStore:
-    """Open a history in a target's store: that of a log, or the one that goes furthest.
+    """Open a history in a target's store: of a given log, or the one that reaches furthest.
 
-    `without_witness` says that its witness is not asked.
+    With `without_witness` its witness is not consulted.
 
     Raises:
         NotFoundError: there is none.

@@ -27,17 +27,17 @@ RealMetadata: TypeAlias = "PostgresqlMetadataWriter | MysqlMetadataWriter | Arch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfiguredTarget:
-    """A target's settings and adapters, of whatever kind: also those of a drill and of tests."""
+    """A target's settings and adapters, including those of drills and tests."""
 
     name: str
     settings: TargetSettings
     metadata: MetadataWriter
     storage: TargetStorage
-    """Where the bytes are; with keys they are believed by their seals."""
+    """Storage of the bytes; with keys, their seals are verified."""
     signatures: Signatures | None = None
-    """How the files of its store are signed; None: they are not."""
+    """Signatures of the store's files; None: they are not signed."""
     witness: Witness | None = None
-    """Who remembers how far its store reached; None: nobody does."""
+    """Witness of how far its store reached; None: there is none."""
 
     def area(self) -> SignedArea:
         """Return the target's own files, signed if it has keys."""
@@ -46,7 +46,7 @@ class ConfiguredTarget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RealTarget(ConfiguredTarget):
-    """A target that stands in the configuration: it can be created and checked as well."""
+    """A target of the configuration: it can also be created and checked."""
 
     metadata: RealMetadata
     plain_storage: RealStorage
@@ -83,8 +83,8 @@ def store_points(target: ConfiguredTarget, clock: Clock) -> StorePoints:
 async def written_for(target: ConfiguredTarget) -> Release | None:
     """Return the Druid release that a target's rows are written for, None if unknown.
 
-    It is what the configuration says, or what its Druid said when it was last asked: that need not
-    run now, and everything that writes or compares rows must take the same.
+    It is the configured release, or the last one that its Druid reported: the Druid need not run
+    now, and everything that writes or compares rows must use the same release.
     """
     if (said := target.settings.druid_release) is not None:
         return release_of(said)
