@@ -41,9 +41,9 @@ class JobView:
             plan (None | str): Digest of the plan that the job carries out, or has made.
             progress (None | ProgressView):
             request (JobViewRequest):
-            role (Role): What a principal may do; each role may do all that the roles before it may.
+            role (Role): Permissions of a principal; each role includes those of the roles before it.
             started_at (datetime.datetime | None):
-            state (JobState): Where a job stands. The last four are final.
+            state (JobState): State of a job; the last four are final.
             targets (list[str]):
             verb (str):
             why (str): Reason for a cancelled, interrupted or failed job.

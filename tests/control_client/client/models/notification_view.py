@@ -31,7 +31,7 @@ class NotificationView:
             id (str):
             made_at (datetime.datetime):
             next_at (datetime.datetime):
-            state (DeliveryState): What has become of a delivery.
+            state (DeliveryState): State of a delivery.
             summary (str):
             target (None | str):
             type_ (str):
