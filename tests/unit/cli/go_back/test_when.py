@@ -93,7 +93,7 @@ def test_rollback_reads_one_text(text: str, meant: Moment):
 def test_a_bare_number_of_how_long_ago_is_asked_for_its_unit():
     with pytest.raises(ConfigError, match="'10' is not how long ago") as refused:
         time_of("10 ago", NOW)
-    assert refused.value.hint == "say 10m for minutes"
+    assert refused.value.hint == "use 10m for minutes"
 
 
 async def test_no_moment_and_two_moments_are_each_said_to_be_so():
