@@ -12,7 +12,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from replicator.errors import TransientError
+from replicator.errors import MissingObjectError, TransientError
 from replicator.model.checkpoint import Gap, TargetState
 from replicator.model.event import Document, Epoch, Offset, Record
 from replicator.model.load_spec import Location
@@ -73,6 +73,19 @@ class Weather:
             self.marks.add(mark)
             raise TransientError("the connection was lost after the deed")
         await asyncio.sleep(0)
+
+
+@dataclass(slots=True)
+class Mount:
+    """Whether the source's storage is there; its own chance changes nobody else's."""
+
+    rng: Random
+    away_probability: float = 0.1
+    is_away: bool = False
+
+    def change(self) -> None:
+        """Draw whether it is away until the next change."""
+        self.is_away = self.rng.random() < self.away_probability
 
 
 class FlakyLog:
@@ -270,6 +283,20 @@ class FlakyStorage:
 
     async def probe(self) -> Sequence[str]:
         return await self._storage.probe()
+
+
+class FlakySource(FlakyStorage):
+    """The source's storage, in whose place there is sometimes an empty disk."""
+
+    def __init__(self, storage: DeepStorage, weather: Weather, mount: Mount) -> None:
+        super().__init__(storage, weather)
+        self._mount = mount
+
+    async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
+        found = await super().objects(location, ahead=ahead)
+        if self._mount.is_away:
+            raise MissingObjectError(f"{location} is not on this disk")
+        return found
 
 
 class FlakyTargetStorage(FlakyStorage):

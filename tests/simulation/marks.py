@@ -26,6 +26,7 @@ MARKS: Final = {
     "appended and was not told",
     "committed and was not told",
     "a hold kept what would have expired",
+    "a storage that was away was waited for",
     "bytes expired",
     "changes were found by versions",
     "every row was read: broken",

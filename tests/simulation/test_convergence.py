@@ -42,12 +42,14 @@ def simulate(world: World) -> None:
 
 async def live_and_die(world: World) -> None:
     for _ in range(LIVES):
+        world.mount.change()
         parts = world.start(asyncio.Event())
         await change(world, times=world.rng.randrange(5, 15))
         for part in parts:  # kill -9: no goodbye
             part.task.cancel()
         for part in parts:
             await settle(part.task)
+        world.mount.is_away = False
         await interfere(world)
     if world.rng.random() < 0.2 and await all_follow(world):
         await trim_too_far(world)

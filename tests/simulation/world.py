@@ -45,6 +45,7 @@ from replicator.model.observation import (
     Polled,
     ScanBegun,
     VersionsMissed,
+    Waiting,
 )
 from replicator.model.plans.restore_point import ToOffset
 from replicator.model.row import TABLES, Row, RowKey, Segment, key_of
@@ -67,10 +68,11 @@ from tests.simulation.faults import (
     FlakyArea,
     FlakyLog,
     FlakyReader,
-    FlakyStorage,
+    FlakySource,
     FlakyStream,
     FlakyTargetStorage,
     FlakyWriter,
+    Mount,
     Weather,
 )
 from tests.simulation.virtual_time import LoopClock
@@ -171,6 +173,7 @@ class World:
             delay_mean_s=rng.choice([0.0, 0.1, 1.0]),
         )
         self.marks = self.weather.marks
+        self.mount = Mount(Random(f"mount {seed}"))
         self.source = WatchedSource(clock)
         if streams:
             self.source.change_stream = WatchedStream(self.source)
@@ -258,8 +261,8 @@ class World:
     def writer(self) -> FlakyWriter:
         return FlakyWriter(self.target, self.weather, self.check)
 
-    def bytes_from(self) -> FlakyStorage:
-        return FlakyStorage(self.source_storage, self.weather)
+    def bytes_from(self) -> FlakySource:
+        return FlakySource(self.source_storage, self.weather, self.mount)
 
     # ------------------------------------------------------------------------------ the processes
 
@@ -484,6 +487,8 @@ class World:
                 self.marks.add("changes were found by versions")
             case Polled(full=False, scanned_rows=0):
                 self.marks.add("no row was read")
+            case Waiting(reason=reason) if "seems not to be mounted" in reason:
+                self.marks.add("a storage that was away was waited for")
             case Halted() | VersionsMissed():
                 self._refuse_trouble(observation)
             case _:

@@ -11,8 +11,9 @@ is whole at its checkpoint, and the next process repeats work but loses none.
 
 Missing bytes are not a gap at once. A kill at the source removes them before a poll sees that
 their rows are gone, so a later cut may explain them; the applier then takes that group of cuts in
-one step. After `kill_wait` they become gaps, which are retried at each start and at intervals: the
-fault of a mount or a permission passes, and then its bytes are there.
+one step. After `kill_wait` they become gaps, unless the source's other bytes are missing, too. Gaps
+are retried at each start and at intervals: the fault of a mount or a permission passes, and then
+its bytes are there.
 """
 
 import asyncio
@@ -64,6 +65,7 @@ from replicator.services.records.applier_record import LOOK_S, ApplierRecord, Pa
 from replicator.services.records.missing_wait import Awaited, MissingWait
 from replicator.services.replication.delay import Delay
 from replicator.services.replication.gap_retries import GapRetries
+from replicator.services.replication.source_check import SourceCheck
 from replicator.services.running.loop import LookInterval
 from replicator.services.store.archivist import Archivist
 from replicator.services.store.expiry_guard import ExpiryGuard
@@ -168,6 +170,7 @@ class Applier:
         self._reconciler, self._copier, self._executor = reconciler, copier, executor
         self._archivist, self._guard = archivist, guard
         self._options, self._clock = options, target.clock
+        self._source_check = SourceCheck(target.history, copier)
         self._missing = MissingWait(target.area, target.clock, options.kill_wait)
         self._record = ApplierRecord(target.area, target.clock)
         self._delay = Delay(target.history, target.clock, options.delay)
@@ -370,6 +373,7 @@ class Applier:
         new = [row for row in uncopied if row.offset not in known]
         if await self._waits(new, followed.offset if followed is not None else None):
             return False  # the next cut may remove these rows: their bytes were killed
+        await self._source_check.require_there(_missing(new), known)
         self._reconciler.refuse_lost(found, uncopied)
         plan = without(found.plan, uncopied, found.known_gaps)
         known |= {row.offset for row in uncopied}
@@ -415,6 +419,8 @@ class Applier:
         if await self._waits(rows, self._after):
             return False
         await self._copy_again()
+        known = {gap.opened for gap in self._gaps.values()}
+        await self._source_check.require_there(_missing(self._group.uncopied.values()), known)
         await self._apply_group(epoch)
         return True
 

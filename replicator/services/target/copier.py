@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
@@ -227,6 +228,34 @@ class Copier:
         if self._locations:
             uncopied = [replace(row, misplaced=False) for row in uncopied]
         return tuple(sorted(uncopied, key=lambda row: row.offset))
+
+    async def locations(self, offsets: Offsets) -> Sequence[Location]:
+        """Return where the source has the bytes of the segments at ascending offsets, each once.
+
+        Rows without bytes, and those that cannot be located, are left out.
+        """
+        found = dict[Location, None]()
+        async for entries in self._history.pick(offsets):
+            for entry in entries:
+                if isinstance(entry.event, RowChanged) and isinstance(entry.event.row, Segment):
+                    with suppress(MalformedRowError):
+                        if location := locate(entry.event.row, self._mapping.source):
+                            found[location] = None
+        return [*found]
+
+    async def is_there(self, location: Location) -> bool:
+        """Return whether the bytes' origin has something at a location, readable or not.
+
+        Raises:
+            TransientError: it is unreachable.
+        """
+        try:
+            await self._source_storage.objects(location)
+        except MissingObjectError:
+            return False
+        except UnreadableObjectError:
+            return True
+        return True
 
     async def _copy_entries(
         self, entries: Sequence[Entry], *, trust: Trust, doubted: Collection[RowKey]

@@ -401,6 +401,15 @@ FOLLOWING: Final[Sequence[Mutant]] = (
         tests="test_applier.py",
     ),
     Mutant(
+        name="a-storage-that-is-away-makes-gaps",
+        function="SourceCheck._require_one",
+        old="if await self._copier.is_there(location):",
+        new="if True:",
+        loses="A wrong mount makes every new segment a gap.",
+        ring="unit",
+        tests="test_applier.py",
+    ),
+    Mutant(
         name="gaps-are-never-tried-again",
         function="GapRetries._fill",
         old="self._left = frozenset(gap.opened for gap in gaps if may_heal(gap))",

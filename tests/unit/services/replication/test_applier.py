@@ -373,6 +373,65 @@ async def test_gaps_are_tried_again_in_small_lots(monkeypatch: pytest.MonkeyPatc
     assert found == [3, 4]
 
 
+async def with_others_away(
+    *published: Segment,
+) -> tuple[Pipeline, dict[Location, dict[str, bytes]]]:
+    """A target with three segments whose bytes are away, like those of what is published then."""
+    pipeline = await seeded(segment("a"), segment("b"))
+    pipeline.publish(*published)
+    held, pipeline.source_storage.stored = pipeline.source_storage.stored, {}
+    await pipeline.cut()
+    return pipeline, held
+
+
+async def test_a_storage_that_shows_none_of_its_segments_is_away_and_makes_no_gap():
+    """An empty disk in its place had other files, and each new segment became a gap."""
+    pipeline, held = await with_others_away(segment("new"))
+    for _ in range(2):
+        with pytest.raises(TransientError, match="and so are those of 3 others that the source"):
+            await pipeline.applier.apply_next()
+    assert pipeline.gaps() == []
+    pipeline.source_storage.stored[place_of(segment("a"))] = held[place_of(segment("a"))]
+    await pipeline.follow()
+    assert pipeline.gaps() == [(segment("new").id, "object_missing", True)], "it is there"
+
+
+async def test_a_target_is_not_seeded_with_gaps_by_a_storage_that_is_away():
+    pipeline, held = await with_others_away(segment("new"))
+    await pipeline.restorer().execute(
+        await pipeline.restorer().plan(Latest(), datasource=None, adopt=False), accept_gaps=True
+    )
+    pipeline.applier = pipeline.new_applier(resume=True)
+    pipeline.publish(segment("later"))
+    del pipeline.source_storage.stored[place_of(segment("later"))]
+    await pipeline.cut()
+    with pytest.raises(TransientError, match="seems not to be mounted"):
+        await pipeline.applier.apply_next()
+    pipeline.source_storage.stored = held
+    await pipeline.follow()
+    assert pipeline.gaps()[-1] == (segment("later").id, "object_missing", True)
+
+
+async def test_segments_that_the_source_uses_no_more_do_not_say_that_it_is_away():
+    """Kill tasks removed them; a segment of one day's use is the whole of a small cluster."""
+    pipeline, _ = await with_others_away(segment("new"))
+    pipeline.publish(segment("a", used=False))
+    del pipeline.source_storage.stored[place_of(segment("a"))]
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.gaps() == [(segment("new").id, "object_missing", True)]
+
+
+async def test_what_a_target_lacks_since_long_does_not_say_that_the_source_is_away():
+    pipeline = await seeded()
+    for names in (("a", "b", "c"), ("d",)):
+        pipeline.publish(*map(segment, names))
+        pipeline.source_storage.stored.clear()
+        await pipeline.cut()
+        await pipeline.follow()
+    assert [reason for _, reason, _ in pipeline.gaps()] == ["object_missing"] * 4
+
+
 async def test_a_gap_closes_when_its_row_goes():
     pipeline = await seeded()
     pipeline.publish(segment("lost"))

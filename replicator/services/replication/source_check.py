@@ -1,0 +1,98 @@
+"""Tells a source's storage that is away from segments whose bytes are gone."""
+
+from collections.abc import Collection, Iterable, Sequence
+
+import numpy as np
+
+from replicator.errors import GapError, TransientError
+from replicator.model.event import Offset
+from replicator.model.inventory.ledger import Offsets
+from replicator.model.load_spec import Location, storage_of
+from replicator.model.operations.words import counted
+from replicator.services.history.reader import History
+from replicator.services.target.copier import Copier, Uncopied
+
+RECORDS_MAX = 20_000
+"""Records of the log, its newest, in which other segments are looked for."""
+ROWS_MAX = 200
+"""Other segments, the newest, whose locations are read."""
+LOCATIONS_MIN, LOCATIONS_MAX = 3, 20
+"""Locations that are looked at in one storage: fewer prove nothing, and more add nothing."""
+
+
+class SourceCheck:
+    """Looks whether other used segments have their bytes, before missing ones become gaps.
+
+    An empty disk in place of the mount, another bucket or a wrong prefix shows nothing at all; a
+    kill, or a file that somebody has deleted, leaves the others. What counts is what the source
+    uses at the log's end, also where a target is far behind it: older bytes may be killed.
+
+    Args:
+        history: Names the other segments.
+        copier: Looks into the source's storages.
+    """
+
+    def __init__(self, history: History, copier: Copier) -> None:
+        self._history, self._copier = history, copier
+
+    async def require_there(self, missing: Sequence[Uncopied], known: Collection[Offset]) -> None:
+        """Refuse to take missing bytes for gone while no other segment's bytes are there either.
+
+        Args:
+            missing: Rows that are about to become gaps.
+            known: Events whose rows have a gap already: their bytes prove nothing.
+
+        Raises:
+            TransientError: a storage of the source seems to be away, or is unreachable.
+        """
+        if not missing:
+            return
+        gone = await self._copier.locations(_sorted(row.offset for row in missing))
+        others = await self._others({row.offset for row in missing} | {*known})
+        for name in sorted({storage_of(location)[0] for location in gone}):
+            same = [one for one in others if storage_of(one)[0] == name and one not in gone]
+            await self._require_one(same[-LOCATIONS_MAX:], missing)
+
+    async def _require_one(
+        self, locations: Sequence[Location], missing: Sequence[Uncopied]
+    ) -> None:
+        if len(locations) < LOCATIONS_MIN:
+            return
+        for location in reversed(locations):
+            if await self._copier.is_there(location):
+                return
+        raise TransientError(
+            f"the bytes of {counted(len(missing), 'new segment')} are missing, and so are those of"
+            f" {len(locations)} others that the source uses: its deep storage seems not to be"
+            f" mounted; the first is {missing[0].key.key} ({missing[0].detail})",
+            hint="mount the source's deep storage, or correct its bucket and prefix; if all of"
+            " these bytes are really gone, mark the segments unused at the source: no Druid can"
+            " load them",
+        )
+
+    async def _others(self, without: Collection[Offset]) -> Sequence[Location]:
+        """Return locations of the newest used segments that the last records have changed.
+
+        A log that is trimmed meanwhile names none: what it had there is old.
+        """
+        try:
+            offsets = [one for one in await self._used() if one not in without]
+            return await self._copier.locations(_sorted(offsets[-ROWS_MAX:]))
+        except GapError:
+            return ()
+
+    async def _used(self) -> Sequence[Offset]:
+        span = await self._history.span()
+        at = await self._history.resume(Offset(max(span.first, span.end - RECORDS_MAX)))
+        found = dict[str, Offset]()
+        while at is not None and at < span.end:
+            updates, at = await self._history.segment_updates(at, Offset(span.end - 1))
+            for offset, update in updates:
+                found.pop(update.id, None)
+                if update.used:
+                    found[update.id] = offset
+        return [*found.values()]
+
+
+def _sorted(offsets: Iterable[Offset]) -> Offsets:
+    return np.array(sorted(offsets), np.int64)
