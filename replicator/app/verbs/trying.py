@@ -45,7 +45,7 @@ class Trying:
     async def source_metadata(self, settings: Settings) -> list[Finding]:
         """Read the source's tables, without scanning them."""
         metadata = metadata_reader(settings.watched.metadata, self._environ)
-        return await try_source_metadata(metadata, self._clock, whole=False)
+        return await try_source_metadata(metadata, self._clock)
 
     async def source_storage(self, settings: Settings) -> list[Finding]:
         """Read one object of each kind that the source's rows name."""

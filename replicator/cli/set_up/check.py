@@ -29,7 +29,8 @@ async def check(call: OpenCall) -> Outcome:
     checkup = None if application.settings.source is None else application.checkup()
     findings = list[Finding]()
     if checkup is not None:
-        findings += [*await checkup.source(), *await checkup.log()]
+        log = await checkup.log()  # the source's rows are held against what it knows of them
+        findings += [*await checkup.source(), *log]
     for name in application.target_names:
         findings += await _target(application, checkup, name)
     findings += await _stores(application)
@@ -134,6 +135,7 @@ async def _target(application: Application, checkup: Checkup | None, name: str) 
     if checkup is None:
         return found
     if all(one.good for one in found):
+        found += checkup.followed(name, await application.checkpoint(name))
         found += await checkup.left_out(name, target.metadata) if has_rows else []
         found += await checkup.copies(application.copy_trial(name))
     return [*found, *(await _releases(application, name) if has_rows else [])]

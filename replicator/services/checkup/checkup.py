@@ -1,7 +1,8 @@
 """Tries everything that the services will need with a real round trip, before anything runs."""
 
 from replicator.errors import NotFoundError, ReplicatorError
-from replicator.model.checkpoint import TargetState
+from replicator.model.checkpoint import Checkpoint, TargetState
+from replicator.model.inventory.ledger import empty
 from replicator.model.load_spec import Layout
 from replicator.model.operations.words import counted
 from replicator.model.row import Kind
@@ -17,6 +18,7 @@ from replicator.ports import (
 )
 from replicator.services.checkup.copy_trial import CopyTrial, Sample
 from replicator.services.checkup.finding import Finding, failed
+from replicator.services.checkup.known_rows import KnownRows, known_rows
 from replicator.services.checkup.left_out import OptionalRows, left_out, optional_rows
 from replicator.services.checkup.stream_trial import try_stream
 from replicator.services.checkup.trials import (
@@ -43,6 +45,7 @@ class Checkup:
         history: History,
         clock: Clock,
         stream: NewChangeStream | None = None,
+        vanished_share_max: float,
     ) -> None:
         self._metadata = metadata
         self._storage = storage
@@ -50,15 +53,23 @@ class Checkup:
         self._log, self._history = log, history
         self._clock = clock
         self._stream = stream
+        self._vanished_share_max = vanished_share_max
+        self._known = empty()
+        self._no_log: NotFoundError | None = None
         self._samples: list[Sample] = []
         self._optional: dict[Kind, OptionalRows] = {}
 
     async def source(self) -> list[Finding]:
-        """Read every table in one snapshot, and one object of each load spec type."""
-        found = await try_source_metadata(self._metadata, self._clock, whole=True)
+        """Read every table in one snapshot, and one object of each load spec type.
+
+        The rows are held against those that `log` has found, if it was called before.
+        """
+        known = KnownRows(self._known, self._history, self._vanished_share_max)
+        found = await try_source_metadata(self._metadata, self._clock, seen=known.see)
         if not found[0].good:
             return found
         try:
+            found += await known.lacking()
             self._optional = await optional_rows(self._metadata)
         except ReplicatorError as exc:
             return [*found, failed("source metadata", exc)]
@@ -77,13 +88,24 @@ class Checkup:
             return obstacles
         try:
             span = await self._history.span()
-            cuts = await self._history.has_cuts(span)
-        except NotFoundError:
+            if cuts := await self._history.has_cuts(span):
+                self._known = await known_rows(self._history)
+        except NotFoundError as exc:
+            self._no_log = exc
             return [Finding(what="log", good=True, detail="not there yet; the watcher makes it")]
         except ReplicatorError as exc:
             return [failed("log", exc)]
         detail = counted(span.end - span.first, "record") + ("" if cuts else ", no closed cut yet")
         return [Finding(what="log", good=True, detail=detail)]
+
+    def followed(self, name: str, checkpoint: Checkpoint | None) -> list[Finding]:
+        """Return a finding if a target follows a log and `log` has found none: it was not new."""
+        if checkpoint is None or self._no_log is None:
+            return []
+        detail = f"it follows a log, and {self._no_log}"
+        return [
+            Finding(what=f"target {name} log", good=False, detail=detail, hint=self._no_log.hint)
+        ]
 
     async def copies(self, trial: CopyTrial) -> list[Finding]:
         """Copy to a target by the real path, also the samples that `source` has read before."""

@@ -26,6 +26,7 @@ from replicator.ports import (
     SourceReader,
     TellsEffective,
     TriesReading,
+    Visit,
 )
 from replicator.services.checkup.copy_trial import Sample
 from replicator.services.checkup.finding import Finding, failed
@@ -53,15 +54,15 @@ NOUNS = {
 
 
 async def try_source_metadata(
-    metadata: SourceReader, clock: Clock, *, whole: bool
+    metadata: SourceReader, clock: Clock, *, seen: Visit | None = None
 ) -> list[Finding]:
     """Take a snapshot of a source, which needs every table, column and privilege that is read.
 
-    With `whole` every row is scanned, as by a poll.
+    With `seen` every row is scanned, as by a poll, and shown to it.
     """
     try:
         async with metadata.snapshot() as snapshot:
-            counts = await _scan(snapshot) if whole else None
+            counts = await _scan(snapshot, seen) if seen else None
             kinds, lineage = snapshot.kinds, snapshot.lineage
         freshness = await metadata.freshness()
         left = await metadata.left_behind()
@@ -180,12 +181,13 @@ def _tables(kinds: frozenset[Kind], counts: Mapping[Kind, int] | None) -> str:
     return ", ".join(counted(counts[kind], NOUNS[kind]) for kind in Kind if kind in kinds)
 
 
-async def _scan(snapshot: Snapshot) -> Counter[Kind]:
+async def _scan(snapshot: Snapshot, seen: Visit) -> Counter[Kind]:
     counts: Counter[Kind] = Counter()
     for kind in snapshot.kinds:
 
         def visit(chunk: Chunk, kind: Kind = kind) -> None:
             counts[kind] += len(chunk.keys)
+            seen(chunk)
 
         await snapshot.scan(kind, visit)
     return counts

@@ -22,10 +22,10 @@ from replicator.model.row import Kind, Row, key_of
 from replicator.model.stream import NoStream, StreamPosition
 from replicator.ports import MetadataReader, Snapshot
 from replicator.services.history.reader import History
+from replicator.services.history.vanished import refuse_vanished
 from replicator.services.replication.commit_follower import CommitFollower
 from replicator.services.replication.cut_writer import CutWriter, OpenCuts, PublishedCut
 from replicator.services.replication.scout import Findings, Scout, VersionOptions
-from replicator.services.replication.vanished import refuse_vanished
 from replicator.services.running.loop import OF_THE_WATCHER, repeat
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from replicator.errors import TransientError
 from replicator.model.row import key_of
-from replicator.services.replication.vanished import ROWS_MIN
+from replicator.services.history.vanished import ROWS_MIN
 from tests.builders import segment
 from tests.unit.pipeline import Pipeline
 
