@@ -11,6 +11,7 @@ from rich.console import Console
 from replicator.app import Application
 from replicator.app.verbs.preparing import prepare
 from replicator.app.verbs.restoring import Place
+from replicator.cli.bytes_there import unread, were_there
 from replicator.cli.command import PARTLY_DONE, Changes, OpenCall, Outcome, agree
 from replicator.cli.go_back.commands import goes_on
 from replicator.cli.go_back.effects import effect_lines, effects_json
@@ -212,6 +213,7 @@ async def carry_out(call: OpenCall, request: RestoreRequest) -> Outcome:
     done = {
         "objects_copied": screen.copied_objects,
         "bytes_copied": screen.copied_bytes,
+        "objects_unread": screen.reused_objects,
         "missing": [{"row": row.key.key, "detail": row.detail} for row in missing],
     }
     then = await after_a_pause(application, plan, request.changed)
@@ -250,7 +252,7 @@ async def _make_tables(call: OpenCall, request: RestoreRequest) -> str:
 
 
 def _nothing_to_do(shown: dict[str, Any]) -> Outcome:
-    nothing = {"objects_copied": 0, "bytes_copied": 0, "missing": []}
+    nothing = {"objects_copied": 0, "bytes_copied": 0, "objects_unread": 0, "missing": []}
     return Outcome(
         result={"plan": shown, "done": True, "already": True, **nothing},
         show=lambda _: None,
@@ -395,12 +397,12 @@ def show_done(
         good("done"),
         f": {is_at};"
         f" {counted(screen.copied_objects, 'segment')} copied ({size_text(screen.copied_bytes)}),"
-        f" {screen.reused_objects} were there",
+        f" {were_there(screen.reused_objects)}",
         sep="",
     )
     for row in missing:
         console.print(f"  without {row.key.key}: {row.detail}", markup=False)
-    for line in then:
+    for line in (*unread(into, screen.reused_objects), *then):
         console.print(f"  {line}", markup=False)
 
 

@@ -298,6 +298,7 @@ async def _outcome(
             "rows_removed": planned.estimate.removals,
             "objects_copied": screen.copied_objects,
             "bytes_copied": screen.copied_bytes,
+            "objects_unread": screen.reused_objects,
             "missing": [{"row": row.key.key, "detail": row.detail} for row in missing],
         },
         show=show,

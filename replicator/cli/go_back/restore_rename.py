@@ -8,6 +8,7 @@ from rich.console import Console
 
 from replicator.app import Application
 from replicator.app.verbs.restoring import Decided, Place
+from replicator.cli.bytes_there import were_there
 from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree
 from replicator.cli.go_back.witnessed import go_without, show_testimony
 from replicator.cli.terminal.console import good, paper
@@ -81,6 +82,7 @@ async def rename(call: OpenCall, decided: Decided, request: RenameRequest) -> Ou
     done = {
         "objects_copied": call.screen.copied_objects,
         "bytes_copied": call.screen.copied_bytes,
+        "objects_unread": call.screen.reused_objects,
         "missing": [{"row": row.key.key, "detail": row.detail} for row in missing],
     }
     return Outcome(
@@ -169,7 +171,8 @@ def _show_done(
     console.print(
         good("done"),
         f": {request.into} has {new}; {counted(screen.copied_objects, 'segment')} copied"
-        f" ({size_text(screen.copied_bytes)}), {screen.reused_objects} were there",
+        f" ({size_text(screen.copied_bytes)}), {were_there(screen.reused_objects)}"
+        f"{' and not read' if screen.reused_objects else ''}",
         sep="",
     )
     for row in missing:

@@ -8,6 +8,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
+from replicator.cli.bytes_there import unread
 from replicator.cli.command import Changes, OpenCall, Outcome, agree
 from replicator.cli.prove.verify import FAILED, OneDatasource, OneInterval, bytes_of, share_of
 from replicator.cli.terminal.console import good, paper
@@ -75,7 +76,7 @@ async def repair(
     plan = await repairer.plan(level, extent=extent)
     # an interval is about objects, and a gap has none
     gaps = await healer.gaps(datasource=datasource) if interval is None else ()
-    now = f"{_expectation(plan, gaps)},{SAMPLE}={seed}"
+    now, screen = f"{_expectation(plan, gaps)},{SAMPLE}={seed}", call.screen
     refuse_unexpected(expect, now)
     if not call.as_json:
         _show_plan(paper(), target, plan, gaps, from_ or "the source")
@@ -90,7 +91,9 @@ async def repair(
     retried = await healer.heal_all(datasource=datasource) if gaps else Retried()
     return Outcome(
         result={"plan": _plan_json(plan, gaps), "done": True, **_done_json(done, retried)},
-        show=lambda console: _show_done(console, target, plan, done, retried),
+        show=lambda console: _show_done(
+            console, target, plan, done, retried, screen.reused_objects
+        ),
         exit_code=_exit_code(plan, done, retried),
     )
 
@@ -163,7 +166,7 @@ def _show_plan(
 ) -> None:
     console.print(
         f"{target} at cut {plan.checkpoint.cut}: {counted(plan.objects, 'object')} looked at,"
-        f" {size_text(plan.read_bytes)} read"
+        f" {_read(plan)}"
     )
     if plan.left:
         console.print(f"  not read: {counted(plan.left, 'object')}; --bytes-max was reached")
@@ -182,6 +185,12 @@ def _show_plan(
         console.print("  rows are made those of the cut again; a running applier pauses for it")
 
 
+def _read(plan: Verification) -> str:
+    if plan.level is Level.CHECKSUM:
+        return f"{size_text(plan.read_bytes)} read"
+    return "no bytes read; --level checksum finds those that are wrong"
+
+
 def _show_findings(console: Console, plan: Verification) -> None:
     for finding in plan.findings[:SHOWN_MAX]:
         console.print(f"  BAD {finding}", markup=False)
@@ -194,7 +203,12 @@ def _show_findings(console: Console, plan: Verification) -> None:
 
 
 def _show_done(
-    console: Console, target: str, plan: Verification, done: Repair, retried: Retried
+    console: Console,
+    target: str,
+    plan: Verification,
+    done: Repair,
+    retried: Retried,
+    unread_objects: int,
 ) -> None:
     closed = f", {counted(len(retried.copied), 'gap')} closed" if retried.copied else ""
     console.print(
@@ -205,6 +219,8 @@ def _show_done(
         f"{closed}",
         sep="",
     )
+    for line in unread(target, unread_objects):
+        console.print(f"  {line}", markup=False)
     _show_left(console, retried)
     if done.unproved:
         console.print(
