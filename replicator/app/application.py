@@ -68,7 +68,6 @@ if TYPE_CHECKING:
     from replicator.ports import (
         Area,
         Clock,
-        DeepStorageReader,
         DruidCluster,
         MetadataWriter,
         TellsRelease,
@@ -255,7 +254,7 @@ class Application:
             return Opened(
                 opening,
                 what=f"{what} {name}",
-                interval=interval(self.target(name).settings, self.tools, 0.0),
+                interval=interval(self.target(name).settings, self.tools, 0.0, alone=allowed.alone),
                 observer=self.tools.observer(name),
             )
 
@@ -576,6 +575,7 @@ class Application:
             history=self.history,
             clock=self.clock,
             stream=self.change_stream(),
+            vanished_share_max=self.settings.watch.vanished_share_max,
         )
 
     def copy_trial(self, name: str) -> CopyTrial:
@@ -752,7 +752,24 @@ class Application:
             audit=self.settings.watch.audit_rows,
         )
 
-    def source_storage(self) -> DeepStorageReader:
+    def refuse_unusable(self, names: Iterable[str]) -> None:
+        """Refuse settings of the source and some targets that are wrong without asking a server.
+
+        What a target's servers answer is that target's own trouble and may have come overnight; a
+        secret that is not set was never right, and whoever starts the process must know at once.
+
+        Raises:
+            ConfigError: a secret is not set, or a file that is named cannot be read.
+        """
+        targets = [self.target(name) for name in names]
+        databases = [target.settings.metadata for target in targets]
+        for one in (self.settings.watched.metadata, *databases):
+            if one is not None:
+                one.password(self._environ)
+        storages = [target.plain_storage for target in targets]
+        self._storages.refuse_unusable([*self.source_storage().all, *storages])
+
+    def source_storage(self) -> SourceStorages:
         """Return the source's deep storage, read only."""
         if self._source_storage is None:
             self._source_storage = self._storages.source(self.settings.watched)

@@ -26,6 +26,11 @@ class SourceStorages:
         name, key = storage_of(location)
         return (self._others[name] if name else self._main), key
 
+    @property
+    def all(self) -> tuple[DeepStorageReader, ...]:
+        """Each of them, the main one first."""
+        return (self._main, *self._others.values())
+
     async def effective(self) -> Sequence[Effective]:
         """Return the settings in force of each storage that reports them."""
         told: list[Effective] = []
@@ -39,7 +44,7 @@ class SourceStorages:
 
     async def try_reading(self) -> None:
         """Try to read each storage that supports a trial."""
-        for storage in (self._main, *self._others.values()):
+        for storage in self.all:
             if isinstance(storage, TriesReading):
                 await storage.try_reading()
 

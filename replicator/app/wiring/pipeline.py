@@ -45,7 +45,7 @@ from replicator.services.replication.watcher import Watcher, WatchLimits
 from replicator.services.restore.estimator import Estimator
 from replicator.services.restore.renamer import Renamer
 from replicator.services.restore.restorer import Restorer
-from replicator.services.running.loop import LookInterval
+from replicator.services.running.loop import OF_A_TARGET, OF_A_TARGET_ALONE, LookInterval
 from replicator.services.running.retry import Retry
 from replicator.services.store.archivist import ArchiveLimits, Archivist
 from replicator.services.store.expiry_guard import ExpiryGuard
@@ -83,6 +83,8 @@ class Allowed:
     """Whether the applier may take over a target with rows that this tool did not write."""
     new_log: bool = False
     """Whether the target changes to the configured log because the log it followed is lost."""
+    alone: bool = False
+    """Whether its process does nothing else, and ends with what is wrong at its start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,7 +249,7 @@ class Pipeline:
             archivist=self.archivist(),
             guard=self.guard(self._configured),
             options=ApplyOptions(
-                interval=self._interval(settings.apply_interval_s),
+                interval=self._interval(settings.apply_interval_s, alone=allowed.alone),
                 objects_missing_max=settings.objects_missing_max,
                 kill_wait=timedelta(seconds=settings.kill_wait_s),
                 gap_retry_interval=settings.gap_retry_interval,
@@ -412,8 +414,8 @@ class Pipeline:
             interval=self._interval(interval_s),
         )
 
-    def _interval(self, seconds: float) -> LookInterval:
-        return interval(self._settings, self._tools, seconds)
+    def _interval(self, seconds: float, *, alone: bool = False) -> LookInterval:
+        return interval(self._settings, self._tools, seconds, alone=alone)
 
     def _merger(self, stay_s: float) -> Merger:
         history = self._settings.history
@@ -483,13 +485,19 @@ class Pipeline:
         return replace(target, history=history_of(self._history_source, tools, target.observer))
 
 
-def interval(settings: TargetSettings, tools: Tools, seconds: float) -> LookInterval:
-    """Return how often a service of a target looks for work, and when it tries again."""
+def interval(
+    settings: TargetSettings, tools: Tools, seconds: float, *, alone: bool = False
+) -> LookInterval:
+    """Return how often a service of a target looks for work, and when it tries again.
+
+    `alone` says that its process does nothing else.
+    """
     return LookInterval(
         seconds=seconds,
         retry=settings.retry.policy,
         halted_retry_s=settings.halted_retry_s,
         rng=tools.rng,
+        tolerance=OF_A_TARGET_ALONE if alone else OF_A_TARGET,
     )
 
 

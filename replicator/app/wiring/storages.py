@@ -1,6 +1,6 @@
 """Deep storages and their layouts, made from settings."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias, assert_never
@@ -34,7 +34,7 @@ from replicator.model.load_spec import (
     S3Layout,
     SourceLayout,
 )
-from replicator.ports import Clock
+from replicator.ports import Clock, DeepStorageReader
 
 if TYPE_CHECKING:
     from replicator.adapters.azure import AzureAddress
@@ -85,6 +85,7 @@ class Storages:
         closes: Callable[[Close], object],
     ) -> None:
         self._closes = closes
+        self._unusable: list[tuple[DeepStorageReader, ConfigError]] = []
         self._shared = Shared(
             environ=environ,
             clock=clock,
@@ -129,7 +130,7 @@ class Storages:
 
         bucket, in_flight = BucketOutOfReach(failure), self._shared.in_flight()
         sizes = self._shared.sizes
-        return ObjectStorage(
+        storage = ObjectStorage(
             bucket,
             "",
             upload=WriterUpload(bucket, in_flight, sizes),
@@ -137,6 +138,18 @@ class Storages:
             sizes=sizes,
             effective=bucket.effective,
         )
+        self._unusable.append((storage, failure))
+        return storage
+
+    def refuse_unusable(self, wanted: Sequence[DeepStorageReader]) -> None:
+        """Refuse storages whose settings are wrong by themselves; no server is asked.
+
+        Raises:
+            ConfigError: one of them is out of reach.
+        """
+        for storage, failure in self._unusable:
+            if any(storage is one for one in wanted):
+                raise failure
 
     def _reader(
         self, settings: DeepStorageSettings

@@ -15,6 +15,7 @@ from replicator.app.monitoring import Monitor
 from replicator.app.verbs.privacy import open_to_others
 from replicator.app.verbs.shared_stores import refuse_shared
 from replicator.app.wiring.pipeline import Allowed
+from replicator.cli.bytes_there import unread, were_there
 from replicator.cli.command import NAMED_MAX, PARTLY_DONE, OpenCall, Outcome
 from replicator.cli.follow.beside import notified, scheduled
 from replicator.cli.follow.resuming import agree_to_resume
@@ -138,6 +139,7 @@ async def run(
     application = call.application
     await refuse_shared(application)
     names = target or application.target_names
+    application.refuse_unusable(names)
     work = [WATCH, *map(apply_to, names)]
     if passive and not await _turn_comes(application, work):
         return _done({}, "stopped before it had anything to do; nothing was changed")
@@ -201,11 +203,12 @@ async def apply(
         await agree_to_resume(call, target, yes=yes)
     if not once:  # one that ends by itself takes a target from nobody
         await agree_to_take_over(call, [apply_to(target)], yes=take_over)
-    allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log)
+    allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log, alone=True)
     heart = application.heart(apply_to(target), "apply --once" if once else "apply")
     if not once:
         services = {**application.services(target, allowed), "heart": heart}
         return await supervised(call, services, (target,))
+    call.screen.name_gaps_later()
     applier = await application.applier(target, allowed)
     applied = await _applied(application, target, applier, call.screen)
     heart.observe(Followed())
@@ -243,6 +246,7 @@ async def _applied(
         "steps": steps,
         "objects_copied": screen.copied_objects,
         "bytes_copied": screen.copied_bytes,
+        "objects_unread": screen.reused_objects,
         "waits_for": list(awaited.keys) if awaited else [],
         "waits_until": awaited.until.isoformat() if awaited else None,
         "gaps": [{"row": gap.key, "reason": gap.reason, "detail": gap.detail} for gap in gaps],
@@ -250,8 +254,11 @@ async def _applied(
 
     def show(console: Console) -> None:
         console.print(
-            f"{counted(steps, 'step')}, {counted(screen.copied_objects, 'segment')} copied"
+            f"{counted(steps, 'step')}, {counted(screen.copied_objects, 'segment')} copied,"
+            f" {were_there(screen.reused_objects)}"
         )
+        for line in unread(target, screen.reused_objects):
+            console.print(line, markup=False)
         if is_empty:
             delay = application.target(target).settings.delay
             console.print(f"no cut is due yet: its rows stay {duration_text(delay)} behind")

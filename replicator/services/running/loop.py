@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final, TypeAlias
 
@@ -46,12 +46,21 @@ class Tolerance:
 
 OF_THE_WATCHER: Final = Tolerance(passing=(TransientError,), halting_later=(ConfigError,))
 """A log that contradicts itself ends the watcher, and its process with it."""
+_OF_THE_DATA: Final = (CorruptionError, GapError, MalformedRowError)
+_OF_THE_SURROUNDINGS: Final = (ConfigError, RefusedError)
 OF_A_TARGET: Final = Tolerance(
     passing=(TransientError, NotFoundError),  # a missing log is created by its watcher
-    halting=(CorruptionError, GapError, MalformedRowError),
-    halting_later=(ConfigError, RefusedError),
+    halting=(*_OF_THE_DATA, *_OF_THE_SURROUNDINGS),
 )
-"""Errors of one target end neither the watcher nor the services of other targets."""
+"""Errors of one target end neither the watcher nor the services of other targets, ever.
+
+Nor at the start: a machine that boots at night with one store refused must go on with the others,
+and an operator who starts the process reads the error at once, in the line of the halt.
+"""
+OF_A_TARGET_ALONE: Final = replace(
+    OF_A_TARGET, halting=_OF_THE_DATA, halting_later=_OF_THE_SURROUNDINGS
+)
+"""Of a process that does nothing else: an error at its start ends it."""
 
 
 async def repeat(
@@ -117,11 +126,13 @@ class LookInterval:
     """Seconds until the next look after an error that an operator must mend."""
     rng: Random
     """Source of jitter for these waits."""
+    tolerance: Tolerance = OF_A_TARGET
+    """Which errors do not end it."""
 
     async def repeat(
         self, step: Step, stop: asyncio.Event, *, what: str, observer: Observer
     ) -> None:
-        """Run steps as `repeat` does, with the tolerance of a target's services."""
+        """Run steps as `repeat` does."""
         await repeat(
             step,
             stop,
@@ -130,5 +141,5 @@ class LookInterval:
             halted_retry_s=self.halted_retry_s,
             rng=self.rng,
             observer=observer,
-            tolerance=OF_A_TARGET,
+            tolerance=self.tolerance,
         )

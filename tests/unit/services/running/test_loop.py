@@ -18,7 +18,13 @@ from replicator.errors import (
 )
 from replicator.model.observation import Halted, Observation, Waiting, WentOn
 from replicator.model.operations.retry import RetryPolicy
-from replicator.services.running.loop import OF_A_TARGET, OF_THE_WATCHER, Tolerance, repeat
+from replicator.services.running.loop import (
+    OF_A_TARGET,
+    OF_A_TARGET_ALONE,
+    OF_THE_WATCHER,
+    Tolerance,
+    repeat,
+)
 
 AT_ONCE = RetryPolicy(attempts_max=3, delay_initial_s=0.001, delay_max_s=0.001)
 DENIED = ConfigError("cannot read rates.json: Permission denied", hint="give the user the rights")
@@ -60,14 +66,17 @@ async def told(*steps: Exception | None, tolerance: Tolerance = OF_A_TARGET) -> 
     return lines
 
 
-@pytest.mark.parametrize("tolerance", [OF_A_TARGET, OF_THE_WATCHER])
-@pytest.mark.parametrize("failure", [DENIED, RefusedError("rows that nobody here wrote")])
+FOREIGN = RefusedError("rows that nobody here wrote")
+
+
+@pytest.mark.parametrize("tolerance", [OF_A_TARGET_ALONE, OF_THE_WATCHER])
+@pytest.mark.parametrize("failure", [DENIED, FOREIGN])
 async def test_what_is_wrong_at_the_start_ends_it(tolerance: Tolerance, failure: ReplicatorError):
     with pytest.raises(type(failure)):
         await told(TransientError("away"), failure, tolerance=tolerance)
 
 
-@pytest.mark.parametrize("tolerance", [OF_A_TARGET, OF_THE_WATCHER])
+@pytest.mark.parametrize("tolerance", [OF_A_TARGET, OF_A_TARGET_ALONE, OF_THE_WATCHER])
 async def test_surroundings_that_change_later_halt_it_and_it_says_what_to_do(tolerance: Tolerance):
     said = f"halted (2): {DENIED}; {DENIED.hint}"
     assert await told(None, DENIED, DENIED, None, tolerance=tolerance) == [
@@ -77,10 +86,11 @@ async def test_surroundings_that_change_later_halt_it_and_it_says_what_to_do(tol
     ]
 
 
-@pytest.mark.parametrize("failure", [ALTERED, GapError("the log was trimmed")])
+@pytest.mark.parametrize("failure", [ALTERED, GapError("the log was trimmed"), DENIED, FOREIGN])
 async def test_what_is_wrong_with_one_target_halts_it_from_its_first_step_on(
     failure: ReplicatorError,
 ):
+    """A start at night must not end for all targets because one store is refused."""
     lines = await told(failure, TransientError("away"), failure, None)
     assert [line.partition(":")[0] for line in lines] == [
         f"halted ({failure.exit_code})",

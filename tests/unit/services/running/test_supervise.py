@@ -5,7 +5,13 @@ from random import Random
 
 import pytest
 
-from replicator.errors import CorruptionError, FencedError
+from replicator.errors import (
+    ConfigError,
+    CorruptionError,
+    FencedError,
+    RefusedError,
+    ReplicatorError,
+)
 from replicator.model.observation import Halted, Observation, WentOn
 from replicator.model.operations.retry import RetryPolicy
 from replicator.services.running.loop import LookInterval
@@ -62,14 +68,15 @@ async def test_told_to_stop_each_finishes_its_work_and_one_that_hangs_is_ended()
 class Made(Follows):
     """A target's service, whose store is damaged until the other one has gone on for a while."""
 
-    def __init__(self) -> None:
+    def __init__(self, failure: ReplicatorError) -> None:
         super().__init__()
+        self.failure = failure
         self.tries, self.told = 0, list[Observation]()
 
     async def opened(self) -> Service:
         self.tries += 1
         if self.tries < 3:
-            raise CorruptionError("druid.json is altered")
+            raise self.failure
         return self
 
     def service(self) -> Service:
@@ -78,8 +85,18 @@ class Made(Follows):
         return Opened(self.opened, what="apply to it", interval=interval, observer=observer)
 
 
-async def test_a_target_whose_store_is_damaged_at_the_start_keeps_nobody_from_working():
-    stop, watcher, made = asyncio.Event(), Follows(), Made()
+@pytest.mark.parametrize(
+    "failure",
+    [
+        CorruptionError("druid.json is altered"),
+        RefusedError("the store is another one"),
+        ConfigError("the password is refused"),
+    ],
+)
+async def test_a_target_with_something_wrong_at_the_start_keeps_nobody_from_working(
+    failure: ReplicatorError,
+):
+    stop, watcher, made = asyncio.Event(), Follows(), Made(failure)
     services: dict[str, Service] = {"watch": watcher, "apply": made.service()}
     async with asyncio.timeout(30):
         working = asyncio.create_task(supervise(services, stop=stop, drain_s=30))
