@@ -2,7 +2,8 @@
 
 Nothing is logged when nothing happens. A verb that ends says in its answer what it did: of it the
 lines on cuts are for `--log-level debug`. Thousands of copies meet one outage, and each is tried
-again several times: the first retry is told at once, the others are counted.
+again several times: the first retry is told at once, the others are counted. A target's three loops
+meet it as well, and say so in one line.
 """
 
 from dataclasses import dataclass, field
@@ -61,12 +62,38 @@ class RetryLines:
 
 
 @dataclass(slots=True)
+class ReasonLines:
+    """What the loops of one target, or of the watcher, wait for: each reason a line a minute.
+
+    The loops apply, write bases and merge; one folder that is not mounted holds them all up.
+    """
+
+    _told_s: dict[str, float] = field(default_factory=dict)
+    """When each reason of the last minute was told."""
+
+    def is_due(self, reason: str, now_s: float) -> bool:
+        """Return whether a reason is to be told now; it counts as told then."""
+        self._told_s = {
+            one: told_s for one, told_s in self._told_s.items() if now_s - told_s < LINE_EVERY_S
+        }
+        if reason in self._told_s:
+            return False
+        self._told_s[reason] = now_s
+        return True
+
+    def over(self) -> None:
+        """Tell the next reason at once, whatever it is: something went well."""
+        self._told_s.clear()
+
+
+@dataclass(slots=True)
 class CutLines:
     """Of the watcher, or of one target, with what was copied since its last cut."""
 
     target: str | None
     clock: Clock
     retries: RetryLines = field(default_factory=RetryLines)
+    reasons: ReasonLines = field(default_factory=ReasonLines)
     _has_told: bool = False
     _copied: int = 0
     _bytes: int = 0

@@ -110,6 +110,8 @@ class Screen:
         self.reused_objects = 0
         self.gaps: list[Gap] = []
         """Gaps that were opened."""
+        self._names_gaps_later = False
+        self._unnamed: list[tuple[str | None, GapOpened]] = []
 
     def __enter__(self) -> Self:
         SHOWN.append(self)
@@ -118,6 +120,13 @@ class Screen:
     def follow(self) -> None:
         """Log from now on what was done: a verb that ends says so itself, in its answer."""
         self._follows = True
+
+    def name_gaps_later(self) -> None:
+        """Log no gap, because the verb's answer names them; if there is no answer, log them then.
+
+        An operator who reads both would take them for twice as many.
+        """
+        self._names_gaps_later = True
 
     @property
     def is_moving(self) -> bool:
@@ -137,6 +146,8 @@ class Screen:
     ) -> None:
         SHOWN.remove(self)
         self.hold_still()
+        for target, gap in self._unnamed if exc is not None else ():
+            _warn(target, gap)
         for lines in self._lines.values():
             lines.retries.end(lines.target)
 
@@ -206,10 +217,19 @@ class Screen:
     def _trouble(self, lines: CutLines, found: _Trouble) -> None:
         if isinstance(found, GapOpened):
             self.gaps.append(found.gap)
+            if self._names_gaps_later and found.gap.closed is None:
+                self._unnamed.append((lines.target, found))
+                return
         if isinstance(found, Waiting) and found.is_part:
             if lines.retries.tell(lines.target, found, self._console.get_time()):
                 self.hold_still()
             return
+        if isinstance(found, Waiting | Halted):
+            if not lines.reasons.is_due(found.reason, self._console.get_time()):
+                logger().debug("waiting", target=lines.target, what=found.what, reason=found.reason)
+                return
+        elif isinstance(found, WentOn):
+            lines.reasons.over()
         self.hold_still()
         lines.retries.end(lines.target)
         _warn(lines.target, found)
@@ -317,6 +337,8 @@ def _tell_cut(
     quiet: bool,
 ) -> None:
     lines.retries.over(lines.target)
+    if isinstance(observation, CutPublished | CutApplied):
+        lines.reasons.over()
     match observation:
         case CutPublished():
             lines.published(observation, quiet=quiet)

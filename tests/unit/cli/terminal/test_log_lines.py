@@ -9,6 +9,8 @@ from replicator.cli.main import hoisted
 from replicator.cli.terminal.cut_lines import RetryLines
 from replicator.cli.terminal.log_lines import configure_logging
 from replicator.cli.terminal.screen import Screen
+from replicator.errors import TransientError
+from replicator.model.checkpoint import Gap
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.observation import (
     BaseWritten,
@@ -16,9 +18,13 @@ from replicator.model.observation import (
     CutPublished,
     DrillEnded,
     EpochAcquired,
+    GapOpened,
+    Halted,
     ObjectCopied,
     Waiting,
+    WentOn,
 )
+from replicator.model.row import Kind
 
 
 def applied(number: int, rows: int, *, is_filling: bool = False) -> CutApplied:
@@ -134,6 +140,81 @@ def test_a_long_outage_is_told_each_minute_and_the_rest_at_the_end(
         ("retries", 6, "copy 60"),
         ("retries", 6, "copy 120"),
     ]
+
+
+def test_loops_that_wait_for_one_thing_say_so_in_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """An unmounted folder holds up the applier, the bases and the merging, again and again."""
+    configure_logging("INFO", {}, as_json=True)
+    loops, now_s = ("apply to standby", "write a base of standby", "merge the history of"), [0.0]
+    with Screen(quiet=True) as screen:
+        monkeypatch.setattr(screen._console, "get_time", lambda: now_s[0])
+        standby, vault = screen.of("standby"), screen.of("vault")
+        for now_s[0] in (0.0, 1.0, 59.0, 60.0, 61.0):
+            for what in loops:
+                standby(Waiting(what=what, reason="/mnt is empty", delay_s=1.0))
+        standby(Waiting(what=loops[0], reason="the server is away", delay_s=1.0))
+        vault(Waiting(what=loops[0], reason="/mnt is empty", delay_s=1.0))
+        standby(applied(1, 5))
+        standby(Waiting(what=loops[0], reason="/mnt is empty", delay_s=1.0))
+    said = [(one["target"], one["reason"]) for one in lines(capsys) if one["event"] == "waiting"]
+    assert said == [
+        ("standby", "/mnt is empty"),
+        ("standby", "/mnt is empty"),
+        ("standby", "the server is away"),
+        ("vault", "/mnt is empty"),
+        ("standby", "/mnt is empty"),
+    ]
+
+
+def test_services_that_one_error_halts_say_so_in_one_line(capsys: pytest.CaptureFixture[str]):
+    configure_logging("INFO", {}, as_json=True)
+    with Screen(quiet=True) as screen:
+        standby = screen.of("standby")
+        for what in ("apply to standby", "write a base of standby"):
+            standby(
+                Halted(what=what, reason="it is altered", hint="mend it", exit_code=9, retry_s=60.0)
+            )
+        standby(WentOn(what="apply to standby"))
+        standby(
+            Halted(what="apply", reason="it is altered", hint="mend it", exit_code=9, retry_s=60.0)
+        )
+    assert [one["event"] for one in lines(capsys)] == ["halted", "goes on", "halted"]
+
+
+def gap(key: str) -> Gap:
+    return Gap(
+        kind=Kind.SEGMENT,
+        key=key,
+        datasource="orders",
+        reason="object_missing",
+        detail="it is not there",
+        opened=Offset(3),
+    )
+
+
+def test_a_gap_that_the_answer_names_is_not_logged_too(capsys: pytest.CaptureFixture[str]):
+    configure_logging("INFO", {}, as_json=True)
+    with Screen(quiet=True) as screen:
+        screen.name_gaps_later()
+        screen.of("standby")(GapOpened(gap=gap("a")))
+    assert ([one.key for one in screen.gaps], lines(capsys)) == (["a"], [])
+
+
+def test_a_gap_is_logged_when_there_is_no_answer(capsys: pytest.CaptureFixture[str]):
+    configure_logging("INFO", {}, as_json=True)
+
+    def broken_off() -> None:
+        with Screen(quiet=True) as screen:
+            screen.name_gaps_later()
+            screen.of("standby")(GapOpened(gap=gap("a")))
+            raise TransientError("the server went away in the middle")
+
+    with pytest.raises(TransientError):
+        broken_off()
+    (line,) = lines(capsys)
+    assert (line["event"], line["target"], line["row"]) == ("gap", "standby", "a")
 
 
 def test_nothing_is_logged_when_nothing_happens(capsys: pytest.CaptureFixture[str]):
