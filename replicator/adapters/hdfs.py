@@ -27,6 +27,7 @@ from replicator.adapters.bucket.bucket import (
 from replicator.adapters.bucket.reader import ObjectStorageReader
 from replicator.adapters.bucket.storage import ObjectStorage
 from replicator.adapters.bucket.upload import Sizes, WriterUpload
+from replicator.adapters.transfer.answers import answered
 from replicator.adapters.transfer.http_proxy import proxy_for
 from replicator.adapters.transfer.http_session import (
     BUSY,
@@ -363,8 +364,8 @@ class HdfsFolder:
             return None
         elsewhere = len(self._address.urls) > 1 and response.status in AWAY
         if elsewhere or any(word in text for word in PASSED_OVER):
-            brief = text.decode(errors="replace")[:300]
-            raise _PassedOverError(f"{self.name} at {url}: {doing}: {response.status} {brief}")
+            said = answered(response.status, text.decode(errors="replace"))
+            raise _PassedOverError(f"{self.name} at {url}: {doing}: {said}")
         await self._require(response, doing)
         with reached(self.name, doing):
             found: dict[str, Any] = orjson.loads(text)
@@ -373,21 +374,22 @@ class HdfsFolder:
     async def _require(self, response: ClientResponse, doing: str) -> None:
         if response.ok:
             return
-        text = (await response.text(errors="replace"))[:500]
+        text = await response.text(errors="replace")
+        said = f"{self.name}: {doing}: {answered(response.status, text)}"
         if response.status == HTTPStatus.NOT_FOUND:
-            raise MissingObjectError(f"{self.name}: {doing}: {text}")
+            raise MissingObjectError(said)
         if response.status in {401, 403} and any(word in text for word in DENIED):
             raise DeniedKeyError(
-                f"{self.name}: {doing}: access denied: {text}",
+                f"{self.name}: {doing}: access denied: {answered(response.status, text)}",
                 hint="set `user`, or the token, to one with the permission",
             )
         if response.status == HTTPStatus.FORBIDDEN and ENCRYPTED in text:
-            raise RejectedKeyError(f"{self.name}: {doing}: {response.status} {text}")
+            raise RejectedKeyError(said)
         if response.status in BUSY:
             self._pace.refused(asked_to_wait_s(response.headers))
         if NOT_EMPTY in text:
             raise RefusedError(f"{self.name}: {doing}: it is a folder that is not empty")
-        raise TransientError(f"{self.name}: {doing}: {response.status} {text}")
+        raise TransientError(said)
 
 
 class _NameNodeRequest(NamedTuple):

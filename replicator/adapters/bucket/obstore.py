@@ -38,6 +38,7 @@ from replicator.adapters.bucket.bucket import (
     RejectedKeyError,
     Stat,
 )
+from replicator.adapters.transfer.answers import answered
 from replicator.adapters.transfer.http_proxy import excluded
 from replicator.adapters.transfer.http_session import CERTIFICATE_HINT
 from replicator.adapters.transfer.pacing import Pace
@@ -86,6 +87,9 @@ UNCONNECTED = re.compile(
     r'InvalidCertificate\(\s*(?P<certificate>\w+)|(?:message|error): "(?P<words>[^"]+)"'
 )
 """Parts of Rust's debug form that stand for an error of TLS, the system or a name lookup."""
+ANSWER = re.compile(r"status code: (?P<status>\d{3})[^:\n]*:?(?P<body>.*)", re.DOTALL)
+ASKING = re.compile(r"^.*Error performing \w+ (\w+://[^/\s]+)\S* in .*? - ", re.DOTALL)
+"""What stands before a reason that no server gave; its group is what names the server."""
 NO_PATH = ("contained empty path segment", "Error parsing Path")
 """Texts of the library for a listed key that is not a valid path."""
 
@@ -489,12 +493,15 @@ def _tag(meta: "obstore.ObjectMeta") -> str:
 
 
 def brief(exc: BaseException) -> str:
-    """Return the library's first lines, and why it was not connected.
+    """Return what the server answered, or why it was not connected.
 
-    A debug dump follows; only that says that no server answered, and why.
+    A debug dump follows; only that says that no server answered, and why. What the library did
+    before it stands in our own message.
     """
     text, _, dump = str(exc).partition("\n\nDebug source")
-    said = " ".join(text.split())[:500]
+    if (answer := ANSWER.search(text)) is not None:
+        return answered(int(answer["status"]), answer["body"])
+    said = " ".join(ASKING.sub(r"\1: ", text).split())[:500]
     why = UNCONNECTED.search(dump) if said.endswith(UNSAID) else None
     if why is None:
         return said

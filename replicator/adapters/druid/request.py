@@ -14,10 +14,10 @@ from yarl import URL
 
 from replicator.adapters.boundary import reason
 from replicator.adapters.tls import trusting
+from replicator.adapters.transfer.answers import told
 from replicator.adapters.transfer.http_proxy import proxy_for
 from replicator.errors import ConfigError, ReplicatorError, TransientError
 
-BODY_SHOWN_CHARS = 500
 AWAY = frozenset(
     {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 )
@@ -167,7 +167,7 @@ async def answered(answer: aiohttp.ClientResponse, url: str, *, whose: str) -> A
         ConfigError: access is denied, the request is rejected, or this is not `whose` address.
     """
     body = await answer.read()
-    said = body.decode(errors="replace")[:BODY_SHOWN_CHARS]
+    said = told(body.decode(errors="replace"))
     if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         raise ConfigError(
             f"{url}: access is denied ({answer.status})", hint="correct druid.username"

@@ -26,6 +26,7 @@ from replicator.adapters.bucket.bucket import (
     Stat,
 )
 from replicator.adapters.google.token import GoogleToken
+from replicator.adapters.transfer.answers import answered
 from replicator.adapters.transfer.http_session import (
     BUSY,
     HttpSession,
@@ -281,8 +282,8 @@ class GoogleBucket:
     async def _require(self, response: ClientResponse, doing: str) -> None:
         if response.ok:
             return
-        text = (await response.text(errors="replace"))[:300]
-        said = f"{self.name}: {doing}: {response.status} {text}"
+        text = await response.text(errors="replace")
+        said = f"{self.name}: {doing}: {answered(response.status, text)}"
         limited = any(word in text for word in RATE_LIMITED)
         if limited or response.status in BUSY:
             self._pace.refused(asked_to_wait_s(response.headers))
