@@ -21,7 +21,7 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-from replicator.adapters.kafka.session import KafkaSession, translated
+from replicator.adapters.kafka.session import NO_TOPIC_HINT, KafkaSession, translated
 from replicator.errors import NotFoundError, TransientError
 
 _UUID_BYTES = 16
@@ -56,9 +56,7 @@ async def find(session: KafkaSession, name: str) -> Described:
         TransientError: no broker answers.
     """
     if (found := (await survey(session, name)).topic) is None:
-        raise NotFoundError(
-            f"there is no topic {name} yet", hint="`replicator watch` makes it when it starts"
-        )
+        raise NotFoundError(f"there is no topic {name}", hint=NO_TOPIC_HINT)
     return found
 
 

@@ -47,6 +47,10 @@ BATCH_BYTES = 1 << 20
 """Number of bytes that a producer sends to a partition at once."""
 STOP_S = 5.0
 _LOGIN_HINT = "correct log.tls, log.sasl or the setting that is named; the brokers' log says more"
+NO_TOPIC_HINT = (
+    "if there was one, correct log.bootstrap_servers or log.topic_prefix; if there never was one,"
+    " `replicator watch` makes it"
+)
 _SAID_HINT = "the brokers answered so: their log says more; it may pass"
 ACL_HINT = (
     "the principal needs Describe, Read, Write, Create and DescribeConfigs on the topic, Write and"
@@ -153,7 +157,7 @@ def _too_many_copies(message: str) -> ConfigError:
 
 
 def _no_topic(message: str) -> NotFoundError:
-    return NotFoundError(message, hint="`replicator watch` makes the topic; see log.topic_prefix")
+    return NotFoundError(message, hint=NO_TOPIC_HINT)
 
 
 def _too_large(message: str) -> ConfigError:

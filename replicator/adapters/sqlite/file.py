@@ -73,6 +73,10 @@ HINTS: dict[type[ReplicatorError], str] = {
 COMPANIONS = ("-wal", "-shm", "-journal")
 """Suffixes of the files that SQLite creates beside a database, and writes to if they exist."""
 LINKED_HINT = "find out who has made it, then remove it; nothing of this file is in it"
+NONE_HINT = (
+    "if there was one, mount the volume that it is on, or correct log.path; if there never was"
+    " one, `replicator watch` makes it"
+)
 FOLDER_HINT = (
     "mount the disk that it is on, or make it: `install -d -m 700 FOLDER`, as the user that runs"
     " the watcher"
@@ -177,7 +181,7 @@ class LogFile:
         try:
             return self.path.stat().st_ino
         except FileNotFoundError as exc:
-            raise NotFoundError(f"{self.path}: there is no such event log") from exc
+            raise NotFoundError(f"{self.path}: there is no such event log", hint=NONE_HINT) from exc
 
     def _touch(self) -> None:
         """Create an empty file that no other user can read; SQLite's companion files get its mode.
@@ -216,7 +220,9 @@ class LogFile:
 
     def _require_log(self, connection: sqlite3.Connection) -> None:
         if not self._found_log(connection):
-            raise NotFoundError(f"{self.path}: the file is there, but no event log was made in it")
+            raise NotFoundError(
+                f"{self.path}: the file is there, but no event log was made in it", hint=NONE_HINT
+            )
 
     def _found_log(self, connection: sqlite3.Connection) -> bool:
         """As `_holds_log`, in one look: another process may be creating the log meanwhile."""

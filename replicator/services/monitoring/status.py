@@ -40,6 +40,8 @@ class LogStatus:
     """How long the log keeps a record; None: until an operator trims it."""
     failure: ReplicatorError | None = None
     """Why it cannot be read; None: it can."""
+    missing: str = ""
+    """Why there is none, and what that may come from; empty: there is one, or it cannot be read."""
     is_counted: bool = True
     """Whether the number of its records may be told to whoever asks."""
 
@@ -234,8 +236,9 @@ class StatusReader:
         try:
             span = await self.history.span()
             retention = await self.history.retention()
-        except NotFoundError:
-            return LogStatus(log_id="", records=0, last=None, first=Offset(0))
+        except NotFoundError as exc:
+            missing = f"{exc}; {exc.hint}" if exc.hint else str(exc)
+            return LogStatus(log_id="", records=0, last=None, first=Offset(0), missing=missing)
         known, last = self._log, None
         if known and (known.log_id, known.first + known.records) == (span.log_id, span.end):
             last = known.last

@@ -7,7 +7,14 @@ from datetime import datetime, timedelta
 from replicator.errors import ConfigError, ReplicatorError
 from replicator.model.checkpoint import OF_BYTES
 from replicator.model.operations.pulse import HaltedService, Pulse, StreamPulse
-from replicator.model.operations.words import age_text, counted, duration_text, moment, size_text
+from replicator.model.operations.words import (
+    age_text,
+    counted,
+    duration_text,
+    enumerated,
+    moment,
+    size_text,
+)
 from replicator.model.store.proof import OF_OBJECTS
 from replicator.model.store.testimony import WitnessMemory
 from replicator.services.monitoring.life import Life, LifeSign, LifeSigns
@@ -79,6 +86,7 @@ def troubles(seen: Seen) -> list[Trouble]:
     return [
         *_halted(seen.life),
         *_of_all(seen),
+        *_log_gone(seen),
         *_failures(seen),
         *(t for f in seen.targets for t in _of(f, seen)),
     ]
@@ -168,7 +176,9 @@ def _silence(seen: Seen) -> Trouble:
 
 def _failures(seen: Seen) -> Iterator[Trouble]:
     for name, error in sorted(seen.failures.items()):
-        yield Trouble(f"{name} cannot be looked at: {error}", "check")
+        hint = error.hint if error.hint != type(error).hint else ""
+        what = f"{name} cannot be looked at: {error}" + (f"; {hint}" if hint else "")
+        yield Trouble(what, "" if "`replicator" in hint else "check")
 
 
 def _halts(sign: LifeSign) -> Sequence[HaltedService]:
@@ -338,20 +348,34 @@ def sign_remedy(sign: LifeSign, target: str) -> str:
     return "run"
 
 
-def _of_the_log(found: TargetStatus, log: LogStatus) -> Iterator[Trouble]:
+def _log_gone(seen: Seen) -> Iterator[Trouble]:
+    """Say that the log is away, once for all that follow it; no command brings it back.
+
+    A new log is the last resort: typed while the old one is merely not mounted, it parts the two.
+    """
+    gone = [found for found in seen.targets if found.log_gone]
+    if not gone:
+        return
+    follow = "it follows" if len(gone) == 1 else "they follow"
+    over = "; ".join(f"`replicator {_goes_over(one)}`" for one in gone)
+    yield Trouble(
+        f"{enumerated([one.target for one in gone])}: the log that {follow} is not there:"
+        f" {seen.log.missing}. Only if it is lost for good, let a watcher make a new one, and go"
+        f" over to that: {over}"
+    )
+
+
+def _goes_over(found: TargetStatus) -> str:
     is_paused = found.checkpoint is not None and found.checkpoint.paused
+    return f"apply {found.target} {'--resume ' if is_paused else ''}--new-log"
+
+
+def _of_the_log(found: TargetStatus, log: LogStatus) -> Iterator[Trouble]:
     name = found.target
-    over = f"apply {name} --resume --new-log" if is_paused else f"apply {name} --new-log"
-    if found.log_gone:
+    if found.other_log:
         yield Trouble(
-            f"{name}: the log that it follows is not there: is its volume mounted, or"
-            " log.topic_prefix another one? if it is lost,"
-            " let the watcher make a new one, then go over to that:",
-            over,
-        )
-    elif found.other_log:
-        yield Trouble(
-            f"{name} follows another log; if that is lost, this goes over to the present one:", over
+            f"{name} follows another log; if that is lost, this goes over to the present one:",
+            _goes_over(found),
         )
     elif found.cut_short and found.checkpoint is not None:
         yield Trouble(

@@ -423,7 +423,7 @@ class GoneLog(MemoryEventLog):
     """A log of which there is nothing."""
 
     async def span(self):
-        raise NotFoundError("there is no such event log")
+        raise NotFoundError("there is no such event log", hint="mount its volume")
 
 
 async def test_a_target_whose_log_is_gone_keeps_no_promise():
@@ -438,8 +438,23 @@ async def test_a_target_whose_log_is_gone_keeps_no_promise():
     found = await look(pipeline, status_reader)
     assert (found.log_gone, found.broken) == (True, ("rpo",))
     seen = await seen_of(pipeline, found, log=await status_reader.log())
-    assert "is its volume mounted, or log.topic_prefix another one?" in troubles(seen)[-1].what
-    assert troubles(seen)[-1].remedy == "apply standby --new-log"
+    (trouble,) = [one for one in troubles(seen) if "log that it follows" in one.what]
+    mended, _, last_resort = trouble.what.partition("Only if it is lost for good")
+    assert mended.endswith("is not there: there is no such event log; mount its volume. ")
+    assert "`replicator apply standby --new-log`" in last_resort
+    assert not trouble.remedy, "whoever types the one command that is printed parts the two"
+
+
+async def test_what_follows_one_log_that_is_away_is_told_together():
+    pipeline = Pipeline()
+    await pipeline.cut()
+    await pipeline.follow()
+    status_reader = surveyed(pipeline, log=GoneLog(pipeline.clock, SOURCE, log_id="log"))
+    found = await look(pipeline, status_reader)
+    seen = await seen_of(pipeline, found, log=await status_reader.log())
+    seen = replace(seen, targets=[found, replace(found, target="vault")])
+    (trouble,) = [one for one in troubles(seen) if "is not there" in one.what]
+    assert trouble.what.startswith("standby and vault: the log that they follow is not there")
 
 
 async def test_a_log_that_was_put_back_to_an_older_copy_is_no_lag():
