@@ -18,7 +18,7 @@ from replicator.ports import (
 )
 from replicator.services.checkup.copy_trial import CopyTrial, Sample
 from replicator.services.checkup.finding import Finding, failed
-from replicator.services.checkup.known_rows import KnownRows, known_rows
+from replicator.services.checkup.known_rows import UnseenRows, known_rows
 from replicator.services.checkup.left_out import OptionalRows, left_out, optional_rows
 from replicator.services.checkup.stream_trial import try_stream
 from replicator.services.checkup.trials import (
@@ -64,7 +64,7 @@ class Checkup:
 
         The rows are held against those that `log` has found, if it was called before.
         """
-        known = KnownRows(self._known, self._history, self._vanished_share_max)
+        known = UnseenRows(self._known, self._history, self._vanished_share_max)
         found = await try_source_metadata(self._metadata, self._clock, seen=known.see)
         if not found[0].good:
             return found

@@ -23,7 +23,7 @@ async def known_rows(history: History) -> Ledger:
     return await fold(history, cut.offset, Recorded())
 
 
-class KnownRows:
+class UnseenRows:
     """What a scan of the source has not shown yet of the rows that the log knows.
 
     Args:
