@@ -1,6 +1,6 @@
 """Everything in `status`, as one document: processes, promises, restores and troubles."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -45,7 +45,17 @@ class StatusReport:
     def wrong(self) -> Sequence[Trouble]:
         """Everything that is wrong, the worst first."""
         runs, queues = map(_bad_run, self.schedules), map(_untold, self.webhooks)
-        return [*troubles(self.seen), *filter(None, (*runs, *queues))]
+        return [*troubles(self.seen), *self._lost, *filter(None, (*runs, *queues))]
+
+    @property
+    def _lost(self) -> Iterator[Trouble]:
+        """Say what a store lost of its history, by the names of its files."""
+        for name, one in sorted(self.restorable.items()):
+            if one.faults:
+                more = f", and {len(one.faults) - 1} more" if len(one.faults) > 1 else ""
+                yield Trouble(
+                    f"{name}: its history is damaged: {one.faults[0]}{more}", f"repair {name}"
+                )
 
     def of(self, targets: Collection[str]) -> "StatusReport":
         """Return the report on some targets only; of the log no count stays."""

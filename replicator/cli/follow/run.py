@@ -241,6 +241,7 @@ async def _applied(
     if is_empty and not await application.history.has_cuts(await application.history.span()):
         hint = "run `replicator watch --once` first"
         raise NotFoundError("the log has no closed cut yet", hint=hint)
+    await (await application.base_writer(target)).write_if_due()  # no `run` may ever do it
     gaps = [gap for gap in screen.gaps if gap.closed is None]
     result = {
         "steps": steps,

@@ -88,6 +88,10 @@ async def repair(
         )
     agree(target, yes=yes, doing="a repair")
     done = await repairer.execute(plan, extent=extent)
+    if plan.history_is_damaged:
+        archivist = (await call.application.pipeline(target)).archivist()
+        deep = plan.level is Level.CHECKSUM
+        done.history = await archivist.mend(plan.checkpoint, deep=deep)
     retried = await healer.heal_all(datasource=datasource) if gaps else Retried()
     return Outcome(
         result={"plan": _plan_json(plan, gaps), "done": True, **_done_json(done, retried)},
@@ -155,6 +159,8 @@ def _done_json(done: Repair, retried: Retried) -> dict[str, Any]:
         "unmended": [
             {**_damaged_json(one.damaged), "why_not": one.reason} for one in done.unmended
         ],
+        "bases_written": list(done.history.bases) if done.history else [],
+        "history_left": list(done.history.left) if done.history else [],
         "rows_left": [{"row": row.key.key, "detail": row.detail} for row in done.uncopied],
         "gaps_closed": [gap.key for gap in retried.copied],
         "gaps_left": [_gap_json(row.key.key, row.reason, row.detail) for row in retried.left],
@@ -179,8 +185,16 @@ def _show_plan(
         console.print(f"  gap {gap.key}: {gap.reason}", markup=False)
     if len(gaps) > SHOWN_MAX:
         console.print(f"  and {len(gaps) - SHOWN_MAX} more gaps, see --json")
+    _show_work(console, plan, origin)
+
+
+def _show_work(console: Console, plan: Verification, origin: str) -> None:
     if plan.damaged:
         console.print(f"  to copy again from {origin}: {counted(plan.damaged_count, 'location')}")
+    if plan.history_is_damaged:
+        console.print(
+            "  what is lost of its history is written again from the log, as far as it goes"
+        )
     if plan.rows_differ:
         console.print("  rows are made those of the cut again; a running applier pauses for it")
 
@@ -211,17 +225,19 @@ def _show_done(
     unread_objects: int,
 ) -> None:
     closed = f", {counted(len(retried.copied), 'gap')} closed" if retried.copied else ""
+    bases = len(done.history.bases) if done.history else 0
+    written = f", {counted(bases, 'base')} written" if bases else ""
     console.print(
-        good("done"),
+        "partly done" if _exit_code(plan, done, retried) else good("done"),
         f": {counted(done.copied, 'location')} copied again ({size_text(done.copied_bytes)}),"
         f" {counted(done.receipts_written, 'receipt')} written,"
-        f" {counted(done.rows, 'row')} put right"
-        f"{closed}",
+        f" {counted(done.rows, 'row')} put right{written}{closed}",
         sep="",
     )
     for line in unread(target, unread_objects):
         console.print(f"  {line}", markup=False)
     _show_left(console, retried)
+    _show_lost(console, done)
     if done.unproved:
         console.print(
             f"  {done.unproved} of them had no receipt: what the source has now was taken"
@@ -236,6 +252,15 @@ def _show_done(
         console.print("  there are more: run it again")
     if done.unmended or retried.left:
         console.print(f"  another origin may have them: `replicator repair {target} --from OTHER`")
+
+
+def _show_lost(console: Console, done: Repair) -> None:
+    """Say what of the target's own history is still damaged."""
+    left = done.history.left if done.history else ()
+    for one in left[:SHOWN_MAX]:
+        console.print(f"  NOT REPAIRED {one}", markup=False)
+    if len(left) > SHOWN_MAX:
+        console.print(f"  and {len(left) - SHOWN_MAX} more, see --json")
 
 
 def _show_left(console: Console, retried: Retried) -> None:

@@ -17,7 +17,14 @@ from replicator.model.store.archive import (
     manifest_name,
     part_name,
 )
-from replicator.model.store.archive_notes import ABOUT, About, about_of, gaps_name, gaps_of
+from replicator.model.store.archive_notes import (
+    ABOUT,
+    About,
+    about_name,
+    about_of,
+    gaps_name,
+    gaps_of,
+)
 from replicator.model.store.holds import HOLDS, hold_of
 from replicator.ports import LIST_BYTES_MAX, Area, Span
 from replicator.services.store.files import Files, MissingFileError, merged_part, spanned
@@ -45,6 +52,8 @@ class ArchivedLog:
         self._listing = Listing(history=(), bases=())
         self._history = Files(store)
         self._bases: list[Offset] = []
+        self._base_files: frozenset[str] = frozenset()
+        self._lost: set[str] = set()
         self._known: dict[Offset, tuple[Base, Files]] = {}
         self._listed = self._is_fixed = False
         self._passed: set[str] = set()
@@ -73,7 +82,7 @@ class ArchivedLog:
         if not self._listed or found.history != self._listing.history:
             self._take_history(history)
         if not self._listed or found.bases != self._listing.bases:
-            self._bases = found.offsets(self._log_id)
+            self._bases, self._base_files = found.offsets(self._log_id), frozenset(bases)
         self._listing, self._listed = found, True
 
     def _take_history(self, names: Sequence[str]) -> None:
@@ -188,10 +197,23 @@ class ArchivedLog:
     async def base(self, offset: Offset) -> Base:
         """Return a base by the offset of its cut.
 
+        Whether its files are there is seen in the listing: no file is asked for.
+
         Raises:
-            CorruptionError: its manifest is missing or altered.
+            CorruptionError: its manifest is missing or altered, or a file that it names is missing.
         """
-        return (await self._base(offset))[0]
+        base, files = await self._base(offset)
+        if (lost := self._lost_of(files)) and lost not in self._lost:
+            await self._list_anew()  # a listing is no moment: the base may have been written in it
+            if lost := self._lost_of(files):
+                self._lost.add(lost)
+        if lost:
+            raise CorruptionError(f"{lost} is missing from the archive")
+        return base
+
+    def _lost_of(self, files: Files) -> str | None:
+        """Return the first file of a base that was not listed; None: all of them were."""
+        return next((name for name in files.names if name not in self._base_files), None)
 
     async def read_base(
         self, offset: Offset, start: Offset, *, records_max: int
@@ -259,11 +281,11 @@ class ArchivedLog:
         return end, (await self._history.file(len(self._history) - 1)).footer.sha256
 
     async def windows(self) -> tuple[Sequence[Window], Sequence[str]]:
-        """Return the windows, oldest first, and a message for each altered base.
+        """Return the windows, oldest first, and a message for each altered base and each hole.
 
-        Only the names of history files are used; `damages` reads the files. If the base that would
-        start a window is altered, the next base starts it. Expired history is in no window, nor are
-        the bases of held cuts before the horizon.
+        Only the names of files and the manifests are used; `damages` reads the files. If the base
+        that would start a window is altered or not whole, the next base starts it. Expired history
+        is in no window, nor are the bases of held cuts before the horizon.
         """
         await self.refresh()
         return await self.windows_from(await horizon(self.store.area, self._log_id))
@@ -281,7 +303,42 @@ class ArchivedLog:
             else:
                 end = self._history.whole_until(Offset(offset + 1))
                 windows.append(Window(base=base, end=end))
-        return windows, faults
+        return windows, [*faults, *self._holes_after(bar)]
+
+    async def unexpired(self) -> Sequence[Offset]:
+        """List the files again; return the cuts with a base that has not expired, or is held."""
+        await self.refresh()
+        return (await self._unexpired())[1]
+
+    async def _unexpired(self) -> tuple[Offset, Sequence[Offset]]:
+        """Return the horizon, and the cuts with a base that counts, by the last listing."""
+        bar = await horizon(self.store.area, self._log_id)
+        holds = await held_offsets(self.store.area, self._log_id)
+        # The next expiry deletes what an expiry leaves of a base, and also the base of a hold
+        # that was refused because the expiry came first.
+        return bar, [one for one in self._bases if one >= bar or one in holds]
+
+    async def lost(self) -> Sequence[str]:
+        """List the files again; return a message for each base that is not whole and each hole.
+
+        Unlike `windows` this reads the manifest of each base, also of those within a window.
+        """
+        await self.refresh()
+        found, (bar, bases) = list[str](), await self._unexpired()
+        for offset in bases:
+            try:
+                await self.base(offset)
+            except CorruptionError as exc:
+                found.append(str(exc))
+        return [*found, *self._holes_after(bar)]
+
+    def _holes_after(self, bar: Offset) -> list[str]:
+        """Return a message for each range that files are missing from and that has not expired."""
+        return [
+            f"there is no history from offset {start} to {until}, and no base"
+            for start, until in self._holes()
+            if until > bar
+        ]
 
     async def last_cut(self, window: Window) -> ClosedCut:
         """Return the last cut of a window.
@@ -302,17 +359,10 @@ class ArchivedLog:
         self._known = {}
         await self.refresh()
         found = await self._damaged_files()
-        bar = await horizon(self.store.area, self._log_id)
-        for start, until in self._holes():
-            if until <= bar:
-                continue  # it has expired
-            found.append(f"there is no history from offset {start} to {until}, and no base")
-        holds = await held_offsets(self.store.area, self._log_id)
-        for offset in self._bases:
-            # The next expiry deletes what an expiry leaves of a base, and also the base of a hold
-            # that was refused because the expiry came first.
-            if offset >= bar or offset in holds:
-                found += await self._damages_of(offset)
+        bar, bases = await self._unexpired()
+        found += self._holes_after(bar)
+        for offset in bases:
+            found += await self.damages_of(offset)
         return found
 
     async def _damaged_files(self) -> list[str]:
@@ -356,10 +406,11 @@ class ArchivedLog:
             reached = max(reached, end)
         return found
 
-    async def _damages_of(self, base: Offset) -> list[str]:
+    async def damages_of(self, base: Offset) -> list[str]:
+        """Read a base again; return a message for each of its files that is damaged."""
         found: list[str] = []
         try:
-            parts = (await self.base(base)).parts
+            parts = (await self._base(base))[0].parts
         except CorruptionError as exc:
             return [str(exc)]
         for part in parts:
@@ -429,6 +480,18 @@ async def abouts(area: Area) -> tuple[list[About], list[CorruptionError]]:
             continue
         found.append(about)
     return found, faults
+
+
+async def about_fault(area: Area, log_id: str) -> str | None:
+    """Return what is wrong with what a history is about: nobody can open it without that."""
+    name = about_name(log_id)
+    try:
+        about_of(name, await area.get(name))
+    except NotFoundError:
+        return f"{name} is missing: nothing can be restored from this store alone"
+    except CorruptionError as exc:
+        return str(exc)
+    return None
 
 
 async def archived_logs(area: Area) -> Sequence[str]:

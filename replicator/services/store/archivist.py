@@ -1,12 +1,13 @@
 """Writes a target's own history beside its bytes, so that a restore needs nothing else."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
 
-from replicator.errors import CorruptionError, GapError, TransientError
+from replicator.errors import CorruptionError, GapError, NotFoundError, TransientError
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import ClosedCut, Offset, Record
 from replicator.model.inventory.ledger import Offsets
@@ -14,6 +15,7 @@ from replicator.model.load_spec import Layout, SourceLayout
 from replicator.model.log.reading import Recorded
 from replicator.model.log.wire import CUT_CLOSED
 from replicator.model.observation import ArchiveDamaged, BaseWritten, Observer, Progress
+from replicator.model.plans.restore_point import ToOffset
 from replicator.model.store.archive import (
     BASES,
     HISTORY,
@@ -33,7 +35,7 @@ from replicator.model.store.archive_notes import About, about_json, about_name, 
 from replicator.services.history.closed_cuts import closed_cut
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
-from replicator.services.store.archived_log import ArchivedLog, archived_gaps
+from replicator.services.store.archived_log import ArchivedLog, about_fault, archived_gaps
 from replicator.services.store.store import Store
 from replicator.services.store.witness import HeadKeeper
 
@@ -46,6 +48,23 @@ class ArchiveLimits:
     """Number of bytes of a file's lines before compression; a single event may be larger."""
     base_interval: timedelta
     """Time between two bases, by the source's time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mended:
+    """What was lost of a history and is there again, and what is not."""
+
+    about: bool
+    """Whether what the history is about was written again."""
+    bases: tuple[Offset, ...]
+    """Cuts whose bases were written."""
+    left: tuple[str, ...]
+    """Messages for what is still damaged."""
+
+    @property
+    def did_something(self) -> bool:
+        """Whether anything was written."""
+        return self.about or bool(self.bases)
 
 
 class Archivist:
@@ -120,16 +139,20 @@ class Archivist:
         if self._heads is not None:
             await self._heads.settle(at_once=at_once)
 
-    async def write_base(self, cut: ClosedCut) -> Base:
-        """Write all rows of a cut as a base, unless the base exists.
+    async def write_base(self, cut: ClosedCut, *, anew: bool = False) -> Base:
+        """Write all rows of a cut as a base, unless the base exists and is whole by its names.
+
+        `anew` says that its files are altered.
 
         Raises:
             GapError: the log was trimmed, and there is no base to start from.
             TransientError: as for `cover`.
         """
         archive = await self._opened()
-        if cut.offset in await archive.offsets():
-            return await archive.base(cut.offset)
+        if was_there := cut.offset in await archive.offsets():
+            with suppress(CorruptionError):  # a base that lost a file is none
+                if not anew:
+                    return await archive.base(cut.offset)
         ledger = await fold(self._history, cut.offset, Recorded())
         if ledger.digest != cut.closed.digest:
             raise CorruptionError(f"the log does not add up to cut {cut.closed.cut}")
@@ -142,7 +165,13 @@ class Archivist:
             parts=tuple(parts),
         )
         await self._require_parts(base)
-        await self._area.create(manifest_name(archive.log_id, cut.offset), manifest(base))
+        name = manifest_name(archive.log_id, cut.offset)
+        if was_there:  # its parts may have been others
+            await self._area.replace(name, manifest(base))
+            self._store.forget(name)
+            self._archive = None
+        else:
+            await self._area.create(name, manifest(base))
         self._tail = None
         self._observer(BaseWritten(cut=cut.closed.cut, offset=cut.offset, rows=base.rows))
         return base
@@ -158,13 +187,70 @@ class Archivist:
         return (await archive.base(found[-1])).cut if found else None
 
     async def base_is_due(self, checkpoint: Checkpoint) -> bool:
-        """Return whether the newest base is older than the interval."""
+        """Return whether the newest base is older than the interval, or history has none.
+
+        A base that lost a file does not count: nothing can be restored from it.
+        """
         archive = await self._opened()
-        offsets = await archive.offsets()
-        if not offsets or checkpoint.offset <= offsets[-1]:
-            return False
-        newest = (await archive.base(offsets[-1])).cut.closed.source_time
-        return checkpoint.source_time - newest >= self._limits.base_interval
+        for offset in reversed(await archive.offsets()):
+            with suppress(CorruptionError):
+                newest = (await archive.base(offset)).cut
+                age = checkpoint.source_time - newest.closed.source_time
+                return checkpoint.offset > offset and age >= self._limits.base_interval
+        return archive.listed_end is not None
+
+    async def mend(self, checkpoint: Checkpoint, *, deep: bool) -> Mended:
+        """Write again what is lost of the history: what it is about, and its bases.
+
+        If the target's cut cannot be restored then, a base of it begins a new window. Lost files
+        between bases stay lost: what can be restored is seen in the windows.
+
+        Args:
+            checkpoint: Where the target is.
+            deep: Whether bases are read, and not only their names.
+
+        Raises:
+            TransientError: store or log are unreachable.
+        """
+        self.forget()
+        told = await about_fault(self._area, checkpoint.log_id) is not None
+        await self._say_what_about()
+        written, unmended = list[Offset](), list[str]()
+        for offset in await (await self._opened()).unexpired():
+            faults = await self._faults(offset, deep=deep)
+            if faults and (why := await self._written_again(offset)):
+                unmended.append(f"{faults[0]}, and cannot be written again: {why}")
+            elif faults:
+                written.append(offset)
+        if not (checkpoint.paused or checkpoint.promoted):
+            windows, _ = await (await self._opened()).windows()
+            if not windows or windows[-1].end <= checkpoint.offset:
+                if why := await self._written_again(checkpoint.offset):
+                    unmended.append(f"there is no base of the target's cut: {why}")
+                else:
+                    written.append(checkpoint.offset)
+        archive = await self._opened()
+        left = await (archive.damages() if deep else archive.lost())
+        return Mended(about=told, bases=tuple(written), left=(*unmended, *left))
+
+    async def _faults(self, offset: Offset, *, deep: bool) -> Sequence[str]:
+        archive = await self._opened()
+        if deep:
+            return await archive.damages_of(offset)
+        try:
+            await archive.base(offset)
+        except CorruptionError as exc:
+            return [str(exc)]
+        return ()
+
+    async def _written_again(self, offset: Offset) -> str:
+        """Write the base of the cut closed at an offset; return why not, empty if it is there."""
+        try:
+            cut = await self._history.find(ToOffset(offset=offset))
+            await self.write_base(cut, anew=True)
+        except (CorruptionError, GapError, NotFoundError) as exc:
+            return str(exc)
+        return ""
 
     async def _is_next(self, start: Offset, cut: ClosedCut) -> bool:
         """Return whether each cut from `start` to this one is without a change.

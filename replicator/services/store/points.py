@@ -150,10 +150,11 @@ class StorePoints:
         before = [hold for hold in holds if hold.point.offset < offset][-1:]
         after = [hold for hold in holds if offset < hold.point.offset < bar][:1]
         words = [_words(hold) for hold in (*before, *after)]
-        bases = [base for base in await archive.offsets() if base >= bar]
-        if not after and bases:
-            time = (await archive.base(bases[0])).cut.closed.source_time
-            words.append(f"offset {bases[0]} ({whole_time(time)})")
+        await archive.refresh()
+        windows, _ = await archive.windows_from(bar)
+        if not after and windows:
+            first = windows[0].base.cut
+            words.append(f"offset {first.offset} ({whole_time(first.closed.source_time)})")
         return words or ["none"]
 
     async def _files(self, folder: str) -> list[tuple[str, bytes]]:

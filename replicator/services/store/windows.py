@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.store.holds import Hold
-from replicator.services.store.archived_log import ArchivedLog, archived_gaps
+from replicator.services.store.archived_log import ArchivedLog, about_fault, archived_gaps
 from replicator.services.store.points import StorePoints
 from replicator.services.store.store import Store
 
@@ -47,6 +47,7 @@ async def windows(store: Store, log_id: str, points: StorePoints) -> Windows:
     ends = await archive.pass_over_altered_end()
     horizon = await points.horizon(log_id)
     runs, faults = await archive.windows_from(horizon)
+    about = await about_fault(store.area, log_id) if archive.listed_end is not None else None
     holds, altered = await points.readable_holds()
     found = [CutWindow(first=run.base.cut, last=await archive.last_cut(run)) for run in runs]
     return Windows(
@@ -61,7 +62,7 @@ async def windows(store: Store, log_id: str, points: StorePoints) -> Windows:
         ),
         windows=_joined(found),
         gaps=tuple(await archived_gaps(store.area, log_id)),
-        faults=(*ends, *faults, *altered),
+        faults=(*ends, *faults, *altered, *([about] if about else [])),
     )
 
 

@@ -24,6 +24,7 @@ from replicator.model.plans.plan import Plan
 from replicator.model.store.proof import Level
 from replicator.ports import Checked, CopySource, DeepStorageReader, Receipt, SegmentReplacer
 from replicator.services.running.retry import Retry
+from replicator.services.store.archivist import Mended
 from replicator.services.store.restore_lease import RestoreLeases
 from replicator.services.target.copier import Backup, Copier, Uncopied
 from replicator.services.target.executor import Executor
@@ -66,18 +67,22 @@ class Repair:
     unmended: list[Unmended] = field(default_factory=list)
     rows: int = 0
     """Number of rows that were written or deleted."""
+    history: Mended | None = None
+    """What became of the target's own history; None: nothing was wrong with it."""
     uncopied: tuple[Uncopied, ...] = ()
     """Rows that still differ because the target cannot have their bytes."""
 
     @property
     def is_whole(self) -> bool:
         """Whether nothing is left to repair."""
-        return not self.unmended and not self.uncopied
+        kept = self.history is None or not self.history.left
+        return kept and not self.unmended and not self.uncopied
 
     @property
     def did_something(self) -> bool:
         """Whether anything was repaired."""
-        return bool(self.copied or self.receipts_written or self.rows)
+        kept = self.history is not None and self.history.did_something
+        return kept or bool(self.copied or self.receipts_written or self.rows)
 
 
 @dataclass(frozen=True, slots=True)

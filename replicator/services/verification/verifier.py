@@ -27,7 +27,7 @@ from replicator.model.plans.plan import Plan
 from replicator.model.row import Kind, RowKey, Segment, key_of
 from replicator.model.store.proof import Level
 from replicator.ports import Chunk, Receipt
-from replicator.services.store.archived_log import ArchivedLog
+from replicator.services.store.archived_log import ArchivedLog, about_fault
 from replicator.services.store.store import Store
 from replicator.services.target.reconciler import Reconciler, Reconciliation, require_log_of
 from replicator.services.target.target import Target
@@ -80,6 +80,8 @@ class Verification:
     """Damaged locations, each once; at most `DAMAGED_MAX`."""
     damaged_count: int = 0
     rows_differ: bool = False
+    history_is_damaged: bool = False
+    """Whether files of the target's own history are damaged or lost."""
     row_plan: Plan | None = None
     """What would make the rows those of the cut; None: they were not compared."""
 
@@ -93,6 +95,11 @@ class Verification:
         self.findings_count += 1
         if len(self.findings) < FINDINGS_MAX:
             self.findings.append(finding)
+
+    def of_history(self, finding: str) -> None:
+        """Record a finding about the store's own history."""
+        self.history_is_damaged = True
+        self.add(finding)
 
     def damage(self, looked: "_Looked", finding: str, *, is_no_segment: bool = False) -> None:
         """Record a finding about the bytes of a location."""
@@ -167,8 +174,9 @@ class Verifier:
         if self._has_rows:
             verification.rows_differ = not found.plan.is_empty
             await self._rows(found, verification)
-        if level.is_about_objects:
+        if level.is_about_objects or not self._has_rows:  # an archive is nothing but its store
             await self._history_files(checkpoint.log_id, verification)
+        if level.is_about_objects:
             await self._objects(found, verification, extent)
         return verification
 
@@ -212,13 +220,15 @@ class Verifier:
             Store(self._target.area), log_id
         )  # a proof believes nothing read before
         deep = verification.level is Level.CHECKSUM
-        for fault in await archive.damages() if deep else (await archive.windows())[1]:
-            verification.add(fault)
+        if (about := await about_fault(self._target.area, log_id)) is not None:
+            verification.of_history(about)
+        for fault in await (archive.damages() if deep else archive.lost()):
+            verification.of_history(fault)
         end, reached = archive.listed_end, verification.checkpoint.offset
         if verification.checkpoint.datasource is not None:
             return  # the other datasources, and with them the history, are at another cut
         if end is None or end <= reached:
-            verification.add(
+            verification.of_history(
                 f"the target is at offset {reached}, and its store keeps history up to"
                 f" {'nothing' if end is None else end}"
             )
