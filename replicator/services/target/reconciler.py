@@ -453,20 +453,25 @@ async def require_log_of(checkpoint: Checkpoint, target: Target) -> None:
     refuse_forked(checkpoint, cut, target.name)
 
 
-def refuse_forked(checkpoint: Checkpoint, cut: ClosedCut, target: str) -> None:
+def refuse_forked(checkpoint: Checkpoint, found: ClosedCut, target: str) -> None:
     """Refuse a log that has another cut where a target's checkpoint is.
 
+    Args:
+        checkpoint: Of the target.
+        found: The newest cut that the log has up to there.
+        target: Name of the target.
+
     Raises:
-        CorruptionError: it lost records, and was then written on.
+        CorruptionError: the log lost records, and was then written on.
     """
-    closed = cut.closed
-    has = (cut.offset, closed.cut, closed.digest)
+    closed = found.closed
+    has = (found.offset, closed.cut, closed.digest)
     if has != (checkpoint.offset, checkpoint.cut, checkpoint.digest):
         raise CorruptionError(
             f"target {target!r} is at cut {checkpoint.cut}, closed at offset {checkpoint.offset}"
             f" with digest {hex_digest(checkpoint.digest)}, and the log has cut {closed.cut},"
-            f" closed at offset {cut.offset} with digest {hex_digest(closed.digest)}, there: it was"
-            " put back to an older copy, and written on",
+            f" closed at offset {found.offset} with digest {hex_digest(closed.digest)}, there: it"
+            " was put back to an older copy, and written on",
             hint=_NEWEST_COPY,
         )
 

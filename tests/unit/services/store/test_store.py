@@ -90,7 +90,7 @@ async def test_each_file_is_asked_for_once_an_operation():
     assert (await windows(store, LOG, pipeline.points(store))).windows
     assert area.asked() <= (4, 2, 5)  # 7, 2, 6, and what the history is about
     await pipeline.verifier().verify(Level.EXISTS)
-    assert area.asked() <= (10, 8, 5)  # each base, what it is about, holds
+    assert area.asked() <= (10, 8, 5)  # and the cut of its checkpoint, each base, holds
     await pipeline.verifier().verify(Level.CHECKSUM)
     assert area.asked() <= (10, 13, 5)  # what it is about
 
