@@ -24,8 +24,9 @@ from tests.simulation.druid import ROOT
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
-LARGE_BYTES = 256 << 20
-"""Enough to be killed in the middle of its copy."""
+LARGE_BYTES = 60 << 20
+"""Enough to be killed in the middle of its copy, and not so many more than its row says that it
+would be a gap."""
 FULL_BYTES = 16 << 20
 """Enough for a disk that is full in the middle of it."""
 WRITTEN = 60

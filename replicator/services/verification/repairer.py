@@ -325,8 +325,8 @@ class Repairer:
         """Hold the target's rows against the cut that it is at."""
         checkpoint = _required(state.checkpoint, self._target.name)
         refuse_promoted(checkpoint, self._target.name)
-        await require_log_of(checkpoint, self._target)
         found = await self._verifier.compare(checkpoint, datasource)
+        await require_log_of(checkpoint, self._target)
         return checkpoint, found
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from replicator.errors import (
     CorruptionError,
+    LogCutShortError,
     MalformedRowError,
     MissingObjectError,
     NewerReleaseError,
@@ -29,7 +30,12 @@ from replicator.model.store.proof import Level
 from replicator.ports import Chunk, Receipt
 from replicator.services.store.archived_log import ArchivedLog, about_fault
 from replicator.services.store.store import Store
-from replicator.services.target.reconciler import Reconciler, Reconciliation, require_log_of
+from replicator.services.target.reconciler import (
+    Reconciler,
+    Reconciliation,
+    refuse_other_log,
+    require_log_of,
+)
 from replicator.services.target.target import Target
 from replicator.services.target.unzipping import Unpacking, unpacked, unpacked_max
 from replicator.services.target.zip_directory import fault_in_zip
@@ -171,6 +177,7 @@ class Verifier:
         verification = Verification(
             checkpoint=checkpoint, level=level, rows=len(found.wanted), gaps=found.known_gaps
         )
+        await self._log(checkpoint, verification)
         if self._has_rows:
             verification.rows_differ = not found.plan.is_empty
             await self._rows(found, verification)
@@ -192,7 +199,7 @@ class Verifier:
                 raise NotFoundError(
                     f"target {self._target.name!r} has no checkpoint: nothing was applied to it yet"
                 )
-            await require_log_of(checkpoint, self._target)
+            refuse_other_log(checkpoint, await self._target.log_id(), self._target.name)
             found = await self.compare(checkpoint, datasource)
             if found.plan.is_empty or await self._target.checkpoint() == checkpoint:
                 return checkpoint, found
@@ -213,6 +220,16 @@ class Verifier:
             datasource=scope_of(checkpoint, datasource),
             without_gaps=True,
         )
+
+    async def _log(self, checkpoint: Checkpoint, verification: Verification) -> None:
+        """Check that the history has the very cut that the target is at.
+
+        A log that was put back to an older copy, and written on, adds up for itself.
+        """
+        try:
+            await require_log_of(checkpoint, self._target)
+        except (CorruptionError, LogCutShortError) as exc:
+            verification.add(f"{exc}; {exc.hint}")
 
     async def _history_files(self, log_id: str, verification: Verification) -> None:
         """Check the target's own history: the names of its files or, for checksums, all of them."""

@@ -1,14 +1,22 @@
 """A repair puts right what is wrong, from bytes that were compared first, and dies anywhere."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from replicator.adapters.memory.storage import MemoryDeepStorage
-from replicator.errors import FencedError, NotFoundError, RefusedError, TransientError
+from replicator.errors import (
+    CorruptionError,
+    FencedError,
+    NotFoundError,
+    RefusedError,
+    TransientError,
+)
 from replicator.model.druid.interval import interval
 from replicator.model.event import Offset
 from replicator.model.extent import WHOLE, Extent
+from replicator.model.fingerprint import Digest
 from replicator.model.load_spec import LocalLayout, Location
 from replicator.model.plans.restore_point import ToOffset
 from replicator.model.row import Segment, key_of
@@ -200,6 +208,20 @@ async def test_rows_are_those_of_the_cut_again_and_the_target_goes_on():
     pipeline.applier = pipeline.new_applier()
     await pipeline.follow()
     assert segment(partition=2).id in pipeline.target_ids()
+
+
+async def test_no_row_is_made_that_of_a_log_which_was_put_back_and_written_on():
+    """The fork would become the target's, and a verify by the fork would call it good."""
+    pipeline = await story()
+    held = pipeline.target.sources[SOURCE]
+    assert held.checkpoint is not None
+    digest = Digest(held.checkpoint.digest + 1)
+    held.checkpoint = replace(held.checkpoint, digest=digest)
+    del pipeline.target.rows[key_of(ORDERS)]
+    rows = dict(pipeline.target.rows)
+    with pytest.raises(CorruptionError, match="put back to an older copy, and written on"):
+        await repair(pipeline)
+    assert pipeline.target.rows == rows
 
 
 async def test_rows_that_somebody_else_has_put_right_fence_nobody():
