@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 ELSEWHERE = ("status code: 301", "status code: 400", "redirect without LOCATION")
-"""S3's answers to a request that is signed for another region than the bucket's."""
+"""In the library's words, S3's answers to a request that is signed for another region than the bucket's."""
 
 
 class Sdk(Protocol):
@@ -77,7 +77,7 @@ class S3Bucket(ObstoreBucket):
             try:
                 return await super().stat(key)
             except ReplicatorError as exc:
-                if any(words in str(exc) for words in ELSEWHERE):
+                if any(words in str(exc.__cause__) for words in ELSEWHERE):
                     await self._require_region(exc)
                 raise
         client = await self._sdk.client()
