@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 ELSEWHERE = ("status code: 301", "status code: 400", "redirect without LOCATION")
-"""In the library's words, S3's answers to a request that is signed for another region than the bucket's."""
+"""The library's words for S3's answers to a request that is signed for another region."""
 
 
 class Sdk(Protocol):
