@@ -1,5 +1,6 @@
 """A server in a process of its own: started until it answers, stopped, killed, started again."""
 
+import atexit
 import signal
 import socket
 import subprocess
@@ -132,9 +133,6 @@ def _block() -> Iterator[int]:
         except OSError:
             holder.close()
             continue
-        _HELD.append(holder)
+        atexit.register(holder.close)  # which holds it until then, too
         return cycle(range(first + 1, first + BLOCK))
     raise RuntimeError("no free block of ports")
-
-
-_HELD: list[socket.socket] = []
