@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.structs import RecordMetadata
 
 from replicator.adapters.kafka import topic as kafka_topic
 from replicator.adapters.kafka.log import KafkaEventLog, KafkaLimits
@@ -59,6 +60,21 @@ def documents(count: int, size_bytes: int) -> list[Document]:
     ]
 
 
+async def in_batches(
+    producer: AIOKafkaProducer, topic_name: str, made: Sequence[Document]
+) -> list[asyncio.Future[RecordMetadata]]:
+    """Hand records to a producer in full batches; return what waits for their answers."""
+    sent, batch = [], producer.create_batch()
+    for one in made:
+        line = {"key": one.subject.encode(), "value": one.data, "timestamp": TIME_MS}
+        if batch.append(**line, headers=HEADERS) is None:
+            sent.append(await producer.send_batch(batch, topic_name, partition=0))
+            batch = producer.create_batch()
+            batch.append(**line, headers=HEADERS)
+    sent.append(await producer.send_batch(batch, topic_name, partition=0))
+    return sent
+
+
 async def raw_append(session: KafkaSession, made: Sequence[Document]) -> float:
     """Send the same records in batches, idempotent, no transaction; return the seconds."""
     name = topic()
@@ -73,15 +89,8 @@ async def raw_append(session: KafkaSession, made: Sequence[Document]) -> float:
     )
     await producer.start()
     await producer.send_and_wait(name.name, b"first", partition=0)
-    begin, sent = perf_counter(), []
-    batch = producer.create_batch()
-    for one in made:
-        line = {"key": one.subject.encode(), "value": one.data, "timestamp": TIME_MS}
-        if batch.append(**line, headers=HEADERS) is None:
-            sent.append(await producer.send_batch(batch, name.name, partition=0))
-            batch = producer.create_batch()
-            batch.append(**line, headers=HEADERS)
-    sent.append(await producer.send_batch(batch, name.name, partition=0))
+    begin = perf_counter()
+    sent = await in_batches(producer, name.name, made)
     await asyncio.wait(sent)
     seconds = perf_counter() - begin
     await producer.stop()
@@ -106,14 +115,7 @@ async def raw_transactions(session: KafkaSession, made: Sequence[Document], chun
     begin = perf_counter()
     for at in range(0, len(made), chunk):
         async with producer.transaction():
-            sent, batch = [], producer.create_batch()
-            for one in made[at : at + chunk]:
-                line = {"key": one.subject.encode(), "value": one.data, "timestamp": TIME_MS}
-                if batch.append(**line, headers=HEADERS) is None:
-                    sent.append(await producer.send_batch(batch, name.name, partition=0))
-                    batch = producer.create_batch()
-                    batch.append(**line, headers=HEADERS)
-            sent.append(await producer.send_batch(batch, name.name, partition=0))
+            sent = await in_batches(producer, name.name, made[at : at + chunk])
             await asyncio.wait(sent)
     seconds = perf_counter() - begin
     await producer.stop()
