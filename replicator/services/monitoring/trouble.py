@@ -382,7 +382,7 @@ def _of_the_log(found: TargetStatus, log: LogStatus) -> Iterator[Trouble]:
             f"{name} is at offset {found.checkpoint.offset}, and the log ends at"
             f" {log.first + log.records}: it was put back to an older copy, or has lost records."
             " Put its newest copy back; if there is none, move the log away, so that a watcher"
-            f" makes a new one, and go over to that: `replicator apply {name} --new-log`"
+            f" makes a new one, and go over to that: `replicator {_goes_over(found)}`"
         )
     elif found.trimmed:
         yield Trouble(f"{name}: the log begins at offset {log.first}: what it needs was trimmed")
