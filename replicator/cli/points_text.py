@@ -11,6 +11,7 @@ from replicator.cli.each_target import exit_code, show_not_seen
 from replicator.cli.terminal.commands_said import ANY_TARGET
 from replicator.cli.terminal.paragraphs import Paragraph, listing, paragraphs
 from replicator.model.operations.words import counted, moment, whole_time
+from replicator.model.row import Kind, RowKey
 from replicator.model.store.testimony import Vouching
 from replicator.services.inspection.points_report import (
     HoldsReport,
@@ -83,7 +84,7 @@ def _show_cuts(console: Console, report: PointsReport, restore: str) -> None:
 def _show_target(console: Console, kept: TargetPoints) -> None:
     _show_windows(console, kept)
     for log_id in kept.other_logs:
-        command = f"replicator points --from {kept.target} --log {log_id}"
+        command = f"replicator points --from {kept.target} --log {shlex.quote(log_id)}"
         console.print(f"{kept.target} keeps another log, too: `{command}`", markup=False)
     for fault in kept.faults:
         console.print(f"DAMAGED {kept.target}: {fault}", markup=False, style="red")
@@ -95,12 +96,18 @@ def _show_target(console: Console, kept: TargetPoints) -> None:
     for gap in gaps[:GAPS_SHOWN_MAX]:
         until = f"to {gap.to_offset}" if gap.to_offset is not None else "still open"
         console.print(
-            f"gap {kept.target}: {gap.row} from offset {gap.from_offset} {until},"
+            f"gap {kept.target}: {_gap_row(gap)} from offset {gap.from_offset} {until},"
             f" {gap.reason}: {gap.detail}",
             markup=False,
         )
     if len(gaps) > GAPS_SHOWN_MAX:
         console.print(f"and {len(gaps) - GAPS_SHOWN_MAX} more gaps, see --json")
+
+
+def _gap_row(gap: KnownGap) -> str:
+    """Return what the row is; a service of a later release may know further kinds."""
+    kind = next((one for one in Kind if one.value == gap.kind), None)
+    return f"{gap.kind} {gap.row}" if kind is None else RowKey(kind, gap.row).words(gap.datasource)
 
 
 def _is_within(gap: KnownGap, window: WindowSpan) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated
 from replicator.model.document import HEXADECIMAL, NATURAL, Name, Time
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.fingerprint import Digest
-from replicator.model.row import Kind
+from replicator.model.row import Kind, RowKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,8 @@ OF_BYTES = frozenset(
 REMEDIES = {
     OBJECT_MISSING: "bring the bytes back there (mount, bucket, lifecycle rule), then `repair`",
     OBJECT_TRUNCATED: "let the source load the segment; if it cannot, ingest it again",
-    OBJECT_CHANGED: "find out which program other than Druid writes there",
+    OBJECT_CHANGED: "compact its interval at the source, or ingest it again: segments of a new"
+    " version are copied, and close the gap",
     MALFORMED_ROW: "look at the row's payload at the source",
     NEWER_RELEASE: "upgrade the target's Druid, then `repair`",
 }
@@ -106,6 +107,11 @@ class Gap:
     """Offset of the event that needs the row."""
     closed: Annotated[Offset, NATURAL] | None = None
     """Offset of the first cut that does not need it any more; None: still open."""
+
+    @property
+    def words(self) -> str:
+        """What the row is, as `RowKey.words` says it."""
+        return RowKey(self.kind, self.key).words(self.datasource)
 
     def at(self, offset: Offset) -> bool:
         """Return whether the cut closed at `offset` has this gap."""

@@ -44,6 +44,29 @@ class RowKey(NamedTuple):
     kind: Kind
     key: str
 
+    def words(self, datasource: str = "") -> str:
+        """Return what the row is, and whose where its key does not say it; `datasource` may be ''.
+
+        A segment's id says all that. A supervisor, load rules and stream offsets can have one key.
+        """
+        if self.kind is Kind.SEGMENT:
+            return self.key
+        belongs = f" of {datasource}" if datasource and self.kind in _KEYED_BY_FINGERPRINT else ""
+        return f"{_NOUNS[self.kind]} {self.key}{belongs}"
+
+
+_NOUNS: Mapping[Kind, str] = {
+    Kind.COMMIT: "stream offsets of",
+    Kind.SUPERVISOR: "supervisor",
+    Kind.RULES: "load rules of",
+    Kind.CONFIG: "config entry",
+    Kind.SEGMENT_SCHEMA: "segment schema",
+    Kind.INDEXING_STATE: "indexing state",
+    Kind.TABLE_DEFINITION: "catalog table",
+    Kind.AUDIT: "audit entry",
+}
+_KEYED_BY_FINGERPRINT = frozenset({Kind.SEGMENT_SCHEMA, Kind.INDEXING_STATE})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:

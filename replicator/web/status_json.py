@@ -157,6 +157,7 @@ def target_json(found: TargetStatus) -> dict[str, Any]:
         "catch_up_seconds": _seconds(found.catch_up),
         "gaps": [
             {
+                "kind": gap.kind.value,
                 "row": gap.key,
                 "datasource": gap.datasource,
                 "reason": gap.reason,

@@ -1,5 +1,6 @@
 """Everything in `status`, as one document: processes, promises, restores and troubles."""
 
+import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -9,6 +10,7 @@ from replicator.model.operations.scheduled_run import RunState
 from replicator.model.operations.words import age_text, counted
 from replicator.model.store.canary import CanarySummary
 from replicator.services.monitoring.drops import RecentDrop
+from replicator.services.monitoring.side_copies import MixedCopy
 from replicator.services.monitoring.trouble import Seen, Trouble, troubles
 from replicator.services.notifications.queues import WebhookQueue
 from replicator.services.schedules.states import LineState
@@ -38,6 +40,8 @@ class StatusReport:
     """Deliveries to operators."""
     drops: Sequence[RecentDrop] = ()
     """Datasources that were dropped at the source lately."""
+    mixed: Sequence[MixedCopy] = ()
+    """Copies beside what the targets follow that the source's rows are mixed with."""
     away_since: Mapping[str, datetime] = field(default_factory=dict)
     """Since when targets cannot be looked at; empty: this is the only look."""
 
@@ -45,7 +49,8 @@ class StatusReport:
     def wrong(self) -> Sequence[Trouble]:
         """Everything that is wrong, the worst first."""
         runs, queues = map(_bad_run, self.schedules), map(_untold, self.webhooks)
-        return [*troubles(self.seen), *self._lost, *filter(None, (*runs, *queues))]
+        mixed = map(_mixed, self.mixed)
+        return [*troubles(self.seen), *self._lost, *mixed, *filter(None, (*runs, *queues))]
 
     @property
     def _lost(self) -> Iterator[Trouble]:
@@ -79,8 +84,20 @@ class StatusReport:
             schedules=schedules,
             canaries=[one for one in self.canaries if one.target in targets],
             webhooks=self.webhooks,
+            mixed=[one for one in self.mixed if one.target in targets],
             away_since={name: at for name, at in self.away_since.items() if name in targets},
         )
+
+
+def _mixed(found: MixedCopy) -> Trouble:
+    """Say that a copy is not what it was any more, and that it can be had under another name."""
+    name, original = found.copy.datasource, found.copy.original
+    return Trouble(
+        f"{found.target}: {name} is a copy of {original}, as it was in cut {found.copy.cut}, and"
+        " the source has a datasource of that name now, whose rows come beside the copy's and may"
+        f" hide them; restore {original} under another name if the copy is needed",
+        remedy=f"restore {found.target} --forget-renamed {shlex.quote(name)}",
+    )
 
 
 def _bad_run(state: LineState) -> Trouble | None:

@@ -70,6 +70,7 @@ def store_of(target: ConfiguredTarget) -> Store:
     history = target.settings.history
     return Store(
         target.area(),
+        target=target.name,
         cache_bytes_max=history.cache_bytes_max,
         unpacked_bytes_max=max(UNPACKED_BYTES_MAX, 2 * history.file_bytes_max),
     )

@@ -144,6 +144,8 @@ def _expectation(plan: PromotionPlan) -> str:
 def _json(plan: PromotionPlan, faults: KnownFaults, expect: str, *, done: bool) -> dict[str, Any]:
     checkpoint, behind = plan.checkpoint, plan.behind
     configured = plan.configuration or Configuration()
+    is_cut_short = behind is not None and behind.cut_short_at is not None
+    counts = None if is_cut_short else behind
     return {
         "expect": expect,
         "done": done,
@@ -153,9 +155,10 @@ def _json(plan: PromotionPlan, faults: KnownFaults, expect: str, *, done: bool) 
         "supervisors": [{"id": one.id, "offsets": dict(one.offsets)} for one in plan.resumptions],
         "left_suspended": list(plan.asleep),
         "log_was_read": behind is not None,
-        "lost_cuts": behind.cuts if behind else None,
-        "lost_events": behind.events if behind else None,
-        "lost_datasources": sorted(behind.datasources) if behind else None,
+        "log_cut_short": is_cut_short,
+        "lost_cuts": counts.cuts if counts else None,
+        "lost_events": counts.events if counts else None,
+        "lost_datasources": sorted(counts.datasources) if counts else None,
         "gaps": len(faults.gaps),
         "differences": None if faults.bad is None else faults.bad.findings,
         "proved_at": faults.proved_at,
@@ -196,6 +199,13 @@ def _show(
         console.print(
             "  the log is away: what the source committed after that time is not counted, and load"
             " rules that drop, compaction, dynamic configuration and users have to be set by hand"
+        )
+    elif plan.behind.cut_short_at is not None:
+        console.print(
+            f"  the log was cut short: it ends at offset {plan.behind.cut_short_at}, before that"
+            " cut, so nobody knows what the source committed after it; load rules that drop,"
+            " compaction and dynamic configuration are those of the log's last cut. If there is a"
+            " newer copy of the log, put it back first"
         )
     elif plan.behind.events and drains and not done:
         console.print(f"  applied first: {_changes(plan.behind)}", markup=False)

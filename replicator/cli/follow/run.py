@@ -263,7 +263,7 @@ async def _applied(
         if is_empty:
             delay = application.target(target).settings.delay
             console.print(f"no cut is due yet: its rows stay {duration_text(delay)} behind")
-        named = [f"gap: {gap.key}: {gap.reason}: {gap.detail}" for gap in gaps]
+        named = [f"gap: {gap.words}: {gap.reason}: {gap.detail}" for gap in gaps]
         if awaited:
             until = awaited.until.isoformat(timespec="seconds")
             named.append(f"bytes are gone; unless a later cut explains it, a gap from {until} on:")

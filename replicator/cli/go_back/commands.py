@@ -7,6 +7,7 @@ from replicator.cli.terminal.commands_said import ANY_TARGET
 from replicator.config import Settings
 from replicator.errors import ReplicatorError
 from replicator.model.event import Offset
+from replicator.model.operations.command_line import typed
 
 
 def way_back(settings: Settings, target: str, datasource: str, offset: Offset) -> str:
@@ -15,10 +16,10 @@ def way_back(settings: Settings, target: str, datasource: str, offset: Offset) -
     A target with rows is restored in place; an archive has none, and is restored into another one.
     Without a log a target's own store has the history.
     """
-    name, has_rows = shlex.quote(datasource), settings.targets[target].metadata is not None
+    has_rows = settings.targets[target].metadata is not None
     if has_rows and settings.log is not None:
-        return f"rollback {name} --on {target} --to {offset}"
-    into = target if has_rows else _only_cluster(settings)
+        return typed("rollback", datasource, f"--on {target} --to {offset}")
+    into, name = target if has_rows else _only_cluster(settings), shlex.quote(datasource)
     return f"restore --from {target} --into {into} --datasource {name} --to-offset {offset}"
 
 

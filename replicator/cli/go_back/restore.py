@@ -378,7 +378,7 @@ def _show_plan(
     for line in effect_lines(estimate):
         console.print(f"    {line}", markup=False)
     for gap in estimate.missing:
-        console.print(f"  MISSING {gap.key}: {gap.reason}, {gap.detail}", markup=False)
+        console.print(f"  MISSING {gap.words}: {gap.reason}, {gap.detail}", markup=False)
 
 
 def show_done(
@@ -401,7 +401,7 @@ def show_done(
         sep="",
     )
     for row in missing:
-        console.print(f"  without {row.key.key}: {row.detail}", markup=False)
+        console.print(f"  without {row.words}: {row.detail}", markup=False)
     for line in (*unread(into, screen.reused_objects), *then):
         console.print(f"  {line}", markup=False)
 

@@ -28,6 +28,7 @@ from replicator.config import RESTORE_VERBS
 from replicator.errors import ConfigError, RefusedError
 from replicator.model.event import Offset
 from replicator.model.fingerprint import hex_digest
+from replicator.model.operations.command_line import typed
 from replicator.model.operations.words import counted, eta_text, size_text
 from replicator.model.plans.cost import Prices
 from replicator.model.plans.plan_file import (
@@ -347,10 +348,8 @@ def _show(
     if found.missing_count > SHOWN_MAX:
         console.print(f"  and {found.missing_count - SHOWN_MAX} more")
     for gap in estimate.missing[:SHOWN_MAX]:
-        console.print(f"  KNOWN GAP {gap.key}: {gap.reason}, {gap.detail}", markup=False)
-    console.print(
-        f"  `replicator restore run {shlex.quote(str(path))}` carries it out", markup=False
-    )
+        console.print(f"  KNOWN GAP {gap.words}: {gap.reason}, {gap.detail}", markup=False)
+    console.print(f"  `replicator {typed('restore run', str(path))}` carries it out", markup=False)
 
 
 RESTORE = "TARGET"

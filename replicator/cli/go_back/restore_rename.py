@@ -8,6 +8,7 @@ from rich.console import Console
 
 from replicator.app import Application
 from replicator.app.verbs.restoring import Decided, Place
+from replicator.app.verbs.side_copies import refuse_name_of_source
 from replicator.cli.bytes_there import were_there
 from replicator.cli.command import PARTLY_DONE, OpenCall, Outcome, agree
 from replicator.cli.go_back.witnessed import go_without, show_testimony
@@ -62,6 +63,7 @@ def names(text: str, datasource: str | None) -> Names:
 
 async def rename(call: OpenCall, decided: Decided, request: RenameRequest) -> Outcome:
     """Show what would be written, ask, and do it."""
+    await refuse_name_of_source(call.application, request.into, request.names.new)
     renamer, said = decided.renamer(), decided.testimony
     plan = await renamer.plan(request.point, datasource=request.names.old, to=request.names.new)
     expect = expectation(
@@ -176,10 +178,11 @@ def _show_done(
         sep="",
     )
     for row in missing:
-        console.print(f"  without {row.key.key}: {row.detail}", markup=False)
+        console.print(f"  without {row.words}: {row.detail}", markup=False)
     console.print(
         f"  it is in no cut and does not change; `replicator restore {request.into}"
         f" --forget-renamed {shlex.quote(new)}` removes it. Never let Druid kill it: its bytes are"
-        f" those of {plan.renamed.original}",
+        f" those of {plan.renamed.original}. Nor let the source have a datasource of that name:"
+        f" `status` says if it has",
         markup=False,
     )

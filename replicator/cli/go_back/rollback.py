@@ -9,10 +9,10 @@ from replicator.app import Application
 from replicator.app.verbs.restoring import Place
 from replicator.cli.command import Changes, OpenCall, Outcome
 from replicator.cli.go_back.restore import AcceptGaps, RestoreRequest, Yes, carry_out
-from replicator.cli.go_back.when import WORDS, Moment, moment_of
+from replicator.cli.go_back.when import Moment, moment_of
 from replicator.cli.verb import Expect, verb
 from replicator.errors import ConfigError, NotFoundError
-from replicator.model.plans.restore_point import RestorePoint
+from replicator.model.plans.restore_point import WORDS, RestorePoint
 
 CUTOFF = 0.8
 """How alike a name and a word are that is suggested for it, where 1 is equal."""

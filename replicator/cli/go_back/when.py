@@ -16,8 +16,17 @@ from replicator.config.values import duration
 from replicator.errors import ConfigError
 from replicator.model.event import Offset
 from replicator.model.operations.words import enumerated
-from replicator.model.plans.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
-from replicator.model.store.holds import checked_name
+from replicator.model.plans.restore_point import (
+    BEFORE_DROP,
+    LATEST,
+    BeforeEvent,
+    Latest,
+    RestorePoint,
+    ToOffset,
+    ToTime,
+    reads_otherwise,
+)
+from replicator.model.store.holds import checked_name, is_name
 from replicator.services.monitoring.life import Life
 
 ToOffsetOption = Annotated[
@@ -43,9 +52,6 @@ ONE_OF = (
     "use one of --latest, --before-drop DATASOURCE, --ago 10m, --to-time, --to-offset, --before and"
     " --to-point; `replicator points` lists the cuts"
 )
-BEFORE_DROP, LATEST = "before-drop", "latest"
-WORDS = (BEFORE_DROP, LATEST)
-"""What `rollback --to` takes beside times, offsets and names."""
 AGO = " ago"
 _IN_WORDS = re.compile(r"(\d+) *(sec|seconds?|min|minutes?|hours?|days?)", re.ASCII | re.IGNORECASE)
 _TIME_OF_DAY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?", re.ASCII)
@@ -165,7 +171,7 @@ def moment_of(text: str, datasource: str) -> Moment:
         return Moment(before_drop=datasource)
     if text.endswith(AGO):
         return Moment(ago=text.removesuffix(AGO))
-    if text[:1].isdigit():
+    if text[:1].isdigit() and (reads_otherwise(text) or not is_name(text)):
         return Moment(to_time=text)
     return Moment(to_point=text)
 

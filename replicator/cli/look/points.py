@@ -31,7 +31,7 @@ from replicator.services.inspection.points_report import (
     not_seen,
     target_points,
 )
-from replicator.services.records.store_id import require_own_store
+from replicator.services.records.store_id import require_own_store, store_id_fault
 from replicator.services.store.archived_log import other_logs
 from replicator.services.store.windows import windows
 
@@ -121,6 +121,8 @@ async def _kept(application: Application, name: str, *, failures: list[NotSeen])
         await require_own_store(name, state, target.area(), application.history)
     found = await windows(store_of(target), log_id, application.points(name))
     named, faults = await application.points(name).points()
+    if found.windows and (fault := await store_id_fault(target.area())) is not None:
+        faults.append(fault)
     known = target_points(
         name,
         until=until,

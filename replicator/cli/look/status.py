@@ -1,6 +1,5 @@
 """`status`: is it running, is all as promised, back to when, what waits, what is wrong."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -10,6 +9,7 @@ from rich.console import Console
 
 from replicator.app import Application
 from replicator.app.verbs.schedules import scheduled_lines
+from replicator.app.verbs.side_copies import mixed
 from replicator.app.verbs.webhooks import told
 from replicator.cli.command import Changes, OpenCall, Outcome
 from replicator.cli.terminal.commands_said import Said
@@ -17,6 +17,7 @@ from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
 from replicator.cli.verb import verb
 from replicator.config import Settings
 from replicator.errors import ConfigError, ReplicatorError, TransientError
+from replicator.model.operations.command_line import typed
 from replicator.model.operations.scheduled_run import RunState
 from replicator.model.operations.words import (
     age_text,
@@ -90,6 +91,7 @@ async def _look(application: Application) -> StatusReport:
         canaries=canaries,
         webhooks=await told(application),
         drops=await _drops(application, status_reader.history),
+        mixed=await mixed(application, [one.target for one in targets]),
     )
 
 
@@ -105,7 +107,7 @@ def _undone(settings: Settings, said: Said, drop: RecentDrop) -> str:
     """Return what is typed to have a dropped datasource back."""
     clusters = [name for name, one in sorted(settings.targets.items()) if one.metadata is not None]
     where = f"--on {clusters[0]}" if clusters else "--on-source"
-    return said.command(f"undelete {shlex.quote(drop.datasource)} {where}")
+    return said.command(typed("undelete", drop.datasource, where))
 
 
 async def _canaries(application: Application, names: Sequence[str]) -> list[CanarySummary]:
@@ -370,7 +372,7 @@ def _webhooks(found: StatusReport) -> list[str]:
 def _source(seen: Seen) -> list[str]:
     freshness = seen.source.freshness
     if freshness is None:
-        return ["cannot be asked, see above", *_stream(seen.life)]
+        return ["cannot be polled, see above", *_stream(seen.life)]
     lines = [freshness.text if freshness.is_replica else "answers", *_stream(seen.life)]
     return lines + [
         f"{name} is not replicated: this tool does not know that table"

@@ -17,7 +17,7 @@ from replicator.cli.verb import Expect, verb
 from replicator.errors import ConfigError
 from replicator.model.checkpoint import Gap
 from replicator.model.extent import Extent
-from replicator.model.operations.words import counted, size_text
+from replicator.model.operations.words import counted, enumerated, size_text
 from replicator.model.plans.expectation import (
     expectation,
     parts_of,
@@ -91,7 +91,7 @@ async def repair(
     if plan.history_is_damaged:
         archivist = (await call.application.pipeline(target)).archivist()
         deep = plan.level is Level.CHECKSUM
-        done.history = await archivist.mend(plan.checkpoint, deep=deep)
+        done.history = await archivist.mend(plan.checkpoint, target=target, deep=deep)
     retried = await healer.heal_all(datasource=datasource) if gaps else Retried()
     return Outcome(
         result={"plan": _plan_json(plan, gaps), "done": True, **_done_json(done, retried)},
@@ -159,6 +159,8 @@ def _done_json(done: Repair, retried: Retried) -> dict[str, Any]:
         "unmended": [
             {**_damaged_json(one.damaged), "why_not": one.reason} for one in done.unmended
         ],
+        "store_id_written": done.history is not None and done.history.store_id,
+        "files_written": list(done.history.files) if done.history else [],
         "bases_written": list(done.history.bases) if done.history else [],
         "history_left": list(done.history.left) if done.history else [],
         "rows_left": [{"row": row.key.key, "detail": row.detail} for row in done.uncopied],
@@ -182,7 +184,7 @@ def _show_plan(
     if gaps:
         console.print(f"  to try again from {origin}: {counted(len(gaps), 'row')} with a gap")
     for gap in gaps[:SHOWN_MAX]:
-        console.print(f"  gap {gap.key}: {gap.reason}", markup=False)
+        console.print(f"  gap {gap.words}: {gap.reason}", markup=False)
     if len(gaps) > SHOWN_MAX:
         console.print(f"  and {len(gaps) - SHOWN_MAX} more gaps, see --json")
     _show_work(console, plan, origin)
@@ -225,8 +227,7 @@ def _show_done(
     unread_objects: int,
 ) -> None:
     closed = f", {counted(len(retried.copied), 'gap')} closed" if retried.copied else ""
-    bases = len(done.history.bases) if done.history else 0
-    written = f", {counted(bases, 'base')} written" if bases else ""
+    written = _written(done)
     console.print(
         "partly done" if _exit_code(plan, done, retried) else good("done"),
         f": {counted(done.copied, 'location')} copied again ({size_text(done.copied_bytes)}),"
@@ -247,11 +248,23 @@ def _show_done(
     if len(done.unmended) > SHOWN_MAX:
         console.print(f"  and {len(done.unmended) - SHOWN_MAX} more")
     for row in done.uncopied[:SHOWN_MAX]:
-        console.print(f"  ROW LEFT {row.key.key}: {row.detail}", markup=False)
+        console.print(f"  ROW LEFT {row.words}: {row.detail}", markup=False)
     if plan.damaged_count > len(plan.damaged):
         console.print("  there are more: run it again")
     if done.unmended or retried.left:
         console.print(f"  another origin may have them: `replicator repair {target} --from OTHER`")
+
+
+def _written(done: Repair) -> str:
+    """Say what of the target's own history was written again."""
+    if (history := done.history) is None:
+        return ""
+    parts = [
+        *(["its store's id"] if history.store_id else []),
+        *([counted(len(history.files), "file") + " of history"] if history.files else []),
+        *([counted(len(history.bases), "base")] if history.bases else []),
+    ]
+    return f", {enumerated(parts)} written" if parts else ""
 
 
 def _show_lost(console: Console, done: Repair) -> None:
@@ -265,6 +278,6 @@ def _show_lost(console: Console, done: Repair) -> None:
 
 def _show_left(console: Console, retried: Retried) -> None:
     for row in retried.left[:SHOWN_MAX]:
-        console.print(f"  STILL A GAP {row.key.key}: {row.detail}", markup=False)
+        console.print(f"  STILL A GAP {row.words}: {row.detail}", markup=False)
     if len(retried.left) > SHOWN_MAX:
         console.print(f"  and {len(retried.left) - SHOWN_MAX} more gaps, see --json")

@@ -215,7 +215,7 @@ def _show(
     for finding in found.findings:
         console.print(f"  BAD {finding}", markup=False)
     for gap in found.gaps:
-        console.print(f"  GAP {gap.key}: {gap.reason}, {gap.detail}", markup=False)
+        console.print(f"  GAP {gap.words}: {gap.reason}, {gap.detail}", markup=False)
     if answers is not None:
         show_queries(console, answers, paused=checkpoint.paused)
     for line in unlooked:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from replicator.model.operations.command_line import with_options
+
 DEFAULT_CONFIG = Path("replicator.yaml")
 CONFIG_VARIABLE = "REPLICATOR_CONFIG"
 ANY_TARGET = "TARGET"
@@ -29,15 +31,17 @@ class Said:
     def command(self, verb: str) -> str:
         """Return a verb and its arguments as they are typed."""
         if self.service is not None and _from_afar(verb):
-            return f"replicator {verb}{f' --service {self.service}' if self.service else ''}"
+            options = ["--service", self.service] if self.service else []
+        else:
+            options = [*self._configured(), *(w for one in self.overrides for w in ("--set", one))]
+        return f"replicator {with_options(verb, shlex.join(options))}"
+
+    def _configured(self) -> Sequence[str]:
+        """Return what names the configuration where it is not found without."""
         is_found = self.config == DEFAULT_CONFIG and CONFIG_VARIABLE not in self.environ
         if is_found or self.environ.get(CONFIG_VARIABLE) == str(self.config):
-            return f"replicator {verb}{self._overruled}"
-        return f"replicator {verb} --config {shlex.quote(str(self.config))}{self._overruled}"
-
-    @property
-    def _overruled(self) -> str:
-        return "".join(f" --set {shlex.quote(one)}" for one in self.overrides)
+            return ()
+        return "--config", str(self.config)
 
     def complete(self, text: str, *, target: str | None = None) -> str:
         """Return a message whose commands, those in backquotes, can be typed as they are.

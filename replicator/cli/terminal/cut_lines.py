@@ -7,20 +7,30 @@ meet it as well, and say so in one line.
 """
 
 from dataclasses import dataclass, field
+from typing import TypeAlias, assert_never
 
 from replicator.cli.terminal.log_lines import logger
 from replicator.model.observation import (
+    ArchiveDamaged,
     BaseWritten,
     CutApplied,
     CutPublished,
+    FileUnsigned,
+    GapOpened,
+    Halted,
     HistoryMerged,
     ObjectCopied,
     Waiting,
+    WentOn,
 )
 from replicator.ports import Clock
 
+Trouble: TypeAlias = GapOpened | Waiting | Halted | WentOn | ArchiveDamaged | FileUnsigned
+
 LINE_EVERY_S = 60.0
 """Seconds between two lines about the retries of one target."""
+DAMAGE_EVERY_S = 3600.0
+"""Seconds between two lines about the same damage, which each reading of a store meets again."""
 
 
 @dataclass(slots=True)
@@ -68,13 +78,14 @@ class ReasonLines:
     The loops apply, write bases and merge; one folder that is not mounted holds them all up.
     """
 
+    every_s: float = LINE_EVERY_S
     _told_s: dict[str, float] = field(default_factory=dict)
-    """When each reason of the last minute was told."""
+    """When each reason of the last `every_s` was told."""
 
     def is_due(self, reason: str, now_s: float) -> bool:
         """Return whether a reason is to be told now; it counts as told then."""
         self._told_s = {
-            one: told_s for one, told_s in self._told_s.items() if now_s - told_s < LINE_EVERY_S
+            one: told_s for one, told_s in self._told_s.items() if now_s - told_s < self.every_s
         }
         if reason in self._told_s:
             return False
@@ -94,12 +105,30 @@ class CutLines:
     clock: Clock
     retries: RetryLines = field(default_factory=RetryLines)
     reasons: ReasonLines = field(default_factory=ReasonLines)
+    damages: ReasonLines = field(default_factory=lambda: ReasonLines(every_s=DAMAGE_EVERY_S))
     _has_told: bool = False
     _copied: int = 0
     _bytes: int = 0
     _there: int = 0
     _copied_before: int = 0
     """Segments that earlier attempts at the same cut have copied."""
+
+    def is_due(self, found: Trouble, now_s: float) -> bool:
+        """Return whether a trouble is to be told now, and was not told just before."""
+        match found:
+            case Waiting(what=what, reason=reason) | Halted(what=what, reason=reason):
+                is_due = self.reasons.is_due(reason, now_s)
+                if not is_due:
+                    logger().debug("waiting", target=self.target, what=what, reason=reason)
+                return is_due
+            case ArchiveDamaged(reason=reason):
+                return self.damages.is_due(reason, now_s)
+            case WentOn():
+                self.reasons.over()
+                return True
+            case GapOpened() | FileUnsigned():
+                return True
+        assert_never(found)
 
     def began(self) -> None:
         """Begin an attempt, which finds there what earlier ones have copied."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias, assert_never
 
 from replicator.adapters.machine.clock import SystemClock
 from replicator.cli.terminal.console import SHOWN, Paper
-from replicator.cli.terminal.cut_lines import CutLines
+from replicator.cli.terminal.cut_lines import CutLines, Trouble
 from replicator.cli.terminal.job_channel import job_channel
 from replicator.cli.terminal.log_lines import logger
 from replicator.cli.terminal.pace import Paces
@@ -89,9 +89,6 @@ _Done: TypeAlias = (
     | NotificationSent
     | ScheduledRunEnded
 )
-
-
-_Trouble: TypeAlias = GapOpened | Waiting | Halted | WentOn | ArchiveDamaged | FileUnsigned
 
 
 class Screen:
@@ -214,7 +211,7 @@ class Screen:
             case _:
                 assert_never(observation)
 
-    def _trouble(self, lines: CutLines, found: _Trouble) -> None:
+    def _trouble(self, lines: CutLines, found: Trouble) -> None:
         if isinstance(found, GapOpened):
             self.gaps.append(found.gap)
             if self._names_gaps_later and found.gap.closed is None:
@@ -224,12 +221,8 @@ class Screen:
             if lines.retries.tell(lines.target, found, self._console.get_time()):
                 self.hold_still()
             return
-        if isinstance(found, Waiting | Halted):
-            if not lines.reasons.is_due(found.reason, self._console.get_time()):
-                logger().debug("waiting", target=lines.target, what=found.what, reason=found.reason)
-                return
-        elif isinstance(found, WentOn):
-            lines.reasons.over()
+        if not lines.is_due(found, self._console.get_time()):
+            return
         self.hold_still()
         lines.retries.end(lines.target)
         _warn(lines.target, found)
@@ -291,7 +284,7 @@ def _announce(observation: _Announced) -> None:
         case Muted(who=who, reason=reason):
             logger().warning("`status` cannot see that this runs", who=who, reason=reason)
         case GapHealed(gap=gap):
-            logger().info("gap closed: its bytes are there", row=gap.key, offset=gap.opened)
+            logger().info("gap closed: its bytes are there", row=gap.words, offset=gap.opened)
         case LogBegun(log_id=log_id):
             logger().warning("a new log begins", log_id=log_id, hint=NEW_LOG)
         case TargetPaused(target=target, why=None):
@@ -401,11 +394,11 @@ def _tell_sent(sent: NotificationSent) -> None:
         logger().warning("notification not delivered yet", **told, reason=sent.error)
 
 
-def _warn(target: str | None, observation: _Trouble) -> None:
+def _warn(target: str | None, observation: Trouble) -> None:
     of = {} if target is None else {"target": target}
     match observation:
         case GapOpened(gap=gap):
-            told = {"row": gap.key, "reason": gap.reason, "detail": gap.detail}
+            told = {"row": gap.words, "reason": gap.reason, "detail": gap.detail}
             logger().warning("gap", **of, **told, offset=gap.opened)
         case Waiting(what=what, reason=reason, delay_s=delay_s):
             logger().warning("waiting", **of, what=what, reason=reason, delay_s=round(delay_s, 1))

@@ -10,6 +10,10 @@ from typing import TypeAlias
 
 from replicator.model.event import Offset
 
+LATEST, BEFORE_DROP = "latest", "before-drop"
+WORDS = (BEFORE_DROP, LATEST)
+"""What one text that means a moment can be, beside an offset, a time and a name."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToOffset:
@@ -37,6 +41,19 @@ class BeforeEvent:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latest:
     """The last closed cut of the log."""
+
+
+def reads_otherwise(name: str) -> str:
+    """Return as what a point's name would be read where one text means a moment; '' as the name."""
+    if name in WORDS:
+        return "a word"
+    if name.isdecimal():
+        return "an offset"
+    try:
+        datetime.fromisoformat(name)
+    except ValueError:
+        return ""
+    return "a time"
 
 
 RestorePoint: TypeAlias = ToOffset | ToTime | BeforeEvent | Latest

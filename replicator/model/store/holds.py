@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from replicator.errors import ConfigError
 from replicator.model.document import NATURAL, Name, Natural, Shape, Time, time_text, written
 from replicator.model.event import ClosedCut, CutNumber, Offset
+from replicator.model.plans.restore_point import reads_otherwise
 
 POINTS, HOLDS, RESTORES = "points", "holds", "restores"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -72,13 +73,18 @@ _HELD, _TERMS = Shape(NamedPoint, _HINT), Shape(_Terms, _HINT)
 _LEASE = Shape(RestoreLease, _HINT)
 
 
+def is_name(text: str) -> bool:
+    """Return whether a text can be the name of a point or a hold."""
+    return _NAME.fullmatch(text) is not None
+
+
 def checked_name(name: str) -> str:
     """Return a valid name of a point or a hold.
 
     Raises:
         ConfigError: the name is not valid.
     """
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise ConfigError(
             f"{name!r} is no name for a point: letters, digits, dots, dashes and underscores, at"
             " most 100, and a letter or a digit first"
@@ -86,10 +92,24 @@ def checked_name(name: str) -> str:
     return name
 
 
+def new_name(name: str) -> str:
+    """Return a valid name for a new point or hold.
+
+    Raises:
+        ConfigError: the name is not valid, or is taken for something else where it is typed.
+    """
+    if read_as := reads_otherwise(checked_name(name)):
+        raise ConfigError(
+            f"{name!r} is no name for a point: `rollback --to {name}` reads it as {read_as}",
+            hint=f"put a word before it, like release-{name}",
+        )
+    return name
+
+
 def point_at(cut: ClosedCut, *, name: str, log_id: str, now: datetime) -> NamedPoint:
     """Return a cut under a name."""
     return NamedPoint(
-        name=checked_name(name),
+        name=new_name(name),
         log_id=log_id,
         offset=cut.offset,
         cut=cut.closed.cut,

@@ -20,11 +20,12 @@ function Names({ title, names }) {
 }
 
 function Facts({ result }) {
-  const lost = result.lost_events;
+  const lost = result.lost_events, unknown = !result.log_was_read || result.log_cut_short;
   return html`<dl class="facts wide">
     <${Fact} name="At"><strong><${When} at=${result.source_time} millis zone /></strong> <span class="quiet">cut ${count(result.cut)}, offset ${result.offset}</span><//>
-    <${Fact} name="Lost" class=${lost || !result.log_was_read ? "bad" : ""}>${!result.log_was_read
+    <${Fact} name="Lost" class=${lost || unknown ? "bad" : ""}>${!result.log_was_read
       ? "not counted: the log is away; load rules that drop, compaction and users have to be set by hand"
+      : result.log_cut_short ? "not known: the log was cut short before that cut; put its newest copy back first"
       : lost ? `${counted(lost, "change")} in ${counted(result.lost_cuts, "cut")} that the log holds after it` : "nothing that the log holds after it"}<//>
     ${result.gaps > 0 && html`<${Fact} name="Lacks" class="bad">${counted(result.gaps, "row")} of that cut, which are known gaps<//>`}
     <${Fact} name="Proved" class=${result.differences || !result.proved_at ? "bad" : ""}>${result.differences

@@ -47,6 +47,8 @@ class CutReader:
         """When the source had the last cut; None before the first cut."""
         self.distrusts_versions = False
         """Whether the last cut that was read distrusts the source's row versions."""
+        self.reached: ClosedCut | None = None
+        """The last cut that was read here; None: none was, or the caller told where to continue."""
         self.stream: StreamPosition | None = None
         """Position from which the source's change stream continues the last cut that was read."""
         self._parts: list[AttemptEvents | CutClosing] = []
@@ -120,6 +122,7 @@ class CutReader:
                 closed = base.cut.closed
                 self.skip_to(base.offset, closed.cut, closed.digest, closed.source_time)
                 self.distrusts_versions, self.stream = closed.distrusts_versions, closed.stream
+                self.reached = base.cut
                 return
 
     def _fold(self, folding: Folding, part: AttemptEvents | CutClosing) -> None:
@@ -181,7 +184,8 @@ class CutReader:
             )
         self.last, self.digest, self.source_time = event.cut, digest, event.source_time
         self.distrusts_versions, self.stream = event.distrusts_versions, event.stream
-        return ClosedCut(offset=closing.offset, closed=event)
+        self.reached = ClosedCut(offset=closing.offset, closed=event)
+        return self.reached
 
     def _forget(self) -> None:
         self._open.forget()
@@ -199,9 +203,21 @@ async def fold(
     Raises:
         GapError: the log was trimmed, and there is no base to start from.
     """
-    folding = Folding(empty())
-    await CutReader(history).fold(folding, rule, until=until, seen=seen)
-    return folding.ledger()
+    ledger, _ = await fold_and_tell(history, until, rule, seen=seen)
+    return ledger
+
+
+async def fold_and_tell(
+    history: History, until: Offset, rule: Rule, *, seen: Seen = lambda _: None
+) -> tuple[Ledger, ClosedCut | None]:
+    """Return a ledger as `fold` does, and the last cut in it; None: there is none.
+
+    Raises:
+        GapError: as for `fold`.
+    """
+    folding, reader = Folding(empty()), CutReader(history)
+    await reader.fold(folding, rule, until=until, seen=seen)
+    return folding.ledger(), reader.reached
 
 
 async def _base_ledger(history: History, base: Base, rule: Rule, seen: Seen) -> Ledger:

@@ -75,6 +75,8 @@ class KnownPoint:
 class KnownGap:
     """A row that a target lacks from one offset to another."""
 
+    kind: str
+    """What kind of row it is; the key alone can be that of several."""
     row: str
     datasource: str
     reason: str
@@ -288,6 +290,7 @@ def _known(point: NamedPoint, found: Windows | None) -> KnownPoint:
 
 def _gap(gap: Gap) -> KnownGap:
     return KnownGap(
+        kind=gap.kind.value,
         row=gap.key,
         datasource=gap.datasource,
         reason=gap.reason,

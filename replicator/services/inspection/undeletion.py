@@ -4,7 +4,6 @@ On a target, that is a restore of one datasource. At the source nothing is ever 
 gets a list of requests to Druid.
 """
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -28,6 +27,7 @@ from replicator.model.log.undeletion import (
     roots_of,
 )
 from replicator.model.observation import Observer
+from replicator.model.operations.command_line import typed
 from replicator.model.plans.restore_point import Latest, RestorePoint
 from replicator.model.row import DEFAULT_RULES, Kind, Rules, Segment
 from replicator.services.history.cuts import fold
@@ -106,7 +106,7 @@ class Undeletion:
             raise RefusedError(
                 f"datasource {datasource!r} is not dropped: {used} of its segments are used",
                 hint="say to which cut: `--before` with the offset of the event that did the harm"
-                f" (`replicator blame {shlex.quote(datasource)}` names it), `--to-offset` or"
+                f" (`replicator {typed('blame', datasource)}` names it), `--to-offset` or"
                 " `--to-time`",
             )
         return Drop(last=tide.last, before=tide.before)
@@ -138,7 +138,7 @@ class Undeletion:
         if not len(then):
             raise NotFoundError(
                 f"in cut {cut.closed.cut} no segment of a datasource {datasource!r} was used",
-                hint=f"`replicator blame {shlex.quote(datasource)}` says when it had some;"
+                hint=f"`replicator {typed('blame', datasource)}` says when it had some;"
                 f" {await nearest(self._history, datasource)}",
             )
         plan = SourcePlan(cut=cut, now=now, wanted=len(then))

@@ -64,8 +64,13 @@ class SourceStatus:
 
 
 async def look_at_source(metadata: SourceReader) -> SourceStatus:
-    """Ask the source; an unreachable one breaks no promise as long as targets keep up."""
+    """Ask the source; an unreachable one breaks no promise as long as targets keep up.
+
+    A server that answers is not enough: the tables that a poll reads must be there.
+    """
     try:
+        async with metadata.snapshot():
+            pass
         freshness = await metadata.freshness()
         return SourceStatus(freshness=freshness, left_behind=await metadata.left_behind())
     except ReplicatorError as exc:
@@ -139,6 +144,8 @@ class TargetStatus:
     """Throughput of copies to it so far."""
     memory: WitnessMemory | None = None
     """What its witness remembers; None: there is no witness, or the target follows nothing."""
+    lacks_store_id: bool = False
+    """Whether the file is lost that tells its store from another one."""
 
     @property
     def catch_up(self) -> timedelta | None:
@@ -275,7 +282,9 @@ class StatusReader:
         await self._look_into_store(known, area)
         if checkpoint is None and known.store_seen and log.failure is None:
             state = await with_reported(name, state, self.history)
-        if known.store_seen and state.store not in {None, known.store}:
+        is_other = state.store not in {None, known.store}
+        lacks_store_id = checkpoint is not None and known.store is None
+        if known.store_seen and (is_other or lacks_store_id):
             known.store = await store_id(area)  # the first filling may have given it one meanwhile
             refuse_other_store(name, state, known.store)
         if witness is not None and checkpoint is not None and not checkpoint.promoted:
@@ -301,6 +310,7 @@ class StatusReader:
             unread=known.unread,
             rates=known.rates,
             memory=known.memory,
+            lacks_store_id=known.store_seen and lacks_store_id and known.store is None,
         )
 
     async def _look_into_store(self, known: _KnownLog, area: Area) -> None:

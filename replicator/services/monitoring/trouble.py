@@ -105,7 +105,7 @@ def _of_all(seen: Seen) -> Iterator[Trouble]:
     elif seen.may_start and (left := seen.life.left(seen.targets)) and seen.life.watcher.is_away:
         yield _away("no watcher is running", seen.life.watcher, seen.life, left)
     if seen.source.freshness is None:
-        yield Trouble(f"the source cannot be asked: {seen.source.unknown}", "check")
+        yield Trouble(f"the source cannot be polled: {seen.source.unknown}", "check")
     elif not seen.is_overdue and (why := _waits(seen.life.watcher)):
         yield Trouble(f"the watcher waits: {why}", "check")
     if (stream := seen.life.stream) is not None:
@@ -236,7 +236,7 @@ def _of(found: TargetStatus, seen: Seen) -> Iterator[Trouble]:
         rows = "1 row has a gap" if len(found.gaps) == 1 else f"{len(found.gaps)} rows have gaps"
         helps = any(gap.reason in OF_BYTES for gap in found.gaps) and not _is_promoted(found)
         yield Trouble(
-            f"{name}: {rows}: {found.gaps[0].key}: {found.gaps[0].reason}",
+            f"{name}: {rows}: {found.gaps[0].words}: {found.gaps[0].reason}",
             f"repair {name}" if helps else "points",
         )
 
@@ -257,6 +257,12 @@ def _of_the_store(found: TargetStatus) -> Iterator[Trouble]:
             f"repair {name}{deep}"
             if bad.level in OF_OBJECTS
             else f"verify {name} --level {bad.level}",
+        )
+    if found.lacks_store_id and not _is_promoted(found):
+        yield Trouble(
+            f"{name}: its store has lost `store.json`, which tells it from another one; find out"
+            " what deletes files there",
+            f"repair {name}",
         )
     if found.unread:
         yield Trouble(f"{name}: results of `verify` cannot be read: {found.unread}", "check")

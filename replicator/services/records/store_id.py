@@ -9,7 +9,7 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from replicator.errors import ConfigError, NotFoundError, RefusedError
+from replicator.errors import ConfigError, CorruptionError, NotFoundError, RefusedError
 from replicator.model.checkpoint import TargetState
 from replicator.model.document import Name, Shape, written
 from replicator.ports import Area
@@ -55,10 +55,33 @@ async def with_reported(target: str, state: TargetState, reports: Reports) -> Ta
     """
     if state.checkpoint is not None or state.store is not None:
         return state
+    return replace(state, store=await remembered(target, reports))
+
+
+async def remembered(target: str, reports: Reports) -> str | None:
+    """Return the id that the log remembers of a target's store; None if it was told none.
+
+    Raises:
+        TransientError, CorruptionError: as for `with_reported`.
+    """
     try:
-        return replace(state, store=await reports.reported(target))
+        return await reports.reported(target)
     except (ConfigError, NotFoundError):
-        return state  # a log that is missing, or denies the question, was told nothing either
+        return None  # a log that is missing, or denies the question, was told nothing either
+
+
+async def store_id_fault(area: Area) -> str | None:
+    """Return what is wrong with the id of a store that has a history.
+
+    Raises:
+        TransientError, ConfigError: as for `Area`.
+    """
+    try:
+        if await store_id(area) is not None:
+            return None
+    except CorruptionError as exc:
+        return str(exc)
+    return f"{NAME} is missing: nothing tells this store from another one"
 
 
 def refuse_other_store(target: str, state: TargetState, store: str | None) -> None:
@@ -109,15 +132,15 @@ def _named(store: str | None) -> str:
     return "no store id" if store is None else f"store id {store}"
 
 
-async def made_store_id(area: Area) -> str:
-    """Return the store's id, and give it one if it has none.
+async def made_store_id(area: Area, *, before: str | None = None) -> str:
+    """Return the store's id, and give it one if it has none: that of `before`, if there was one.
 
     Raises:
         CorruptionError, TransientError, ConfigError: as for `store_id`.
     """
     if (found := await store_id(area)) is not None:
         return found
-    made = uuid.uuid4().hex
+    made = before or uuid.uuid4().hex
     if await area.create(NAME, written({"store": made})):
         return made
-    return await made_store_id(area)  # another process was quicker
+    return await made_store_id(area, before=before)  # another process was quicker

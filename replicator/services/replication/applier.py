@@ -312,7 +312,7 @@ class Applier:
 
     async def _lead(self) -> bool:
         """Become the target's only applier; continue at its checkpoint, or seed the target."""
-        await self._refuse_wrong_log()
+        cut = await self._refuse_wrong_log()
         state = await self._target.acquire(anew=self._options.adopt)
         self._led, self._acquired = state.epoch, state  # the answer to the next may be lost
         await self._record.take(state.epoch, lasts=self._lasts)
@@ -331,15 +331,18 @@ class Applier:
         goes_over = self._options.new_log and checkpoint.log_id != span.log_id
         if checkpoint.paused or goes_over:
             return await self._seed(state.epoch, span, followed=checkpoint)
-        cut = await self._history.find(ToOffset(offset=checkpoint.offset))
+        if cut is None or cut.offset != checkpoint.offset:  # another applier was quicker
+            cut = await self._history.find(ToOffset(offset=checkpoint.offset))
         await self._cover(cut, (), whole=False)
         await self._start_after(checkpoint, state.epoch)
         await self._report(checkpoint.offset)
         self._retries.begin(self._gaps.values(), self._now_s())
         return await self._follow(state.epoch)
 
-    async def _refuse_wrong_log(self) -> None:
+    async def _refuse_wrong_log(self) -> ClosedCut | None:
         """Refuse a log that the target does not follow, before its applier is shut out.
+
+        Return the cut that the target is at; None: it is at none of this log.
 
         A second machine that was started by mistake has an empty log, or a copy of the right one.
 
@@ -349,10 +352,10 @@ class Applier:
         """
         checkpoint = (await self._target.state(anew=self._options.adopt)).checkpoint
         if checkpoint is None:
-            return
-        span = await self._history.span()
-        if not (self._options.new_log and checkpoint.log_id != span.log_id):
-            await require_log_of(checkpoint, self._target)
+            return None
+        if self._options.new_log and checkpoint.log_id != await self._log_id():
+            return None
+        return await require_log_of(checkpoint, self._target)
 
     async def _seed(self, epoch: Epoch, span: Span, *, followed: Checkpoint | None = None) -> bool:
         """Bring the target to the newest due cut in one step, whatever rows it has now."""
@@ -516,7 +519,7 @@ class Applier:
         until = await self._missing.until(await self._log_id(), after)
         if self._missing.is_over(until):
             return False
-        self.awaited = Awaited(keys=[row.key.key for row in missing], until=until)
+        self.awaited = Awaited(keys=[row.words for row in missing], until=until)
         self._tell_waiting(self.awaited)
         return True
 

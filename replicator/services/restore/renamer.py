@@ -1,6 +1,5 @@
 """Restores a datasource under another name, beside the live one; replication continues."""
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from replicator.model.inventory.ledger import Keys, Offsets, empty
 from replicator.model.log.reading import Mapped, Scope
 from replicator.model.log.renaming import Renamed, ServedRows, is_datasource
 from replicator.model.log.row_mapping import RowMapping
+from replicator.model.operations.command_line import typed
 from replicator.model.plans.plan import Estimate
 from replicator.model.plans.restore_point import RestorePoint
 from replicator.model.row import Kind
@@ -95,7 +95,7 @@ class Renamer:
         if not estimate.segments:
             raise NotFoundError(
                 f"in cut {cut.closed.cut} no segment of a datasource {datasource!r} was used",
-                hint=f"`replicator blame {shlex.quote(datasource)}` says when it had some;"
+                hint=f"`replicator {typed('blame', datasource)}` says when it had some;"
                 f" {await nearest(self._history, datasource)}",
             )
         renamed = Renamed(

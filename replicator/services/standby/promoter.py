@@ -84,6 +84,11 @@ class Behind:
     events: int
     datasources: frozenset[str] = frozenset()
     """Datasources of the rows that are new or changed in these records."""
+    cut_short_at: Offset | None = None
+    """Where a log ends that has lost the target's own cut, and all after it; None: it has not.
+
+    Control rows are then those of its last cut.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -395,6 +400,8 @@ class Promoter:
 
     async def _behind(self, checkpoint: Checkpoint) -> Behind:
         span = await self._history.span()
+        if span.end <= checkpoint.offset:
+            return Behind(cuts=0, events=0, cut_short_at=span.end)
         cuts = await self._history.cuts(Offset(checkpoint.offset + 1), span.end)
         events = sum(cut.closed.count for cut in cuts)
         return Behind(

@@ -41,6 +41,17 @@ class Window:
     """Offset after the last record."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hole:
+    """A range of offsets whose files are missing, although history goes on after them."""
+
+    start: Offset
+    until: Offset
+
+    def __str__(self) -> str:
+        return f"there is no history from offset {self.start} to {self.until}, and no base"
+
+
 class ArchivedLog:
     """An `EventLog` over the files of one log in one store; it writes nothing.
 
@@ -334,11 +345,35 @@ class ArchivedLog:
 
     def _holes_after(self, bar: Offset) -> list[str]:
         """Return a message for each range that files are missing from and that has not expired."""
-        return [
-            f"there is no history from offset {start} to {until}, and no base"
-            for start, until in self._holes()
-            if until > bar
-        ]
+        return [str(hole) for hole in self._holes() if hole.until > bar]
+
+    async def holes(self) -> Sequence[Hole]:
+        """List the files again; return the ranges between files, ascending.
+
+        Also those that end with a base. Where a target went on in one step, no file was there; the
+        next one then names none before it.
+        """
+        await self.refresh()
+        bar = await horizon(self.store.area, self._log_id)
+        found, reached = list[Hole](), Offset(min(self._bases, default=Offset(-1)) + 1)
+        for start, end in zip(self._history.starts, self._history.ends, strict=True):
+            if 0 < reached < start and start > bar:
+                found.append(Hole(start=reached, until=start))
+            reached = max(reached, end)
+        return found
+
+    async def edges(self, hole: Hole) -> tuple[str | None, str | None]:
+        """Return the checksums at which a hole begins and ends; None where a base is, or no file.
+
+        Raises:
+            CorruptionError: a file beside the hole is altered.
+        """
+        before = self._history.holding(Offset(hole.start - 1))
+        after = self._history.holding(hole.until)
+        begins = None
+        if before >= 0 and self._history.ends[before] == hole.start:
+            begins = (await self._history.file(before)).footer.sha256
+        return begins, (await self._history.file(after)).header.previous
 
     async def last_cut(self, window: Window) -> ClosedCut:
         """Return the last cut of a window.
@@ -392,9 +427,9 @@ class ArchivedLog:
                 raise
             return found
 
-    def _holes(self) -> list[tuple[Offset, Offset]]:
+    def _holes(self) -> list[Hole]:
         """Return the ranges that files must be missing from: each window starts with a base."""
-        found: list[tuple[Offset, Offset]] = []
+        found: list[Hole] = []
         reached = Offset(0)
         for start, end in zip(self._history.starts, self._history.ends, strict=True):
             before = bisect_left(self._bases, start)
@@ -402,7 +437,7 @@ class ArchivedLog:
                 max([reached, *[base + 1 for base in self._bases[max(0, before - 1) : before]]])
             )
             if 0 < reached < start:
-                found.append((reached, start))
+                found.append(Hole(start=reached, until=start))
             reached = max(reached, end)
         return found
 

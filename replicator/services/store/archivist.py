@@ -1,6 +1,6 @@
 """Writes a target's own history beside its bytes, so that a restore needs nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -35,7 +35,8 @@ from replicator.model.store.archive_notes import About, about_json, about_name, 
 from replicator.services.history.closed_cuts import closed_cut
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
-from replicator.services.store.archived_log import ArchivedLog, about_fault, archived_gaps
+from replicator.services.records.store_id import made_store_id, remembered, store_id
+from replicator.services.store.archived_log import ArchivedLog, Hole, about_fault, archived_gaps
 from replicator.services.store.store import Store
 from replicator.services.store.witness import HeadKeeper
 
@@ -56,6 +57,10 @@ class Mended:
 
     about: bool
     """Whether what the history is about was written again."""
+    store_id: bool
+    """Whether the store's id was written again."""
+    files: tuple[str, ...]
+    """Names of the files of history that were written again."""
     bases: tuple[Offset, ...]
     """Cuts whose bases were written."""
     left: tuple[str, ...]
@@ -64,7 +69,7 @@ class Mended:
     @property
     def did_something(self) -> bool:
         """Whether anything was written."""
-        return self.about or bool(self.bases)
+        return self.about or self.store_id or bool(self.bases or self.files)
 
 
 class Archivist:
@@ -199,23 +204,26 @@ class Archivist:
                 return checkpoint.offset > offset and age >= self._limits.base_interval
         return archive.listed_end is not None
 
-    async def mend(self, checkpoint: Checkpoint, *, deep: bool) -> Mended:
-        """Write again what is lost of the history: what it is about, and its bases.
+    async def mend(self, checkpoint: Checkpoint, *, target: str, deep: bool) -> Mended:
+        """Write again what is lost of the history: what it is about, its files and its bases.
 
-        If the target's cut cannot be restored then, a base of it begins a new window. Lost files
-        between bases stay lost: what can be restored is seen in the windows.
+        If the target's cut cannot be restored then, a base of it begins a new window.
 
         Args:
             checkpoint: Where the target is.
+            target: Name of the target, by which the log remembers its store.
             deep: Whether bases are read, and not only their names.
 
         Raises:
             TransientError: store or log are unreachable.
         """
         self.forget()
+        if lacks_id := await store_id(self._area) is None:
+            await made_store_id(self._area, before=await remembered(target, self._history))
         told = await about_fault(self._area, checkpoint.log_id) is not None
         await self._say_what_about()
-        written, unmended = list[Offset](), list[str]()
+        files, unmended = await self._filled()
+        written = list[Offset]()
         for offset in await (await self._opened()).unexpired():
             faults = await self._faults(offset, deep=deep)
             if faults and (why := await self._written_again(offset)):
@@ -231,7 +239,82 @@ class Archivist:
                     written.append(checkpoint.offset)
         archive = await self._opened()
         left = await (archive.damages() if deep else archive.lost())
-        return Mended(about=told, bases=tuple(written), left=(*unmended, *left))
+        return Mended(
+            about=told,
+            store_id=lacks_id,
+            files=tuple(files),
+            bases=tuple(written),
+            left=(*unmended, *left),
+        )
+
+    async def _filled(self) -> tuple[list[str], list[str]]:
+        """Write the lost files again; return their names, and what cannot be restored any more."""
+        files, unmended = list[str](), list[str]()
+        for hole in await (await self._opened()).holes():
+            try:
+                files += await self._fill(hole)
+            except (CorruptionError, GapError, NotFoundError) as exc:
+                unmended.append(
+                    f"the cuts from offset {hole.start} to {hole.until - 1} cannot be restored from"
+                    f" this store any more: {exc}"
+                )
+        return files, unmended
+
+    async def _fill(self, hole: Hole) -> Sequence[str]:
+        """Write the files of a hole as they were: the file after it names the last by its checksum.
+
+        If that names none, none was there.
+
+        An applier begins a file with each cut, or writes many cuts at once in files of full size.
+
+        Raises:
+            CorruptionError: they were split in another way, or a file beside them is altered.
+            GapError: the log does not have these records any more.
+        """
+        archive = await self._opened()
+        begins, ends = await archive.edges(hole)
+        if ends is None:
+            return ()
+        for each_cut in (False, True):
+            lost = self._lost(hole, begins, each_cut=each_cut)
+            found = [(name, sha256) async for name, _, sha256 in lost]
+            if found[-1][1] == ends:
+                async for name, data, _ in self._lost(hole, begins, each_cut=each_cut):
+                    await self._area.create(name, data)
+                self._archive = self._tail = None
+                return [name for name, _ in found]
+        raise CorruptionError(
+            "the log has other records than were lost there, or they were in other files"
+        )
+
+    async def _lost(
+        self, hole: Hole, previous: str | None, *, each_cut: bool
+    ) -> AsyncIterator[tuple[str, bytes, str]]:
+        """Yield the files of a hole as they would be written: name, bytes and checksum."""
+        log_id = (await self._opened()).log_id
+        start, lines, size, last = hole.start, list[bytes](), 0, None
+        async for record in self._records(hole.start, hole.until):
+            lines.append(record_line(record))
+            size += len(lines[-1])
+            end = Offset(record.offset + 1)
+            is_cut = record.type == CUT_CLOSED
+            if is_cut:
+                last = closed_cut(record)
+            is_full = size >= self._limits.file_bytes_max
+            if is_full or end == hole.until or (each_cut and is_cut):
+                header = self._header(HISTORY, log_id, start, previous)
+                data, footer = pack(header, lines, end=end, last=last)
+                yield history_name(log_id, start, end), data, footer.sha256
+                start, previous, lines, size, last = end, footer.sha256, [], 0, None
+
+    async def _records(self, start: Offset, until: Offset) -> AsyncIterator[Record]:
+        while start < until:
+            records = [one for one in await self._history.raw(start) if one.offset < until]
+            if not records:
+                raise GapError(f"the log has no record at offset {until - 1} any more")
+            for record in records:
+                yield record
+            start = Offset(records[-1].offset + 1)
 
     async def _faults(self, offset: Offset, *, deep: bool) -> Sequence[str]:
         archive = await self._opened()

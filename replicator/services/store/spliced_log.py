@@ -143,7 +143,9 @@ class SplicedLog:
             try:
                 if await archive.has_base(offset):
                     return await ask(archive)
-            except (CorruptionError, *_AWAY) as exc:
+            except CorruptionError as exc:
+                failure = _of_its_store(exc, archive.store.target)
+            except _AWAY as exc:
                 failure = exc
         raise failure
 
@@ -151,3 +153,10 @@ class SplicedLog:
         if self._archives is None or any(a.log_id != span.log_id for a in self._archives):
             self._archives = [ArchivedLog(store, span.log_id) for store in self._stores()]
         return self._archives
+
+
+def _of_its_store(damage: CorruptionError, target: str) -> CorruptionError:
+    """Return an error that says whose store is damaged: each target has files of the same names."""
+    if not target:
+        return damage
+    return CorruptionError(f"the store of target {target!r}: {damage}", hint=damage.hint)

@@ -81,6 +81,7 @@ class Store:
 
     Args:
         area: The target's own files.
+        target: Name of the target, for messages; empty: they need none.
         cache_bytes_max: Limit for unpacked files in memory; the least recently used go first.
         unpacked_bytes_max: Limit for one unpacked file; a larger one is not read.
     """
@@ -89,10 +90,11 @@ class Store:
         self,
         area: Area,
         *,
+        target: str = "",
         cache_bytes_max: int = CACHE_BYTES_MAX,
         unpacked_bytes_max: int = UNPACKED_BYTES_MAX,
     ) -> None:
-        self.area = area
+        self.area, self.target = area, target
         self._bytes_max, self._bytes = cache_bytes_max, 0
         self._unpacked_max = unpacked_bytes_max
         self._files: OrderedDict[str, tuple[ArchiveFile, int]] = OrderedDict()

@@ -41,6 +41,7 @@ from replicator.model.load_spec import Layout, Location, is_lz4
 from replicator.model.log.row_mapping import RowMapping, check_segment, locate
 from replicator.model.observation import ObjectCopied, Progress
 from replicator.model.operations.clocks import CLOCK_SKEW_MAX
+from replicator.model.operations.words import moment
 from replicator.model.plans.cost import AHEAD_MAX_BYTES, SERVER_SIDE_MIN_BYTES
 from replicator.model.row import Row, RowKey, Segment, datasource_of, key_of
 from replicator.model.timestamps import time_of
@@ -72,6 +73,11 @@ class Uncopied:
     detail: str
     misplaced: bool = False
     """Whether the load spec leads to no configured storage."""
+
+    @property
+    def words(self) -> str:
+        """What the row is, as `RowKey.words` says it."""
+        return self.key.words(self.datasource)
 
 
 _UNREADABLE: Mapping[type[UnreadableObjectError], str] = {
@@ -127,11 +133,32 @@ class _Copy(NamedTuple):
         """Return why the stored bytes may be another row's, if the source cannot be compared."""
         if self.doubted:
             return f"{self.source_location} had other bytes than were copied, and has none now"
-        stored_at = receipt.stored_at
-        if self.born is None or stored_at is None or stored_at >= self.born - CLOCK_SKEW_MAX:
+        if (of_another := self._of_another(receipt)) is None:
             return None
-        # Druid gave the id out again, and with it the location.
-        return f"{self.source_location} cannot be read, and the copy of it is older than the row"
+        return f"{self.source_location} cannot be read, and {of_another}"
+
+    def changed(self, receipt: Receipt) -> str:
+        """Return what is known about source bytes that are not the stored ones."""
+        if (of_another := self._of_another(receipt)) is not None:
+            return f"{self.source_location} has other bytes now than were copied: {of_another}"
+        return (
+            f"{self.source_location} has other bytes now than were copied, and the row is not"
+            " younger than the copy: find out which program other than Druid writes there"
+        )
+
+    def _of_another(self, receipt: Receipt) -> str | None:
+        """Say that the stored bytes are those of a former segment; None: nothing says so.
+
+        Druid gives an id out again, and with it the location: after a kill, and after its metadata
+        store was put back to an earlier time.
+        """
+        born, stored_at = self.born, receipt.stored_at
+        if born is None or stored_at is None or stored_at >= born - CLOCK_SKEW_MAX:
+            return None
+        return (
+            f"the row is of {moment(born)}, and the copy of {moment(stored_at)}: that is a former"
+            " segment with the same id, which is kept for the cuts that have it"
+        )
 
     @property
     def unpacked_max(self) -> int | None:
@@ -368,10 +395,7 @@ class Copier:
         #   restore must work without the source and decides as in the second case.
         try:
             if trust is not Trust.ALWAYS and not await self._is_unchanged(copy, receipt):
-                return (
-                    OBJECT_CHANGED,
-                    f"{copy.source_location} has other bytes now than were copied before",
-                )
+                return OBJECT_CHANGED, copy.changed(receipt)
         except (MissingObjectError, UnreadableObjectError):
             if (doubt := copy.doubt(receipt)) is not None:
                 return OBJECT_CHANGED, doubt

@@ -43,7 +43,7 @@ from replicator.model.row import (
     key_of,
 )
 from replicator.ports import Chunk, Snapshot, Span
-from replicator.services.history.cuts import fold
+from replicator.services.history.cuts import fold_and_tell
 from replicator.services.history.datasources import ingests_into, nearest
 from replicator.services.target.copier import Uncopied
 from replicator.services.target.target import Target
@@ -72,6 +72,8 @@ class Reconciliation:
     """Gaps that the target has recorded for this cut."""
     present: Digest = EMPTY_DIGEST
     """Digest of the data rows that a scan of the target has shown."""
+    reached: ClosedCut | None = None
+    """The cut that the log leads to there: another than was asked for in a log that is forked."""
     taken_over: Offsets = field(default_factory=lambda: np.empty(0, np.int64))
     """Offsets of wanted rows that a target which is taken over has already, whatever is in them."""
 
@@ -119,7 +121,7 @@ class Reconciler:
         gaps = [gap for gap in recorded if gap.at(cut.offset)]
         scope = await self._scope(datasource, cut)
         excluded = frozenset(gap.opened for gap in gaps) if without_gaps else frozenset[Offset]()
-        ledger = await self._wanted(cut, scope, excluded)
+        ledger, reached = await self._wanted(cut, scope, excluded)
         comparison = Comparison(ledger)
         seen = _Scanned()
         async with self._target.metadata.snapshot() as snapshot:
@@ -147,6 +149,7 @@ class Reconciler:
             wanted=ledger,
             known_gaps=tuple(gaps),
             present=Digest(seen.marks % DIGEST_MODULUS),
+            reached=reached,
             taken_over=np.setdiff1d(
                 ledger.offsets, comparison.unseen() if whole else ledger.offsets
             ),
@@ -166,7 +169,7 @@ class Reconciler:
         if not refused and len(lost) <= self._rows_lost_max:
             return
         rows = refused or lost
-        named = "; ".join(f"{row.key.key}: {row.detail}" for row in rows[:LOST_SHOWN_MAX])
+        named = "; ".join(f"{row.words}: {row.detail}" for row in rows[:LOST_SHOWN_MAX])
         more = f"; and {len(rows) - LOST_SHOWN_MAX} more" if len(rows) > LOST_SHOWN_MAX else ""
         raise RefusedError(
             f"target {self._target.name!r} would lose {len(lost)} of {len(found.taken_over)} rows"
@@ -265,14 +268,16 @@ class Reconciler:
             return dict.fromkeys(snapshot.kinds, np.empty(0, KEY))
         return {kind: await scanned(snapshot, kind, datasources=names) for kind in snapshot.kinds}
 
-    async def _wanted(self, cut: ClosedCut, scope: Scope, excluded: frozenset[Offset]) -> Ledger:
-        """Fold the log into the rows that the target must have."""
+    async def _wanted(
+        self, cut: ClosedCut, scope: Scope, excluded: frozenset[Offset]
+    ) -> tuple[Ledger, ClosedCut | None]:
+        """Fold the log into the rows that the target must have, and the cut that it leads to."""
 
         def seen(events: int) -> None:
             self._observer(Progress(what="read the log", done=events, total=None, unit="events"))
 
         rule = Mapped(mapping=self._mapping, scope=scope, excluded=excluded)
-        return await fold(self._history, cut.offset, rule, seen=seen)
+        return await fold_and_tell(self._history, cut.offset, rule, seen=seen)
 
     async def _scan(
         self,
@@ -436,8 +441,10 @@ def refuse_cut_short(checkpoint: Checkpoint, span: Span, target: str) -> None:
         )
 
 
-async def require_log_of(checkpoint: Checkpoint, target: Target) -> None:
-    """Refuse a log that is not the one that a target has its checkpoint from.
+async def require_log_of(checkpoint: Checkpoint, target: Target) -> ClosedCut | None:
+    """Refuse a log that is not the one that a target has its checkpoint from; return its cut.
+
+    None: the log was trimmed beyond that cut, and whoever needs it says so.
 
     Raises:
         CorruptionError: the target follows another log, or this one was written on otherwise.
@@ -449,8 +456,20 @@ async def require_log_of(checkpoint: Checkpoint, target: Target) -> None:
     try:
         cut = await target.history.find(ToOffset(offset=checkpoint.offset))
     except GapError:
-        return  # the log was trimmed beyond that cut: whoever needs the cut itself says so
+        return None
     refuse_forked(checkpoint, cut, target.name)
+    return cut
+
+
+async def require_compared(checkpoint: Checkpoint, found: Reconciliation, target: Target) -> None:
+    """Refuse a comparison whose log has another cut than the target's.
+
+    Raises:
+        CorruptionError, LogCutShortError: as for `require_log_of`.
+    """
+    refuse_cut_short(checkpoint, await target.history.span(), target.name)
+    if found.reached is not None:
+        refuse_forked(checkpoint, found.reached, target.name)
 
 
 def refuse_forked(checkpoint: Checkpoint, found: ClosedCut, target: str) -> None:

@@ -42,7 +42,7 @@ async def recover(
 
 def not_whole(cut: ClosedCut, uncopied: Sequence[Uncopied]) -> GapError:
     """Return the error for a cut with rows whose bytes are gone."""
-    shown = "; ".join(f"{row.key.key}: {row.detail}" for row in uncopied[:SHOWN_MAX])
+    shown = "; ".join(f"{row.words}: {row.detail}" for row in uncopied[:SHOWN_MAX])
     more = f" and {len(uncopied) - SHOWN_MAX} more" if len(uncopied) > SHOWN_MAX else ""
     return GapError(
         f"cut {cut.closed.cut} cannot be restored whole: {len(uncopied)} rows have no bytes any"

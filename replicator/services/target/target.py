@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import Epoch
 from replicator.model.log.renaming import Renamed
-from replicator.model.observation import Observer
+from replicator.model.observation import ArchiveDamaged, Observer
 from replicator.ports import Area, Clock, DeepStorage, MetadataWriter, Transaction
 from replicator.services.history.reader import History
 from replicator.services.records.store_id import (
+    NAME,
     made_store_id,
     refuse_other_store,
+    remembered,
     store_id,
     with_reported,
 )
@@ -67,11 +69,23 @@ class Target:
         Raises:
             TransientError, RefusedError: as for `state`.
         """
-        _, store = await self._state_in_store(anew=anew)  # leaves another target's store unchanged
+        # what is refused here leaves another target's store unchanged
+        state, store = await self._state_in_store(anew=anew)
         if store is None:
-            store = await made_store_id(self.area)
+            store = await store_id(self.area) or await self._given_id(state)
         state = await self.metadata.acquire(self.source, store=store, anew=anew)
         return replace(state, store=store)  # an archive must stay in this store as well
+
+    async def _given_id(self, state: TargetState) -> str:
+        """Give a store without an id one: a new one, or its former one if that file alone is lost.
+
+        An archive keeps its checkpoint in the same store: where that is, it is no other store.
+        """
+        if state.checkpoint is None or not (before := await remembered(self.name, self.history)):
+            return await made_store_id(self.area)
+        found = await made_store_id(self.area, before=before)
+        self.observer(ArchiveDamaged(reason=f"{NAME} was missing, and was written again"))
+        return found
 
     async def _state_in_store(self, *, anew: bool) -> tuple[TargetState, str | None]:
         """Return the state, and the store's id if the target has one to compare it with."""

@@ -32,7 +32,7 @@ from replicator.services.target.lz4_container import Lz4Container
 from replicator.services.target.reconciler import (
     Reconciliation,
     refuse_promoted,
-    require_log_of,
+    require_compared,
 )
 from replicator.services.target.recovery import recover
 from replicator.services.target.target import Target
@@ -326,7 +326,7 @@ class Repairer:
         checkpoint = _required(state.checkpoint, self._target.name)
         refuse_promoted(checkpoint, self._target.name)
         found = await self._verifier.compare(checkpoint, datasource)
-        await require_log_of(checkpoint, self._target)
+        await require_compared(checkpoint, found, self._target)
         return checkpoint, found
 
 

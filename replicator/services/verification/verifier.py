@@ -25,16 +25,17 @@ from replicator.model.load_spec import Location
 from replicator.model.log.row_mapping import RowMapping, check_segment, locate
 from replicator.model.observation import Progress
 from replicator.model.plans.plan import Plan
-from replicator.model.row import Kind, RowKey, Segment, key_of
+from replicator.model.row import Kind, RowKey, Segment, datasource_of, key_of
 from replicator.model.store.proof import Level
 from replicator.ports import Chunk, Receipt
+from replicator.services.records.store_id import store_id_fault
 from replicator.services.store.archived_log import ArchivedLog, about_fault
 from replicator.services.store.store import Store
 from replicator.services.target.reconciler import (
     Reconciler,
     Reconciliation,
     refuse_other_log,
-    require_log_of,
+    require_compared,
 )
 from replicator.services.target.target import Target
 from replicator.services.target.unzipping import Unpacking, unpacked, unpacked_max
@@ -177,7 +178,7 @@ class Verifier:
         verification = Verification(
             checkpoint=checkpoint, level=level, rows=len(found.wanted), gaps=found.known_gaps
         )
-        await self._log(checkpoint, verification)
+        await self._log(checkpoint, found, verification)
         if self._has_rows:
             verification.rows_differ = not found.plan.is_empty
             await self._rows(found, verification)
@@ -221,13 +222,15 @@ class Verifier:
             without_gaps=True,
         )
 
-    async def _log(self, checkpoint: Checkpoint, verification: Verification) -> None:
+    async def _log(
+        self, checkpoint: Checkpoint, found: Reconciliation, verification: Verification
+    ) -> None:
         """Check that the history has the very cut that the target is at.
 
         A log that was put back to an older copy, and written on, adds up for itself.
         """
         try:
-            await require_log_of(checkpoint, self._target)
+            await require_compared(checkpoint, found, self._target)
         except (CorruptionError, LogCutShortError) as exc:
             verification.add(f"{exc}; {exc.hint}")
 
@@ -239,6 +242,8 @@ class Verifier:
         deep = verification.level is Level.CHECKSUM
         if (about := await about_fault(self._target.area, log_id)) is not None:
             verification.of_history(about)
+        if (fault := await store_id_fault(self._target.area)) is not None:
+            verification.of_history(fault)
         for fault in await (archive.damages() if deep else archive.lost()):
             verification.of_history(fault)
         end, reached = archive.listed_end, verification.checkpoint.offset
@@ -416,8 +421,8 @@ def cut_of(checkpoint: Checkpoint) -> ClosedCut:
 def _name(entry: Entry) -> str:
     match entry.event:
         case RowChanged(row=row):
-            return key_of(row).key
+            return key_of(row).words(datasource_of(row) or "")
         case RowRemoved(key=key):
-            return key.key
+            return key.words()
         case CutClosed(cut=cut):
             return f"cut {cut}"

@@ -321,8 +321,8 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="a-wrong-log-shuts-out-the-right-applier",
         function="Applier._lead",
-        old="await self._refuse_wrong_log()",
-        new="",
+        old="cut = await self._refuse_wrong_log()",
+        new="cut = None",
         loses="A second machine started by mistake ends the first, and itself follows nothing.",
         ring="unit",
         tests="test_applier.py",
@@ -548,8 +548,8 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="copier-ignores-a-row-s-birth",
-        function="_Copy.doubt",
-        old="stored_at >= self.born - CLOCK_SKEW_MAX",
+        function="_Copy._of_another",
+        old="stored_at >= born - CLOCK_SKEW_MAX",
         new="True",
         loses="An id that was given out again gets the old segment's bytes.",
         ring="unit",

@@ -211,7 +211,7 @@ RESTORING: Final[Sequence[Mutant]] = (
     Mutant(
         name="what-the-log-knows-of-a-store-is-not-asked",
         function="with_reported",
-        old="replace(state, store=await reports.reported(target))",
+        old="replace(state, store=await remembered(target, reports))",
         new="state",
         loses="An emptied archive begins anew: its earlier cuts, holds and proofs are not missed.",
         ring="unit",

@@ -67,14 +67,16 @@ def ends(command: str) -> int | str | None:
     return ended.value.code
 
 
+@pytest.mark.parametrize("datasource", ["or ders", "- x"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_brings_a_datasource_back_fits_each_target(
-    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kind: str, datasource: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
+    """Druid takes a name that begins with a dash, which a command line takes for an option."""
     path = configured(tmp_path, kind)
     found, said = settings(path), Said(config=path, environ={})
     for name in found.targets:
-        verb = way_back(found, name, "or ders", Offset(4))
+        verb = way_back(found, name, datasource, Offset(4))
         is_template = "TARGET" in verb.split()
         assert is_template == ((kind, name) == ("an archive and two standbys", "vault"))
         typed = said.command(verb.replace("TARGET", "second"))

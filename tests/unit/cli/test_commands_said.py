@@ -13,6 +13,7 @@ from replicator.cli import verb
 from replicator.cli.command import Call
 from replicator.cli.main import app
 from replicator.cli.terminal.commands_said import Said
+from replicator.model.operations.command_line import typed
 from tests.servers.process import PROJECT
 
 NAMED = re.compile(r"`replicator ([^`]+)`")
@@ -97,6 +98,32 @@ def test_a_command_names_the_configuration_unless_it_is_found_without():
     assert said("b.yaml", REPLICATOR_CONFIG="b.yaml").command("run") == "replicator run"
     elsewhere = said(REPLICATOR_CONFIG="b.yaml")
     assert elsewhere.command("run") == "replicator run --config replicator.yaml"
+
+
+@pytest.mark.parametrize("name", ["-x", "--yes", "- y", "a -- b", "it's"])
+@pytest.mark.parametrize("verb_of", ["blame", "undelete"])
+def test_a_name_that_looks_like_an_option_is_an_argument(
+    name: str, verb_of: str, monkeypatch: pytest.MonkeyPatch
+):
+    calls: list[Call] = []
+    monkeypatch.setattr(verb, "run", lambda call, _: calls.append(call))
+    options = "--on standby" if verb_of == "undelete" else ""
+    text = f"see `replicator {typed(verb_of, name, options)}`"
+    (command,) = NAMED.findall(said("/etc/a b.yaml").complete(text))
+    args = shlex.split(command)
+    app(args, standalone_mode=False)
+    assert [str(call.config_path) for call in calls] == ["/etc/a b.yaml"]
+    assert args[-1] == name or args[1] == name
+
+
+def test_commands_are_quoted_in_one_place():
+    """Whoever quotes a name by itself forgets what begins with a dash."""
+    found = {
+        str(path.relative_to(PROJECT / "replicator"))
+        for path in (PROJECT / "replicator").rglob("*.py")
+        if re.search(r"replicator [a-z -]+ \{shlex\.quote", path.read_text())
+    }
+    assert found == set()
 
 
 def test_a_message_is_completed_with_the_only_target_and_the_store_that_was_asked():

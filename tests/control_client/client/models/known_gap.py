@@ -27,6 +27,7 @@ class KnownGap:
             datasource (str):
             detail (str):
             from_offset (int):
+            kind (str): What kind of row it is; the key alone can be that of several.
             reason (str):
             row (str):
             to_offset (int | None): Null: it still lacks it.
@@ -35,6 +36,7 @@ class KnownGap:
     datasource: str
     detail: str
     from_offset: int
+    kind: str
     reason: str
     row: str
     to_offset: int | None
@@ -51,6 +53,8 @@ class KnownGap:
 
         from_offset = self.from_offset
 
+        kind = self.kind
+
         reason = self.reason
 
         row = self.row
@@ -65,6 +69,7 @@ class KnownGap:
             "datasource": datasource,
             "detail": detail,
             "from_offset": from_offset,
+            "kind": kind,
             "reason": reason,
             "row": row,
             "to_offset": to_offset,
@@ -83,6 +88,8 @@ class KnownGap:
 
         from_offset = d.pop("from_offset")
 
+        kind = d.pop("kind")
+
         reason = d.pop("reason")
 
         row = d.pop("row")
@@ -99,6 +106,7 @@ class KnownGap:
             datasource=datasource,
             detail=detail,
             from_offset=from_offset,
+            kind=kind,
             reason=reason,
             row=row,
             to_offset=to_offset,

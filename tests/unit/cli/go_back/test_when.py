@@ -84,10 +84,35 @@ def test_what_says_no_zone_or_no_time_is_refused(text: str):
         ("10m ago", Moment(ago="10m")),
         ("07:48 local", Moment(to_time="07:48 local")),
         ("before-migration", Moment(to_point="before-migration")),
+        ("7th-release", Moment(to_point="7th-release")),
+        ("2026-01-31T12:00Z", Moment(to_time="2026-01-31T12:00Z")),
+        ("2026-01-31", Moment(to_time="2026-01-31")),
+        ("7:48", Moment(to_time="7:48")),
     ],
 )
 def test_rollback_reads_one_text(text: str, meant: Moment):
     assert moment_of(text, "orders") == meant
+
+
+@pytest.mark.parametrize(
+    ("name", "read_as"),
+    [
+        ("latest", "a word"),
+        ("before-drop", "a word"),
+        ("42", "an offset"),
+        ("2026-01-31", "a time"),
+        ("20260131T120000Z", "a time"),
+    ],
+)
+async def test_a_name_that_could_never_be_chosen_is_refused(name: str, read_as: str):
+    """`rollback --to latest` means the newest cut, whatever a point is called."""
+    pipeline = Pipeline()
+    pipeline.publish(segment("a"))
+    await pipeline.cut()
+    await pipeline.follow()
+    with pytest.raises(ConfigError, match=f"reads it as {read_as}"):
+        await pipeline.holds().create(name, Latest(), reason="it may fail", until=None)
+    assert not await pipeline.points().holds()
 
 
 def test_a_bare_number_of_how_long_ago_is_asked_for_its_unit():

@@ -13,6 +13,7 @@ from replicator.errors import TransientError
 from replicator.model.checkpoint import Gap
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.observation import (
+    ArchiveDamaged,
     BaseWritten,
     CutApplied,
     CutPublished,
@@ -122,6 +123,22 @@ def test_an_outage_is_a_line_with_a_count_and_not_a_line_a_location(
     assert (counted["event"], counted["count"]) == ("retries", 299)
     assert (counted["what"], counted["target"]) == ("copy druid/299", "standby")
     assert (step["event"], step["what"]) == ("waiting", "apply to standby")
+
+
+def test_damage_that_each_reading_meets_again_is_told_once_of_each_target(
+    capsys: pytest.CaptureFixture[str],
+):
+    """One `points` of a trimmed log reads the same base six times."""
+    configure_logging("INFO", {}, as_json=True)
+    with Screen(quiet=True) as screen:
+        for target in ("standby", "vault"):
+            for _ in range(6):
+                screen.of(target)(ArchiveDamaged(reason="a is missing"))
+                screen.of(target)(applied(1, 5))
+            screen.of(target)(ArchiveDamaged(reason="b is missing"))
+    told = [(one["target"], one["reason"]) for one in lines(capsys)]
+    both = ("a is missing", "b is missing")
+    assert told == [(target, reason) for target in ("standby", "vault") for reason in both]
 
 
 def test_a_long_outage_is_told_each_minute_and_the_rest_at_the_end(

@@ -471,6 +471,18 @@ async def test_a_malformed_row_is_a_gap_and_the_rest_goes_on(payload: bytes):
     assert segment().id in pipeline.target_ids()
 
 
+async def test_gaps_of_rows_with_one_key_say_what_each_of_them_is():
+    """A supervisor, load rules and a datasource's offsets are often all called alike."""
+    pipeline = await seeded()
+    bad = (supervisor(payload=b"no JSON"), rules(payload=b"no JSON"))
+    pipeline.source.rows |= {key_of(row): row for row in bad}
+    await pipeline.cut()
+    await pipeline.follow()
+    gaps = await pipeline.target.gaps(SOURCE, "log")
+    assert {gap.key for gap in gaps} == {"wiki"}
+    assert {gap.words for gap in gaps} == {"supervisor wiki", "load rules of wiki"}
+
+
 def misplaced(datasource: str) -> Segment:
     spec = {"type": "local", "path": f"/elsewhere/{datasource}/0/index/"}
     payload = segment_payload(datasource=datasource, loadSpec=spec)

@@ -1,10 +1,14 @@
 """A datasource can be restored beside the live one, and nothing that follows disturbs it."""
 
 import json
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from replicator.adapters.memory.metadata import MemoryMetadata
+from replicator.app import Application
+from replicator.app.verbs.side_copies import refuse_name_of_source
 from replicator.errors import (
     ConfigError,
     FencedError,
@@ -13,6 +17,7 @@ from replicator.errors import (
     NotFoundError,
     RefusedError,
 )
+from replicator.model.checkpoint import Checkpoint
 from replicator.model.event import Offset
 from replicator.model.load_spec import LocalLayout
 from replicator.model.log.renaming import renamed
@@ -20,8 +25,10 @@ from replicator.model.log.row_mapping import check_segment, located
 from replicator.model.plans.restore_point import ToOffset
 from replicator.model.row import Kind, RowKey, Rules, Segment, key_of
 from replicator.model.store.proof import Level
+from replicator.services.monitoring.side_copies import mixed_copies
 from replicator.services.restore.renamer import Renamer
 from replicator.services.target.copier import Uncopied
+from replicator.web.status_report import _mixed
 from tests.builders import VERSION, commit, rules, segment, segment_payload, supervisor
 from tests.unit.pipeline import SOURCE, TARGET_ROOT, Pipeline, place_of
 from tests.unit.services.verification.test_repairer import killed_after, repair
@@ -63,6 +70,48 @@ def old(pipeline: Pipeline) -> set[str]:
 
 
 BESIDE = {row.id.removeprefix("wiki_") for row in (WIKI, MORE)}
+
+
+async def test_a_copy_is_named_once_the_source_takes_its_name():
+    """Its rows were hidden by a newer version without a word."""
+    pipeline = await story()
+    await rename(pipeline)
+    copies = await pipeline.target.renamed(SOURCE)
+    assert await mixed_copies("standby", copies, pipeline.source) == []
+    pipeline.publish(segment("wiki_old", used=False))
+    assert await mixed_copies("standby", copies, pipeline.source) == []
+    pipeline.publish(segment("wiki_old"))
+    (found,) = await mixed_copies("standby", copies, pipeline.source)
+    trouble = _mixed(found)
+    assert trouble.what.startswith("standby: wiki_old is a copy of wiki, as it was in cut 1, and")
+    assert trouble.remedy == "restore standby --forget-renamed wiki_old"
+
+
+class _Application:
+    """The little that a check of a new name asks for."""
+
+    def __init__(self, pipeline: Pipeline, *, source: MemoryMetadata | None) -> None:
+        self._pipeline, self._source = pipeline, source
+        self.settings = SimpleNamespace(source=source)
+
+    async def checkpoint(self, _: str) -> Checkpoint | None:
+        return (await self._pipeline.target.state(SOURCE)).checkpoint
+
+    def source_metadata(self) -> MemoryMetadata | None:
+        return self._source
+
+
+async def test_a_name_that_the_source_has_is_refused_on_a_target_that_follows_it():
+    pipeline = await story()
+    pipeline.publish(segment("wiki_old"))  # the target has not heard of it yet
+    application = cast("Application", _Application(pipeline, source=pipeline.source))
+    await refuse_name_of_source(application, "standby", "another")
+    with pytest.raises(RefusedError, match="the source has a datasource 'wiki_old' of its own"):
+        await refuse_name_of_source(application, "standby", "wiki_old")
+    alone = cast("Application", _Application(pipeline, source=None))
+    await refuse_name_of_source(alone, "standby", "wiki_old")
+    pipeline.target.sources.clear()
+    await refuse_name_of_source(application, "standby", "wiki_old")
 
 
 async def test_rows_get_the_name_where_druid_says_it_and_share_the_bytes():

@@ -165,6 +165,34 @@ async def test_a_row_that_looks_right_goes_where_its_bytes_are_known_to_be_anoth
     assert ORDERS.id not in pipeline.target_ids()
 
 
+async def test_after_a_recovery_of_the_source_a_new_version_is_the_way_out_and_keeps_old_cuts():
+    """Its metadata store was put back, and an id that it had forgotten was given out again."""
+    pipeline = await follow_from_the_start()
+    old = pipeline.target_storage.stored[place_of(ORDERS)]
+    made = (pipeline.clock.now() + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    reborn = replace(ORDERS, created_date=made)
+    pipeline.source.rows[key_of(ORDERS)] = reborn
+    pipeline.source_storage.stored[place_of(ORDERS)] = {"00000.smoosh": b"y" * SIZE_BYTES}
+    await pipeline.cut(move_s=2 * 86_400)
+    await pipeline.follow()
+    (gap,) = [gap for gap in await pipeline.target.gaps(SOURCE, "log") if gap.closed is None]
+    assert "a former segment with the same id, which is kept" in gap.detail
+    assert "program" not in gap.detail
+    assert gap.detail.endswith("segments of a new version are copied, and close the gap")
+    pipeline.kill(reborn)
+    again = segment("orders", partition=1)
+    pipeline.publish(again)  # what a compaction leaves: another id, and with it another location
+    await pipeline.cut()
+    await pipeline.follow()
+    assert again.id in pipeline.target_ids()
+    assert not [gap for gap in await pipeline.target.gaps(SOURCE, "log") if gap.closed is None]
+    assert (await pipeline.verifier().verify(Level.CHECKSUM)).is_good
+    await restore(pipeline, ToOffset(offset=Offset(3)))
+    assert pipeline.target_ids() == {WIKI.id, ORDERS.id}
+    assert pipeline.target_storage.stored[place_of(ORDERS)] == old
+    assert (await pipeline.verifier().verify(Level.CHECKSUM)).is_good
+
+
 async def test_a_plan_that_the_target_has_left_behind_is_made_again():
     pipeline = await follow_from_the_start()
     restorer = pipeline.restorer()

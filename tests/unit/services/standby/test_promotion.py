@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from replicator.app.verbs.known_faults import KnownFaults
-from replicator.cli.follow.promote import _show
+from replicator.cli.follow.promote import _json, _show
 from replicator.errors import (
     ConfigError,
     CorruptionError,
@@ -395,6 +395,28 @@ async def test_what_the_log_holds_beyond_the_target_is_counted():
     assert (plan.behind.cuts, plan.behind.events) == (1, 1)
     assert plan.behind.datasources == {"late"}
     assert await promoter(pipeline, Overlord({})).behind() == plan.behind
+
+
+async def test_a_log_that_was_cut_short_is_not_said_to_hold_nothing_more():
+    """What came after is unknown, and so are the newest rules: an operator must not be lulled."""
+    pipeline = await followed()
+    span = await pipeline.history().span()
+    pipeline.publish(segment("late"))
+    await pipeline.cut()
+    await pipeline.follow()
+    del pipeline.log._stored.records[span.end :]
+    pipeline.log._stored.end = span.end
+    plan = await promoter(pipeline, Overlord({})).plan(chosen=None)
+    assert plan.behind is not None
+    assert plan.behind.cut_short_at == span.end
+    paper = Console(file=StringIO(), width=400)
+    faults = KnownFaults(looked_at=pipeline.clock.now(), gaps=())
+    _show(paper, "standby", plan, faults, done=False)
+    said = paper.file.getvalue()  # type: ignore[attr-defined]
+    assert f"the log was cut short: it ends at offset {span.end}, before that cut" in said
+    assert "holds nothing" not in said
+    counted = _json(plan, faults, "", done=False)
+    assert (counted["log_cut_short"], counted["lost_events"]) == (True, None)
 
 
 async def test_a_plan_in_words_names_what_changes():

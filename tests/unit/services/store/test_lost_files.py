@@ -4,6 +4,7 @@ from typing import cast
 
 import pytest
 
+from replicator.adapters.archive_metadata import ArchiveMetadata
 from replicator.app.application import Application
 from replicator.cli.follow.run import _applied
 from replicator.cli.terminal.screen import Screen
@@ -11,10 +12,12 @@ from replicator.errors import GapError
 from replicator.model.checkpoint import Checkpoint
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.extent import WHOLE
+from replicator.model.observation import ArchiveDamaged
 from replicator.model.plans.restore_point import ToOffset
 from replicator.model.store.archive import BASES, HISTORY, manifest_name
 from replicator.model.store.archive_notes import about_name
 from replicator.model.store.proof import Level
+from replicator.services.records.store_id import store_id
 from replicator.services.replication.base_writer import BaseWriter
 from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.store import Store
@@ -65,7 +68,7 @@ async def repaired(pipeline: Pipeline, level: Level) -> Repair:
     done = await repairer.execute(plan, extent=WHOLE)
     if plan.history_is_damaged:
         archivist, deep = pipeline.archivist(), plan.level is Level.CHECKSUM
-        done.history = await archivist.mend(plan.checkpoint, deep=deep)
+        done.history = await archivist.mend(plan.checkpoint, target="standby", deep=deep)
     return done
 
 
@@ -141,6 +144,89 @@ async def test_a_repair_writes_an_altered_base_again():
     done = await repaired(pipeline, Level.CHECKSUM)
     assert done.history is not None
     assert (done.is_whole, done.history.bases) == (True, (offsets[3],))
+
+
+@pytest.mark.parametrize(("level", "first"), [(Level.EXISTS, 0), (Level.CHECKSUM, 1)])
+async def test_a_repair_writes_lost_files_of_history_as_they_were(level: Level, first: int):
+    """Cuts between two bases, which the log still has; the chain of checksums is whole again.
+
+    That files before a base are lost, only the checksums tell.
+    """
+    pipeline, _ = await story()
+    before = dict(pipeline.area.files)
+    files = sorted(name for name in pipeline.area.files if name.startswith(HISTORY))
+    lost = files[first : first + 2]
+    for name in lost:
+        del pipeline.area.files[name]
+    done = await repaired(pipeline, level)
+    assert done.history is not None
+    assert (done.is_whole, list(done.history.files)) == (True, lost)
+    assert {name: pipeline.area.files[name] for name in files} == {n: before[n] for n in files}
+    assert (await looked(pipeline)).faults == ()
+    assert (await pipeline.verifier().verify(Level.CHECKSUM)).is_good
+
+
+async def test_files_whose_records_are_in_no_log_any_more_are_said_to_be_lost_for_good():
+    pipeline, offsets = await story()
+    files = sorted(name for name in pipeline.area.files if name.startswith(HISTORY))
+    del pipeline.area.files[files[1]]
+    pipeline.log.trim(Offset(offsets[-1]))
+    done = await repaired(pipeline, Level.EXISTS)
+    assert done.history is not None
+    assert not done.is_whole
+    lost = f"the cuts from offset {offsets[1] + 1} to {offsets[2]} cannot be restored"
+    assert done.history.left[0].startswith(lost)
+
+
+async def test_files_that_would_not_fit_are_not_written():
+    """Another split, or another log: nobody could tell it from files that somebody exchanged."""
+    pipeline, _ = await story()
+    files = sorted(name for name in pipeline.area.files if name.startswith(HISTORY))
+    del pipeline.area.files[files[1]]
+    archivist = pipeline.archivist()
+    archivist._source = "another"
+    checkpoint = (await pipeline.target.state(SOURCE)).checkpoint
+    assert checkpoint is not None
+    mended = await archivist.mend(checkpoint, target="standby", deep=False)
+    assert mended.files == ()
+    assert files[1] not in pipeline.area.files
+    assert "they were in other files" in mended.left[0]
+
+
+async def test_the_lost_id_of_a_store_is_told_and_written_again_as_the_log_remembers_it():
+    """A rule that deletes what is old takes this file first, and nobody was told."""
+    pipeline = Pipeline()
+    archive = ArchiveMetadata(pipeline.area, pipeline.clock)
+    pipeline.applier = pipeline.new_applier(into=archive)
+    await followed(pipeline)
+    was = await store_id(pipeline.area)
+    lose(pipeline, "store.json")
+    verifier, repairer = (
+        pipeline.wired(archive).verifier(),
+        pipeline.wired(archive).repairer(pipeline.source_storage),
+    )
+    found = await verifier.verify(Level.EXISTS)
+    assert "store.json is missing: nothing tells this store from another one" in found.findings
+    plan = await repairer.plan(Level.EXISTS, extent=WHOLE)
+    mended = await pipeline.archivist().mend(plan.checkpoint, target="standby", deep=False)
+    assert (mended.store_id, mended.left) == (True, ())
+    assert await store_id(pipeline.area) == was
+
+
+async def test_an_archive_that_goes_on_without_its_id_gets_the_same_and_says_so():
+    pipeline = Pipeline()
+    archive = ArchiveMetadata(pipeline.area, pipeline.clock)
+    pipeline.applier = pipeline.new_applier(into=archive)
+    await followed(pipeline)
+    was = await store_id(pipeline.area)
+    lose(pipeline, "store.json")
+    pipeline.publish(segment("later"))
+    await pipeline.cut()
+    pipeline.applier = pipeline.new_applier(into=archive)
+    await pipeline.follow()
+    assert await store_id(pipeline.area) == was
+    told = [one.reason for one in pipeline.seen if isinstance(one, ArchiveDamaged)]
+    assert told == ["store.json was missing, and was written again"]
 
 
 async def test_a_repair_says_what_it_cannot_mend():

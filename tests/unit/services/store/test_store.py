@@ -90,9 +90,9 @@ async def test_each_file_is_asked_for_once_an_operation():
     assert (await windows(store, LOG, pipeline.points(store))).windows
     assert area.asked() <= (4, 2, 5)  # 7, 2, 6, and what the history is about
     await pipeline.verifier().verify(Level.EXISTS)
-    assert area.asked() <= (10, 8, 5)  # and the cut of its checkpoint, each base, holds
+    assert area.asked() <= (8, 7, 6)  # and each base, holds, its own id
     await pipeline.verifier().verify(Level.CHECKSUM)
-    assert area.asked() <= (10, 13, 5)  # what it is about
+    assert area.asked() <= (8, 12, 6)  # what it is about
 
 
 async def test_a_drill_lists_the_store_once_for_its_windows_and_once_for_its_history():
