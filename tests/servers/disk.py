@@ -5,34 +5,51 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from errno import ENOSPC
 from pathlib import Path
 
 SIZE_BYTES = 128 << 20
 PIECES_BYTES = (1 << 20, 4096, 1)
 BALLAST = "ballast"
+GUARD = 'read -r _; while "$1" -l "$2" 2>/dev/null; do :; done; rm -f "$3"'
+"""For a shell whose standard input ends with us: what is mounted at the folder goes then, also
+views over it, and from under processes that a failed test has left."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Disk:
-    """An ext4 in a file, mounted at a folder: only root can have one."""
+    """An ext4 in a file, mounted at a folder: only root can have one.
+
+    It is gone with the process that made it, however that ends.
+    """
 
     folder: Path
     image: Path
+    _guard: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
 
     def make(self) -> bool:
         """Make and mount it; return whether that is possible here."""
         self.folder.mkdir(exist_ok=True)
         with self.image.open("wb") as file:
             file.truncate(SIZE_BYTES)
-        made = _ran("mkfs.ext4", "-q", "-F", "-m", "0", str(self.image))
-        return made and self._mount()
+        if not _ran("mkfs.ext4", "-q", "-F", "-m", "0", str(self.image)):
+            return False
+        self._guard = subprocess.Popen(
+            ["/bin/sh", "-c", GUARD, "sh", _program("umount"), str(self.folder), str(self.image)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,  # who kills our group leaves it alive
+        )
+        if not self._mount():
+            self.remove()
+            return False
+        return True
 
     def remove(self) -> None:
         """Unmount it, also from under a process that a failed test has left."""
-        assert _ran("umount", "-l", str(self.folder))
-        self.image.unlink()
+        assert self._guard is not None
+        self._guard.communicate()
+        assert not self.folder.is_mount()
 
     def fill(self, *, left_bytes: int) -> None:
         """Fill it but for so many bytes, and less than a block."""
@@ -79,8 +96,12 @@ def _until_full(descriptor: int, piece: bytes) -> None:
 
 
 def _ran(name: str, *args: str) -> bool:
-    program = shutil.which(name) or f"/usr/sbin/{name}"
     try:
-        return subprocess.run([program, *args], check=False, capture_output=True).returncode == 0
+        ended = subprocess.run([_program(name), *args], check=False, capture_output=True)
     except FileNotFoundError:
         return False
+    return ended.returncode == 0
+
+
+def _program(name: str) -> str:
+    return shutil.which(name) or f"/usr/sbin/{name}"

@@ -3,6 +3,8 @@
 import fcntl
 import os
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,6 +77,14 @@ def test_is_the_last(careless):
     assert LEFT[-2].args == ["sleep", "1001"] and LEFT[-2].poll() is None
     LEFT[-2].kill()
 """
+MOUNTING = """
+import sys, time
+from pathlib import Path
+from tests.servers.disk import Disk
+print(Disk(Path(sys.argv[1]), Path(sys.argv[2])).make(), flush=True)
+time.sleep(1006)
+"""
+UNMOUNTED_WITHIN_S = 30.0
 
 
 @pytest.fixture
@@ -129,3 +139,23 @@ def test_a_process_that_has_just_been_started_shows_its_command():
             shown = leaks._command(process.pid)
             process.kill()
         assert (shown, leaks._command(process.pid)) == ("sleep 1005", "")
+
+
+def test_a_disk_is_unmounted_when_the_run_that_made_it_is_killed(tmp_path: Path):
+    folder, image = tmp_path / "disk", tmp_path / "image"
+    with subprocess.Popen(
+        [sys.executable, "-c", MOUNTING, str(folder), str(image)],
+        stdout=subprocess.PIPE, text=True, cwd=PROJECT,
+    ) as killed:  # fmt: skip
+        assert killed.stdout is not None
+        made = killed.stdout.readline()
+        was_mounted = folder.is_mount()
+        killed.kill()
+    if made == "False\n":
+        pytest.skip("only root can mount a disk")
+    assert was_mounted
+    end = time.monotonic() + UNMOUNTED_WITHIN_S
+    while (folder.is_mount() or image.exists()) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not folder.is_mount()
+    assert not image.exists()
