@@ -4,7 +4,8 @@ A new interpreter needs seconds to import everything. So one is started that has
 also what a command imports only when it needs it, and forks for each command: what runs is a
 process of its own with its own signals, files and exit code, only its imports are older, and the
 schemas of settings and documents, which take two thirds of what else a command does. `fresh` starts
-a new interpreter instead, as a user does.
+a new interpreter instead, as a user does; the commands that this one starts may be forks, by a
+program that stands in for Python's.
 """
 
 import asyncio
@@ -17,15 +18,17 @@ import pwd
 import resource
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -37,6 +40,28 @@ from tests.servers.tied import tie_this_process, tied
 
 PROJECT = Path(__file__).resolve().parents[2]
 NOBODY = "nobody"
+STAND_IN = """\
+#!{python} -IS
+import json, os, signal, socket, sys
+assert sys.argv[1:3] == ["-m", "replicator"], sys.argv
+request = {{"args": sys.argv[3:], "env": dict(os.environ), "folder": os.getcwd()}}
+os.chdir({folder!r})  # the name of a socket has a limit
+with socket.socket(socket.AF_UNIX) as forking:
+    forking.connect({address!r})
+    socket.send_fds(forking, [b"!"], [0, 1, 2])
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: forking.send(bytes([number])))
+    forking.sendall(json.dumps(request).encode() + b"\\n")
+    code = int(forking.recv(10))
+sys.exit(code if code >= 0 else 128 - code)
+"""
+"""Looks like Python to whoever starts `python -m replicator` by it, and has it forked."""
+STAND_IN_NAME, ADDRESS = "python", "forking"
+STARTING_BY = """\
+import runpy, sys
+sys.executable = {!r}
+runpy.run_module("replicator", run_name="__main__", alter_sys=True)
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +141,8 @@ class Processes:
     def __init__(self, parent: "subprocess.Popen[str]", folder: Path) -> None:
         self._parent = parent
         self._folder = folder
+        self.stand_in = folder / STAND_IN_NAME
+        """A program that is started as Python with `-m replicator`, and has that forked."""
         self._numbers = count(1)
         self._lock = threading.Lock()
         self._started: dict[int, Future[int]] = {}
@@ -184,10 +211,18 @@ class Processes:
             futures[told["number"]].set_result(told["value"])
 
 
-async def fresh(*args: str, within_s: float = 60.0, env: Mapping[str, str] | None = None) -> Ended:
-    """Run `python -m replicator` in a new interpreter."""
+async def fresh(
+    *args: str,
+    within_s: float = 60.0,
+    env: Mapping[str, str] | None = None,
+    stand_in: Path | None = None,
+) -> Ended:
+    """Run `replicator` in a new interpreter, which takes another program for Python if given."""
+    program = (
+        ("-m", "replicator") if stand_in is None else ("-c", STARTING_BY.format(str(stand_in)))
+    )
     process = await asyncio.create_subprocess_exec(
-        *tied(sys.executable, "-m", "replicator", *args),
+        *tied(sys.executable, *program, *args),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -213,11 +248,14 @@ def processes(folder: Path, *, env: Mapping[str, str] | None = None) -> Iterator
     env = dict(os.environ) | dict(env or {})
     env |= {"OPENBLAS_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "200"}
     env.pop("REPLICATOR_CONFIG", None)
-    with (folder / "parent.err").open("w") as err:
+    stand_in = folder / STAND_IN_NAME
+    stand_in.write_text(STAND_IN.format(python=sys.executable, folder=str(folder), address=ADDRESS))
+    stand_in.chmod(0o755)
+    with (folder / "parent.err").open("w") as err, _listening(folder) as listening:
         parent = subprocess.Popen(
-            tied(sys.executable, "-m", "tests.servers.process"),
+            tied(sys.executable, "-m", "tests.servers.process", str(listening.fileno())),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err, text=True, cwd=PROJECT,
-            env=env, process_group=0,
+            env=env, process_group=0, pass_fds=[listening.fileno()],
         )  # fmt: skip
     with parent:
         try:
@@ -231,13 +269,24 @@ def processes(folder: Path, *, env: Mapping[str, str] | None = None) -> Iterator
                 parent.kill()
 
 
+def _listening(folder: Path) -> socket.socket:
+    """Return what programs that stand in for Python connect to, also before the parent is ready."""
+    listening, here = socket.socket(socket.AF_UNIX), os.open(folder, os.O_RDONLY)
+    listening.bind(f"/proc/self/fd/{here}/{ADDRESS}")  # the name of a socket has a limit
+    os.close(here)
+    listening.listen()
+    return listening
+
+
 # ------------------------------------------------------------------- in the forking interpreter
 
 
 class _Forking:
-    def __init__(self) -> None:
-        self._children: dict[int, int] = {}
+    def __init__(self, listening: int) -> None:
+        self._children: dict[int, Callable[[int], None]] = {}
         self._rest = b""
+        self._listening = socket.socket(fileno=listening)
+        self._selector = selectors.DefaultSelector()
 
     def serve(self) -> None:
         read, write = os.pipe()
@@ -245,38 +294,65 @@ class _Forking:
         signal.set_wakeup_fd(write)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        with selectors.DefaultSelector() as selector:
-            selector.register(0, selectors.EVENT_READ)
-            selector.register(read, selectors.EVENT_READ)
+        with self._selector as selector:
+            selector.register(0, selectors.EVENT_READ, self._take)
+            selector.register(read, selectors.EVENT_READ, lambda: os.read(read, 1 << 16))
+            selector.register(self._listening, selectors.EVENT_READ, self._stand_in)
             while True:
                 for key, _ in selector.select():
-                    data = os.read(key.fd, 1 << 16)
-                    if key.fd == 0 and not data:
-                        self._kill_all()
-                        return
-                    if key.fd == 0:
-                        self._take(data)
+                    if key.fd in selector.get_map():
+                        key.data()
                 self._reap()
 
-    def _take(self, data: bytes) -> None:
+    def _take(self) -> None:
+        """Fork what is asked for; at the end of what is asked kill what still runs, and end."""
+        if not (data := os.read(0, 1 << 16)):
+            for pid in self._children:
+                os.kill(pid, signal.SIGKILL)
+            sys.exit()
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             request = json.loads(line)
-            if (pid := os.fork()) == 0:
-                _command(request)
-            self._children[pid] = request["number"]
+            pid = self._forked(request)
+            self._children[pid] = partial(_tell, "ended", request["number"])
             _tell("started", request["number"], pid)
+
+    def _stand_in(self) -> None:
+        """Fork what the program that stands in for Python was started for, with its own files."""
+        asking, _ = self._listening.accept()
+        _, files, _, _ = socket.recv_fds(asking, 1, 3)
+        with asking.makefile("rb") as lines:
+            request = json.loads(lines.readline())
+        pid = self._forked(request | {"files": files})
+        for file in files:
+            os.close(file)
+        self._selector.register(asking, selectors.EVENT_READ, partial(self._hear, asking, pid))
+        self._children[pid] = partial(self._answer, asking)
+
+    def _hear(self, asking: socket.socket, pid: int) -> None:
+        """Hand signals on; what stands in for a program that was killed takes it along."""
+        for number in asking.recv(10) or [signal.SIGKILL]:
+            os.kill(pid, number)
+            if number == signal.SIGKILL:
+                self._selector.unregister(asking)
+
+    def _answer(self, asking: socket.socket, code: int) -> None:
+        if asking in self._selector.get_map():
+            self._selector.unregister(asking)
+            asking.send(str(code).encode())
+        asking.close()
+
+    def _forked(self, request: dict[str, Any]) -> int:
+        if (pid := os.fork()) == 0:
+            _command(request)
+        return pid
 
     def _reap(self) -> None:
         while self._children:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 return
-            _tell("ended", self._children.pop(pid), os.waitstatus_to_exitcode(status))
-
-    def _kill_all(self) -> None:
-        for pid in self._children:
-            os.kill(pid, signal.SIGKILL)
+            self._children.pop(pid)(os.waitstatus_to_exitcode(status))
 
 
 def _tell(what: str, number: int, value: int) -> None:
@@ -311,25 +387,27 @@ def _prepare(request: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(folder)
-    if (most := request["file_bytes_max"]) is not None:
+    if (most := request.get("file_bytes_max")) is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write then fails with EFBIG
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-    if request["user"] is not None:
+    if request.get("user") is not None:
         user = pwd.getpwnam(request["user"])
         os.setgroups([])
         os.setgid(user.pw_gid)
         os.setuid(user.pw_uid)
-    if request["clock_file"] is not None:
+    if request.get("clock_file") is not None:
         _set_wrong(Path(request["clock_file"]))
     tie_this_process()
 
 
 def _opened(request: dict[str, Any], folder: Path) -> list[int]:
     """Return what is to be input, output and errors."""
-    if (terminal := request["terminal"]) is not None:
+    if (terminal := request.get("terminal")) is not None:
         os.setsid()  # so that the terminal becomes its own, with its Ctrl-C
         return [os.open(terminal, os.O_RDWR) for _ in range(3)]
     os.setpgid(0, 0)
+    if (files := request.get("files")) is not None:
+        return list(files)
     flags = os.O_WRONLY | os.O_APPEND
     return [
         os.open(request["stdin"], os.O_RDONLY),
@@ -389,4 +467,4 @@ if __name__ == "__main__":
     asyncio.run(_make_client())
     gc.freeze()  # so that no child copies these pages only to look for garbage in them
     assert len(list(Path("/proc/self/task").iterdir())) == 1, "threads do not survive a fork"
-    _Forking().serve()
+    _Forking(int(sys.argv[1])).serve()
