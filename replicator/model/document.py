@@ -92,6 +92,7 @@ class Shape(Generic[_T]):
     closed: bool = False
     """Whether a member that the dataclass does not name is refused: else it is left alone."""
     _adapter: TypeAdapter[_T] | None = field(default=None, init=False)
+    _names: frozenset[str] | None = field(default=None, init=False)
 
     def read(self, name: str, data: bytes) -> _T:
         """Return what a document holds.
@@ -115,7 +116,7 @@ class Shape(Generic[_T]):
         Raises:
             ValueError: a member is missing or wrong; the message names it.
         """
-        if self.closed and (unknown := found.keys() - get_type_hints(self.type_).keys()):
+        if self.closed and (unknown := found.keys() - self._members()):
             raise ValueError(f"field {min(unknown)!r} is unknown to this release")
         if self._adapter is None:  # made when it is needed: it takes milliseconds
             self._adapter = TypeAdapter(self.type_)
@@ -123,6 +124,11 @@ class Shape(Generic[_T]):
             return self._adapter.validate_json(orjson.dumps(found), strict=True)
         except ValidationError as exc:
             raise ValueError(_said(exc.errors(include_url=False, include_input=False)[0])) from exc
+
+    def _members(self) -> frozenset[str]:
+        if self._names is None:  # looked up once: it takes as long as to check a checkpoint
+            self._names = frozenset(get_type_hints(self.type_))
+        return self._names
 
     def unreadable(self, name: str, why: object) -> CorruptionError:
         """Return the error that says why a document cannot be read."""

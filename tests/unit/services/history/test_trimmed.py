@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from replicator.adapters.memory.area import MemoryArea
+from replicator.adapters.memory.area import MemoryArea, SortedFiles
 from replicator.adapters.memory.workers import InPlaceWorkers
 from replicator.errors import GapError
 from replicator.model.event import Offset, Record
@@ -25,7 +25,7 @@ from tests.unit.pipeline import SOURCE, Pipeline
 class CountingArea(MemoryArea):
     """Remembers which files were read."""
 
-    def __init__(self, files: dict[str, bytes]) -> None:
+    def __init__(self, files: SortedFiles) -> None:
         super().__init__()
         self.files, self.read = files, list[str]()
 

@@ -11,7 +11,7 @@ from typing import cast
 import cramjam
 import pytest
 
-from replicator.adapters.memory.area import MemoryArea
+from replicator.adapters.memory.area import MemoryArea, SortedFiles
 from replicator.adapters.memory.workers import InPlaceWorkers
 from replicator.adapters.signing.area import SignedArea
 from replicator.errors import CorruptionError, GapError, TransientError
@@ -330,7 +330,7 @@ async def test_every_file_that_is_missing_cut_short_or_altered_is_named(kind: st
         if not name.startswith(kind):
             continue
         for change in (None, whole[name][:-1], flipped(whole[name])):
-            pipeline.area.files = dict(whole)
+            pipeline.area.files = SortedFiles(whole)
             if change is None:
                 del pipeline.area.files[name]
             else:

@@ -14,7 +14,7 @@ import cramjam
 import orjson
 import pytest
 
-from replicator.adapters.memory.area import MemoryArea
+from replicator.adapters.memory.area import MemoryArea, SortedFiles
 from replicator.adapters.memory.workers import InPlaceWorkers
 from replicator.adapters.signing.area import SignedArea
 from replicator.app.wiring.pipeline import merges
@@ -380,7 +380,7 @@ async def test_killed_at_any_step_no_cut_is_lost(after: bool):
     cuts, files = await kept(pipeline), dict(pipeline.area.files)
     for at in range(1, 200):
         pipeline.area = area = KilledArea(at, after=after)
-        area.files = dict(files)
+        area.files = SortedFiles(files)
         try:
             await merged_twice(pipeline, files=4)
         except (PowerGoneError, ExceptionGroup):

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from replicator.adapters.memory.area import MemoryArea
+from replicator.adapters.memory.area import MemoryArea, SortedFiles
 from replicator.errors import CorruptionError, GapError
 from replicator.model.event import Offset
 from replicator.model.plans.restore_point import Latest, ToOffset
@@ -43,7 +43,7 @@ class Asked(tuple[int, int, int]):
 class CountedArea(MemoryArea):
     """Counts what is asked of it."""
 
-    def __init__(self, files: dict[str, bytes]) -> None:
+    def __init__(self, files: SortedFiles) -> None:
         super().__init__()
         self.files = files
         self.lists = Counter[str]()
