@@ -1,6 +1,6 @@
 """A signed store, as its operators meet it: what somebody else put there is not restored.
 
-A folder and S3 in the gate, all storages in the long run. What is done to the store behind the
+S3 in the gate, all storages in the long run. What is done to the store behind the
 replicator's back goes through its own storage, without keys.
 """
 
@@ -45,7 +45,7 @@ pytestmark = [
     pytest.mark.xdist_group("stores"),
 ]
 
-IN_GATE = {"local", "s3"}
+IN_GATE = {"s3"}
 RESTORE = ("restore", "--from", "vault", "--into", "standby", "--latest", "--yes")
 VERIFY = ("verify", "vault", "--from", "vault", "--level", "checksum")
 

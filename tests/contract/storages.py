@@ -257,8 +257,17 @@ ALL = {
     "s3": s3, "google": google, "azure": azure, "hdfs": hdfs,
 }  # fmt: skip
 IN_BUCKETS = {name: ALL[name] for name in ("s3", "google", "azure", "hdfs")}
+ALIKE = {"google", "azure"}
+"""Buckets to which S3 is enough in the gate: all three carry receipts in metadata, HDFS not."""
 IN_GATE = {"s3": {2}, "google": {1}, "azure": {0}, "hdfs": {0, 1}}
 """Which of the places of `cells` the gate has of a bucket."""
+
+
+def without_those_alike(stores: Iterable[str]) -> list[Any]:
+    """Return storages for what one class does over the calls of all buckets alike."""
+    return [
+        pytest.param(store, marks=[pytest.mark.long] if store in ALIKE else []) for store in stores
+    ]
 
 
 def cells(stores: Iterable[str], folder: Location, small: Location, large: Location) -> list[Any]:

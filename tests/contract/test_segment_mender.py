@@ -10,7 +10,16 @@ from replicator.adapters.bucket.storage import ObjectStorage
 from replicator.errors import CorruptionError, MissingObjectError, TransientError
 from replicator.model.load_spec import Location
 from replicator.ports import Receipt, StoredObject
-from tests.contract.storages import ALL, IN_BUCKETS, MIB, Origin, Store, cells, checked
+from tests.contract.storages import (
+    ALL,
+    IN_BUCKETS,
+    MIB,
+    Origin,
+    Store,
+    cells,
+    checked,
+    without_those_alike,
+)
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = pytest.mark.xdist_group("stores")
@@ -32,13 +41,13 @@ WRONG: dict[Location, dict[str, bytes]] = {
 }
 
 
-@pytest.fixture(params=ALL)
+@pytest.fixture(params=without_those_alike(ALL))
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     async with ALL[request.param](tmp_path, request) as made:
         yield made
 
 
-@pytest.fixture(params=IN_BUCKETS)
+@pytest.fixture(params=without_those_alike(IN_BUCKETS))
 async def in_bucket(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     async with ALL[request.param](tmp_path, request) as made:
         yield made

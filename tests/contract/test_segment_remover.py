@@ -16,7 +16,15 @@ from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.errors import MissingObjectError, RefusedError, ReplicatorError, TransientError
 from replicator.model.load_spec import Location
 from replicator.ports import LeadsOn, StoredLocation
-from tests.contract.storages import ALL, IN_BUCKETS, MIB, Origin, Store, cells
+from tests.contract.storages import (
+    ALL,
+    IN_BUCKETS,
+    MIB,
+    Origin,
+    Store,
+    cells,
+    without_those_alike,
+)
 
 pytest_plugins = ["tests.servers.fixtures"]
 pytestmark = pytest.mark.xdist_group("stores")
@@ -30,14 +38,14 @@ LARGE_BYTES = 5 * MIB + 7  # a whole part and a rest
 NEEDED = Location("needed/a/index.zip")
 
 
-@pytest.fixture(params=ALL)
+@pytest.fixture(params=without_those_alike(ALL))
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     async with ALL[request.param](tmp_path, request) as made:
         await put(made, NEEDED, {"": b"an empty root looks like a lost mount"})
         yield made
 
 
-@pytest.fixture(params=IN_BUCKETS)
+@pytest.fixture(params=without_those_alike(IN_BUCKETS))
 async def in_bucket(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     async with ALL[request.param](tmp_path, request) as made:
         await put(made, NEEDED, {"": b"an empty root looks like a lost mount"})
@@ -334,6 +342,7 @@ async def test_the_receipt_that_a_dead_removal_left_speaks_for_no_later_bytes(
     assert await storage.receipt(place) is None
 
 
+@pytest.mark.parametrize("store", ALL, indirect=True)
 async def test_everything_that_stands_there_is_listed(store: Store):
     before = SystemClock().now()
     await put_all(store)
@@ -393,6 +402,7 @@ async def test_an_object_s_name_never_removes_a_folder(store: Store):
     assert len(await short(store)) == 4
 
 
+@pytest.mark.parametrize("in_bucket", IN_BUCKETS, indirect=True)
 async def test_more_places_than_a_page(in_bucket: Store, monkeypatch: pytest.MonkeyPatch):
     """A folder that goes over the end of a page is still one place."""
     files = {f"{n:05}.smoosh": b"x" for n in range(30)}
