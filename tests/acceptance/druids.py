@@ -51,14 +51,16 @@ class Cluster:
     storage: Mapping[str, Any]
     """Its deep storage, as a configuration names it."""
 
-    async def answers(self) -> Answers:
-        """Return what the Broker says of every datasource."""
+    async def answers(self, *, until_not: Answers | None = None) -> Answers:
+        """Return what the Broker says of every datasource, or until one answers otherwise."""
         found: Answers = {}
         for name in await self.client.datasources():
             queries = (PER_DAY, PAGES, ROWS)
             found[name] = [
                 await self.client.sql_or_nothing(query.format(name=name)) for query in queries
             ]
+            if until_not is not None and found[name] != until_not.get(name):
+                break
         return found
 
     async def answers_at_rest(self) -> Answers:
@@ -74,7 +76,7 @@ class Cluster:
         found: Answers = {}
         try:
             async with asyncio.timeout(within_s):
-                while (found := await self.answers()) != wanted:
+                while (found := await self.answers(until_not=wanted)) != wanted:
                     await asyncio.sleep(0.3)
         except TimeoutError:
             raise AssertionError(f"wanted {wanted}\nfound {found}") from None

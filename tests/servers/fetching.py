@@ -13,12 +13,15 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
+from tests.folders import files_below
 from tests.rings import IS_LONG
 
 HOMES = Path(__file__).parent / "homes"
 CACHE = Path(os.environ.get("REPLICATOR_TEST_CACHE", Path.home() / ".cache" / "druid-replicator"))
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 JAVA_MIN = 17
+OURS = "ours.jar"
+"""The classes of our own sources, beside the folder with them."""
 MODULES = {"PostgresqlModule", "MysqlModule", "CoordinatorClientModule"}
 """Classes of ours that make something known to Druid, like a type of metadata store."""
 
@@ -207,8 +210,23 @@ def _unpack(jar: Path, place: Path) -> None:
 
 
 def class_path(place: Path) -> str:
-    """Return what stands behind java's -cp."""
-    return f"{place}/classes:{place}/lib/*"
+    """Return what stands behind java's -cp: jars alone, whose classes a JVM can archive."""
+    jars = f"{place}/lib/*"
+    if not (classes := place / "classes").exists():
+        return jars
+    ours = place / OURS
+    with _alone(CACHE / f"{place.name}.jar.lock"):
+        if not ours.exists():
+            _pack(classes, ours)
+    return f"{ours}:{jars}"
+
+
+def _pack(folder: Path, jar: Path) -> None:
+    new = jar.with_suffix(".new")
+    with zipfile.ZipFile(new, "w") as packed:
+        for path in sorted(files_below(folder)):
+            packed.write(path, path.relative_to(folder))
+    new.rename(jar)
 
 
 def _make(name: str, ours: list[Path], place: Path, sources: str | None) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.servers import fetching
-from tests.servers.server import CHEAP_START, Server, free_ports
+from tests.servers.server import CHEAP_START, Jvm, free_ports
 
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
 USER, PASSWORD = "replicator", "let me in"
@@ -68,12 +68,12 @@ class Kafka:
         (folder / "log4j2.properties").write_text(LOG4J)
         if secured:
             _make_certificates(folder)
-        (folder / "server.properties").write_text(
-            self._properties(node_id, controller, voters, replicas)
-        )
+        self._file.write_text(self._properties(node_id, controller, voters, replicas))
         self._format(node_id)
-        self._jvm = Server(
-            ["java", "-Xms64m", "-Xmx256m", *self._java("kafka.Kafka", "server.properties")],
+        self._jvm = Jvm(
+            fetching.class_path(self._home),
+            self._home,
+            ("-Xms64m", "-Xmx256m", *self._options, "kafka.Kafka", str(self._file)),
             folder / "kafka.log",
         )
 
@@ -139,6 +139,7 @@ class Kafka:
             "num.network.threads": 2,
             "num.io.threads": 4,
             "log.cleaner.dedupe.buffer.size": 16 << 20,
+            "metadata.max.idle.interval.ms": 10_000,  # twice a second it is half of what rest costs
         }
         if self.ports:
             lines |= {
@@ -188,20 +189,23 @@ class Kafka:
             for word in ("--add-scram", f"SCRAM-SHA-512=[name={user},password={PASSWORD}]")
         ]
         subprocess.run(
-            ["java", "-Xmx128m", *self._java("kafka.tools.StorageTool", "")[:-1], "format", "-t",
-             CLUSTER_ID, "-c", str(self.folder / "server.properties"),
-             *(scram if self.ports else [])],
+            ["java", "-Xmx128m", *CHEAP_START, "-cp", fetching.class_path(self._home),
+             *self._options, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID,
+             "-c", str(self._file), *(scram if self.ports else [])],
             check=True, capture_output=True,
         )  # fmt: skip
 
-    def _java(self, main: str, properties: str) -> list[str]:
-        return [
-            *CHEAP_START,
+    @property
+    def _file(self) -> Path:
+        """Its configuration."""
+        return self.folder / "server.properties"
+
+    @property
+    def _options(self) -> tuple[str, ...]:
+        return (
             f"-Djava.io.tmpdir={self.folder}",
             f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}",
-            *("-cp", fetching.class_path(self._home), main),
-            str(self.folder / properties),
-        ]
+        )
 
 
 class KafkaCluster:

@@ -1,12 +1,14 @@
 """A server in a process of its own: started until it answers, stopped, killed, started again."""
 
 import atexit
+import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from hashlib import sha256
 from itertools import cycle
 from pathlib import Path
 
@@ -86,6 +88,53 @@ class Server:
 
     def _tail(self) -> str:
         return self.log.read_text(errors="replace")[-LOG_TAIL_CHARS:]
+
+
+class Jvm(Server):
+    """A Java program. Its classes are kept as they are in memory, which halves the next starts.
+
+    JVMs archive the classes of jars alone, and only for one Java and one class path; the first to
+    start with these writes the archive once it answers.
+    """
+
+    def __init__(self, class_path: str, kept: Path, command: Sequence[str], log: Path) -> None:
+        """Take options, main class and arguments as `command`, and the folder of archives."""
+        super().__init__((), log)
+        name = sha256(f"{class_path} {_java_release()}".encode()).hexdigest()[:12]
+        self._archive = kept / f"{name}.jsa"
+        self._options = ("-cp", class_path, *command)
+        self._archives = False
+
+    def launch(self) -> None:
+        self._archives = not self._archive.exists()
+        option = "-XX:+RecordDynamicDumpInfo"
+        if not self._archives:
+            option = f"-XX:SharedArchiveFile={self._archive}"
+        self._command = ["java", *CHEAP_START, option, *self._options]
+        super().launch()
+
+    def wait(self, answers: Callable[[], bool], *, within_s: float) -> None:
+        super().wait(answers, within_s=within_s)
+        if self._archives and not self._archive.exists():
+            self._archive_classes()
+
+    def _archive_classes(self) -> None:
+        new = self._archive.with_suffix(f".{self.pid}")
+        subprocess.run(
+            ["jcmd", str(self.pid), "VM.cds", "dynamic_dump", str(new)],
+            check=False, capture_output=True,
+        )  # fmt: skip
+        Path(f"/tmp/.java_pid{self.pid}").unlink(missing_ok=True)  # noqa: S108 - Java's own name
+        if new.exists():
+            new.rename(self._archive)
+
+
+@cache
+def _java_release() -> str:
+    """Return what tells this Java from another one."""
+    java = Path(shutil.which("java") or "java").resolve()
+    release = java.parents[1] / "release"
+    return f"{java} {release.read_text() if release.exists() else java.stat().st_mtime_ns}"
 
 
 def free_ports(count: int) -> list[int]:

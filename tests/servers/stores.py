@@ -15,7 +15,7 @@ from urllib.parse import quote
 import orjson
 
 from tests.servers import fetching
-from tests.servers.server import CHEAP_START, Server, free_ports
+from tests.servers.server import Jvm, Server, free_ports
 
 S3_KEY, S3_SECRET = "testtest", "testsecret"
 S3_ACCOUNTS = ("source", "target")
@@ -161,10 +161,11 @@ class Hdfs:
         self.url = f"http://127.0.0.1:{self.port}"
         self.filesystem = f"hdfs://127.0.0.1:{rpc}"
         self.user = os.environ.get("USER") or "root"
-        self.server = Server(
+        self.server = Jvm(
+            fetching.class_path(home),
+            home,
             [
-                *("java", "-Xmx384m", *CHEAP_START, f"-Djava.io.tmpdir={folder}"),
-                *("-cp", fetching.class_path(home)),
+                *("-Xmx384m", f"-Djava.io.tmpdir={folder}"),
                 *("minihdfs.MiniHdfs", str(folder / "dfs"), str(rpc), str(self.port)),
             ],
             folder / "hdfs.log",

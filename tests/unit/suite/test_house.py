@@ -4,8 +4,12 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.xdist_group("house")  # all files are parsed once
 PRODUCT = Path(__file__).parents[3] / "replicator"
 SERVICES = PRODUCT / "services"
 SAME_NAME = {"Attempt", "Database", "Options", "Shape", "Found", "Seen"}
@@ -16,15 +20,25 @@ FILES_MAX = 14
 """More files in one folder, the paragraph about it among them, are two rooms."""
 
 
+@cache
+def classes() -> tuple[tuple[Path, ast.ClassDef], ...]:
+    """Return each class of the product, with its file."""
+    return tuple(
+        (path, node)
+        for path in sorted(PRODUCT.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    )
+
+
 def constructors() -> Iterator[tuple[str, int]]:
     """Yield each class of the services and how many arguments its constructor takes."""
-    for path in SERVICES.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if not isinstance(node, ast.ClassDef):
-                continue
-            for made in node.body:
-                if isinstance(made, ast.FunctionDef) and made.name == "__init__":
-                    yield node.name, len(made.args.args) - 1 + len(made.args.kwonlyargs)
+    for path, node in classes():
+        if SERVICES not in path.parents:
+            continue
+        for made in node.body:
+            if isinstance(made, ast.FunctionDef) and made.name == "__init__":
+                yield node.name, len(made.args.args) - 1 + len(made.args.kwonlyargs)
 
 
 def test_no_service_takes_more_arguments_than_a_reader_can_hold():
@@ -33,17 +47,9 @@ def test_no_service_takes_more_arguments_than_a_reader_can_hold():
     assert {name: count for name, count in found.items() if count > ARGUMENTS_MAX} == {}
 
 
-def classes() -> Iterator[ast.ClassDef]:
-    """Yield each class of the product."""
-    for path in sorted(PRODUCT.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ClassDef):
-                yield node
-
-
 def test_what_a_class_says_of_its_arguments_is_what_its_constructor_takes():
     checked, wrong = 0, list[str]()
-    for node in classes():
+    for _, node in classes():
         listed = re.search(r"^Args:\n((?: +.*\n?)+)", ast.get_docstring(node) or "", re.MULTILINE)
         made = [
             one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == "__init__"
@@ -60,7 +66,7 @@ def test_what_a_class_says_of_its_arguments_is_what_its_constructor_takes():
 
 
 def test_a_name_is_one_class():
-    names = Counter(node.name.lstrip("_") for node in classes())
+    names = Counter(node.name.lstrip("_") for _, node in classes())
     assert {name for name, count in names.items() if count > 1} - SAME_NAME == set()
 
 
