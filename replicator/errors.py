@@ -39,10 +39,18 @@ class BrokenStreamError(TransientError):
     """
 
 
+class RewrittenObjectError(TransientError):
+    """The object is another one than was listed: list it, and read it again."""
+
+
 class ConfigError(ReplicatorError):
     """The operator must change the configuration, a privilege or a schema."""
 
     exit_code = 2
+
+
+class UnfitRowError(ConfigError):
+    """A table cannot hold a row: find out which one, record a gap for it and go on."""
 
 
 class LoginError(ConfigError):

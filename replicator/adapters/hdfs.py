@@ -10,7 +10,7 @@ from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 import orjson
@@ -33,11 +33,20 @@ from replicator.adapters.transfer.http_session import (
     BUSY,
     HttpSession,
     asked_to_wait_s,
+    complaint,
     in_pieces,
     reached,
+    whole,
 )
 from replicator.adapters.transfer.pacing import InFlight, Pace
-from replicator.errors import MissingObjectError, RefusedError, TransientError
+from replicator.errors import (
+    ConfigError,
+    MissingObjectError,
+    RefusedError,
+    RewrittenObjectError,
+    TransientError,
+    UnreadableObjectError,
+)
 from replicator.ports import OWN_AREA, Clock, Effective, Piece
 
 DENIED = frozenset({"AccessControlException", "SecurityException", "InvalidToken"})
@@ -50,6 +59,9 @@ ENCRYPTED = "AuthorizationException"
 UNFINISHED = f"{OWN_AREA}/unfinished"
 ABANDONED_AFTER = timedelta(days=2)
 """Age above which an unfinished file counts as abandoned; one object is copied within minutes."""
+OPERATIONS = "/webhdfs/v1/"
+"""Start of the path of each request, to name nodes and to data nodes."""
+REDIRECTS = range(300, 400)
 NOT_EMPTY = "PathIsNotEmptyDirectoryException"
 
 
@@ -120,6 +132,8 @@ class HdfsFolder:
         self._root = address.root.rstrip("/")
         self._clock, self._cleaned = clock, False
         self._active = 0
+        self._servers = {urlsplit(url)[:2] for url in address.urls}
+        self._is_encrypted = any(url.startswith("https:") for url in address.urls)
         self._who: dict[str, str] = {}
         if address.delegation_token is not None:
             self._who["delegation"] = address.delegation_token
@@ -184,7 +198,7 @@ class HdfsFolder:
         if stat is None:
             raise MissingObjectError(f"{key} is not in {self.name}")
         if stat.tag != tag:
-            raise TransientError(
+            raise RewrittenObjectError(
                 f"{key} of {self.name} was written since it was listed",
                 hint="it is listed and read again",
             )
@@ -194,7 +208,7 @@ class HdfsFolder:
             raise MissingObjectError(f"{key} is not in {self.name}")
         await self._pace.request()
         with reached(self.name, doing):
-            async with self._http.request("GET", place) as response:
+            async with self._http.request("GET", place, allow_redirects=False) as response:
                 await self._require(response, doing)
                 pieces = in_pieces(response, size_bytes=end - start, piece_bytes=piece_bytes)
                 async for piece in pieces:
@@ -318,7 +332,32 @@ class HdfsFolder:
     ) -> str | None:
         """Return the data node's address for an operation, None when there is no such file."""
         found = await self._asked(method, key, op, doing, {**params, "noredirect": "true"})
-        return None if found is None else str(found["Location"])
+        return None if found is None else self._data_node(str(found["Location"]), doing)
+
+    def _data_node(self, place: str, doing: str) -> str:
+        """Return the address that a name node sends to, if it is one of WebHDFS.
+
+        Data nodes are other hosts by design, and no setting names them. But the address is the
+        answer of a server: it must not send in clear what was to be encrypted, carry a login of its
+        own, or ask something else of another host. A gateway before both, as Knox is one, has paths
+        of its own.
+
+        Raises:
+            ConfigError: it is none.
+        """
+        parts = urlsplit(place)
+        schemes = {"https"} if self._is_encrypted else {"http", "https"}
+        is_known = (parts.scheme, parts.netloc) in self._servers
+        is_one = is_known or (parts.hostname and parts.path.startswith(OPERATIONS))
+        is_safe = "@" not in parts.netloc and ".." not in parts.path.split("/")
+        if parts.scheme not in schemes or not is_one or not is_safe:
+            raise ConfigError(
+                f"{self.name}: {doing}: the name node sends to {parts.scheme}://{parts.hostname}"
+                f"{parts.path}, which is no data node's address",
+                hint=f"it must be {' or '.join(sorted(schemes))}, begin with {OPERATIONS} and have"
+                " no login; correct `url`, or `dfs.http.policy` of the cluster",
+            )
+        return place
 
     async def _asked(
         self, method: str, key: str, op: str, doing: str, params: Mapping[str, str] | None = None
@@ -357,7 +396,9 @@ class HdfsFolder:
                 async with self._http.request(
                     asking.method, f"{url.rstrip('/')}/webhdfs/v1{path}", params=asking.params
                 ) as response:
-                    text = await response.read()
+                    text = await whole(
+                        response, f"{self.name}: {doing}", too_large=UnreadableObjectError
+                    )
         except TransientError as exc:
             raise _PassedOverError(str(exc)) from exc
         if response.status == HTTPStatus.NOT_FOUND:
@@ -366,15 +407,25 @@ class HdfsFolder:
         if elsewhere or any(word in text for word in PASSED_OVER):
             said = answered(response.status, text.decode(errors="replace"))
             raise _PassedOverError(f"{self.name} at {url}: {doing}: {said}")
-        await self._require(response, doing)
+        self._refuse(response, text.decode(errors="replace"), doing)
         with reached(self.name, doing):
             found: dict[str, Any] = orjson.loads(text)
         return found
 
     async def _require(self, response: ClientResponse, doing: str) -> None:
+        """Refuse a data node's answer that is an error, or a redirect to somewhere else."""
+        if response.status in REDIRECTS:
+            raise TransientError(
+                f"{self.name}: {doing}: the data node {response.url.host} redirects, which is not"
+                " followed"
+            )
+        if not response.ok:
+            self._refuse(response, await complaint(response), doing)
+
+    def _refuse(self, response: ClientResponse, text: str, doing: str) -> None:
+        """Raise the error that an answer stands for, if it is one."""
         if response.ok:
             return
-        text = await response.text(errors="replace")
         said = f"{self.name}: {doing}: {answered(response.status, text)}"
         if response.status == HTTPStatus.NOT_FOUND:
             raise MissingObjectError(said)

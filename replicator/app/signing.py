@@ -1,7 +1,8 @@
 """The keys of a target, made from its settings."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from replicator.adapters.signing.area import Signatures, SignedArea
 from replicator.config import SigningSettings
@@ -38,6 +39,22 @@ def signatures(
     ]
     accept = settings.unsigned == "accept"
     return Signatures(Ed25519Keys(private, trusted), accept_unsigned=accept, warn=observer)
+
+
+class SharedKey(NamedTuple):
+    """A key, and the targets that trust it: a signed file of one is valid in each."""
+
+    key_id: str
+    targets: Sequence[str]
+
+
+def shared_keys(rules: Mapping[str, Signatures | None]) -> Sequence[SharedKey]:
+    """Return the keys that more than one target trusts, its own among them."""
+    targets = dict[str, list[str]]()
+    for name, rule in rules.items():
+        for key_id in sorted(() if rule is None else rule.key_ids):
+            targets.setdefault(key_id, []).append(name)
+    return [SharedKey(key_id, names) for key_id, names in targets.items() if len(names) > 1]
 
 
 def witness(

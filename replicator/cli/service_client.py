@@ -7,7 +7,7 @@ from http.client import HTTPException
 from ipaddress import ip_address
 from secrets import token_hex
 from time import sleep
-from typing import Any, Final
+from typing import IO, Any, Final
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
@@ -27,6 +27,8 @@ from replicator.errors import (
 WAIT_S: Final = 2.0
 """Longest wait of one request for the end of a job, in seconds: progress is shown between them."""
 TIMEOUT_S: Final = 60.0
+ANSWER_BYTES_MAX: Final = 64 << 20
+"""Limit for an answer, which is in memory as a whole."""
 PAUSES_S: Final = (0.5, 2.0, 5.0)
 """Before a request whose connection was cut is sent again, in seconds."""
 FINAL: Final = frozenset({"done", "failed", "cancelled", "interrupted"})
@@ -129,13 +131,22 @@ class ServiceClient:
         for pause_s in (*PAUSES_S, None):
             try:
                 with self._opener.open(request, timeout=TIMEOUT_S) as answer:
-                    found: dict[str, Any] = json.load(answer)
+                    found: dict[str, Any] = json.loads(self._whole(answer))
                     return found
             except (OSError, HTTPException) as exc:
                 if pause_s is None or not _was_cut(exc):
                     raise
                 sleep(pause_s)
         raise AssertionError("the last attempt returns or raises")
+
+    def _whole(self, answer: IO[bytes]) -> bytes:
+        body = answer.read(ANSWER_BYTES_MAX + 1)
+        if len(body) > ANSWER_BYTES_MAX:
+            raise ConfigError(
+                f"the service at {self._url} answered with more than {ANSWER_BYTES_MAX} bytes",
+                hint="is this the address of a control API?",
+            )
+        return body
 
 
 class _NoRedirect(HTTPRedirectHandler):
@@ -170,7 +181,7 @@ def _body(asked: VerbAsked) -> dict[str, Any]:
 def _error(exc: HTTPError) -> ReplicatorError:
     """Return the error that a problem document stands for."""
     try:
-        problem: dict[str, Any] = json.load(exc)
+        problem: dict[str, Any] = json.loads(exc.read(ANSWER_BYTES_MAX))
         detail, hint = str(problem["detail"]), str(problem.get("hint", ""))
         kind = getattr(errors, str(problem.get("type")), None)
     except (ValueError, KeyError, OSError):

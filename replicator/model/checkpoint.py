@@ -56,9 +56,11 @@ OBJECT_TRUNCATED = "object_truncated"
 OBJECT_ARCHIVED = "object_archived"
 OBJECT_DENIED = "object_denied"
 OBJECT_UNREADABLE = "object_unreadable"
+OBJECT_REWRITTEN = "object_rewritten"
 PLACE_REFUSED = "place_refused"
 MALFORMED_ROW = "malformed_row"
 NEWER_RELEASE = "newer_release"
+ROW_UNFIT = "row_unfit"
 GAP_REASONS = (
     KILLED_BEFORE_COPIED,
     OBJECT_MISSING,
@@ -67,26 +69,31 @@ GAP_REASONS = (
     OBJECT_ARCHIVED,
     OBJECT_DENIED,
     OBJECT_UNREADABLE,
+    OBJECT_REWRITTEN,
     PLACE_REFUSED,
     MALFORMED_ROW,
     NEWER_RELEASE,
+    ROW_UNFIT,
 )
-OF_BYTES = frozenset(
+MENDABLE = frozenset(
     {
         OBJECT_MISSING,
         OBJECT_TRUNCATED,
         OBJECT_ARCHIVED,
         OBJECT_DENIED,
         OBJECT_UNREADABLE,
+        OBJECT_REWRITTEN,
         PLACE_REFUSED,
+        ROW_UNFIT,
     }
 )
-"""Reasons that pass when an operator mends a storage: then a retry closes the gap."""
+"""Reasons that pass when an operator mends a storage or a table: a retry then closes the gap."""
 REMEDIES = {
     OBJECT_MISSING: "bring the bytes back there (mount, bucket, lifecycle rule), then `repair`",
     OBJECT_TRUNCATED: "let the source load the segment; if it cannot, ingest it again",
     OBJECT_CHANGED: "compact its interval at the source, or ingest it again: segments of a new"
     " version are copied, and close the gap",
+    OBJECT_REWRITTEN: "find out which program writes there; once it has ended, `repair`",
     MALFORMED_ROW: "look at the row's payload at the source",
     NEWER_RELEASE: "upgrade the target's Druid, then `repair`",
 }

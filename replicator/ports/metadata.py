@@ -232,6 +232,15 @@ class Transaction(Protocol):
 
         Raises:
             ConfigError: a row has a column with a value that the target's table does not know.
+            UnfitRowError: a table cannot hold one of the rows; outside of a savepoint the
+                transaction is over.
+        """
+        ...
+
+    def savepoint(self) -> AbstractAsyncContextManager[None]:
+        """Undo what the block did if it ends with an `UnfitRowError`, which is passed on.
+
+        The transaction continues after that, and after no other error.
         """
         ...
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from replicator.errors import CorruptionError, TransientError
+from replicator.errors import CorruptionError, RewrittenObjectError
 from replicator.model.document import Natural, RelativeName
 from replicator.model.load_spec import Location
 from replicator.ports.area import Area
@@ -145,7 +145,8 @@ class DeepStorageReader(Protocol):
 
         Raises:
             MissingObjectError: the object is gone, possibly while it was read.
-            TransientError: as for `objects`; or the object was written again since it was listed.
+            RewrittenObjectError: the object was written again since it was listed.
+            TransientError: as for `objects`.
         """
         ...
 
@@ -178,8 +179,8 @@ class CopySource:
         """Yield the bytes of one of the objects, as the reader's `read` does.
 
         Raises:
-            TransientError: more bytes come than were listed: an object that grows while it is read
-                could fill the target's disk.
+            RewrittenObjectError: more bytes come than were listed: an object that grows while it is
+                read could fill the target's disk.
             CorruptionError: after the last byte of a whole object, which is not as expected.
         """
         size_bytes = (stored.size_bytes if end is None else end) - start
@@ -208,7 +209,7 @@ class CopySource:
         async for piece in pieces:
             size_bytes -= len(piece)
             if size_bytes < 0:
-                raise TransientError(
+                raise RewrittenObjectError(
                     f"{self.location}{stored.name} has more bytes than it was listed with",
                     hint="it is listed and read again",
                 )

@@ -15,7 +15,7 @@ from replicator.adapters.mysql.reader import MysqlMetadataReader
 from replicator.adapters.mysql.writer import MysqlMetadataWriter
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
-from replicator.errors import ConfigError, FencedError, RefusedError
+from replicator.errors import ConfigError, FencedError, RefusedError, UnfitRowError
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.fingerprint import Digest, fingerprint, key_hash
@@ -937,6 +937,42 @@ async def test_gaps_are_opened_and_closed_and_never_forgotten(store: Store):
         replace(GAP, closed=Offset(60)),
         again,
     ]
+
+
+async def test_rows_that_do_not_fit_are_undone_alone(store: Store):
+    """Of a statement that fails nothing stays, and the transaction goes on without it."""
+    long = replace(SEGMENT, id="x" * 300)
+    if isinstance(store.target, MemoryMetadata):
+        store.target.unfit = lambda row: row == long
+    gap = replace(GAP, key=long.id, reason="row_unfit")
+    some: tuple[list[Row], ...] = ([SEGMENT, long, RULES], [long])
+    state = await store.target.acquire(SOURCE)
+    async with store.target.transaction(SOURCE, state.epoch) as transaction:
+        await transaction.upsert([CONFIG])
+        for rows in some:
+            with pytest.raises(UnfitRowError) as refused:
+                async with transaction.savepoint():
+                    await transaction.upsert(rows)
+            assert refused.value.hint
+        async with transaction.savepoint():
+            await transaction.upsert([COMMIT])
+        await transaction.remove([key_of(long)])
+        await transaction.record(CHECKPOINT, [gap])
+    assert (await rows_of(store.source)).keys() == {key_of(CONFIG), key_of(COMMIT)}
+    assert list(await store.target.gaps(SOURCE, CHECKPOINT.log_id)) == [gap]
+
+
+async def test_a_gap_of_a_row_with_a_nul_is_remembered(store: Store):
+    """Of all things that a text of MySQL can hold this is the one that PostgreSQL cannot."""
+    key = "wiki\0\x10"
+    gap = replace(GAP, key=key, datasource="wi\0ki", detail="\x100")
+    state = await store.target.acquire(SOURCE)
+    async with store.target.transaction(SOURCE, state.epoch) as transaction:
+        await transaction.remove([RowKey(Kind.SEGMENT, key), RowKey(Kind.RULES, key)])
+        await transaction.record(CHECKPOINT, [gap])
+        await transaction.record(CHECKPOINT, [replace(gap, closed=Offset(60))])
+    found = list(await store.target.gaps(SOURCE, CHECKPOINT.log_id))
+    assert found == [replace(gap, closed=Offset(60))]
 
 
 async def test_gaps_of_another_log_are_forgotten_when_its_successor_is_recorded(store: Store):

@@ -121,8 +121,8 @@ async def test_who_is_not_believed_is_told_which_option_to_set(
 class Door:
     """Speaks as MySQL does until somebody is let in, and ends the connection then."""
 
-    def __init__(self, *, tls: ssl.SSLContext | None) -> None:
-        self._tls = tls
+    def __init__(self, *, tls: ssl.SSLContext | None, other_way: str | None = None) -> None:
+        self._tls, self._other_way = tls, other_way
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.shown: bytes | None = None
         """The password, as it was understood."""
@@ -156,6 +156,12 @@ class Door:
 
     def _let_in(self, peer: socket.socket, number: int, said: bytes) -> None:
         assert USER.encode() in said
+        if self._other_way is not None:
+            prompt = b"\x05Password: " if self._other_way == "dialog" else b""
+            _send(peer, number + 1, b"\xfe" + self._other_way.encode() + b"\0" + prompt)
+            if packet := peer.recv(100):  # nothing, if it went away
+                self.shown = packet[4:].removesuffix(b"\0")
+            return
         _send(peer, number + 1, b"\x01\x04")  # the whole password, please
         number, said = _read(peer)
         if said == b"\x02":
@@ -227,3 +233,26 @@ async def test_the_password_is_shown_within_tls(tmp_path: Path):
     assert door.was_secret
     assert door.shown == SECRET.encode()
     assert "said the door" in str(said)
+
+
+@pytest.mark.parametrize("way", ["mysql_clear_password", "dialog"])
+async def test_the_password_is_not_shown_in_clear_to_whoever_asks(way: str):
+    """The library does so on any connection, for PAM; so can anybody in the server's place."""
+    door = Door(tls=None, other_way=way)
+    async with opened(door) as port:
+        said = await knock(f"mysql://{USER}:{SECRET}@127.0.0.1:{port}/druid")
+    assert door.shown is None
+    assert "asks for the password in clear" in str(said)
+    assert "ssl-mode" in said.hint
+
+
+async def test_a_server_that_wants_the_password_itself_gets_it_within_tls(tmp_path: Path):
+    ours = Authority(tmp_path / "a", "ours")
+    shown = ours.certificate("localhost", host="localhost")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(shown.file, shown.key_file)
+    door = Door(tls=context, other_way="mysql_clear_password")
+    async with opened(door) as port:
+        await knock(f"mysql://{USER}:{SECRET}@localhost:{port}/druid?ssl-ca={ours.file}")
+    assert door.was_secret
+    assert door.shown == SECRET.encode()

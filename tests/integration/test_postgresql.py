@@ -19,7 +19,13 @@ from replicator.adapters.postgresql.druid_tables import CATALOG, LAYOUTS
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.adapters.postgresql.session import Database, PostgresqlSession, connect
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
-from replicator.errors import ConfigError, CorruptionError, NotFoundError, TransientError
+from replicator.errors import (
+    ConfigError,
+    CorruptionError,
+    NotFoundError,
+    TransientError,
+    UnfitRowError,
+)
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import CutNumber, Offset
 from replicator.model.fingerprint import Digest, fingerprint, key_hash
@@ -261,6 +267,10 @@ async def test_a_value_that_the_targets_column_cannot_hold_is_refused(druid_dsn:
     with pytest.raises(ConfigError, match="numeric"):
         async with writing(druid_dsn) as transaction:
             await transaction.upsert([replace(SEGMENT, extras={"weight": "heavy"})])
+    with pytest.raises(UnfitRowError, match="0x00") as refused:
+        async with writing(druid_dsn) as transaction:
+            await transaction.upsert([replace(SEGMENT, id="wiki\0")])
+    assert "no text of PostgreSQL holds a NUL" in refused.value.hint
 
 
 async def test_the_refusal_of_an_unknown_column_says_what_to_do(druid_dsn: str):

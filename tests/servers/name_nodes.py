@@ -10,6 +10,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
 ACTIVE = "active"
+DATA = "/webhdfs/v1/data"
+"""Where a data node's part of each server begins."""
 REFUSALS = {
     "standby": (403, "StandbyException"),
     "starting": (403, "RetriableException"),
@@ -31,6 +33,8 @@ class NameNodes:
     urls: list[str] = field(default_factory=list)
     denied: set[str] = field(default_factory=set)
     """Paths of which nothing is told."""
+    sends_to: str = ""
+    """Where the nodes send for bytes, if not to themselves."""
 
     async def answer(self, node: int, request: web.Request) -> web.StreamResponse:
         state = self.states[node]
@@ -49,7 +53,8 @@ class NameNodes:
             wanted = "&".join(
                 f"{name}={request.query.get(name, '')}" for name in ("op", "offset", "length")
             )
-            return web.json_response({"Location": f"{self.urls[node]}/data{quote(path)}?{wanted}"})
+            place = self.sends_to or f"{self.urls[node]}{DATA}{quote(path)}"
+            return web.json_response({"Location": f"{place}?{wanted}"})
         return self._metadata(op, path, request.query.get("destination", ""))
 
     def _metadata(self, op: str, path: str, destination: str) -> web.Response:
@@ -87,7 +92,7 @@ class NameNodes:
         }
 
     async def data(self, request: web.Request) -> web.Response:
-        path = unquote(request.rel_url.raw_path).removeprefix("/data")
+        path = unquote(request.rel_url.raw_path).removeprefix(DATA)
         match request.query["op"]:
             case "OPEN":
                 start, length = int(request.query["offset"]), int(request.query["length"])
@@ -109,7 +114,7 @@ async def name_nodes(*states: str) -> AsyncIterator[NameNodes]:
                 found.urls.append(f"http://127.0.0.1:{unused_port()}")
                 continue
             app = web.Application(client_max_size=64 << 20)
-            app.router.add_route("*", "/data/{path:.*}", found.data)
+            app.router.add_route("*", DATA + "/{path:.*}", found.data)
 
             async def answer(request: web.Request, node: int = node) -> web.StreamResponse:
                 return await found.answer(node, request)

@@ -76,6 +76,7 @@ class Pipeline:
     kill_wait_s: float = 0.0
     objects_missing_max: int = 100
     rows_lost_max: int = 0
+    rows_unfit_max: int = 100
     records_max: int = 5
     delay: timedelta = timedelta(0)
     gap_retry_interval: timedelta = timedelta(hours=1)
@@ -119,6 +120,7 @@ class Pipeline:
                 rows_per_batch_max=self.records_max,
                 objects_missing_max=self.objects_missing_max,
                 rows_lost_max=self.rows_lost_max,
+                rows_unfit_max=self.rows_unfit_max,
                 kill_wait_s=self.kill_wait_s,
                 apply_interval_s=0.001,
                 halted_retry_s=0.001,

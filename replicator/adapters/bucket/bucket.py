@@ -112,7 +112,7 @@ class Bucket(Protocol):
 
         Raises:
             MissingObjectError: it is gone.
-            TransientError: it was written again since it was listed.
+            RewrittenObjectError: it was written again since it was listed.
         """
         ...
 

@@ -47,6 +47,7 @@ from replicator.errors import (
     ConfigError,
     MissingObjectError,
     ReplicatorError,
+    RewrittenObjectError,
     TransientError,
     UnreadableObjectError,
 )
@@ -229,7 +230,7 @@ class ObstoreBucket:
 
         Raises:
             MissingObjectError: it is gone.
-            TransientError: it was written again since it was listed.
+            RewrittenObjectError: it was written again since it was listed.
         """
         if start >= end:
             return
@@ -264,7 +265,7 @@ class ObstoreBucket:
             except PreconditionError as exc:
                 if await self.stat(key) is None:  # Azure also says so of an object that is gone
                     raise MissingObjectError(f"{key} is not in {self.name}") from exc
-                raise TransientError(
+                raise RewrittenObjectError(
                     f"{key} of {self.name} was written while it was read",
                     hint="it is listed and read again",
                 ) from exc

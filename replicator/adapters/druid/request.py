@@ -16,6 +16,7 @@ from replicator.adapters.boundary import reason
 from replicator.adapters.tls import trusting
 from replicator.adapters.transfer.answers import told
 from replicator.adapters.transfer.http_proxy import proxy_for
+from replicator.adapters.transfer.http_session import whole
 from replicator.errors import ConfigError, ReplicatorError, TransientError
 
 AWAY = frozenset(
@@ -164,9 +165,10 @@ async def answered(answer: aiohttp.ClientResponse, url: str, *, whose: str) -> A
 
     Raises:
         TransientError: the server asks to try again later.
-        ConfigError: access is denied, the request is rejected, or this is not `whose` address.
+        ConfigError: access is denied, the request is rejected, the answer is larger than any of
+            Druid's, or this is not `whose` address.
     """
-    body = await answer.read()
+    body = await whole(answer, f"{answer.method} {url}", too_large=ConfigError)
     said = told(body.decode(errors="replace"))
     if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         raise ConfigError(

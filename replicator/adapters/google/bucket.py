@@ -31,15 +31,19 @@ from replicator.adapters.transfer.http_session import (
     BUSY,
     HttpSession,
     asked_to_wait_s,
+    complaint,
     in_pieces,
     reached,
+    whole,
 )
 from replicator.adapters.transfer.pacing import Pace
 from replicator.errors import (
     CorruptionError,
     MissingObjectError,
     ReplicatorError,
+    RewrittenObjectError,
     TransientError,
+    UnreadableObjectError,
 )
 from replicator.ports import Effective, Piece
 
@@ -173,7 +177,7 @@ class GoogleBucket:
         Raises:
             FileExistsError: there is an object at `key` already.
             MissingObjectError: the original is gone.
-            TransientError: the original was overwritten since it was listed.
+            RewrittenObjectError: the original was overwritten since it was listed.
             CorruptionError: the copy has another CRC32C and was removed.
         """
         doing = f"cannot copy {source_bucket.name}/{name} to {key}"
@@ -226,7 +230,7 @@ class GoogleBucket:
                 if response.status == HTTPStatus.PRECONDITION_FAILED:
                     raise FileExistsError(key)
                 await self._require(response, doing)
-                return _json(await response.read())
+                return _json(await self._body(response, doing))
 
     async def cancel(self, session: str, key: str) -> None:
         """End a resumable upload; the server answers 499, or 404 if it has forgotten the upload."""
@@ -235,7 +239,7 @@ class GoogleBucket:
             async with self._http.request(
                 "DELETE", session, headers=await self._token.headers()
             ) as response:
-                await response.read()
+                await complaint(response)
 
     async def _insert(
         self, key: str, data: Piece, metadata: Mapping[str, str] | None, params: Mapping[str, str]
@@ -260,7 +264,7 @@ class GoogleBucket:
                 if response.status == HTTPStatus.NOT_FOUND:
                     raise self._no_bucket()
                 await self._require(response, doing)
-                stored = _json(await response.read())
+                stored = _json(await self._body(response, doing))
         if stored.get("crc32c", resource["crc32c"]) != resource["crc32c"]:
             await self.delete(key)
             raise CorruptionError(f"{key} of {self.name} was stored with other bytes than sent")
@@ -277,13 +281,19 @@ class GoogleBucket:
                 if response.status in {HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED}:
                     return response.status, {}
                 await self._require(response, doing)
-                return response.status, _json(await response.read())
+                return response.status, _json(await self._body(response, doing))
+
+    async def _body(self, response: ClientResponse, doing: str) -> bytes:
+        return await whole(response, self._said(doing), too_large=UnreadableObjectError)
+
+    def _said(self, doing: str) -> str:
+        return f"{self.name}: {doing}"
 
     async def _require(self, response: ClientResponse, doing: str) -> None:
         if response.ok:
             return
-        text = await response.text(errors="replace")
-        said = f"{self.name}: {doing}: {answered(response.status, text)}"
+        text = await complaint(response)
+        said = f"{self._said(doing)}: {answered(response.status, text)}"
         limited = any(word in text for word in RATE_LIMITED)
         if limited or response.status in BUSY:
             self._pace.refused(asked_to_wait_s(response.headers))
@@ -298,7 +308,7 @@ class GoogleBucket:
         """Return the error for an object that is gone, or that has another generation by now."""
         if await self.stat(key) is None:
             return MissingObjectError(f"{key} is not in {self.name}")
-        return TransientError(
+        return RewrittenObjectError(
             f"{key} of {self.name} was written while it was read",
             hint="it is listed and read again",
         )
@@ -344,8 +354,8 @@ class GoogleWriter:
 
     async def complete(self) -> None:
         """Send the last chunk and compare the CRC32C of the whole object."""
-        whole = self._sent + len(self._rest)
-        headers = {"Content-Range": f"bytes {self._sent}-{whole - 1}/{whole}"}
+        size_bytes = self._sent + len(self._rest)
+        headers = {"Content-Range": f"bytes {self._sent}-{size_bytes - 1}/{size_bytes}"}
         stored = await self._bucket.send(self._session, self._key, bytes(self._rest), headers)
         if (found := stored.get("crc32c")) is not None and found != crc32c_text(self._crc):
             await self._bucket.delete(self._key)

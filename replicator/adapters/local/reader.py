@@ -22,6 +22,7 @@ from replicator.errors import (
     DeniedObjectError,
     MissingObjectError,
     RefusedError,
+    RewrittenObjectError,
     TransientError,
     UnreadableObjectError,
 )
@@ -123,9 +124,9 @@ class LocalDeepStorageReader:
         return FileReading(partial(self._file, location, name), self._piece_bytes, start)
 
     def _require_same(self, reading: FileReading, location: Location, stored: StoredObject) -> None:
-        """Raise a TransientError if the file was written since it was listed."""
+        """Raise a RewrittenObjectError if the file was written since it was listed."""
         if (tag := reading.mtime_ns()) is not None and str(tag) != stored.tag:
-            raise TransientError(
+            raise RewrittenObjectError(
                 f"{location}{stored.name} of {self._root} was written while it was read",
                 hint="it is listed and read again",
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from replicator.adapters import refusals
 from replicator.adapters.memory.stream import MemoryChangeStream
 from replicator.adapters.memory.versions import MemoryVersions
-from replicator.errors import ConfigError, FencedError, RefusedError
+from replicator.errors import ConfigError, FencedError, RefusedError, UnfitRowError
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import Epoch, Offset
 from replicator.model.fingerprint import fingerprint, key_hash
@@ -105,6 +105,8 @@ class MemoryMetadata:
         self.sources: dict[str, Bookkeeping] = {}
         self.audited: list[AuditRow] = []
         self.other_tables: set[str] = set()
+        self.unfit: Callable[[Row], bool] = lambda _: False
+        """Says which rows the tables cannot hold."""
         self.clock = clock
         self.target = target
         self.tables = tables
@@ -326,9 +328,20 @@ class MemoryTransaction:
     async def upsert(self, rows: Sequence[Row]) -> None:
         for row in rows:
             self._check_extras(row)
+            if self._metadata.unfit(row):
+                raise UnfitRowError("memory: a row does not fit", hint="widen the column")
             existing = self._existing(key_of(row))
             if existing is None or self._content(existing) != self._content(row):
                 self._changes[key_of(row)] = self._stamped(self._fitted(row), existing)
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncGenerator[None]:
+        changes, supervisor_id = dict(self._changes), self._supervisor_id
+        try:
+            yield
+        except UnfitRowError:
+            self._changes, self._supervisor_id = changes, supervisor_id
+            raise
 
     async def remove(self, keys: Sequence[RowKey]) -> None:
         self._changes.update(dict.fromkeys(keys))

@@ -12,7 +12,7 @@ from replicator.errors import (
     LockedError,
     MissingObjectError,
     RefusedError,
-    TransientError,
+    RewrittenObjectError,
 )
 from replicator.model.load_spec import Location
 from replicator.ports import (
@@ -65,7 +65,7 @@ class MemoryDeepStorage:
         if data is None:
             raise MissingObjectError(f"{location}{stored.name} is not there")
         if _tag(data) != stored.tag:
-            raise TransientError(f"{location}{stored.name} was written since it was listed")
+            raise RewrittenObjectError(f"{location}{stored.name} was written since it was listed")
         yield data[start:end]
 
     async def check(self, location: Location) -> tuple[Checked, ...]:

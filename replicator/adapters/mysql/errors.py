@@ -21,6 +21,7 @@ from replicator.errors import (
     LoginError,
     ReplicatorError,
     TransientError,
+    UnfitRowError,
 )
 
 GRANTS: Final = "(docs/mysql.md has the statements)"
@@ -55,6 +56,7 @@ TLS_HINT: Final = (
     "check ssl-mode, ssl-ca, ssl-cert and ssl-key in the URL against what the server offers and"
     " asks for; ssl-mode=VERIFY_IDENTITY also compares the host's name"
 )
+WIDEN_HINT: Final = "make the target's column as wide as the source's, then `repair`"
 CLASH: Final = "two keys that differ only in case or in blanks at the end are one row here"
 CLASH_HINT: Final = (
     "make the column binary, while the target's Druid is stopped (docs/mysql.md has the statement),"
@@ -74,6 +76,10 @@ def _passes(hint: str, *, words: str = "") -> _Translation:
 
 def _wrong(hint: str, *, words: str = "") -> _Translation:
     return lambda text: ConfigError(f"{text}{words}", hint=hint)
+
+
+def _unfit(hint: str, *, words: str = "") -> _Translation:
+    return lambda text: UnfitRowError(f"{text}{words}", hint=hint)
 
 
 def _damaged(text: str) -> CorruptionError:
@@ -192,22 +198,22 @@ BY_NUMBER: Final[Mapping[int, _Translation]] = {
         "some of the tables are there already: check the database and the table prefix, or remove"
         " what is left of an earlier try"
     ),
-    1062: _wrong(
+    1062: _unfit(
         CLASH_HINT + "; if the two are equal, the table has a unique key that Druid does not make",
         words=f": {CLASH}",
     ),
-    1048: _wrong(UNFIT_HINT),
+    1048: _unfit(UNFIT_HINT),
     1071: _wrong(
         "the server takes no index so long: ROW_FORMAT=DYNAMIC is needed, the default since MySQL"
         " 5.7 and MariaDB 10.2"
     ),
     1118: _wrong("the server takes no row so long: it needs ROW_FORMAT=DYNAMIC"),
-    1264: _wrong(UNFIT_HINT),
-    1265: _wrong(UNFIT_HINT),
-    1292: _wrong(UNFIT_HINT),
-    1364: _wrong(UNFIT_HINT),
-    1366: _wrong(UNFIT_HINT),
-    1406: _wrong(UNFIT_HINT),
+    1264: _unfit(UNFIT_HINT),
+    1265: _unfit(UNFIT_HINT),
+    1292: _unfit(UNFIT_HINT),
+    1364: _unfit(UNFIT_HINT),
+    1366: _unfit(UNFIT_HINT),
+    1406: _unfit(WIDEN_HINT),
     1153: _large,
     1162: _large,
     1301: _large,
@@ -216,7 +222,7 @@ BY_NUMBER: Final[Mapping[int, _Translation]] = {
     1197: _large_transaction,
     3100: _large_transaction,  # a hook of the group's replication
     1193: _wrong("the server does not know a setting of the session: MySQL 5.7 or MariaDB 10.2 on"),
-    1267: _wrong(UNFIT_HINT),
+    1267: _unfit(UNFIT_HINT),
     1286: _wrong("the server has no InnoDB, which transactions need"),
     1305: _wrong("the server lacks a function: MySQL 5.7 or MariaDB 10.2 or later is needed"),
     1064: _wrong(
@@ -227,8 +233,9 @@ BY_NUMBER: Final[Mapping[int, _Translation]] = {
         " cannot log what a transaction of READ COMMITTED does"
     ),
     1785: _wrong("a table is not of InnoDB: `replicator check` says which"),
-    1644: _wrong("a trigger of the database says so: Druid's tables have none"),
-    4025: _wrong(UNFIT_HINT),
+    1644: _unfit("a trigger of the database says so: Druid's tables have none"),
+    3819: _unfit(UNFIT_HINT),  # a constraint (MySQL)
+    4025: _unfit(UNFIT_HINT),  # the same (MariaDB)
     # ------------------------------------------------------------------------------------- damage
     126: _damaged,
     1034: _damaged,
@@ -239,11 +246,11 @@ BY_NUMBER: Final[Mapping[int, _Translation]] = {
     1932: _damaged,
 }
 BY_CLASS: Final[tuple[tuple[type[BaseException], _Translation], ...]] = (
-    (client.IntegrityError, _wrong(
+    (client.IntegrityError, _unfit(
         "the table has a rule that a row of the source does not keep: compare its constraints with"
         " those that Druid makes, and run `replicator check`"
     )),
-    (client.DataError, _wrong(UNFIT_HINT)),
+    (client.DataError, _unfit(UNFIT_HINT)),
     (client.NotSupportedError, _wrong(
         "this server lacks what is needed here: MySQL 5.7 or MariaDB 10.2 or later, with InnoDB"
     )),

@@ -9,8 +9,9 @@ import ssl
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeAlias, TypedDict, cast
+from typing import Any, Final, NoReturn, TypeAlias, TypedDict, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import asyncmy
@@ -23,7 +24,7 @@ from replicator.adapters import refusals
 from replicator.adapters.mysql.errors import PACKET_HINT, TABLE_HINT, translated
 from replicator.adapters.mysql.sql import COLUMNS, Shape, places, spelled, ticked, whole_sql
 from replicator.adapters.tls import trusting
-from replicator.errors import ConfigError, TransientError
+from replicator.errors import ConfigError, TransientError, UnfitRowError
 from replicator.model.row import TABLES, Kind, Table
 
 Values: TypeAlias = tuple[Any, ...]
@@ -271,14 +272,38 @@ class Session:
         """Require that the server accepts a statement with so many bytes of values.
 
         Raises:
-            ConfigError: it is too large; the server would end the connection without a message.
+            UnfitRowError: it is too large; the server would end the connection without a message.
         """
         if size + ROOM_BYTES > self.packet_bytes_max:
-            raise ConfigError(
+            raise UnfitRowError(
                 f"{self._database.name}: {doing}: a row of {size} bytes is larger than"
                 f" max_allowed_packet ({self.packet_bytes_max} bytes)",
                 hint=PACKET_HINT,
             )
+
+
+IN_CLEAR: Final = ("mysql_clear_password", "dialog")
+"""Ways to log in for which a server asks for the password itself, as PAM and LDAP do."""
+
+
+class NotInClear:
+    """Asked by asyncmy instead of its own way to log in: refuses to show a password to the network.
+
+    Whoever answers in a server's place can ask for it, whatever the server would have done.
+    """
+
+    def __init__(self, name: str, connection: Connection) -> None:
+        del connection
+        self._name = name
+
+    def authenticate(self, packet: object) -> NoReturn:
+        del packet
+        raise ConfigError(
+            f"{self._name}: the server asks for the password in clear, and the connection is not"
+            " encrypted: it was not sent",
+            hint="set ssl-mode=VERIFY_IDENTITY and ssl-ca in the URL; if the server has no TLS, let"
+            " the user log in by a way that shows no password, such as mysql_native_password",
+        )
 
 
 ROOM_BYTES: Final = 1 << 16
@@ -308,6 +333,7 @@ async def connect(database: Database, *, read_only: bool = False) -> AsyncGenera
 async def _connected(database: Database) -> Connection:
     address = database.address
     context = tls(database.name, address.options)
+    is_private = context is not None or "socket" in address.options
     with translated(f"{database.name}: connect"):
         async with asyncio.timeout(database.connect_timeout_s):
             return await asyncmy.connect(
@@ -322,6 +348,9 @@ async def _connected(database: Database) -> Connection:
                 client_flag=CLIENT.FOUND_ROWS,
                 connect_timeout=max(1, round(database.connect_timeout_s)),
                 ssl=context,
+                auth_plugin_map={}
+                if is_private
+                else dict.fromkeys(IN_CLEAR, partial(NotInClear, database.name)),
                 program_name="replicator",
             )
 

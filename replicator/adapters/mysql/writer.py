@@ -48,7 +48,7 @@ from replicator.adapters.mysql.sql import (
     spelled,
     standing_sql,
 )
-from replicator.errors import ConfigError, RefusedError
+from replicator.errors import RefusedError, UnfitRowError
 from replicator.model.batches import batches, by_kind, slices
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import CutNumber, Epoch, Offset
@@ -286,6 +286,18 @@ class MysqlTransaction:
             else:
                 await self._put(shape, batch)
 
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncGenerator[None]:
+        await self._session.execute("set a savepoint", "SAVEPOINT rows_")
+        try:
+            yield
+        except UnfitRowError:
+            # a server that has rolled everything back knows no savepoint any more, and says so
+            self._session.mend()
+            await self._session.execute("return to it", "ROLLBACK TO SAVEPOINT rows_")
+            raise
+        await self._session.execute("release it", "RELEASE SAVEPOINT rows_")
+
     async def remove(self, keys: Sequence[RowKey]) -> None:
         for kind, names in by_kind(keys).items():
             if shape := (await self._discovered()).get(kind):
@@ -417,14 +429,14 @@ class MysqlTransaction:
         """Return the existing rows with some keys.
 
         Raises:
-            ConfigError: the table equates a key with another one that exists.
+            UnfitRowError: the table equates a key with another one that exists.
         """
         found = await self._session.fetch(
             f"read {shape.relation}", standing_sql(shape, len(keys)), *keys
         )
         formers = {key.decode(): _Former(stamp, mark) for key, stamp, mark in found}
         if not shape.table.newest_by and (others := sorted(formers.keys() - set(keys))):
-            raise ConfigError(
+            raise UnfitRowError(
                 f"{self._database.name}: {key_sql(shape.table)} of {shape.relation} takes a key"
                 f" of the log for {others[0]!r}, which is there: {CLASH}",
                 hint=CLASH_HINT,

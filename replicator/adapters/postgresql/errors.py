@@ -19,6 +19,7 @@ from replicator.errors import (
     LoginError,
     ReplicatorError,
     TransientError,
+    UnfitRowError,
 )
 
 DENIED_HINT: Final = (
@@ -50,6 +51,12 @@ ASKED_WRONGLY: Final = (
 UNFIT_HINT: Final = (
     "the table cannot hold a row of the source: compare its columns with those that Druid makes"
 )
+WIDEN_HINT: Final = "make the target's column as wide as the source's, then `repair`"
+CHARACTER_HINT: Final = (
+    "the target's database cannot hold this character: make it with ENCODING 'UTF8'"
+)
+NUL_HINT: Final = "no text of PostgreSQL holds a NUL: take it out of the row at the source"
+BY_TRIGGER_HINT: Final = "a trigger or function of the database says so: Druid's tables have none"
 UNFIT: Final = "invalid input for query argument"
 """Start of asyncpg's message for a value that does not fit a column's type."""
 
@@ -62,6 +69,15 @@ def _passes(hint: str, *, words: str = "") -> _Translation:
 
 def _wrong(hint: str, *, words: str = "") -> _Translation:
     return lambda text: ConfigError(f"{text}{words}", hint=hint)
+
+
+def _unfit(hint: str) -> _Translation:
+    return lambda text: UnfitRowError(text, hint=hint)
+
+
+def _of_character(text: str) -> UnfitRowError:
+    """Translate the refusal of a character, which is a NUL or one of another encoding."""
+    return UnfitRowError(text, hint=NUL_HINT if text.endswith(": 0x00") else CHARACTER_HINT)
 
 
 def _damaged(text: str) -> CorruptionError:
@@ -91,7 +107,7 @@ def _of_transaction_mode(text: str) -> ConfigError:
 def _of_client(text: str) -> ConfigError:
     """Translate errors of asyncpg itself, without the server."""
     if UNFIT in text:
-        return ConfigError(text, hint=UNFIT_HINT)
+        return UnfitRowError(text, hint=UNFIT_HINT)
     return ConfigError(
         text,
         hint="the client library asyncpg says so: check the URL's options and the server's way to"
@@ -167,33 +183,24 @@ ERRORS: ErrorMap = {
         "some of the tables are there already: check the schema and the table prefix, or remove"
         " what is left of an earlier try"
     ),
-    asyncpg.IntegrityConstraintViolationError: _wrong(
+    asyncpg.IntegrityConstraintViolationError: _unfit(
         "the table has a rule that a row of the source does not keep: compare its constraints with"
         " those that Druid makes, and run `replicator check`"
     ),
-    asyncpg.UntranslatableCharacterError: _wrong(
-        "the target's database cannot hold this character: make it with ENCODING 'UTF8'"
-    ),
-    asyncpg.CharacterNotInRepertoireError: _wrong(
-        "the target's database cannot hold this character: make it with ENCODING 'UTF8'"
-    ),
+    asyncpg.UntranslatableCharacterError: _of_character,
+    asyncpg.CharacterNotInRepertoireError: _of_character,
+    asyncpg.StringDataRightTruncationError: _unfit(WIDEN_HINT),
     asyncpg.InvalidParameterValueError: _wrong(
         "the server does not take a setting of the session: see its log; is its installation whole?"
     ),
-    asyncpg.DataError: _wrong(UNFIT_HINT),
-    asyncpg.ProgramLimitExceededError: _wrong(
+    asyncpg.DataError: _unfit(UNFIT_HINT),
+    asyncpg.ProgramLimitExceededError: _unfit(
         "a row is larger than this server or an index of the table takes: compare its indexes with"
         " those that Druid makes"
     ),
-    asyncpg.PLPGSQLError: _wrong(
-        "a trigger or function of the database says so: Druid's tables have none"
-    ),
-    asyncpg.TriggeredActionError: _wrong(
-        "a trigger or function of the database says so: Druid's tables have none"
-    ),
-    asyncpg.TriggeredDataChangeViolationError: _wrong(
-        "a trigger or function of the database says so: Druid's tables have none"
-    ),
+    asyncpg.PLPGSQLError: _unfit(BY_TRIGGER_HINT),
+    asyncpg.TriggeredActionError: _unfit(BY_TRIGGER_HINT),
+    asyncpg.TriggeredDataChangeViolationError: _unfit(BY_TRIGGER_HINT),
     asyncpg.FeatureNotSupportedError: _wrong(
         "this server speaks PostgreSQL's protocol and lacks what is needed here: use PostgreSQL 11"
         " or later, and the primary where a replica lacks it"

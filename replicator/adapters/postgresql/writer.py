@@ -43,7 +43,7 @@ from replicator.adapters.postgresql.sql import (
     renamed_table_sql,
     upsert_sql,
 )
-from replicator.errors import RefusedError, TransientError
+from replicator.errors import RefusedError, TransientError, UnfitRowError
 from replicator.model.batches import batches, by_kind, slices
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import CutNumber, Epoch, Offset
@@ -63,6 +63,10 @@ works, and asyncpg's buffers grow by a kilobyte at a time once they are large.
 """
 BATCH_GAPS: Final = 1000
 BATCH_KEYS: Final = 65_536
+NUL: Final = "\0"
+"""The one character that no text of PostgreSQL can hold."""
+ESCAPE: Final = "\x10"
+"""The control character "data link escape": with a digit after it, it stands for another one."""
 OWN_TABLES_LOCK: Final = 0x72_65_70_6C
 """Advisory lock: CREATE TABLE IF NOT EXISTS fails when two sessions run it at once."""
 
@@ -271,8 +275,19 @@ class PostgresqlTransaction:
             ([*_columns(batch, known, extras), *last] for batch in statements),
         )
 
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncGenerator[None]:
+        await self._session.execute("set a savepoint", "SAVEPOINT rows")
+        try:
+            yield
+        except UnfitRowError:
+            await self._session.execute("return to it", "ROLLBACK TO rows; RELEASE rows")
+            raise
+        await self._session.execute("release it", "RELEASE rows")
+
     async def remove(self, keys: Sequence[RowKey]) -> None:
-        for kind, names in by_kind(keys).items():
+        held = [key for key in keys if NUL not in key.key]  # the others cannot be there
+        for kind, names in by_kind(held).items():
             if shape := (await self._discovered()).get(kind):
                 await self._remove(shape, remove_sql(shape), names)
 
@@ -391,16 +406,25 @@ def _target_state(row: asyncpg.Record) -> TargetState:
 
 def _gap_value(gap: Gap, name: str) -> str | int | None:
     value: str | int | None = gap.kind.value if name == "kind" else getattr(gap, name)
-    return value
+    return _escaped(value) if isinstance(value, str) else value
+
+
+def _escaped(text: str) -> str:
+    """Return a text without a NUL, from which `_unescaped` makes the same one again."""
+    return text.replace(ESCAPE, f"{ESCAPE}1").replace(NUL, f"{ESCAPE}0")
+
+
+def _unescaped(text: str) -> str:
+    return text.replace(f"{ESCAPE}0", NUL).replace(f"{ESCAPE}1", ESCAPE)
 
 
 def _gap(row: asyncpg.Record) -> Gap:
     return Gap(
         kind=Kind(row["kind"]),
-        key=row["key"],
-        datasource=row["datasource"],
+        key=_unescaped(row["key"]),
+        datasource=_unescaped(row["datasource"]),
         reason=row["reason"],
-        detail=row["detail"],
+        detail=_unescaped(row["detail"]),
         opened=Offset(row["opened"]),
         closed=None if row["closed"] is None else Offset(row["closed"]),
     )

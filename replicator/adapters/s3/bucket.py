@@ -15,7 +15,7 @@ from replicator.adapters.bucket.bucket import PAGE_OBJECTS_MAX, Begun, Listed, S
 from replicator.adapters.bucket.obstore import ObstoreBucket, UnsayableKeyError, is_sayable
 from replicator.adapters.s3.session import EXISTS, error_code
 from replicator.adapters.transfer.pacing import Pace
-from replicator.errors import ConfigError, MissingObjectError, ReplicatorError, TransientError
+from replicator.errors import ConfigError, MissingObjectError, ReplicatorError, RewrittenObjectError
 from replicator.ports import Piece
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ class S3Bucket(ObstoreBucket):
                 )
             except ClientError as exc:
                 if error_code(exc) in EXISTS:
-                    raise TransientError(
+                    raise RewrittenObjectError(
                         f"{key} of {self.name} was written while it was read",
                         hint="it is listed and read again",
                     ) from exc

@@ -23,7 +23,7 @@ from replicator.adapters.s3.service import S3Address, S3Service, s3_service
 from replicator.adapters.s3.session import EXISTS, error_code, s3_store
 from replicator.adapters.s3.uploads import S3Uploads
 from replicator.adapters.transfer.pacing import InFlight, Pace
-from replicator.errors import ConfigError, CorruptionError, MissingObjectError, TransientError
+from replicator.errors import ConfigError, CorruptionError, MissingObjectError, RewrittenObjectError
 from replicator.model.load_spec import Location
 from replicator.model.plans.cost import SERVER_SIDE_MIN_BYTES
 from replicator.ports import OWN_AREA, Checked, Clock, DeepStorageReader, LeadsOn, StoredObject
@@ -224,7 +224,7 @@ class S3ServerCopy:
                 )
             except ClientError as exc:
                 if error_code(exc) in EXISTS:
-                    raise TransientError(
+                    raise RewrittenObjectError(
                         f"{source_key} of s3://{bucket} was written during the copy"
                     ) from exc
                 raise

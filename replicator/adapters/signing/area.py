@@ -31,6 +31,11 @@ class Keys(Protocol):
         """Whether this machine has a private key."""
         ...
 
+    @property
+    def ids(self) -> frozenset[str]:
+        """Ids of the trusted keys, this machine's own among them."""
+        ...
+
     def sign(self, message: bytes) -> Signature:
         """Return the signature of a message; equal messages have equal ones."""
         ...
@@ -69,6 +74,11 @@ class Signatures:
     def can_sign(self) -> bool:
         """Whether this machine has a private key."""
         return self._keys.can_sign
+
+    @property
+    def key_ids(self) -> frozenset[str]:
+        """Ids of the keys whose signatures are believed."""
+        return self._keys.ids
 
     def require_key(self) -> None:
         """Refuse to sign without a private key.

@@ -41,6 +41,10 @@ class Ed25519Keys:
     def can_sign(self) -> bool:
         return self._private is not None
 
+    @property
+    def ids(self) -> frozenset[str]:
+        return frozenset(self._public)
+
     def sign(self, message: bytes) -> Signature:
         if self._private is None:
             raise ConfigError("this machine has no key to sign with")

@@ -24,12 +24,16 @@ from aiohttp import (
 from replicator.adapters.boundary import reason
 from replicator.adapters.tls import trusting
 from replicator.adapters.transfer.http_proxy import proxy_for
-from replicator.errors import ConfigError, TransientError
+from replicator.errors import ConfigError, ReplicatorError, TransientError
 
 if TYPE_CHECKING:
     from aiohttp.client import _RequestContextManager
 
 CONNECTIONS_MAX = 64
+ANSWER_BYTES_MAX = 64 << 20
+"""Limit for an answer that is in memory as a whole; HDFS lists 200,000 files of a folder in it."""
+ERROR_BYTES_MAX = 64 << 10
+"""Number of bytes that are read of an answer which says what is wrong."""
 
 
 class HttpSession:
@@ -123,18 +127,56 @@ def _time_of(text: str) -> datetime | None:
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
+async def whole(response: ClientResponse, doing: str, *, too_large: type[ReplicatorError]) -> bytes:
+    """Return a body of at most `ANSWER_BYTES_MAX`, of which no more than that is read.
+
+    Args:
+        response: Answer of a server that may be anybody's.
+        doing: What was asked for, and of whom, in messages.
+        too_large: Class of the error for a larger body.
+    """
+    body = await _beginning(response, ANSWER_BYTES_MAX)
+    if len(body) > ANSWER_BYTES_MAX:
+        raise too_large(
+            f"{doing}: {response.url.host} answered with more than {ANSWER_BYTES_MAX} bytes",
+            hint="no answer to this is so large: is it the right server? A folder of HDFS may hold"
+            " too many files",
+        )
+    return body
+
+
+async def complaint(response: ClientResponse) -> str:
+    """Return the beginning of a body that says what is wrong."""
+    return (await _beginning(response, ERROR_BYTES_MAX)).decode(errors="replace")
+
+
+async def _beginning(response: ClientResponse, bytes_max: int) -> bytes:
+    """Return a body, or some more of it than `bytes_max`, and then close its connection."""
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) > bytes_max:
+            response.close()
+            break
+    return bytes(body)
+
+
 async def in_pieces(
     response: ClientResponse, *, size_bytes: int, piece_bytes: int
 ) -> AsyncIterator[bytes]:
     """Yield a body in pieces of similar size.
 
     Raises:
-        TransientError: it ended early, which is not noticed without a length from the server.
+        TransientError: it ended early, which is not noticed without a length from the server, or
+            more came than was asked for.
     """
     pieces, held_bytes, left_bytes = list[bytes](), 0, size_bytes
     async for piece in response.content.iter_any():
         pieces.append(piece)
         held_bytes, left_bytes = held_bytes + len(piece), left_bytes - len(piece)
+        if left_bytes < 0:
+            host = response.url.host
+            raise TransientError(f"{host}: a body is longer than the {size_bytes} bytes asked for")
         if held_bytes >= piece_bytes:
             yield b"".join(pieces)
             pieces, held_bytes = [], 0

@@ -476,7 +476,12 @@ class Pipeline:
 
     def executor(self) -> Executor:
         """Return the service that writes the target's rows."""
-        return Executor(self._in_batches(self.target), mapping=self._mapping, rates=self._rates)
+        return Executor(
+            self._in_batches(self.target),
+            mapping=self._mapping,
+            unfit_max=self._settings.rows_unfit_max,
+            rates=self._rates,
+        )
 
     def _in_batches(self, target: Target) -> Target:
         """Return the target with a history that reads as many rows at once as may be in memory."""

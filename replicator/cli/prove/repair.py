@@ -15,7 +15,7 @@ from replicator.cli.terminal.console import good, paper
 from replicator.cli.terminal.typed import parse_interval
 from replicator.cli.verb import Expect, verb
 from replicator.errors import ConfigError
-from replicator.model.checkpoint import Gap
+from replicator.model.checkpoint import ROW_UNFIT, Gap
 from replicator.model.extent import Extent
 from replicator.model.operations.words import counted, enumerated, size_text
 from replicator.model.plans.expectation import (
@@ -251,7 +251,7 @@ def _show_done(
         console.print(f"  ROW LEFT {row.words}: {row.detail}", markup=False)
     if plan.damaged_count > len(plan.damaged):
         console.print("  there are more: run it again")
-    if done.unmended or retried.left:
+    if done.unmended or any(row.reason != ROW_UNFIT for row in retried.left):
         console.print(f"  another origin may have them: `replicator repair {target} --from OTHER`")
 
 

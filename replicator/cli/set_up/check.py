@@ -8,6 +8,7 @@ from rich.console import Console
 
 from replicator.app import Application
 from replicator.app.control_folder import control_folder
+from replicator.app.signing import shared_keys
 from replicator.app.verbs.ownership import of_others
 from replicator.app.verbs.privacy import open_to_others
 from replicator.app.verbs.shared_stores import refuse_shared
@@ -16,6 +17,7 @@ from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.findings import show_findings
 from replicator.cli.verb import verb
 from replicator.errors import ConfigError, ReplicatorError, TransientError
+from replicator.model.operations.words import enumerated
 from replicator.services.checkup.checkup import Checkup, try_target
 from replicator.services.checkup.finding import Finding, failed
 from replicator.services.checkup.trials import try_witness
@@ -35,6 +37,7 @@ async def check(call: OpenCall) -> Outcome:
         findings += await _target(application, checkup, name)
     findings += await _stores(application)
     findings += [*_services(application), *_exposed(application), *_foreign(application)]
+    findings += _keys(application)
     said = call.typed.said
     return Outcome(
         result={
@@ -60,6 +63,22 @@ async def _stores(application: Application) -> list[Finding]:
     except ConfigError as exc:
         return [failed("targets' stores", exc)]
     return []
+
+
+def _keys(application: Application) -> list[Finding]:
+    """Name keys of several targets: who writes to two of their stores can exchange the files."""
+    rules = {name: application.target(name).signatures for name in application.target_names}
+    return [
+        Finding(
+            what="signing",
+            good=True,
+            note=True,
+            detail=f"targets {enumerated(one.targets)} trust the same key {one.key_id}: a signed"
+            " file of one is valid in the store of each",
+            hint="give each target keys of its own (docs/archive.md#signed-files)",
+        )
+        for one in shared_keys(rules)
+    ]
 
 
 def _services(application: Application) -> Iterator[Finding]:

@@ -250,6 +250,11 @@ class TargetSettings(Section):
     """Segments that `restore plan` looks for at once; each look is a request or two."""
     objects_missing_max: Annotated[int, Field(ge=0)] = 1000
     """Missing segments in one cut above which the applier suspects a wrong mount, and stops."""
+    rows_unfit_max: Annotated[int, Field(ge=0)] = 100
+    """Rows in one cut that its database may be unable to hold, and that become gaps.
+
+    If there are more, its tables are taken to be wrong, and it halts before any row is written.
+    """
     rows_lost_max: Annotated[int, Field(ge=0)] = 0
     """Rows that `--adopt` may remove from it although the source has them; more are refused.
 

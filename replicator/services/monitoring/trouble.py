@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from replicator.errors import ConfigError, ReplicatorError
-from replicator.model.checkpoint import OF_BYTES
+from replicator.model.checkpoint import MENDABLE
 from replicator.model.operations.pulse import HaltedService, Pulse, StreamPulse
 from replicator.model.operations.words import (
     age_text,
@@ -234,7 +234,7 @@ def _of(found: TargetStatus, seen: Seen) -> Iterator[Trouble]:
     yield from _of_the_store(found)
     if found.gaps:
         rows = "1 row has a gap" if len(found.gaps) == 1 else f"{len(found.gaps)} rows have gaps"
-        helps = any(gap.reason in OF_BYTES for gap in found.gaps) and not _is_promoted(found)
+        helps = any(gap.reason in MENDABLE for gap in found.gaps) and not _is_promoted(found)
         yield Trouble(
             f"{name}: {rows}: {found.gaps[0].words}: {found.gaps[0].reason}",
             f"repair {name}" if helps else "points",

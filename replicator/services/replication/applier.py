@@ -9,6 +9,9 @@ For each cut the order is: bytes; history in the target's own store; a look whet
 deletes any of it; rows, gaps and checkpoint in one transaction. Wherever a process dies, the target
 is whole at its checkpoint, and the next process repeats work but loses none.
 
+A row that the target's database cannot hold makes the last step fail; it becomes a gap, and the
+two steps before are repeated without it.
+
 Missing bytes are not a gap at once. A kill at the source removes them before a poll sees that
 their rows are gone, so a later cut may explain them; the applier then takes that group of cuts in
 one step. After `kill_wait` they become gaps, unless the source's other bytes are missing, too. Gaps
@@ -38,6 +41,7 @@ from replicator.model.checkpoint import (
     OBJECT_CHANGED,
     OBJECT_DENIED,
     OBJECT_MISSING,
+    OBJECT_REWRITTEN,
     PLACE_REFUSED,
     Checkpoint,
     Gap,
@@ -74,6 +78,7 @@ from replicator.services.target.executor import Executor
 from replicator.services.target.gap_healer import GapHealer
 from replicator.services.target.reconciler import (
     Reconciler,
+    Reconciliation,
     checkpoint_at,
     gap_of,
     refuse_foreign_rows,
@@ -82,6 +87,7 @@ from replicator.services.target.reconciler import (
     without,
 )
 from replicator.services.target.target import Target
+from replicator.services.target.unfit_rows import UnfitRowsError, leaving_out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -384,7 +390,7 @@ class Applier:
         await self._cover(cut, (*plan.gaps, *passed), whole=False)
         await self._guard.require_spared(plan.picks)
         is_filling = followed is None
-        await self._commit(plan, cut, epoch, rows=len(plan.picks), is_filling=is_filling)
+        await self._commit(plan, cut, epoch, is_filling=is_filling, found=found)
         self._retries.begin((), self._now_s())  # each gap was tried just now
         return True
 
@@ -437,7 +443,7 @@ class Applier:
         if not gaps:
             return False
         try:
-            found = await self._healer.retry(gaps)
+            found = await self._healer.retry(gaps, epoch)
         except TransientError as exc:
             self._retries.put_off()
             interval_s = self._options.gap_retry_interval.total_seconds()
@@ -549,7 +555,7 @@ class Applier:
         plan = without(plan, tuple(group.uncopied.values()))
         await self._cover(last, plan.gaps, whole=True)
         await self._guard.require_spared(np.concatenate([cut.offsets for cut in group.cuts]))
-        await self._commit(plan, last, epoch, rows=len(plan.picks))
+        await self._commit(plan, last, epoch)
 
     async def _cover(self, cut: ClosedCut, changed: Sequence[Gap], *, whole: bool) -> None:
         """Write history to the target's store up to a cut, before the checkpoint reaches it.
@@ -563,9 +569,26 @@ class Applier:
         await self._archivist.cover(cut, merged(known, changed), whole=whole)
 
     async def _commit(
-        self, plan: Plan, cut: ClosedCut, epoch: Epoch, *, rows: int, is_filling: bool = False
+        self,
+        plan: Plan,
+        cut: ClosedCut,
+        epoch: Epoch,
+        *,
+        is_filling: bool = False,
+        found: Reconciliation | None = None,
     ) -> None:
-        await self._executor.commit(plan, epoch=epoch)
+        """Write a plan whose cut is covered; rows that the database cannot hold become gaps.
+
+        `found` is the comparison that a seed's plan comes from.
+        """
+        try:
+            await self._executor.commit(plan, epoch=epoch)
+        except UnfitRowsError as exc:
+            if found is not None:
+                self._reconciler.refuse_lost(found, exc.rows)
+            plan = leaving_out(plan, exc.rows)
+            await self._cover(cut, plan.gaps, whole=False)
+            await self._executor.commit(plan, epoch=epoch)
         for gap in plan.gaps:
             if (gap.key, gap.opened) not in self._recorded:
                 self._observer(GapOpened(gap=gap))
@@ -573,7 +596,7 @@ class Applier:
             CutApplied(
                 cut=cut.closed.cut,
                 offset=cut.offset,
-                rows=rows,
+                rows=len(plan.picks),
                 source_time=cut.closed.source_time,
                 is_filling=is_filling,
             )
@@ -641,7 +664,7 @@ class Applier:
                 hint="correct `source.deep_storage` (its prefix is Druid's own, slashes and all),"
                 " or name their storage in `source.other_deep_storages`; nothing was changed",
             )
-        refused = [row for row in uncopied if row.reason in {OBJECT_DENIED, PLACE_REFUSED}]
+        refused = [row for row in uncopied if row.reason in _OF_ALL_MAYBE]
         if len(refused) > self._options.objects_missing_max:
             raise RefusedError(
                 f"{len(refused)} segments cannot be read or stored, the first is"
@@ -657,6 +680,10 @@ class Applier:
                 hint="check that the source's deep storage is the right one and mounted; if"
                 " segments are really gone, raise objects_missing_max, so that they become gaps",
             )
+
+
+_OF_ALL_MAYBE = frozenset({OBJECT_DENIED, OBJECT_REWRITTEN, PLACE_REFUSED})
+"""Reasons that many rows have at once if permissions, or a storage's settings, are wrong."""
 
 
 def _require_untrimmed(span: Span) -> None:

@@ -1,6 +1,6 @@
 """Restores a datasource under another name, beside the live one; replication continues."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,7 @@ from replicator.services.target.reconciler import (
 )
 from replicator.services.target.recovery import not_whole, recover
 from replicator.services.target.target import Target
+from replicator.services.target.unfit_rows import UnfitRowsError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +115,8 @@ class Renamer:
         continues: rows are written in one transaction.
 
         Raises:
-            GapError: bytes are missing and `accept_gaps` is not given, or the cut has expired; no
+            GapError: bytes are missing, or the target's database cannot hold a row, and
+                `accept_gaps` is not given; or the cut has expired; no
                 row was written.
             TransientError: something is unreachable, or an expiry deletes what is needed; try
                 again.
@@ -140,13 +142,18 @@ class Renamer:
         epoch = await self._epoch()
         await self._refuse_taken(plan.renamed.datasource)
         await self._guard.require_spared(plan.picks)
-        await self._executor.commit_renamed(
-            plan.picks,
-            plan.renamed,
-            without=frozenset(row.offset for row in uncopied),
-            epoch=epoch,
-        )
+        try:
+            await self._write(plan, uncopied, epoch)
+        except UnfitRowsError as exc:
+            uncopied = (*uncopied, *exc.rows)
+            if not accept_gaps:
+                raise not_whole(plan.cut, uncopied) from exc
+            await self._write(plan, uncopied, epoch)
         return uncopied
+
+    async def _write(self, plan: RenamePlan, uncopied: Sequence[Uncopied], epoch: Epoch) -> None:
+        left_out = frozenset(row.offset for row in uncopied)
+        await self._executor.commit_renamed(plan.picks, plan.renamed, without=left_out, epoch=epoch)
 
     async def plan_forget(self, datasource: str) -> ForgetPlan:
         """Return which rows of a renamed datasource would be deleted; nothing is changed.

@@ -1,6 +1,6 @@
 """Brings a target to an earlier cut, or another target to any cut."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -8,7 +8,7 @@ from replicator.model.checkpoint import Checkpoint, TargetState, merged
 from replicator.model.event import ClosedCut
 from replicator.model.observation import CutApplied
 from replicator.model.plans.expectation import refuse_more_removals
-from replicator.model.plans.plan import Estimate
+from replicator.model.plans.plan import Estimate, Plan
 from replicator.model.plans.restore_point import RestorePoint
 from replicator.services.restore.effect_count import EffectCount
 from replicator.services.store.archivist import Archivist
@@ -25,6 +25,7 @@ from replicator.services.target.reconciler import (
 )
 from replicator.services.target.recovery import not_whole, recover
 from replicator.services.target.target import Target
+from replicator.services.target.unfit_rows import UnfitRowsError, leaving_out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +159,8 @@ class Restorer:
         was made, the plan is made again. A plan that changes nothing fences no process.
 
         Raises:
-            GapError: bytes are missing and `accept_gaps` is not given, or the cut has expired; no
+            GapError: bytes are missing, or the target's database cannot hold a row, and
+                `accept_gaps` is not given; or the cut has expired; no
                 row was changed.
             TransientError: something is unreachable, or an expiry deletes what is needed; try
                 again.
@@ -205,16 +207,14 @@ class Restorer:
     async def commit(self, copied: Copied, *, accept_gaps: bool) -> tuple[Uncopied, ...]:
         """Do the second half of `execute`: write the rows; raises as `execute` does."""
         plan, found, uncopied = copied.plan, copied.reconciliation, copied.uncopied
-        self._reconciler.refuse_lost(found, uncopied)
-        if uncopied and not accept_gaps:
-            raise not_whole(plan.cut, uncopied)
+        self._require_whole(copied, uncopied, accept_gaps=accept_gaps)
         final = without(found.plan, uncopied, found.known_gaps)
-        gaps = merged(await self._target.gaps(final.checkpoint.log_id), final.gaps)
-        # One datasource's bytes make no cut: the store must not offer the whole cut for a restore.
-        if self._archivist is not None and plan.datasource is None:
-            await self._archivist.cover(plan.cut, gaps, whole=False)
-        await self._guard.require_spared(final.picks)
-        await self._executor.commit(final, epoch=copied.state.epoch)
+        try:
+            await self._write(copied, final)
+        except UnfitRowsError as exc:
+            uncopied = (*uncopied, *exc.rows)
+            self._require_whole(copied, uncopied, accept_gaps=accept_gaps)
+            await self._write(copied, leaving_out(final, exc.rows))
         await self._executor.keep_rates()
         self._target.observer(
             CutApplied(
@@ -225,6 +225,23 @@ class Restorer:
             )
         )
         return uncopied
+
+    def _require_whole(
+        self, copied: Copied, uncopied: Sequence[Uncopied], *, accept_gaps: bool
+    ) -> None:
+        self._reconciler.refuse_lost(copied.reconciliation, uncopied)
+        if uncopied and not accept_gaps:
+            raise not_whole(copied.plan.cut, uncopied)
+
+    async def _write(self, copied: Copied, final: Plan) -> None:
+        """Write history, then rows."""
+        plan = copied.plan
+        gaps = merged(await self._target.gaps(final.checkpoint.log_id), final.gaps)
+        # One datasource's bytes make no cut: the store must not offer the whole cut for a restore.
+        if self._archivist is not None and plan.datasource is None:
+            await self._archivist.cover(plan.cut, gaps, whole=False)
+        await self._guard.require_spared(final.picks)
+        await self._executor.commit(final, epoch=copied.state.epoch)
 
 
 def _is_at(state: TargetState, wanted: Checkpoint) -> bool:

@@ -31,6 +31,11 @@ class Retry:
         self.slots = asyncio.Semaphore(in_flight_max)
         """One slot per call in flight; taken by callers that make several calls at once."""
 
+    @property
+    def attempts_max(self) -> int:
+        """Number of attempts for one call."""
+        return self._policy.attempts_max
+
     def delays_s(self) -> Iterator[float]:
         """Yield the seconds to wait between attempts, one value fewer than there are attempts."""
         return self._policy.delays_s(self._rng)

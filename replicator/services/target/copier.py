@@ -18,7 +18,7 @@ from replicator.errors import (
     MissingObjectError,
     NewerReleaseError,
     RefusedError,
-    ReplicatorError,
+    RewrittenObjectError,
     TransientError,
     UnreadableObjectError,
     worst_alone,
@@ -30,6 +30,7 @@ from replicator.model.checkpoint import (
     OBJECT_CHANGED,
     OBJECT_DENIED,
     OBJECT_MISSING,
+    OBJECT_REWRITTEN,
     OBJECT_TRUNCATED,
     OBJECT_UNREADABLE,
     PLACE_REFUSED,
@@ -41,7 +42,7 @@ from replicator.model.load_spec import Layout, Location, is_lz4
 from replicator.model.log.row_mapping import RowMapping, check_segment, locate
 from replicator.model.observation import ObjectCopied, Progress
 from replicator.model.operations.clocks import CLOCK_SKEW_MAX
-from replicator.model.operations.words import moment
+from replicator.model.operations.words import counted, moment
 from replicator.model.plans.cost import AHEAD_MAX_BYTES, SERVER_SIDE_MIN_BYTES
 from replicator.model.row import Row, RowKey, Segment, datasource_of, key_of
 from replicator.model.timestamps import time_of
@@ -236,6 +237,9 @@ class Copier:
         row held other bytes once: its bytes count only while the source still confirms them. With
         `again` the bytes of these rows were reported before; those that exist are not reported.
 
+        An object that is written again during each attempt that the policy allows is a row's
+        trouble.
+
         Raises:
             TransientError: a storage was unreachable for longer than the retry policy allows.
             CorruptionError: the bytes that arrived are not those that the source has.
@@ -296,7 +300,7 @@ class Copier:
                 tasks = {group.create_task(self._copy(copy, trust=trust)): copy for copy in copies}
         for task, copy in tasks.items():
             if (failure := task.result()) is not None:
-                uncopied += [_uncopied(entry, row, *failure) for entry, row in copies[copy].rows]
+                uncopied += [uncopied_row(entry, row, *failure) for entry, row in copies[copy].rows]
         return uncopied
 
     def _placed(
@@ -307,14 +311,14 @@ class Copier:
             if not isinstance(entry.event, RowChanged):
                 continue
             if (gap := self._changed.get(entry.offset)) is not None:
-                yield _uncopied(entry, entry.event.row, gap.reason, gap.detail)
+                yield uncopied_row(entry, entry.event.row, gap.reason, gap.detail)
                 continue
             try:
                 self._want(entry, entry.event.row, wanted)
             except MalformedRowError as exc:
                 is_newer = isinstance(exc, NewerReleaseError)
                 reason = NEWER_RELEASE if is_newer else MALFORMED_ROW
-                row = _uncopied(entry, entry.event.row, reason, str(exc))
+                row = uncopied_row(entry, entry.event.row, reason, str(exc))
                 yield replace(row, misplaced=isinstance(exc, MisplacedError))
 
     def _want(self, entry: Entry, row: Row, wanted: dict[Location, _WantedBytes]) -> None:
@@ -341,21 +345,28 @@ class Copier:
     async def _copy(self, copy: _Copy, *, trust: Trust) -> _Failure | None:
         """Copy one location; return reason and detail if the target cannot have it."""
         async with self._retry.slots:
-            if trust is Trust.WITHOUT_SOURCE:
-                return await self._copy_perhaps_without_source(copy)
-            attempt = partial(self._copy_once, copy, trust=trust)
-            return await self._retry.call(f"copy {copy.source_location}", attempt)
+            try:
+                if trust is Trust.WITHOUT_SOURCE:
+                    return await self._copy_perhaps_without_source(copy)
+                attempt = partial(self._copy_once, copy, trust=trust)
+                return await self._retry.call(f"copy {copy.source_location}", attempt)
+            except RewrittenObjectError as exc:
+                tries = counted(self._retry.attempts_max, "attempt")
+                return OBJECT_REWRITTEN, f"{exc}, until the last of {tries}"
 
     async def _copy_perhaps_without_source(self, copy: _Copy) -> _Failure | None:
         """Retry the source as usual until it is unreachable once; then stop waiting for it."""
+        failure: TransientError | None = None
         for delay_s in self._retry.delays_s():
             if self._source_is_away:
                 break
             try:
                 return await self._copy_once(copy, trust=Trust.NEVER)
-            except TransientError:
+            except TransientError as exc:
+                failure = exc
                 await asyncio.sleep(delay_s)
-        self._source_is_away = True
+        if not isinstance(failure, RewrittenObjectError):
+            self._source_is_away = True
         return await self._copy_once(copy, trust=Trust.WITHOUT_SOURCE)
 
     async def _copy_once(self, copy: _Copy, *, trust: Trust) -> _Failure | None:
@@ -364,12 +375,12 @@ class Copier:
         except MissingObjectError as exc:
             return OBJECT_MISSING, str(exc)
         except UnreadableObjectError as exc:
-            return _UNREADABLE.get(type(exc), OBJECT_UNREADABLE), _with_hint(exc)
+            return _UNREADABLE.get(type(exc), OBJECT_UNREADABLE), with_hint(str(exc), exc.hint)
         except RefusedError as exc:
             # One row must not stop the others, but a storage that takes no bytes must stop them
             # all.
             await self._require_storage_works()
-            return PLACE_REFUSED, _with_hint(exc)
+            return PLACE_REFUSED, with_hint(str(exc), exc.hint)
 
     async def _require_storage_works(self) -> None:
         if not self._probed:
@@ -562,7 +573,8 @@ def _born(segment: Segment) -> datetime | None:
     return time_of(segment.created_date)
 
 
-def _uncopied(entry: Entry, row: Row, reason: str, detail: str) -> Uncopied:
+def uncopied_row(entry: Entry, row: Row, reason: str, detail: str) -> Uncopied:
+    """Return an event's row as one that the target cannot have."""
     return Uncopied(
         offset=entry.offset,
         key=key_of(row),
@@ -572,8 +584,9 @@ def _uncopied(entry: Entry, row: Row, reason: str, detail: str) -> Uncopied:
     )
 
 
-def _with_hint(exc: ReplicatorError) -> str:
-    return f"{exc}; {exc.hint}" if exc.hint else str(exc)
+def with_hint(said: str, hint: str) -> str:
+    """Return the detail of a gap: what an error says, and what it tells to do."""
+    return f"{said}; {hint}" if hint else said
 
 
 def _size_bytes(receipt: Receipt) -> int:

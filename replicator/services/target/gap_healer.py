@@ -8,7 +8,7 @@ import numpy as np
 
 from replicator.errors import NotFoundError
 from replicator.model.checkpoint import OBJECT_CHANGED, Gap, TargetState, merged
-from replicator.model.event import ClosedCut
+from replicator.model.event import ClosedCut, Epoch
 from replicator.model.inventory.ledger import Offsets
 from replicator.model.observation import GapHealed
 from replicator.model.plans.plan import Plan
@@ -41,7 +41,7 @@ class Retried:
     """Result of a new attempt for some gaps."""
 
     copied: tuple[Gap, ...] = ()
-    """Gaps whose bytes the target has now."""
+    """Gaps whose bytes the target has now, and whose rows fit into its tables."""
     left: tuple[Uncopied, ...] = ()
     """Rows that the target still cannot have, with the reason."""
 
@@ -85,12 +85,12 @@ class GapHealer:
         """Retry all gaps of the target's own cut; a running applier pauses if one can be closed.
 
         Raises:
-            TransientError: a storage is unreachable, or an expiry deletes what was copied.
+            TransientError: a store is unreachable, or an expiry deletes what was copied.
             FencedError: another process took over; no row was changed.
         """
         await self._guard.look()
         before = await self._target.state()
-        found = await self.retry(await self._of(before, datasource))
+        found = await self.retry(await self._of(before, datasource), before.epoch)
         if not found.copied:
             return found
         state = await self._target.acquire()
@@ -99,18 +99,25 @@ class GapHealer:
         await self.close(gaps, state)
         return replace(found, copied=tuple(gaps))
 
-    async def retry(self, gaps: Sequence[Gap]) -> Retried:
-        """Copy the bytes of these gaps' rows as far as possible; change no row.
+    async def retry(self, gaps: Sequence[Gap], epoch: Epoch) -> Retried:
+        """Copy the bytes of these gaps' rows as far as possible, and try the rows; change none.
+
+        The rows are tried in a transaction of the target's present `epoch`, which is rolled back.
 
         Raises:
-            TransientError: a storage is unreachable.
+            TransientError: a storage, or the target's database, is unreachable.
+            FencedError: another process took over.
         """
-        picks = _picks(gaps)
-        left = await self._copier.copy(picks, trust=Trust.NEVER) if len(picks) else ()
+        if not gaps:
+            return Retried()
+        left = await self._copier.copy(_picks(gaps), trust=Trust.NEVER)
         missing = {row.offset for row in left}
+        there = _picks([gap for gap in gaps if gap.opened not in missing])
+        unfit = await self._executor.unfit(there, epoch=epoch) if len(there) else ()
+        missing |= {row.offset for row in unfit}
         return Retried(
             copied=tuple(gap for gap in gaps if gap.opened not in missing),
-            left=left,
+            left=(*left, *unfit),
         )
 
     async def close(self, gaps: Sequence[Gap], acquired: TargetState) -> None:

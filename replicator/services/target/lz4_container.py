@@ -16,7 +16,7 @@ from typing import Final
 
 import cramjam
 
-from replicator.errors import TransientError, UnreadableObjectError
+from replicator.errors import RewrittenObjectError, UnreadableObjectError
 from replicator.model.load_spec import NAME_BYTES_MAX, Location
 from replicator.ports import Checked, DeepStorageReader, Piece, StoredObject
 
@@ -90,7 +90,7 @@ class Lz4Container:
         """
         found = await self._opened(location)
         if (file := found.files.get(stored.name)) is None:
-            raise TransientError(
+            raise RewrittenObjectError(
                 f"{_packed(location)} was written since it was listed, and has no {stored.name}",
                 hint="it is listed and read again",
             )

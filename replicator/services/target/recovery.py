@@ -5,9 +5,10 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from replicator.errors import GapError
-from replicator.model.checkpoint import OBJECT_CHANGED, Gap
+from replicator.model.checkpoint import OBJECT_CHANGED, ROW_UNFIT, Gap
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.inventory.ledger import Offsets
+from replicator.model.operations.words import counted
 from replicator.model.row import RowKey
 from replicator.services.target.copier import Copier, Trust, Uncopied
 
@@ -41,15 +42,25 @@ async def recover(
 
 
 def not_whole(cut: ClosedCut, uncopied: Sequence[Uncopied]) -> GapError:
-    """Return the error for a cut with rows whose bytes are gone."""
+    """Return the error for a cut with rows that the target cannot have."""
     shown = "; ".join(f"{row.words}: {row.detail}" for row in uncopied[:SHOWN_MAX])
     more = f" and {len(uncopied) - SHOWN_MAX} more" if len(uncopied) > SHOWN_MAX else ""
     return GapError(
-        f"cut {cut.closed.cut} cannot be restored whole: {len(uncopied)} rows have no bytes any"
-        f" more ({shown}{more}); no row was changed",
+        f"cut {cut.closed.cut} cannot be restored whole: {_lacking(uncopied)} ({shown}{more}); no"
+        " row was changed",
         hint="choose another point (`replicator points`), or restore everything else with"
         " `--accept-gaps`",
     )
+
+
+def _lacking(uncopied: Sequence[Uncopied]) -> str:
+    rows = len(uncopied)
+    unfit = sum(row.reason == ROW_UNFIT for row in uncopied)
+    if not unfit:
+        return f"{rows} rows have no bytes any more"
+    if unfit == rows:
+        return f"{counted(rows, 'row')} cannot be held by the target's database"
+    return f"{rows} rows have no bytes any more, or cannot be held by the target's database"
 
 
 def _known(gap: Gap) -> Uncopied:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from hashlib import sha256
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipInfo
 
-from replicator.errors import CorruptionError, TransientError
+from replicator.errors import CorruptionError, RewrittenObjectError
 from replicator.model.load_spec import Location
 from replicator.ports import Checked, DeepStorageReader, Piece, StoredObject
 from replicator.services.target.zip_directory import entries_of_zip
@@ -104,11 +104,11 @@ class Unpacking:
         """Return what a zip's directory says of a file that was listed.
 
         Raises:
-            TransientError: the zip is another one by now.
+            RewrittenObjectError: the zip is another one by now.
         """
         _, entries = await self._opened(location)
         if (entry := entries.get(name)) is None:
-            raise TransientError(
+            raise RewrittenObjectError(
                 f"{_packed(location)} was written since it was listed, and has no {name}",
                 hint="it is listed and read again",
             )

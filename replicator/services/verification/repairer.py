@@ -13,9 +13,11 @@ from replicator.errors import (
     MissingObjectError,
     NotFoundError,
     RefusedError,
+    RewrittenObjectError,
     worst_alone,
 )
 from replicator.model.checkpoint import Checkpoint, TargetState
+from replicator.model.event import Epoch
 from replicator.model.extent import Extent
 from replicator.model.load_spec import Location, is_lz4
 from replicator.model.observation import ObjectCopied, Progress
@@ -36,6 +38,7 @@ from replicator.services.target.reconciler import (
 )
 from replicator.services.target.recovery import recover
 from replicator.services.target.target import Target
+from replicator.services.target.unfit_rows import UnfitRowsError
 from replicator.services.target.unzipping import Unpacking, unpacked
 from replicator.services.verification.verifier import (
     Damaged,
@@ -214,7 +217,10 @@ class Repairer:
     async def _mend(self, damaged: Damaged, repair: Repair) -> None:
         async with self._retry.slots:
             attempt = partial(self._mend_or_say, damaged, repair)
-            await self._retry.call(f"repair {damaged.location}", attempt)
+            try:
+                await self._retry.call(f"repair {damaged.location}", attempt)
+            except RewrittenObjectError as exc:
+                repair.unmended.append(Unmended(damaged=damaged, reason=str(exc)))
 
     async def _mend_or_say(self, damaged: Damaged, repair: Repair) -> None:
         try:
@@ -313,10 +319,19 @@ class Repairer:
         repair.uncopied = await recover(
             self._copier, found.plan.picks, gaps=found.known_gaps, reached=checkpoint.offset
         )
-        picks = np.setdiff1d(found.plan.picks, [row.offset for row in repair.uncopied])
-        plan = replace(found.plan, picks=picks, checkpoint=checkpoint)
+        plan = replace(found.plan, checkpoint=checkpoint)
+        try:
+            await self._write(plan, repair, state.epoch)
+        except UnfitRowsError as exc:
+            repair.uncopied = (*repair.uncopied, *exc.rows)
+            await self._write(plan, repair, state.epoch)
+
+    async def _write(self, plan: Plan, repair: Repair, epoch: Epoch) -> None:
+        """Write the rows of a plan that the target can have."""
+        picks = np.setdiff1d(plan.picks, [row.offset for row in repair.uncopied])
+        plan = replace(plan, picks=picks)
         if not plan.is_empty:
-            await self._executor.commit(plan, epoch=state.epoch)
+            await self._executor.commit(plan, epoch=epoch)
             repair.rows = len(picks) + sum(len(keys) for keys in plan.surplus.values())
 
     async def _compared(

@@ -429,6 +429,69 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     ),
     # ------------------------------------------------------------------------------------ executor
     Mutant(
+        name="rows-that-do-not-fit-halt-their-target",
+        function="unfit_rows",
+        old="if len(rows) == 1:\n            return [_unfit(rows[0], exc)]",
+        new="if len(rows) == 1:\n            raise",
+        loses="One value that is too long for a column of the target stops all replication there.",
+        ring="unit",
+        tests="test_unfit_rows.py",
+    ),
+    Mutant(
+        name="rows-that-do-not-fit-are-left-out-in-silence",
+        function="leaving_out",
+        old="gaps=(*others, *(gap_of(row) for row in rows))",
+        new="gaps=(*others,)",
+        loses="A row is missing on the target and nothing says so.",
+        ring="unit",
+        tests="test_unfit_rows.py",
+    ),
+    Mutant(
+        name="a-trial-of-rows-is-committed",
+        function="Executor._refuse",
+        old="raise exc",
+        new="return  # type: ignore[misc]",
+        loses="Rows are written without the checkpoint that they belong to.",
+        ring="unit",
+        tests="test_unfit_rows.py",
+    ),
+    Mutant(
+        name="wrong-tables-make-gaps-of-all-rows",
+        function="Executor._refuse",
+        old="if len(found) > self._unfit_max:",
+        new="if False:",
+        loses="A table that Druid did not make empties the target instead of halting it.",
+        ring="unit",
+        tests="test_unfit_rows.py",
+    ),
+    Mutant(
+        name="gaps-are-healed-with-rows-that-do-not-fit",
+        function="GapHealer.retry",
+        old="missing |= {row.offset for row in unfit}",
+        new="",
+        loses="A row that does not fit halts the target at its next start, and each repair.",
+        ring="unit",
+        tests="test_unfit_rows.py",
+    ),
+    Mutant(
+        name="an-object-that-is-rewritten-is-tried-for-ever",
+        function="Copier._copy",
+        old="return OBJECT_REWRITTEN, f",
+        new="raise\n                return OBJECT_REWRITTEN, f",
+        loses="One object that somebody keeps writing stops the replication of all others.",
+        ring="unit",
+        tests="test_applier.py -k rewritten",
+    ),
+    Mutant(
+        name="many-rewritten-objects-are-gaps",
+        function="Applier._refuse_wrong_storage",
+        old="if row.reason in _OF_ALL_MAYBE]",
+        new="if row.reason in _OF_ALL_MAYBE - {OBJECT_REWRITTEN}]",
+        loses="A storage without a steady time of change leaves every new segment out.",
+        ring="unit",
+        tests="test_applier.py -k rewritten",
+    ),
+    Mutant(
         name="executor-leaves-surplus",
         function="Executor.commit",
         old="await transaction.remove_hashed(kind, keys)",
@@ -453,8 +516,8 @@ FOLLOWING: Final[Sequence[Mutant]] = (
         old="await transaction.record(plan.checkpoint, plan.gaps)",
         new=(
             "pass\n"
-            "        async with self._metadata.transaction(self._source, epoch) as transaction:\n"
-            "            await transaction.record(plan.checkpoint, plan.gaps)"
+            "            async with self._target.transaction(epoch) as transaction:\n"
+            "                await transaction.record(plan.checkpoint, plan.gaps)"
         ),
         loses="Rows are visible at a checkpoint that they are not of when the second one fails.",
         ring="simulation",
@@ -486,7 +549,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="copier-stops-at-a-refused-place",
         function="Copier._copy_once",
-        old="return PLACE_REFUSED, _with_hint(exc)",
+        old="return PLACE_REFUSED, with_hint(str(exc), exc.hint)",
         new="raise",
         loses="One segment that the target cannot keep stops the replication of all others.",
         ring="unit",

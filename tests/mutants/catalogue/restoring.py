@@ -27,7 +27,7 @@ RESTORING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="restore-accepts-gaps-by-itself",
-        function="Restorer.commit",
+        function="Restorer._require_whole",
         old="if uncopied and not accept_gaps:",
         new="if False:",
         loses="A restore drops the rows whose bytes are gone, and nobody agreed to it.",
@@ -45,7 +45,7 @@ RESTORING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="restore-of-one-datasource-claims-the-cut",
-        function="Restorer.commit",
+        function="Restorer._write",
         old="if self._archivist is not None and plan.datasource is None:",
         new="if self._archivist is not None:",
         loses="The store says that it holds all of a cut of which it has one datasource.",
@@ -54,7 +54,7 @@ RESTORING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="restore-is-blind-to-expiries",
-        function="Restorer.commit",
+        function="Restorer._write",
         old="await self._guard.require_spared(final.picks)",
         new="",
         loses="Rows come back whose bytes an expiry is deleting at this moment.",
@@ -366,9 +366,9 @@ RESTORING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="repair-writes-rows-without-bytes",
-        function="Repairer._put_right",
-        old="picks = np.setdiff1d(found.plan.picks, [row.offset for row in repair.uncopied])",
-        new="picks = found.plan.picks",
+        function="Repairer._write",
+        old="picks = np.setdiff1d(plan.picks, [row.offset for row in repair.uncopied])",
+        new="picks = plan.picks",
         loses="A repair makes rows point at bytes that nobody has any more.",
         ring="unit",
         tests="test_repairer.py",

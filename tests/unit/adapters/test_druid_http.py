@@ -9,6 +9,7 @@ from aiohttp import encode_basic_auth
 
 from replicator.adapters.druid.cluster import DruidAddress, DruidHttp
 from replicator.adapters.druid.request import DruidLogin
+from replicator.adapters.transfer import http_session
 from replicator.errors import ConfigError, TransientError
 from replicator.model.druid.promotion import SupervisorState
 from tests.servers.fake_http import Fake, serving
@@ -49,6 +50,17 @@ async def test_a_supervisor_is_read_as_druid_33_tells_it(fake: Fake, url: str):
         is_suspended=False, state="CREATING_TASKS", starts=({"0": "40"},)
     )
     assert fake.asked[0][:2] == ("GET", "/druid/indexer/v1/supervisor/clicks/status")
+
+
+async def test_an_answer_without_an_end_is_not_read_to_it(
+    fake: Fake, url: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(http_session, "ANSWER_BYTES_MAX", 1000)
+    fake.body = "x" * 5_000_000
+    with pytest.raises(
+        ConfigError, match=r"GET http://.* 127\.0\.0\.1 answered with more than 1000"
+    ):
+        await druid(url).supervisor("clicks")
 
 
 async def test_a_supervisor_that_sleeps_is_seen_to_sleep(fake: Fake, url: str):

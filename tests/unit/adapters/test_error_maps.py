@@ -40,6 +40,7 @@ from replicator.errors import (
     LoginError,
     ReplicatorError,
     TransientError,
+    UnfitRowError,
 )
 from tests.servers.certificates import Authority
 from tests.servers.stores import AZURE_KEY
@@ -124,13 +125,15 @@ def test_a_shared_session_is_named_without_the_clients_advice_to_programs(
     [
         (asyncpg.InvalidColumnReferenceError("no unique"), ConfigError, "primary key"),
         (asyncpg.DataCorruptedError("missing chunk"), CorruptionError, "pg_amcheck"),
-        (asyncpg.UniqueViolationError("duplicate key"), ConfigError, "replicator check"),
+        (asyncpg.UniqueViolationError("duplicate key"), UnfitRowError, "replicator check"),
         (asyncpg.DuplicateTableError("exists"), ConfigError, "schema"),
-        (asyncpg.UntranslatableCharacterError("é"), ConfigError, "UTF8"),
-        (asyncpg.RaiseError("no!"), ConfigError, "trigger"),
+        (asyncpg.UntranslatableCharacterError("é"), UnfitRowError, "UTF8"),
+        (asyncpg.CharacterNotInRepertoireError("of UTF8: 0x00"), UnfitRowError, "holds a NUL"),
+        (asyncpg.StringDataRightTruncationError("too long"), UnfitRowError, "as wide as"),
+        (asyncpg.RaiseError("no!"), UnfitRowError, "trigger"),
         (asyncpg.InternalServerError("proxy"), TransientError, "own words"),
         (asyncpg.ReadOnlySQLTransactionError("no"), TransientError, "read-write"),
-        (asyncpg.InterfaceError("invalid input for query argument $1"), ConfigError, "columns"),
+        (asyncpg.InterfaceError("invalid input for query argument $1"), UnfitRowError, "columns"),
         (asyncpg.ProtocolViolationError("no such user: x"), ConfigError, "pooler"),
         (asyncpg.ProtocolViolationError("query_wait_timeout"), TransientError, "pooler"),
         (OSError(111, "refused"), TransientError, UP),
@@ -182,10 +185,10 @@ def test_every_class_and_number_of_mysql_has_its_words_and_a_hint():
         (3100, ConfigError, "group_replication_transaction_size_limit"),
         (1045, LoginError, "password"),
         (1142, ConfigError, "GRANT"),
-        (1366, ConfigError, "utf8mb4"),
+        (1366, UnfitRowError, "utf8mb4"),
         (1665, ConfigError, "binlog_format"),
         (3159, ConfigError, "ssl-mode"),
-        (1062, ConfigError, "binary"),
+        (1062, UnfitRowError, "binary"),
         (1877, CorruptionError, "CHECK TABLE"),
     ],
 )

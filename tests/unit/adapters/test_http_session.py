@@ -24,6 +24,11 @@ async def test_a_body_without_a_length_that_is_whole(sent: bytes):
     assert await _read(sent, len(sent)) == sent
 
 
+async def test_a_body_that_goes_on_after_what_was_asked_for():
+    with pytest.raises(TransientError, match="longer than the 3 bytes asked for"):
+        await _read(b"12345", 3)
+
+
 async def _read(sent: bytes, told: int) -> bytes:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

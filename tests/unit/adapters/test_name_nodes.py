@@ -2,10 +2,11 @@
 
 import pytest
 
-from replicator.adapters.hdfs import HdfsAddress, hdfs_reader
+from replicator.adapters.hdfs import HdfsAddress, HdfsFolder, hdfs_reader
 from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.transfer import http_session
 from replicator.adapters.transfer.pacing import Pace
-from replicator.errors import ConfigError, TransientError
+from replicator.errors import ConfigError, TransientError, UnreadableObjectError
 from replicator.model.load_spec import Location
 from tests.contract.storages import SIZES, Origin, checked, hdfs_target
 from tests.servers.name_nodes import ACTIVE, STATES, NameNodes, name_nodes
@@ -82,3 +83,45 @@ async def test_a_refusal_is_not_asked_of_the_next():
     async with name_nodes("denied", ACTIVE) as nodes, hdfs_target(address(nodes)) as target:
         with pytest.raises(ConfigError, match="AccessControlException"):
             await target.receipt(SMALL)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "ftp://data.example:9864/webhdfs/v1/a",
+        "http://druid:secret@data.example:9864/webhdfs/v1/a",
+        "http://data.example:9864/latest/meta-data",
+        "http://data.example:9864/webhdfs/v1/../../latest",
+        "file:///webhdfs/v1/a",
+        "/webhdfs/v1/a",
+    ],
+)
+async def test_a_name_node_sends_to_data_nodes_and_nowhere_else(place: str):
+    async with name_nodes(ACTIVE) as nodes, hdfs_target(address(nodes)) as target:
+        nodes.sends_to = place
+        with pytest.raises(ConfigError, match="is no data node's address") as refused:
+            await target.put(SMALL, await Origin(FILES[SMALL]).copy_source(SMALL))
+        assert "secret" not in str(refused.value)
+        assert "webhdfs" in refused.value.hint
+
+
+async def test_bytes_do_not_leave_tls_on_the_way_to_a_data_node():
+    async with name_nodes(ACTIVE) as nodes:
+        encrypted = HdfsAddress(urls=("https://name.example:9871",), root=ROOT)
+        folder = HdfsFolder(encrypted, Pace(), SystemClock())
+        plain = f"{nodes.urls[0]}/webhdfs/v1/a"
+        with pytest.raises(ConfigError) as refused:
+            folder._data_node(plain, "read")
+        assert refused.value.hint.startswith("it must be https, ")
+        assert folder._data_node(plain.replace("http:", "https:"), "read")
+
+
+async def test_a_listing_without_an_end_is_one_folders_trouble(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(http_session, "ANSWER_BYTES_MAX", 10_000)
+    async with name_nodes(ACTIVE) as nodes:
+        nodes.files = {f"{ROOT}/a/{n}/file": b"" for n in range(1000)}
+        folder = HdfsFolder(address(nodes), Pace(), SystemClock())
+        with pytest.raises(UnreadableObjectError, match=r"127\.0\.0\.1 answered with more"):
+            async for _ in folder.pages("a"):
+                pass
+        await folder.close()

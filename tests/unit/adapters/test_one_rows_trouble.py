@@ -17,6 +17,7 @@ from replicator.adapters.local.storage import LocalDeepStorage
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.s3.service import s3_service
 from replicator.adapters.s3.session import s3_bucket
+from replicator.adapters.transfer import http_session
 from replicator.adapters.transfer.pacing import Pace
 from replicator.errors import (
     ArchivedObjectError,
@@ -124,6 +125,18 @@ async def test_google_denies_all(status: int, error: type[ReplicatorError]):
         address = GoogleAddress(bucket="b", prefix="", endpoint_url=url, anonymous=True)
         reader = google_reader(address, pace=Pace(), sizes=SIZES)
         with pytest.raises(error):
+            await read(reader)
+        await reader.close()
+
+
+async def test_google_answers_without_an_end(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(http_session, "ANSWER_BYTES_MAX", 1000)
+    async with serving(Fake(body={"items": ["x" * 5_000_000]})) as url:
+        address = GoogleAddress(bucket="b", prefix="", endpoint_url=url, anonymous=True)
+        reader = google_reader(address, pace=Pace(), sizes=SIZES)
+        with pytest.raises(
+            UnreadableObjectError, match=r"127\.0\.0\.1 answered with more than 1000"
+        ):
             await read(reader)
         await reader.close()
 

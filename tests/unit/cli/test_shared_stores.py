@@ -5,11 +5,20 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from replicator.app import Application
+from replicator.app.signing import shared_keys
 from replicator.app.verbs.shared_stores import refuse_shared
 from replicator.config import load
 from replicator.errors import ConfigError
+from replicator.model.operations.signature import key_id_of
 from replicator.services.records.store_id import NAME, made_store_id
 
 
@@ -45,6 +54,36 @@ async def test_folders_of_their_own_are_good_whether_they_are_there_or_not(tmp_p
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     await refuse(tmp_path, one=tmp_path / "one", two=tmp_path / "link")
+
+
+def signing(*targets: str) -> dict[str, dict[str, object]]:
+    """Settings of archives whose files one key signs."""
+    return {
+        name: {
+            "deep_storage": {"type": "local", "root": f"/{name}"},
+            "signing": {"key_env": "KEY"},
+        }
+        for name in targets
+    }
+
+
+async def test_a_key_that_two_targets_trust_is_named(tmp_path: Path):
+    key, other = (Ed25519PrivateKey.generate() for _ in range(2))
+    targets = signing("one", "two", "apart")
+    targets["apart"]["signing"] = {"key_env": "OTHER", "trusted_keys": []}
+    config = tmp_path / "replicator.yaml"
+    config.write_text(yaml.safe_dump({"targets": targets}))
+    environ = {"KEY": pem(key), "OTHER": pem(other)}
+    async with Application(load(config, environ), environ, lambda _: None) as application:
+        names = application.target_names
+        (shared,) = shared_keys({name: application.target(name).signatures for name in names})
+    assert shared.targets == ["one", "two"]
+    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    assert shared.key_id == key_id_of(public)
+
+
+def pem(key: Ed25519PrivateKey) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 async def test_two_places_with_one_id_are_one_store(tmp_path: Path):

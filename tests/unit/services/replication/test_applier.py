@@ -54,7 +54,7 @@ from tests.builders import (
     supervisor,
 )
 from tests.simulation.virtual_time import in_virtual_time
-from tests.unit.pipeline import ORIGIN, SOURCE, TARGET_ROOT, HandClock, Pipeline, place_of
+from tests.unit.pipeline import ORIGIN, RETRIES, SOURCE, TARGET_ROOT, HandClock, Pipeline, place_of
 
 
 async def seeded(*rows: Segment, **options) -> Pipeline:
@@ -522,6 +522,58 @@ async def test_one_segment_that_is_elsewhere_is_a_gap():
     await pipeline.cut()
     await pipeline.follow()
     assert pipeline.gaps() == [(segment("a").id, "malformed_row", True)]
+
+
+async def test_an_object_that_is_written_again_at_each_try_is_a_gap(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """It held up the target for ever: each try found it rewritten, and was repeated."""
+    pipeline = await seeded()
+    pipeline.publish(restless := segment("restless"), segment("good"))
+    looked = list[int]()
+    objects = pipeline.source_storage.objects
+
+    async def rewritten(location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
+        found = await objects(location, ahead=ahead)
+        if location == place_of(restless):
+            looked.append(len(looked))
+            data = b"%1967d" % len(looked)
+            pipeline.source_storage.stored[location] = {"00000.smoosh": data}
+        return found
+
+    monkeypatch.setattr(pipeline.source_storage, "objects", rewritten)
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.gaps() == [(restless.id, "object_rewritten", True)]
+    assert segment("good").id in pipeline.target_ids()
+    assert len(looked) == RETRIES.attempts_max
+    (gap,) = await pipeline.target.gaps(SOURCE, "log")
+    assert "until the last of 2 attempts; find out which program writes there" in gap.detail
+    assert (await pipeline.verifier().verify(Level.CHECKSUM)).is_good
+
+    monkeypatch.undo()
+    pipeline.applier = pipeline.new_applier()
+    await pipeline.follow()
+    assert pipeline.gaps() == [(restless.id, "object_rewritten", False)]
+    assert restless.id in pipeline.target_ids()
+
+
+async def test_a_storage_whose_objects_all_seem_rewritten_is_no_rows_trouble(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """A file system without a steady time of change would leave out everything."""
+    pipeline = await seeded(objects_missing_max=1)
+    objects = pipeline.source_storage.objects
+
+    async def restless(location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
+        return [replace(one, tag="now") for one in await objects(location, ahead=ahead)]
+
+    monkeypatch.setattr(pipeline.source_storage, "objects", restless)
+    pipeline.publish(segment("a"), segment("b"))
+    await pipeline.cut()
+    with pytest.raises(RefusedError, match="2 segments cannot be read or stored"):
+        await pipeline.follow()
+    assert pipeline.gaps() == []
 
 
 async def test_fewer_bytes_than_the_payload_says_are_a_gap():
