@@ -193,12 +193,12 @@ def _halted(life: LifeSigns) -> Iterator[Trouble]:
         yield _halt("the watcher", halt, life)
     for name, applier in sorted(life.appliers.items()):
         for halt in _halts(applier):
-            yield _halt(name, halt, life)
+            yield _halt(name, halt, life, target=name)
 
 
-def _halt(name: str, halt: HaltedService, life: LifeSigns) -> Trouble:
+def _halt(name: str, halt: HaltedService, life: LifeSigns, *, target: str = "TARGET") -> Trouble:
     """Say what halts a service; what it tells to do comes with the error, and names the target."""
-    hint = halt.hint.replace("TARGET", name)
+    hint = halt.hint.replace("TARGET", target)
     what = (
         f"{name} has halted {_ago(life, halt.since)} ({halt.what}): {halt.reason}"
         + (f"; {hint}" if hint else "")

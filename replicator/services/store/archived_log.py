@@ -368,6 +368,7 @@ class ArchivedLog:
         Raises:
             CorruptionError: a file beside the hole is altered.
         """
+        await self._list_once()
         before = self._history.holding(Offset(hole.start - 1))
         after = self._history.holding(hole.until)
         begins = None

@@ -521,6 +521,24 @@ async def test_a_target_that_an_error_has_halted_is_wrong_until_it_goes_on():
     assert not [one for one in troubles(await looked(pipeline)) if "halted" in one.what]
 
 
+async def test_what_halts_the_watcher_names_no_target_in_its_command():
+    """`replicator target create the watcher` could not be typed."""
+    pipeline, beating = await followed()
+    beating.observe(
+        Halted(
+            what="poll the source",
+            reason="there is no table",
+            hint="`replicator target create TARGET` makes those of a target",
+            exit_code=2,
+            retry_s=60,
+        )
+    )
+    await beating.beat()
+    (halted,) = [one for one in troubles(await looked(pipeline)) if "has halted" in one.what]
+    assert halted.what.startswith("the watcher has halted")
+    assert "`replicator target create TARGET`" in halted.what
+
+
 @pytest.mark.parametrize("lives", [False, True])
 def test_a_clock_that_was_ahead_keeps_nobody_alive(*, lives: bool):
     """A heartbeat from tomorrow is judged by whether another one follows it."""
