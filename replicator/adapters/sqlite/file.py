@@ -141,6 +141,15 @@ class LogFile:
             ConfigError: the file is not this source's log.
         """
         self.inode()
+        try:
+            return self._opened(mode)
+        except sqlite3.OperationalError as exc:
+            if mode == "rw" or not _is_unfinished(exc):
+                raise
+        self._roll_back()
+        return self._opened(mode)
+
+    def _opened(self, mode: str) -> sqlite3.Connection:
         connection = self._connect(mode)
         try:
             self._require_log(connection)
@@ -148,6 +157,17 @@ class LogFile:
             connection.close()
             raise
         return connection
+
+    def _roll_back(self) -> None:
+        """Undo what a killed process had begun; only who may write the file can.
+
+        A log has a rollback journal, and no write-ahead log yet, while it is made.
+        """
+        connection = self._connect("rw")
+        try:
+            self._found_log(connection)
+        finally:
+            connection.close()
 
     def obstacles(self) -> Iterator[Obstacle]:
         """Yield what would keep a writer from the log; nothing is created."""
@@ -347,6 +367,11 @@ def transaction(connection: sqlite3.Connection, begin: str) -> Generator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _is_unfinished(error: sqlite3.OperationalError) -> bool:
+    """Return whether a reader found the rollback journal of a process that was killed."""
+    return error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK
 
 
 def _is_on_a_read_only_disk(path: Path) -> bool:

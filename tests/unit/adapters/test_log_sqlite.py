@@ -248,6 +248,21 @@ async def test_two_processes_that_make_the_log_at_once_make_one(path: Path):
         await log.close()
 
 
+async def test_what_a_killed_maker_of_the_log_left_is_undone_by_whoever_looks(path: Path):
+    with closing(sqlite3.connect(path.with_name("begun"), isolation_level=None)) as begun:
+        begun.execute("PRAGMA cache_size = 1")
+        begun.execute("BEGIN")
+        begun.execute("CREATE TABLE records (data BLOB)")
+        begun.executemany("INSERT INTO records VALUES (?)", [(bytes(100_000),)] * 3)
+        for end in ("", "-journal"):  # as a kill leaves them
+            shutil.copy(path.with_name(f"begun{end}"), path.with_name(f"{path.name}{end}"))
+    async with opened(path) as log:
+        with pytest.raises(NotFoundError, match="no event log was made in it"):
+            await log.span()
+        assert await log.acquire() == 1
+        assert (await log.span()).end == 0
+
+
 # --------------------------------------------------------------------------------- foreign files
 
 
