@@ -39,7 +39,7 @@ from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.model.observation import Observation, Polled
 from replicator.model.operations.retry import RetryPolicy
 from replicator.model.row import Kind, Row
-from replicator.ports import MetadataReader, MetadataWriter
+from replicator.ports import MetadataWriter, WatchedReader
 from replicator.services.history.reader import History
 from replicator.services.replication.cut_writer import CutWriter
 from replicator.services.replication.readers import Readers
@@ -131,7 +131,7 @@ async def change(dsn: str, at: int) -> None:
 async def watch(dsn: str, folder: Path, rows: int) -> None:
     """Measure a real watcher, in a process of its own; print what `measure` reads."""
     is_mysql = dsn.startswith("mysql")
-    reader: MetadataReader = MysqlMetadataReader(dsn) if is_mysql else PostgresqlMetadataReader(dsn)
+    reader: WatchedReader = MysqlMetadataReader(dsn) if is_mysql else PostgresqlMetadataReader(dsn)
     seen: list[Observation] = []
     async with SqliteEventLog(folder / "log.sqlite", SystemClock(), SOURCE) as log:
         history = History(log, source=SOURCE, workers=ProcessWorkers(2))

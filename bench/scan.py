@@ -81,6 +81,10 @@ class CountingReader:
         async with self.reader.snapshot() as snapshot:
             yield CountingSnapshot(self, snapshot)
 
+    async def followed(self) -> Sequence[str]:
+        """Ask the real one."""
+        return await self.reader.followed()
+
 
 class CountingSnapshot:
     """A `Snapshot` that counts what it gives."""

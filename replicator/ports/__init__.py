@@ -38,6 +38,7 @@ from replicator.ports.metadata import (
     Transaction,
     Visit,
     VisitVersions,
+    WatchedReader,
 )
 from replicator.ports.notifications import (
     Caller,
@@ -135,6 +136,7 @@ __all__ = [
     "TriesReading",
     "Visit",
     "VisitVersions",
+    "WatchedReader",
     "Workers",
     "too_large",
 ]

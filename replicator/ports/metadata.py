@@ -148,7 +148,21 @@ class Freshness:
         )
 
 
-class SourceReader(MetadataReader, Protocol):
+class WatchedReader(MetadataReader, Protocol):
+    """Read side of a metadata store that a watcher takes for its source."""
+
+    async def followed(self) -> Collection[str]:
+        """Return the sources of which this store is a target, as long as it was not promoted.
+
+        Their rows are written here, so this store is none of those sources.
+
+        Raises:
+            TransientError, ConfigError: as for `snapshot`.
+        """
+        ...
+
+
+class SourceReader(WatchedReader, Protocol):
     """Read side of a source's metadata store, with questions beyond its rows."""
 
     async def freshness(self) -> Freshness:

@@ -38,7 +38,14 @@ from replicator.model.row import (
     key_of,
 )
 from replicator.model.versions import Lineage, NoVersions, Versions, broken, new_stamps
-from replicator.ports import Chunk, MetadataReader, MetadataWriter, Snapshot, SourceReader
+from replicator.ports import (
+    Chunk,
+    MetadataReader,
+    MetadataWriter,
+    Snapshot,
+    SourceReader,
+    WatchedReader,
+)
 from replicator.task_group import TaskGroup
 from tests.servers import mariadb as of_mariadb
 from tests.servers.mariadb import Mariadb
@@ -156,7 +163,7 @@ class Store:
     """One cluster's metadata store, as its own Druid, as a source and as a target."""
 
     put: Callable[..., Awaitable[None]]
-    source: MetadataReader
+    source: WatchedReader
     target: MetadataWriter
 
 
@@ -668,6 +675,16 @@ async def test_used_status_becomes_the_targets_now_else(store: Store):
         written = datetime.fromisoformat(there.used_status_last_updated)
         assert before.taken_at - timedelta(milliseconds=1) < written <= after.taken_at, existing
         assert len(there.used_status_last_updated) == len("2026-01-01T00:00:00.000Z")
+
+
+async def test_a_store_tells_whose_target_it_is_until_it_is_promoted(store: Store):
+    assert not await store.source.followed()
+    state = await store.target.acquire(SOURCE)
+    assert not await store.source.followed(), "nothing was applied"
+    for promoted in (False, True):
+        async with store.target.transaction(SOURCE, state.epoch) as transaction:
+            await transaction.record(replace(CHECKPOINT, promoted=promoted), [])
+        assert [*await store.source.followed()] == ([] if promoted else [SOURCE])
 
 
 async def test_timestamps_move_on_within_one_transaction_too(store: Store):

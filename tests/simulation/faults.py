@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -31,7 +31,6 @@ from replicator.ports import (
     DeepStorageReader,
     EventLogWriter,
     Known,
-    MetadataReader,
     MetadataWriter,
     Piece,
     Receipt,
@@ -44,6 +43,7 @@ from replicator.ports import (
     Transaction,
     Visit,
     VisitVersions,
+    WatchedReader,
 )
 
 LONG_LISTING = 4
@@ -161,7 +161,7 @@ class FlakySnapshot:
 
 
 class FlakyReader:
-    def __init__(self, metadata: MetadataReader, weather: Weather) -> None:
+    def __init__(self, metadata: WatchedReader, weather: Weather) -> None:
         self._metadata = metadata
         self._weather = weather
 
@@ -170,6 +170,9 @@ class FlakyReader:
         await self._weather.before()
         async with self._metadata.snapshot() as snapshot:
             yield FlakySnapshot(snapshot, self._weather)
+
+    async def followed(self) -> Collection[str]:
+        return await self._metadata.followed()
 
 
 class FlakyStream:

@@ -55,11 +55,11 @@ from replicator.ports import (
     Chunk,
     Clock,
     Freshness,
-    MetadataReader,
     Snapshot,
     Transaction,
     Visit,
     VisitVersions,
+    WatchedReader,
 )
 
 CHUNK_ROWS: Final = 1000
@@ -118,7 +118,7 @@ class MemoryMetadata:
             (row.id for row in self.rows.values() if isinstance(row, Supervisor)), default=0
         )
 
-    def as_source(self) -> MetadataReader:
+    def as_source(self) -> WatchedReader:
         """Return these same rows as a source, for a cluster that is both."""
         return _Source(self)
 
@@ -144,6 +144,11 @@ class MemoryMetadata:
     async def left_behind(self) -> Sequence[str]:
         """As a source; the only other tables are those that a test names."""
         return sorted(self.other_tables)
+
+    async def followed(self) -> Collection[str]:
+        """As a source that is a target, too."""
+        held = {name: books.checkpoint for name, books in self.sources.items()}
+        return {name for name, one in held.items() if one is not None and not one.promoted}
 
     async def without_used(self, datasources: Sequence[str]) -> Collection[str]:
         """As a source."""
@@ -218,6 +223,9 @@ class _Source:
 
     async def load_spec_samples(self) -> Sequence[tuple[str, bytes]]:
         return await self._metadata.load_spec_samples()
+
+    async def followed(self) -> Collection[str]:
+        return await self._metadata.followed()
 
 
 class MemorySnapshot:

@@ -54,6 +54,13 @@ FETCHED_MAX: Final = 1000
 END: Final = b"."
 """End of each handle: numpy's arrays of bytes drop zeros at the end of values."""
 HASHES_BYTES: Final = KEY_HASH_BYTES + FINGERPRINT_BYTES
+CHECKPOINTS: Final = "replicator_checkpoint"
+"""The table in which an applier keeps the cut of a target."""
+SEEN: Final = """
+SELECT COALESCE(MIN(LOWER(PRIVILEGES) LIKE '%select%'), 0) FROM information_schema.COLUMNS
+WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?
+"""
+"""Query for whether a table is there and all its columns can be read."""
 DRUIDS_TABLES: Final = """
 SELECT TABLE_NAME, MIN(LOWER(PRIVILEGES) LIKE '%select%') FROM information_schema.COLUMNS
 WHERE TABLE_SCHEMA = DATABASE() AND LOWER(LEFT(TABLE_NAME, CHAR_LENGTH(?))) = LOWER(?)
@@ -116,6 +123,16 @@ class MysqlMetadataReader:
                 if not readable or await session.value(f"look into {name}", query):
                     found.append(name)
         return found
+
+    async def followed(self) -> Sequence[str]:
+        query = (
+            f'SELECT "source" FROM {quoted(CHECKPOINTS)}'  # noqa: S608 - quoted names
+            ' WHERE "log_id" IS NOT NULL AND "promoted" IS NOT TRUE'
+        )
+        async with self._connect() as session:
+            if not await session.value(f"look for {CHECKPOINTS}", SEEN, CHECKPOINTS):
+                return []
+            return [_text(row[0]) for row in await session.fetch(f"read {CHECKPOINTS}", query)]
 
     async def without_used(self, datasources: Sequence[str]) -> Sequence[str]:
         segments, name = quoted(self._database.spelled("segments")), '"dataSource"'

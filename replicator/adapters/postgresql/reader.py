@@ -85,6 +85,9 @@ def _record(columns: tuple[str, ...]) -> np.dtype[Any]:
     return np.dtype(wire)
 
 
+CHECKPOINTS: Final = "replicator_checkpoint"
+"""The table in which an applier keeps the cut of a target."""
+READABLE: Final = "SELECT coalesce(has_table_privilege(to_regclass($1)::oid, 'SELECT'), false)"
 NO_STREAM: Final = NoStream("`source.metadata.change_stream` is not set")
 ONE_PROCESS: Final = "SET LOCAL max_parallel_workers_per_gather = 0"
 """Disables parallel workers: nothing is computed over versions, and workers cost time to start."""
@@ -165,6 +168,14 @@ class PostgresqlMetadataReader:
                     found.append(name)
         return found
 
+    async def followed(self) -> Sequence[str]:
+        table = relation(self._database.schema, CHECKPOINTS)
+        query = f"SELECT source FROM {table} WHERE log_id IS NOT NULL AND promoted IS NOT TRUE"  # noqa: S608 - quoted names
+        async with self._connect() as session:
+            if not await session.value(f"look for {table}", READABLE, table):
+                return []
+            return [row["source"] for row in await session.fetch(f"read {table}", query)]
+
     async def without_used(self, datasources: Sequence[str]) -> Sequence[str]:
         segments = self._database.relation("segments")
         query = f"""
@@ -228,7 +239,7 @@ async def reading(
     before = None if stream is None else await _asked_before(session, stream)
     tables = ", ".join(sorted(shape.relation for shape in shapes.values()))
     await session.execute(
-        "begin",
+        "lock the tables to read them",
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
         f" LOCK TABLE {tables} IN ACCESS SHARE MODE; SELECT",
     )

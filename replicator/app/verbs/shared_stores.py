@@ -1,4 +1,4 @@
-"""Whether two clusters store their bytes in one location, however its address is written."""
+"""Whether two clusters are one, or have their bytes in one place, however that is written."""
 
 import asyncio
 import os
@@ -10,7 +10,19 @@ from replicator.app.application import Application
 from replicator.config import LocalStorageSettings, Settings, SourceSettings, TargetSettings
 from replicator.config.checks import collisions
 from replicator.errors import ConfigError, ReplicatorError
+from replicator.services.history.own_target import refuse_own_target
 from replicator.services.records.store_id import store_id
+
+
+async def refuse_exchanged(application: Application) -> None:
+    """Refuse a source that is one of its own targets, before anything is adopted.
+
+    Raises:
+        ConfigError: it is one.
+        TransientError: the source is unreachable.
+    """
+    watched = application.settings.watched
+    await refuse_own_target(application.source_metadata(), watched.name)
 
 
 async def refuse_shared(application: Application) -> None:

@@ -30,8 +30,8 @@ from replicator.ports import (
     ChangeStream,
     DeepStorageReader,
     EventLogWriter,
-    MetadataReader,
     MetadataWriter,
+    WatchedReader,
 )
 from replicator.services.history.reader import History
 from replicator.services.replication.applier import Applier, ApplyOptions
@@ -100,7 +100,7 @@ def watcher(
     settings: WatchSettings,
     *,
     source: str,
-    metadata: MetadataReader,
+    metadata: WatchedReader,
     log: EventLogWriter,
     history: History,
     tools: Tools,

@@ -13,7 +13,7 @@ from replicator.app import Application
 from replicator.app.control_folder import control_folder
 from replicator.app.monitoring import Monitor
 from replicator.app.verbs.privacy import open_to_others
-from replicator.app.verbs.shared_stores import refuse_shared
+from replicator.app.verbs.shared_stores import refuse_exchanged, refuse_shared
 from replicator.app.wiring.pipeline import Allowed
 from replicator.cli.bytes_there import unread, were_there
 from replicator.cli.command import NAMED_MAX, PARTLY_DONE, OpenCall, Outcome
@@ -140,6 +140,8 @@ async def run(
     await refuse_shared(application)
     names = target or application.target_names
     application.refuse_unusable(names)
+    if adopt:
+        await refuse_exchanged(application)
     work = [WATCH, *map(apply_to, names)]
     if passive and not await _turn_comes(application, work):
         return _done({}, "stopped before it had anything to do; nothing was changed")
@@ -201,6 +203,8 @@ async def apply(
         return await _caught_up(application, target, timeout_s)
     if resume:
         await agree_to_resume(call, target, yes=yes)
+    if adopt:
+        await refuse_exchanged(application)
     if not once:  # one that ends by itself takes a target from nobody
         await agree_to_take_over(call, [apply_to(target)], yes=take_over)
     allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log, alone=True)

@@ -11,7 +11,7 @@ from replicator.app.control_folder import control_folder
 from replicator.app.signing import shared_keys
 from replicator.app.verbs.ownership import of_others
 from replicator.app.verbs.privacy import open_to_others
-from replicator.app.verbs.shared_stores import refuse_shared
+from replicator.app.verbs.shared_stores import refuse_exchanged, refuse_shared
 from replicator.cli.command import OpenCall, Outcome
 from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.findings import show_findings
@@ -32,7 +32,7 @@ async def check(call: OpenCall) -> Outcome:
     findings = list[Finding]()
     if checkup is not None:
         log = await checkup.log()  # the source's rows are held against what it knows of them
-        findings += [*await checkup.source(), *log]
+        findings += [*await checkup.source(), *await _exchanged(application), *log]
     for name in application.target_names:
         findings += await _target(application, checkup, name)
     findings += await _stores(application)
@@ -55,6 +55,16 @@ async def check(call: OpenCall) -> Outcome:
         show=lambda console: _show(console, findings, said, runs=checkup is not None),
         exit_code=0 if all(found.good for found in findings) else 1,
     )
+
+
+async def _exchanged(application: Application) -> list[Finding]:
+    try:
+        await refuse_exchanged(application)
+    except ConfigError as exc:
+        return [failed("source metadata", exc)]
+    except ReplicatorError:
+        return []  # of the same store, which is reported as unreachable
+    return []
 
 
 async def _stores(application: Application) -> list[Finding]:

@@ -92,6 +92,11 @@ class CutWriter:
         self._closed_at_s = -float("inf")
 
     @property
+    def source(self) -> str:
+        """Name of the source cluster in every event."""
+        return self._source
+
+    @property
     def quiet_s(self) -> float:
         """Seconds since this process began to write its last cut."""
         return asyncio.get_running_loop().time() - self._closed_at_s

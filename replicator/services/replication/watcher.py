@@ -20,7 +20,8 @@ from replicator.model.observation import CutPublished, Observer, Polled, Progres
 from replicator.model.operations.retry import RetryPolicy
 from replicator.model.row import Kind, Row, key_of
 from replicator.model.stream import NoStream, StreamPosition
-from replicator.ports import MetadataReader, Snapshot
+from replicator.ports import Snapshot, WatchedReader
+from replicator.services.history.own_target import refuse_own_target
 from replicator.services.history.reader import History
 from replicator.services.history.vanished import refuse_vanished
 from replicator.services.replication.commit_follower import CommitFollower
@@ -59,7 +60,7 @@ class Watcher:
     def __init__(
         self,
         *,
-        metadata: MetadataReader,
+        metadata: WatchedReader,
         writer: CutWriter,
         history: History,
         follower: CommitFollower | None,
@@ -187,6 +188,7 @@ class Watcher:
     async def _lead(self) -> None:
         if self._follower is not None:
             await self._follower.guard()  # the log may be unreachable for long, and the slot grows
+        await refuse_own_target(self._metadata, self._writer.source)
         await self._writer.lead()
         self._scout.heed(distrusted=self._writer.distrusts_versions)
 

@@ -511,6 +511,9 @@ class Source:
     async def left_behind(self) -> list[str]:
         return []
 
+    async def followed(self) -> list[str]:
+        raise AssertionError("nobody asked for it")
+
     async def without_used(self, datasources: Sequence[str]) -> list[str]:
         raise AssertionError("nobody asked for it")
 
