@@ -22,7 +22,7 @@ from replicator.errors import (
     RefusedError,
     TransientError,
 )
-from replicator.model.checkpoint import Checkpoint, Gap, TargetState, merged
+from replicator.model.checkpoint import FORMER_PAUSED, Checkpoint, Gap, TargetState, merged
 from replicator.model.document import NATURAL, Shape, Time, written
 from replicator.model.event import Epoch
 from replicator.model.fingerprint import hex_digest
@@ -63,6 +63,8 @@ def _checkpoint(found: object) -> Checkpoint | None:
         return None
     if not isinstance(found, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - as pydantic wants it
+    if FORMER_PAUSED in found and "paused" not in found:
+        found = {"paused" if name == FORMER_PAUSED else name: found[name] for name in found}
     return _CHECKPOINT.checked(found)
 
 

@@ -3,12 +3,15 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from replicator.model.document import HEXADECIMAL, NATURAL, Name, Time
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.fingerprint import Digest
 from replicator.model.row import Kind, RowKey
+
+FORMER_PAUSED: Final = "standing"
+"""What `paused` was called in what builds before the first release have stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

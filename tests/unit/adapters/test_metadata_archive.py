@@ -125,6 +125,17 @@ async def test_an_altered_state_is_named(area: MemoryArea, archive: ArchiveMetad
         await archive.state(SOURCE)
 
 
+async def test_a_state_from_before_the_first_release_is_read(
+    area: MemoryArea, archive: ArchiveMetadata
+):
+    paused = replace(CHECKPOINT, paused=True)
+    await committed(archive, (await archive.acquire(SOURCE)).epoch, paused)
+    for name, state in area.files.items():
+        area.files[name] = state.replace(b'"paused"', b'"standing"')
+    assert (await archive.state(SOURCE)).checkpoint == paused
+    assert (await archive.acquire(SOURCE)).checkpoint == paused
+
+
 async def test_an_archive_follows_a_source_like_any_target():
     pipeline = Pipeline()
     archive = ArchiveMetadata(pipeline.area, pipeline.clock)
