@@ -108,8 +108,8 @@ async def rows_of(reader: MetadataReader) -> dict[RowKey, Row]:
     return {key_of(row): row for _, _, row in await scanned(reader)}
 
 
-async def of_source(dsn: str) -> dict[RowKey, Row]:
-    return await rows_of(MysqlMetadataReader(dsn))
+async def of_source(dsn: str, **options: Any) -> dict[RowKey, Row]:
+    return await rows_of(MysqlMetadataReader(dsn, **options))
 
 
 @asynccontextmanager
@@ -958,10 +958,15 @@ async def test_a_row_that_another_session_holds_is_waited_for_and_no_longer(drui
         await cursor.execute("BEGIN")
         await cursor.execute("SELECT id FROM druid_segments FOR UPDATE")
         with pytest.raises(TransientError) as found:
-            async with writing(druid_dsn, statement_timeout_s=1) as transaction:
+            async with writing(druid_dsn, lock_timeout_s=1) as transaction:
                 await transaction.upsert([changed, CONFIG])
         await cursor.execute("ROLLBACK")
-    assert "lock" in found.value.hint or "statement_timeout_s" in found.value.hint
+        assert "a lock on the row" in found.value.hint
+        await cursor.execute("LOCK TABLES druid_segments WRITE")
+        with pytest.raises(TransientError) as found:
+            await of_source(druid_dsn, lock_timeout_s=1)
+        assert "or the table" in found.value.hint
+        await cursor.execute("UNLOCK TABLES")
     assert (await of_source(druid_dsn)).keys() == {key_of(SEGMENT)}
     await upsert(druid_dsn, changed, CONFIG)
     assert (await of_source(druid_dsn)).keys() == {key_of(SEGMENT), key_of(CONFIG)}

@@ -337,6 +337,9 @@ async def test_what_a_later_write_would_trip_over_is_told_before(druid_dsn: str)
     assert "rows up to 102" in behind.what
     await writer.create(None, centralized=False)
     assert await writer.obstacles() == []
+    joint = "&" if "?" in druid_dsn else "?"
+    replica = PostgresqlMetadataWriter(f"{druid_dsn}{joint}default_transaction_read_only=on")
+    assert ["the server only reads" in one.what for one in await replica.obstacles()] == [True]
     await execute(
         druid_dsn,
         "ALTER TABLE druid_segments DROP CONSTRAINT druid_segments_pkey;"
@@ -497,8 +500,9 @@ async def test_rows_hidden_from_the_role_are_an_error_and_not_removed_rows(
     await put(owner, SEGMENT)
     await execute(owner, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO limited")
     await execute(owner, "ALTER TABLE druid_segments ENABLE ROW LEVEL SECURITY")
-    with pytest.raises(ConfigError, match="row-level security"):
+    with pytest.raises(ConfigError, match="row-level security") as caught:
         await rows_of(PostgresqlMetadataReader(limited))
+    assert "BYPASSRLS" in caught.value.hint
 
 
 async def test_the_grants_of_the_documentation_are_enough(role_dsn: tuple[str, str]):
@@ -695,8 +699,8 @@ async def test_a_lost_connection_passes_and_leaves_nothing(
     assert (await PostgresqlMetadataWriter(druid_dsn).state(SOURCE)).checkpoint is None
 
 
-async def upsert_segment(dsn: str) -> None:
-    async with writing(dsn) as transaction:
+async def upsert_segment(dsn: str, **options: Any) -> None:
+    async with writing(dsn, **options) as transaction:
         await transaction.upsert([replace(SEGMENT, used=False)])
 
 
@@ -718,14 +722,45 @@ async def test_a_table_of_checkpoints_from_before_learns_of_stores(druid_dsn: st
     assert (await writer.acquire(SOURCE, store="here")).store == "here"
 
 
-WAITING: dict[str, tuple[str, Callable[[str], Awaitable[object]]]] = {
-    "scan": ("druid_segments", lambda dsn: rows_of(PostgresqlMetadataReader(dsn))),
+async def test_a_table_of_checkpoints_from_before_the_first_release_is_read_and_renewed(
+    druid_dsn: str,
+):
+    paused = replace(CHECKPOINT, paused=True)
+    writer = PostgresqlMetadataWriter(druid_dsn)
+    async with writing(druid_dsn) as transaction:
+        await transaction.record(paused, [])
+    await execute(
+        druid_dsn,
+        "ALTER TABLE replicator_checkpoint DROP COLUMN store;"
+        " ALTER TABLE replicator_checkpoint RENAME COLUMN paused TO standing",
+    )
+    assert (await writer.state(SOURCE)).checkpoint == paused
+    async with writing(druid_dsn) as transaction:
+        await transaction.record(CHECKPOINT, [])
+    assert (await writer.state(SOURCE)).checkpoint == CHECKPOINT
+
+
+WAITING: dict[str, tuple[str, Callable[..., Awaitable[object]]]] = {
+    "scan": ("druid_segments", lambda *a, **b: rows_of(PostgresqlMetadataReader(*a, **b))),
     "upsert": ("druid_segments", upsert_segment),
-    "acquire": ("replicator_checkpoint", lambda dsn: PostgresqlMetadataWriter(dsn).acquire(SOURCE)),
-    "held": ("replicator_checkpoint", lambda dsn: PostgresqlMetadataWriter(dsn).state(SOURCE)),
-    "gaps": ("replicator_gap", lambda dsn: PostgresqlMetadataWriter(dsn).gaps(SOURCE, "log-1")),
-    "renamed": ("replicator_renamed", lambda dsn: PostgresqlMetadataWriter(dsn).renamed(SOURCE)),
+    "acquire": (
+        "replicator_checkpoint",
+        lambda *a, **b: PostgresqlMetadataWriter(*a, **b).acquire(SOURCE),
+    ),
+    "held": (
+        "replicator_checkpoint",
+        lambda *a, **b: PostgresqlMetadataWriter(*a, **b).state(SOURCE),
+    ),
+    "gaps": (
+        "replicator_gap",
+        lambda *a, **b: PostgresqlMetadataWriter(*a, **b).gaps(SOURCE, "log-1"),
+    ),
+    "renamed": (
+        "replicator_renamed",
+        lambda *a, **b: PostgresqlMetadataWriter(*a, **b).renamed(SOURCE),
+    ),
 }
+HASTE_S = 0.2
 
 
 @asynccontextmanager
@@ -771,6 +806,29 @@ async def test_a_statement_that_takes_too_long_passes(druid_dsn: str):
         with pytest.raises(TransientError, match="statement timeout"):
             await rows_of(reader)
     assert await rows_of(reader) == {}
+
+
+@pytest.mark.parametrize(("table", "ask"), WAITING.values(), ids=WAITING.keys())
+async def test_a_table_that_somebody_has_locked_is_named_before_long(
+    druid_dsn: str, table: str, ask: Callable[..., Awaitable[object]]
+):
+    await put(druid_dsn, SEGMENT)
+    await PostgresqlMetadataWriter(druid_dsn).acquire(SOURCE)
+    async with locked(druid_dsn, table):
+        with pytest.raises(TransientError, match="lock timeout") as found:
+            await ask(druid_dsn, lock_timeout_s=HASTE_S)
+    assert "pg_locks" in found.value.hint
+    await ask(druid_dsn)
+
+
+async def test_the_next_writer_waits_for_a_long_transaction_of_the_one_before(druid_dsn: str):
+    next_writer = PostgresqlMetadataWriter(druid_dsn, lock_timeout_s=HASTE_S)
+    async with writing(druid_dsn):
+        asking = asyncio.create_task(next_writer.acquire(SOURCE))
+        await until_waiting(druid_dsn)
+        await asyncio.sleep(2 * HASTE_S)
+        assert not asking.done()
+    assert (await asking).epoch == 2
 
 
 async def test_a_cancelled_scan_leaves_no_statement_behind(druid_dsn: str):

@@ -166,7 +166,10 @@ BY_NUMBER: Final[Mapping[int, _Translation]] = {
     1114: _full,  # the table is full
     1037: _busy,
     1038: _busy,
-    1205: _passes("another session holds a lock on the row: SHOW ENGINE INNODB STATUS says which"),
+    1205: _passes(
+        "another session holds a lock on the row or the table: SHOW ENGINE INNODB STATUS and"
+        " SHOW PROCESSLIST say which"
+    ),
     1213: _passes("the server chose this transaction to end a deadlock; it is tried again"),
     1290: _passes(READ_ONLY_HINT),
     1836: _passes(READ_ONLY_HINT),

@@ -71,6 +71,8 @@ class Database:
     connect_timeout_s: float = 10.0
     statement_timeout_s: float = 600.0
     """Longest time for one statement, in seconds; the longest one is the scan of all segments."""
+    lock_timeout_s: float = 10.0
+    """Longest wait for a lock of somebody else, in seconds; not for a writer of the same target."""
     audit: bool = False
     """Whether `druid_audit` is read like a replicated table; no target has it."""
     idle_timeout_s: float = 300.0
@@ -134,6 +136,7 @@ class Options(TypedDict, total=False):
     table_prefix: str
     connect_timeout_s: float
     statement_timeout_s: float
+    lock_timeout_s: float
     idle_timeout_s: float
     audit: bool
 
@@ -420,7 +423,7 @@ def _certificates(name: str, files: Mapping[str, str]) -> ssl.SSLContext:
 async def _prepare(session: Session, database: Database, *, read_only: bool) -> None:
     """Make the session's settings, so that none depends on the server's configuration."""
     session.version = str(await session.value("connect", "SELECT VERSION()"))
-    longest_s = round(database.statement_timeout_s) or 1
+    longest_s, lock_s = _whole(database.statement_timeout_s), _whole(database.lock_timeout_s)
     limit = (
         f"max_statement_time = {database.statement_timeout_s:f}"
         if session.is_mariadb
@@ -430,8 +433,10 @@ async def _prepare(session: Session, database: Database, *, read_only: bool) -> 
         f"sql_mode = '{SQL_MODE}'",
         # unknown columns may have a type whose text depends on it
         "time_zone = '+00:00'",
-        f"wait_timeout = {round(database.idle_timeout_s) or 1}",
-        f"innodb_lock_wait_timeout = {longest_s}",
+        f"wait_timeout = {_whole(database.idle_timeout_s)}",
+        # of a row, and of a table
+        f"innodb_lock_wait_timeout = {lock_s}",
+        f"lock_wait_timeout = {lock_s}",
         # for a scan that the client reads slowly
         f"net_write_timeout = {longest_s}",
         f"net_read_timeout = {longest_s}",
@@ -442,6 +447,16 @@ async def _prepare(session: Session, database: Database, *, read_only: bool) -> 
         await session.execute("connect", "SET SESSION TRANSACTION READ ONLY")
     found = await session.value("connect", "SELECT @@max_allowed_packet")
     session.packet_bytes_max = int(found)
+
+
+def patient_sql(database: Database) -> str:
+    """Return the statement after which only `statement_timeout_s` ends the wait for a row."""
+    longest_s = _whole(database.statement_timeout_s)
+    return f"SET SESSION innodb_lock_wait_timeout = {longest_s}"
+
+
+def _whole(duration_s: float) -> int:
+    return round(duration_s) or 1
 
 
 async def discover(session: Session, database: Database) -> dict[Kind, Shape]:

@@ -23,6 +23,7 @@ from replicator.adapters.mysql.session import (
     Values,
     connect,
     discover,
+    patient_sql,
 )
 from replicator.adapters.mysql.sql import (
     BOOLEAN,
@@ -133,6 +134,7 @@ class MysqlMetadataWriter:
         own = quoted(self._own.checkpoints)
         async with connect(self._database) as session:
             await self._make_own_tables(session)
+            await session.execute("become the writer", patient_sql(self._database))
             await _begin(session)
             # waits for a transaction of the epoch before, whose lock is on this row
             await session.execute(

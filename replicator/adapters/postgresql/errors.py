@@ -27,6 +27,11 @@ DENIED_HINT: Final = (
     " INSERT, UPDATE and DELETE on them too, USAGE on their sequences and CREATE on the schema"
     " (docs/postgresql.md has the statements)"
 )
+HIDDEN: Final = "row-level security"
+HIDDEN_HINT: Final = (
+    "all rows are needed, and a policy may hide some: ALTER TABLE … DISABLE ROW LEVEL SECURITY, or"
+    " ALTER ROLE … BYPASSRLS"
+)
 TABLE_HINT: Final = (
     "check the schema and the table prefix; Druid makes its tables when it first starts, and"
     " `replicator target create TARGET` those of a target"
@@ -127,6 +132,11 @@ def _not_let_in(text: str) -> ConfigError:
     return ConfigError(text, hint=hint)
 
 
+def _denied(text: str) -> ConfigError:
+    """Translate a missing right; a policy that hides rows is refused with the same code."""
+    return ConfigError(text, hint=HIDDEN_HINT if HIDDEN in text else DENIED_HINT)
+
+
 _away = TransientError
 """Return an error whose hint is to check that the server runs: nothing has answered."""
 
@@ -160,7 +170,8 @@ ERRORS: ErrorMap = {
         " larger max_standby_streaming_delay"
     ),
     asyncpg.LockNotAvailableError: _passes(
-        "another session holds a lock on the table: pg_locks and pg_stat_activity show which"
+        "another session holds a lock on the table or a row: pg_locks and pg_stat_activity show"
+        " which"
     ),
     asyncpg.ReadOnlySQLTransactionError: _passes(
         "the server only reads: a replica, or a primary that was demoted. Name all hosts in the URL"
@@ -170,7 +181,7 @@ ERRORS: ErrorMap = {
         "the PostgreSQL server cannot read or write its files: see its log and its disk"
     ),
     # ------------------------------------------------------------------ faults for the operator
-    asyncpg.InsufficientPrivilegeError: _wrong(DENIED_HINT),
+    asyncpg.InsufficientPrivilegeError: _denied,
     asyncpg.InvalidSchemaNameError: _wrong(TABLE_HINT),
     asyncpg.UndefinedTableError: _wrong(TABLE_HINT),
     asyncpg.UndefinedColumnError: _wrong(TABLE_HINT),

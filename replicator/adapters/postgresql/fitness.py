@@ -123,13 +123,20 @@ async def obstacles(
     session: PostgresqlSession, database: Database, shapes: Mapping[Kind, Shape]
 ) -> Sequence[Obstacle]:
     """Return what would make a write fail or go wrong; nothing is changed."""
-    found: list[Obstacle] = []
+    found = [*await _read_only(session)]
     for kind in sorted(shapes):
         shape = shapes[kind]
         found += await _privileges(session, shape)
         found += await _unique(session, shape)
         found += _counted(await count_of(session, shape))
     return [Obstacle(what=f"{database.name}: {one.what}", remedy=one.remedy) for one in found]
+
+
+async def _read_only(session: PostgresqlSession) -> Iterable[Obstacle]:
+    if await session.value("look whether it can be written", "SHOW transaction_read_only") == "off":
+        return []
+    remedy = "name the primary, or all hosts with ?target_session_attrs=read-write in the URL"
+    return [Obstacle(what="the server only reads, as a replica does", remedy=remedy)]
 
 
 async def _privileges(session: PostgresqlSession, shape: Shape) -> Iterable[Obstacle]:

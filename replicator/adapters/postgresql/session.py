@@ -90,6 +90,8 @@ class Database:
     connect_timeout_s: float = 10.0
     statement_timeout_s: float = 600.0
     """Longest time for one statement, in seconds; the longest one is the scan of all segments."""
+    lock_timeout_s: float = 10.0
+    """Longest wait for a lock of somebody else, in seconds; not for a writer of the same target."""
     audit: bool = False
     """Whether `druid_audit` is read like a replicated table; no target has it."""
     idle_timeout_s: float = 300.0
@@ -132,6 +134,7 @@ class Options(TypedDict, total=False):
     table_prefix: str
     connect_timeout_s: float
     statement_timeout_s: float
+    lock_timeout_s: float
     idle_timeout_s: float
     audit: bool
 
@@ -266,6 +269,7 @@ async def _prepare(
     wanted = {
         **SESSION,
         "statement_timeout": _ms(database.statement_timeout_s),
+        "lock_timeout": _ms(database.lock_timeout_s),
         "idle_in_transaction_session_timeout": _ms(database.idle_timeout_s),
         **settings,
     }

@@ -4,11 +4,12 @@ The fingerprint here and `model.fingerprint` are one definition in two languages
 hashes (tests/integration/test_postgresql.py compares them over random rows in every layout).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from replicator.adapters.found_table import FoundTable
+from replicator.model.checkpoint import FORMER_PAUSED
 from replicator.model.fingerprint import KEY_HASH_BYTES, text_columns
 from replicator.model.row import Kind, Table
 
@@ -256,9 +257,30 @@ def checkpoint_table_sql(relation: str) -> str:
         )"""
 
 
-def add_store_sql(relation: str) -> str:
-    """Return the statement that lets a table of checkpoints from before say the store."""
-    return f"ALTER TABLE {relation} ADD COLUMN IF NOT EXISTS store text"
+def renew_checkpoints_sql(relation: str, columns: Collection[str]) -> Mapping[str, str]:
+    """Return the statements that give an earlier table of checkpoints the columns of this one.
+
+    Args:
+        relation: Name of the table.
+        columns: Names of its columns.
+
+    Returns:
+        The statements by the columns that they make.
+    """
+    found: dict[str, str] = {}
+    if "paused" not in columns and FORMER_PAUSED in columns:
+        found["paused"] = f"ALTER TABLE {relation} RENAME COLUMN {FORMER_PAUSED} TO paused"
+    if "store" not in columns:
+        found["store"] = f"ALTER TABLE {relation} ADD COLUMN IF NOT EXISTS store text"
+    return found
+
+
+def patient_sql(relation: str) -> str:
+    """Return what meets a lock on the whole table, and then waits for rows without a limit.
+
+    Without one of its own, that is: `statement_timeout` stays.
+    """
+    return f"SELECT FROM {relation} LIMIT 0; SET lock_timeout TO 0"
 
 
 def become_writer_sql(relation: str) -> str:

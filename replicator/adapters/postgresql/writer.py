@@ -5,7 +5,7 @@ The role needs SELECT, INSERT, UPDATE and DELETE on Druid's tables, USAGE on the
 tables exist.
 """
 
-from collections.abc import AsyncGenerator, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import chain, groupby
@@ -27,13 +27,13 @@ from replicator.adapters.postgresql.session import (
 from replicator.adapters.postgresql.sql import (
     GAP_COLUMNS,
     Shape,
-    add_store_sql,
     become_writer_sql,
     checkpoint_table_sql,
     forget_renamed_sql,
     gap_table_sql,
     gaps_sql,
     note_renamed_sql,
+    patient_sql,
     quoted,
     record_checkpoint_sql,
     record_gaps_sql,
@@ -41,11 +41,12 @@ from replicator.adapters.postgresql.sql import (
     remove_hashed_sql,
     remove_sql,
     renamed_table_sql,
+    renew_checkpoints_sql,
     upsert_sql,
 )
 from replicator.errors import RefusedError, TransientError, UnfitRowError
 from replicator.model.batches import batches, by_kind, slices
-from replicator.model.checkpoint import Checkpoint, Gap, TargetState
+from replicator.model.checkpoint import FORMER_PAUSED, Checkpoint, Gap, TargetState
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.fingerprint import Digest, hex_digest
 from replicator.model.inventory.ledger import Keys, items
@@ -130,6 +131,7 @@ class PostgresqlMetadataWriter:
         async with connect(self._database) as session:
             await self._make_own_tables(session)
             # waits for a transaction of the epoch before, whose lock is on this row
+            await session.execute(f"look at {self._checkpoints}", patient_sql(self._checkpoints))
             query = become_writer_sql(self._checkpoints)
             rows = await session.fetch("become the writer", query, source, store, anew)
         if not rows:
@@ -196,9 +198,11 @@ class PostgresqlMetadataWriter:
         }
         missing = [name for name in wanted if not await _exists(session, name)]
         statements = [wanted[name] for name in missing]
-        if self._checkpoints not in missing and not await self._says_store(session):
-            missing.append(f"{self._checkpoints}.store")
-            statements.append(add_store_sql(self._checkpoints))
+        if self._checkpoints not in missing:
+            columns = await self._columns_of_checkpoints(session)
+            renewed = renew_checkpoints_sql(self._checkpoints, columns)
+            missing += [f"{self._checkpoints}.{name}" for name in renewed]
+            statements += renewed.values()
         if not missing:
             return  # so that a role without CREATE can continue
         await session.execute(
@@ -207,13 +211,14 @@ class PostgresqlMetadataWriter:
             " COMMIT",
         )
 
-    async def _says_store(self, session: PostgresqlSession) -> bool:
-        """Return whether the table of checkpoints has a store; it had none at first."""
+    async def _columns_of_checkpoints(self, session: PostgresqlSession) -> Collection[str]:
+        """Return the columns of the table of checkpoints, which had others in earlier builds."""
         query = (
-            "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute"
-            " WHERE attrelid = to_regclass($1) AND attname = 'store' AND NOT attisdropped)"
+            "SELECT attname FROM pg_catalog.pg_attribute"
+            " WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped"
         )
-        return bool(await session.value("look for the store", query, self._checkpoints))
+        rows = await session.fetch("look for columns", query, self._checkpoints)
+        return {row["attname"] for row in rows}
 
     async def _check_epoch(self, session: PostgresqlSession, source: str, epoch: Epoch) -> None:
         # the lock makes `acquire` of a newer writer wait: the epoch stays true until the commit
@@ -391,7 +396,7 @@ def _target_state(row: asyncpg.Record) -> TargetState:
             cut=CutNumber(row["cut"]),
             source_time=row["source_time"].astimezone(UTC),
             digest=Digest(int(row["digest"], 16)),
-            paused=row["paused"],
+            paused=row["paused" if "paused" in row else FORMER_PAUSED],
             promoted=row["promoted"],
             datasource=row["datasource"],
         )

@@ -108,6 +108,7 @@ def _postgresql(settings: PostgresqlSettings, environ: Mapping[str, str]) -> Pos
         schema=settings.schema_,
         connect_timeout_s=settings.connect_timeout_s,
         statement_timeout_s=settings.statement_timeout_s,
+        lock_timeout_s=settings.lock_timeout_s,
     )
 
 
@@ -121,4 +122,5 @@ def _mysql(settings: MysqlSettings, environ: Mapping[str, str]) -> "MysqlOptions
         table_prefix=settings.table_prefix,
         connect_timeout_s=settings.connect_timeout_s,
         statement_timeout_s=settings.statement_timeout_s,
+        lock_timeout_s=settings.lock_timeout_s,
     )

@@ -49,6 +49,8 @@ class PostgresqlSettings(Password):
     """Longest wait for a connection, in seconds; a healthy server answers within one."""
     statement_timeout_s: Positive = 600.0
     """Longest run of one statement, in seconds; 12 million rows take minutes on a slow replica."""
+    lock_timeout_s: Positive = 10.0
+    """Longest wait for a lock that somebody else holds on a table or a row, in seconds."""
 
     def overlaps(self, other: "MetadataSettings") -> bool:
         """Return whether both are the same tables, with any login and through any host."""
@@ -103,6 +105,8 @@ class MysqlSettings(Password):
     """Longest wait for a connection, in seconds; a healthy server answers within one."""
     statement_timeout_s: Positive = 600.0
     """Longest run of one statement, in seconds; 12 million rows take minutes on a slow replica."""
+    lock_timeout_s: Positive = 10.0
+    """Longest wait for a lock that somebody else holds on a table or a row, in seconds."""
 
     def overlaps(self, other: "MetadataSettings") -> bool:
         """Return whether both are the same tables, with any login."""

@@ -922,6 +922,7 @@ SHOWN_ONCE = {
     "targets.<name>.metadata.schema",
     "targets.<name>.metadata.connect_timeout_s",
     "targets.<name>.metadata.statement_timeout_s",
+    "targets.<name>.metadata.lock_timeout_s",
 }
 """A target's database is set as the source's."""
 
