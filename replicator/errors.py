@@ -8,6 +8,14 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
 
+def _writable(text: str) -> str:
+    """Return a text that every document, database and log can hold.
+
+    The names of files, links and headers that are not UTF-8 have halves of pairs of surrogates.
+    """
+    return text.encode(errors="backslashreplace").decode()
+
+
 class ReplicatorError(Exception):
     """Base of all expected failures."""
 
@@ -15,9 +23,9 @@ class ReplicatorError(Exception):
     hint = ""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
+        super().__init__(_writable(message))
         if hint:
-            self.hint = hint
+            self.hint = _writable(hint)
 
 
 class TransientError(ReplicatorError):

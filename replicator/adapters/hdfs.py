@@ -5,16 +5,16 @@ https://hadoop.apache.org/docs/stable/hadoop-project-dist/hadoop-hdfs/WebHDFS.ht
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Literal, NamedTuple, TypeVar
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
-import orjson
 from aiohttp import ClientResponse
+from pydantic import AfterValidator, Field
 
 from replicator.adapters.bucket.bucket import (
     PAGE_OBJECTS_MAX,
@@ -27,7 +27,7 @@ from replicator.adapters.bucket.bucket import (
 from replicator.adapters.bucket.reader import ObjectStorageReader
 from replicator.adapters.bucket.storage import ObjectStorage
 from replicator.adapters.bucket.upload import Sizes, WriterUpload
-from replicator.adapters.transfer.answers import answered
+from replicator.adapters.transfer.answers import AnswerShape, answered
 from replicator.adapters.transfer.http_proxy import proxy_for
 from replicator.adapters.transfer.http_session import (
     BUSY,
@@ -47,8 +47,11 @@ from replicator.errors import (
     TransientError,
     UnreadableObjectError,
 )
+from replicator.model.document import INT_MAX, Natural
+from replicator.model.timestamps import at_seconds
 from replicator.ports import OWN_AREA, Clock, Effective, Piece
 
+_T = TypeVar("_T")
 DENIED = frozenset({"AccessControlException", "SecurityException", "InvalidToken"})
 PASSED_OVER = (b"StandbyException", b"RetriableException", b"SafeModeException")
 """Exceptions of a name node that stands by, starts or is in safe mode; another may be active."""
@@ -63,6 +66,67 @@ OPERATIONS = "/webhdfs/v1/"
 """Start of the path of each request, to name nodes and to data nodes."""
 REDIRECTS = range(300, 400)
 NOT_EMPTY = "PathIsNotEmptyDirectoryException"
+DEPTH_MAX = 32
+"""Depth to which folders are listed; Druid makes about six levels."""
+
+
+def _last_name(text: str) -> str:
+    if "/" in text or text in {".", ".."}:
+        raise ValueError("it is no name of a file")
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FileStatus:
+    type: Literal["FILE", "DIRECTORY", "SYMLINK"]
+    length: Natural
+    modificationTime: Annotated[int, Field(ge=-INT_MAX, le=INT_MAX)]  # noqa: N815 - as WebHDFS names it
+    pathSuffix: Annotated[str, AfterValidator(_last_name)] = ""  # noqa: N815
+    """Name in the listed folder; '' for the listed path itself."""
+
+    @property
+    def tag(self) -> str:
+        return f"{self.modificationTime}-{self.length}"
+
+    @property
+    def stored_at(self) -> datetime:
+        return at_seconds(self.modificationTime / 1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Statuses:
+    FileStatus: Sequence[_FileStatus]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FolderAnswer:
+    FileStatuses: _Statuses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FileAnswer:
+    FileStatus: _FileStatus
+
+
+def _address(text: str) -> str:
+    urlsplit(text)  # which refuses what is none
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Redirect:
+    Location: Annotated[str, AfterValidator(_address)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _BooleanAnswer:
+    boolean: bool
+
+
+_LISTING = AnswerShape[_FolderAnswer](_FolderAnswer)
+_FILE = AnswerShape[_FileAnswer](_FileAnswer)
+_REDIRECT = AnswerShape[_Redirect](_Redirect)
+_DONE = AnswerShape[_BooleanAnswer](_BooleanAnswer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,15 +215,15 @@ class HdfsFolder:
 
     async def stat(self, key: str) -> Stat | None:
         """Return a file's length and tag, None when there is none: one request."""
-        found = await self._asked("GET", key, "GETFILESTATUS", f"cannot look at {key}")
-        if found is None or found["FileStatus"]["type"] != "FILE":
+        doing = f"cannot look at {key}"
+        found = await self._asked("GET", key, "GETFILESTATUS", doing, shape=_FILE)
+        if found is None or (status := found.FileStatus).type != "FILE":
             return None
-        status = found["FileStatus"]
         return Stat(
             key=key,
-            size_bytes=status["length"],
-            tag=_tag(status),
-            stored_at=_stored_at(status),
+            size_bytes=status.length,
+            tag=status.tag,
+            stored_at=status.stored_at,
             metadata={},
         )
 
@@ -171,19 +235,24 @@ class HdfsFolder:
     async def pages(
         self, prefix: str, *, page_objects_max: int = PAGE_OBJECTS_MAX
     ) -> AsyncIterator[Sequence[Listed]]:
-        """Yield the files below a folder, a page for each folder: one request each."""
+        """Yield the files below a folder, a page for each folder: one request each.
+
+        Deeper than `DEPTH_MAX` nothing is listed.
+        """
         del page_objects_max
-        folders = [prefix.rstrip("/")]
+        folders = [(prefix.rstrip("/"), 0)]
         while folders:
-            folder = folders.pop()
-            answer = await self._asked("GET", folder, "LISTSTATUS", f"cannot list {folder}")
-            statuses = [] if answer is None else answer["FileStatuses"]["FileStatus"]
+            folder, depth = folders.pop()
+            doing = f"cannot list {folder}"
+            answer = await self._asked("GET", folder, "LISTSTATUS", doing, shape=_LISTING)
             page: list[Listed] = []
-            for status in statuses:
-                key = "/".join(part for part in (folder, status["pathSuffix"]) if part)
-                if status["type"] == "DIRECTORY":
-                    folders.append(key)
-                elif status["type"] == "FILE" and status["pathSuffix"]:
+            for status in () if answer is None else answer.FileStatuses.FileStatus:
+                if not status.pathSuffix:
+                    continue  # the path itself, which is a file
+                key = "/".join(part for part in (folder, status.pathSuffix) if part)
+                if status.type == "DIRECTORY" and depth < DEPTH_MAX:
+                    folders.append((key, depth + 1))
+                elif status.type == "FILE":
                     page.append(_listed(key, status))
             yield page
 
@@ -255,11 +324,12 @@ class HdfsFolder:
 
     async def delete(self, key: str) -> None:
         """Remove a file, which may be gone, and the folders above it that are empty then."""
-        await self._asked("DELETE", key, "DELETE", f"cannot remove {key}")
+        await self._asked("DELETE", key, "DELETE", f"cannot remove {key}", shape=_DONE)
         folder, _, _ = key.rpartition("/")
         while folder and not key.startswith(f"{OWN_AREA}/"):
             try:
-                await self._asked("DELETE", folder, "DELETE", f"cannot remove {folder}")
+                doing = f"cannot remove {folder}"
+                await self._asked("DELETE", folder, "DELETE", doing, shape=_DONE)
             except RefusedError:
                 return
             folder, _, _ = folder.rpartition("/")
@@ -295,10 +365,11 @@ class HdfsFolder:
     async def _placed(self, aside: str, key: str, *, keep: bool = False) -> bool:
         """Rename a file into place in one step; return False if something is there."""
         folder, _, _ = key.rpartition("/")
-        await self._asked("PUT", folder, "MKDIRS", f"cannot make the folder of {key}")
-        params = {"destination": f"{self._root}/{key}"}
-        found = await self._asked("PUT", aside, "RENAME", f"cannot rename to {key}", params)
-        placed = found is not None and bool(found["boolean"])
+        doing = f"cannot make the folder of {key}"
+        await self._asked("PUT", folder, "MKDIRS", doing, shape=_DONE)
+        params, doing = {"destination": f"{self._root}/{key}"}, f"cannot rename to {key}"
+        found = await self._asked("PUT", aside, "RENAME", doing, params, shape=_DONE)
+        placed = found is not None and found.boolean
         if not placed and not keep:
             await self.delete(aside)
             if await self.stat(key) is None:
@@ -331,8 +402,9 @@ class HdfsFolder:
         self, method: str, key: str, op: str, doing: str, params: Mapping[str, str]
     ) -> str | None:
         """Return the data node's address for an operation, None when there is no such file."""
-        found = await self._asked(method, key, op, doing, {**params, "noredirect": "true"})
-        return None if found is None else self._data_node(str(found["Location"]), doing)
+        asking = {**params, "noredirect": "true"}
+        found = await self._asked(method, key, op, doing, asking, shape=_REDIRECT)
+        return None if found is None else self._data_node(found.Location, doing)
 
     def _data_node(self, place: str, doing: str) -> str:
         """Return the address that a name node sends to, if it is one of WebHDFS.
@@ -360,8 +432,15 @@ class HdfsFolder:
         return place
 
     async def _asked(
-        self, method: str, key: str, op: str, doing: str, params: Mapping[str, str] | None = None
-    ) -> dict[str, Any] | None:
+        self,
+        method: str,
+        key: str,
+        op: str,
+        doing: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        shape: AnswerShape[_T],
+    ) -> _T | None:
         """Ask the name node that is active now; None when there is no such file.
 
         The one that answered last is asked first. If it acted and its answer was lost, the next one
@@ -372,7 +451,7 @@ class HdfsFolder:
         for number in range(len(urls)):
             at = (begin + number) % len(urls)
             try:
-                found = await self._asked_one(urls[at], asking, doing)
+                found = await self._asked_one(urls[at], asking, doing, shape)
             except _PassedOverError as exc:
                 refusals.append(exc)
             else:
@@ -387,8 +466,8 @@ class HdfsFolder:
         )
 
     async def _asked_one(
-        self, url: str, asking: "_NameNodeRequest", doing: str
-    ) -> dict[str, Any] | None:
+        self, url: str, asking: "_NameNodeRequest", doing: str, shape: AnswerShape[_T]
+    ) -> _T | None:
         await self._pace.request()
         path = quote(f"{self._root}/{asking.key}".rstrip("/"))
         try:
@@ -409,8 +488,7 @@ class HdfsFolder:
             raise _PassedOverError(f"{self.name} at {url}: {doing}: {said}")
         self._refuse(response, text.decode(errors="replace"), doing)
         with reached(self.name, doing):
-            found: dict[str, Any] = orjson.loads(text)
-        return found
+            return shape.read(text)
 
     async def _require(self, response: ClientResponse, doing: str) -> None:
         """Refuse a data node's answer that is an error, or a redirect to somewhere else."""
@@ -475,15 +553,5 @@ class HdfsWriter:
         await self._folder.place(self._aside, self._key)
 
 
-def _listed(key: str, status: Mapping[str, Any]) -> Listed:
-    return Listed(
-        key=key, size_bytes=status["length"], tag=_tag(status), stored_at=_stored_at(status)
-    )
-
-
-def _stored_at(status: Mapping[str, Any]) -> datetime:
-    return datetime.fromtimestamp(status["modificationTime"] / 1000, UTC)
-
-
-def _tag(status: Mapping[str, Any]) -> str:
-    return f"{status['modificationTime']}-{status['length']}"
+def _listed(key: str, status: _FileStatus) -> Listed:
+    return Listed(key=key, size_bytes=status.length, tag=status.tag, stored_at=status.stored_at)

@@ -4,6 +4,7 @@ Places in the stream are those of PostgreSQL's write-ahead log. A commit belongs
 `cut.closed` names its place; that record is also what tells a repeated commit from a new one.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from replicator.model.row import Kind, RowKey
 Lsn = NewType("Lsn", int)
 """Place in the source's write-ahead log; later commits have larger ones."""
 IDENTITY_CHARS: Final = 32
+_SNAPSHOT: Final = re.compile(r"\d{1,20}:\d{1,20}:(\d{1,20}(,\d{1,20})*)?", re.ASCII)
 IDS: Final = 1 << 32
 """Transactions after which the source's ids begin again."""
 
@@ -136,5 +138,7 @@ def position_of(found: Mapping[str, Any]) -> StreamPosition:
     """
     shown = None
     if "snapshot" in found:
-        shown = Shown(snapshot=str(found["snapshot"]), until=lsn_of(found["until"]))
+        if _SNAPSHOT.fullmatch(snapshot := str(found["snapshot"])) is None:
+            raise ValueError(f"{snapshot!r:.80} is no snapshot")
+        shown = Shown(snapshot=snapshot, until=lsn_of(found["until"]))
     return StreamPosition(at=lsn_of(found["at"]), identity=str(found["identity"]), shown=shown)

@@ -7,6 +7,7 @@ from typing import Final
 FIRST_YEAR: Final = 1970
 LAST_YEAR: Final = 9000
 """Earliest and latest year of a time that is reckoned with; Python cannot represent much later."""
+_LAST_S: Final = datetime(LAST_YEAR, 1, 1, tzinfo=UTC).timestamp()
 ISO_MS: Final = re.compile(
     r"[1-9]\d{3}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z",
     re.ASCII,
@@ -17,6 +18,14 @@ ISO_MS: Final = re.compile(
 def iso_ms(time: datetime) -> str:
     """Return a time as Druid writes it: UTC with milliseconds, what is below cut off."""
     return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def at_seconds(since_1970: float) -> datetime:
+    """Return a time that a file or a server gives as a number of seconds.
+
+    One that cannot be reckoned with is the nearest that can: whoever owns a file sets its time.
+    """
+    return datetime.fromtimestamp(min(max(since_1970, 0.0), _LAST_S), UTC)
 
 
 def time_of(text: str | None) -> datetime | None:

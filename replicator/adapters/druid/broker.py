@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from replicator.adapters.druid.request import DruidLogin, DruidServers, answered
+from replicator.adapters.transfer.answers import AnswerShape
 from replicator.errors import ConfigError, NotFoundError
-from replicator.model.druid.answer import Aggregate, Answer, Measure
+from replicator.model.druid.answer import Aggregate, Answer, Measure, Number
 from replicator.model.druid.interval import Interval, instant, interval_or_eternity
 from replicator.ports import Availability, Served
 
@@ -73,6 +75,50 @@ ORDER BY 1 LIMIT {UNSERVED_SHOWN_MAX}
 """  # noqa: S608 - a number from the code
 
 
+_Row = TypeVar("_Row")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TableName:
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Column:
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Segments:
+    start: str
+    end: str
+    realtime: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Available:
+    datasource: str
+    published: int
+    served: int
+    rows: int
+    unread: int
+    unserved: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SegmentId:
+    segment_id: str
+
+
+_TABLES = AnswerShape[list[_TableName]](list[_TableName])
+_COLUMNS = AnswerShape[list[_Column]](list[_Column])
+_SEGMENTS = AnswerShape[list[_Segments]](list[_Segments])
+_AVAILABLE = AnswerShape[list[_Available]](list[_Available])
+_UNSERVED = AnswerShape[list[_SegmentId]](list[_SegmentId])
+_MEASURED = AnswerShape[list[dict[str, Number]]](list[dict[str, Number]])
+
+
 class DruidBroker:
     """A `QueryBroker`; each query has a connection of its own, which costs little beside it."""
 
@@ -81,21 +127,21 @@ class DruidBroker:
         self._timeout_s = query_timeout_s
 
     async def datasources(self) -> Sequence[str]:
-        return sorted(str(row["name"]) for row in await self._rows(TABLES))
+        return sorted(row.name for row in await self._rows(TABLES, _TABLES))
 
     async def served(self, datasource: str) -> Sequence[Served]:
-        found = await self._rows(SEGMENTS.format(_text(datasource)))
+        found = await self._rows(SEGMENTS.format(_text(datasource)), _SEGMENTS)
         return [
             Served(
-                interval=interval_or_eternity(str(row["start"]), str(row["end"])),
-                is_realtime=bool(row["realtime"]),
+                interval=interval_or_eternity(row.start, row.end),
+                is_realtime=bool(row.realtime),
             )
             for row in found
         ]
 
     async def columns(self, datasource: str) -> Mapping[str, str]:
-        found = await self._rows(COLUMNS.format(_text(datasource)))
-        return {str(row["name"]): str(row["type"]) for row in found}
+        found = await self._rows(COLUMNS.format(_text(datasource)), _COLUMNS)
+        return {row.name: row.type for row in found}
 
     async def measure(
         self, datasource: str, measures: Sequence[Measure], interval: Interval
@@ -106,7 +152,7 @@ class DruidBroker:
         )
         query = f'SELECT {wanted} FROM "druid".{_name(datasource)}{_where(interval)}'  # noqa: S608 - names are quoted
         try:
-            rows = await self._rows(query)
+            rows = await self._rows(query, _MEASURED)
         except ConfigError as exc:
             if f"'{datasource}'{UNKNOWN}" in str(exc):
                 raise NotFoundError(
@@ -122,19 +168,19 @@ class DruidBroker:
         Args:
             used: Number of used segments in the metadata store, which the Coordinator reads later.
         """
-        found = await self._rows(AVAILABILITY)
-        unserved = sum(row["unserved"] for row in found)
-        named = await self._rows(UNSERVED) if unserved else []
+        found = await self._rows(AVAILABILITY, _AVAILABLE)
+        unserved = sum(row.unserved for row in found)
+        named = await self._rows(UNSERVED, _UNSERVED) if unserved else []
         return Availability(
-            served=sum(row["served"] for row in found),
-            rows={str(row["datasource"]): row["rows"] for row in found},
-            unread=sum(row["unread"] for row in found),
-            unknown=max(0, used - sum(row["published"] for row in found)),
+            served=sum(row.served for row in found),
+            rows={row.datasource: row.rows for row in found},
+            unread=sum(row.unread for row in found),
+            unknown=max(0, used - sum(row.published for row in found)),
             unserved=unserved,
-            unserved_ids=[str(row["segment_id"]) for row in named],
+            unserved_ids=[row.segment_id for row in named],
         )
 
-    async def _rows(self, query: str) -> list[dict[str, Any]]:
+    async def _rows(self, query: str, shape: AnswerShape[list[_Row]]) -> list[_Row]:
         timeout_ms = round(self._timeout_s * 1000)
         body = {"query": query, "context": {**CONTEXT, "timeout": timeout_ms}}
         timeout_s = self._timeout_s + ANSWER_MARGIN_S
@@ -144,10 +190,7 @@ class DruidBroker:
             url = str(answer.url)
             if answer.status == HTTPStatus.NOT_FOUND:
                 raise ConfigError(f"{url} is not there", hint=f"is this the address of {WHOSE}?")
-            found = await answered(answer, url, whose=WHOSE)
-        if not isinstance(found, list):
-            raise ConfigError(f"{url} did not answer with rows: {str(found)[:200]}")
-        return found
+            return await answered(answer, url, whose=WHOSE, shape=shape)
 
 
 def _where(interval: Interval) -> str:

@@ -3,18 +3,45 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import aiohttp
 
 from replicator.adapters.druid.request import DruidLogin, DruidServers, answered
 from replicator.adapters.druid.status import DruidStatus
+from replicator.adapters.transfer.answers import AnswerShape
 from replicator.model.druid.cluster_config import aliases_of
 from replicator.model.druid.promotion import SupervisorState
 
 OVERLORD, COORDINATOR = "/druid/indexer/v1", "/druid/coordinator/v1"
 WHOSE = "a Coordinator, an Overlord or a Router that forwards to them"
+
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Task:
+    startingOffsets: Mapping[str, Any] | None = None  # noqa: N815 - as Druid names it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Payload:
+    suspended: bool | None = None
+    state: str | None = None
+    detailedState: str | None = None  # noqa: N815
+    activeTasks: Sequence[_Task] | None = None  # noqa: N815
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Status:
+    payload: _Payload
+
+
+_STATUS = AnswerShape[_Status](_Status)
+_TIERS = AnswerShape[frozenset[str]](frozenset[str])
+_OBJECT = AnswerShape[Mapping[str, Any]](Mapping[str, Any])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,37 +73,38 @@ class DruidHttp:
         async with self._overlords.asked("GET", path, timeout_s=self._timeout_s) as answer:
             if answer.status == HTTPStatus.NOT_FOUND:
                 return None
-            status = (await _json(answer))["payload"]
+            status = (await _read(answer, _STATUS)).payload
         return SupervisorState(
-            is_suspended=bool(status.get("suspended")),
-            state=str(status.get("detailedState") or status.get("state")),
+            is_suspended=bool(status.suspended),
+            state=str(status.detailedState or status.state),
             starts=tuple(
-                {str(partition): str(number) for partition, number in starts.items()}
-                for task in status.get("activeTasks") or ()
-                if (starts := task.get("startingOffsets"))
+                {partition: str(number) for partition, number in starts.items()}
+                for task in status.activeTasks or ()
+                if (starts := task.startingOffsets)
             ),
         )
 
     async def supervise(self, spec: bytes) -> None:
         path = f"{OVERLORD}/supervisor"
         async with self._overlords.asked("POST", path, spec, timeout_s=self._timeout_s) as answer:
-            await _json(answer)
+            await _read(answer, _OBJECT)
 
     async def tiers(self) -> frozenset[str]:
         path = f"{COORDINATOR}/tiers"
         async with self._coordinators.asked("GET", path, timeout_s=self._timeout_s) as answer:
-            return frozenset(await _json(answer))
+            return await _read(answer, _TIERS)
 
     async def tier_aliases(self) -> Mapping[str, Sequence[str]]:
         path = f"{COORDINATOR}/config"
         async with self._coordinators.asked("GET", path, timeout_s=self._timeout_s) as answer:
-            return aliases_of(await _json(answer))
+            return aliases_of(await _read(answer, _OBJECT))
 
     async def properties(self) -> Mapping[str, str]:
         path = "/status/properties"
         async with self._coordinators.asked("GET", path, timeout_s=self._timeout_s) as answer:
-            return {str(name): str(value) for name, value in (await _json(answer)).items()}
+            found = await _read(answer, _OBJECT)
+        return {name: str(value) for name, value in found.items()}
 
 
-async def _json(answer: aiohttp.ClientResponse) -> Any:
-    return await answered(answer, str(answer.url), whose=WHOSE)
+async def _read(answer: aiohttp.ClientResponse, shape: AnswerShape[_T]) -> _T:
+    return await answered(answer, str(answer.url), whose=WHOSE, shape=shape)

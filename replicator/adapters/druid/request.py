@@ -6,19 +6,19 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import aiohttp
-import orjson
 from yarl import URL
 
 from replicator.adapters.boundary import reason
 from replicator.adapters.tls import trusting
-from replicator.adapters.transfer.answers import told
+from replicator.adapters.transfer.answers import AnswerShape, OddAnswerError, told
 from replicator.adapters.transfer.http_proxy import proxy_for
 from replicator.adapters.transfer.http_session import whole
 from replicator.errors import ConfigError, ReplicatorError, TransientError
 
+_T = TypeVar("_T")
 AWAY = frozenset(
     {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 )
@@ -55,6 +55,7 @@ async def asked(
     headers = {"Accept": "application/json", "Content-Type": "application/json"}
     if login.username is not None:
         headers["Authorization"] = aiohttp.encode_basic_auth(login.username, login.password or "")
+    asked_url, proxy = _understood(url)
     try:
         async with (
             aiohttp.ClientSession(
@@ -62,11 +63,11 @@ async def asked(
             ) as session,
             session.request(
                 method,
-                URL(url, encoded=True),
+                asked_url,
                 data=body,
                 ssl=_tls(login),
                 allow_redirects=False,  # aiohttp would leave the login behind
-                proxy=proxy_for(url),
+                proxy=proxy,
             ) as answer,
         ):
             yield answer
@@ -74,6 +75,18 @@ async def asked(
         raise ConfigError(f"{url}: {exc}", hint="name its CA in druid.ca_file") from exc
     except (aiohttp.ClientError, TimeoutError, OSError) as exc:
         raise TransientError(f"{method} {url}: {reason(exc)}") from exc
+
+
+def _understood(url: str) -> tuple[URL, str | None]:
+    """Return a URL, which may be a server's redirect, and the proxy for it.
+
+    Raises:
+        TransientError: it is none.
+    """
+    try:
+        return URL(url, encoded=True), proxy_for(url)
+    except ValueError as exc:
+        raise TransientError(f"{url} is no address: {exc}") from exc
 
 
 class DruidServers:
@@ -160,7 +173,9 @@ class _LeaderUnknownError(ConfigError):
     """The leader is not configured, so it must not get the password."""
 
 
-async def answered(answer: aiohttp.ClientResponse, url: str, *, whose: str) -> Any:
+async def answered(
+    answer: aiohttp.ClientResponse, url: str, *, whose: str, shape: AnswerShape[_T]
+) -> _T:
     """Return the body of an answer.
 
     Raises:
@@ -181,10 +196,12 @@ async def answered(answer: aiohttp.ClientResponse, url: str, *, whose: str) -> A
     if answer.status >= HTTPStatus.BAD_REQUEST:
         raise ConfigError(f"{url} answered {answer.status}: {said}")
     try:
-        return orjson.loads(body)
-    except ValueError as exc:
-        hint = f"is this the address of {whose}?"
-        raise ConfigError(f"{url} did not answer in JSON: {said}", hint=hint) from exc
+        return shape.read(body)
+    except OddAnswerError as exc:
+        raise ConfigError(
+            f"{url} did not answer in JSON as a Druid does ({exc}): {said}",
+            hint=f"is this the address of {whose}?",
+        ) from exc
 
 
 def _tls(login: DruidLogin) -> ssl.SSLContext | bool:

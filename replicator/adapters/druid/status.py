@@ -1,11 +1,21 @@
 """The release that any server of a Druid reports."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from replicator.adapters.druid.request import DruidLogin, DruidServers, answered
+from replicator.adapters.transfer.answers import AnswerShape
 
 PATH = "/status"
 WHOSE = "a server of a Druid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ServerStatus:
+    version: str | None = None
+
+
+_SERVER = AnswerShape[_ServerStatus](_ServerStatus)
 
 
 class DruidStatus:
@@ -17,5 +27,5 @@ class DruidStatus:
 
     async def release(self) -> str:
         async with self._servers.asked("GET", PATH, timeout_s=self._timeout_s) as answer:
-            found = await answered(answer, str(answer.url), whose=WHOSE)
-        return str(found.get("version")) if isinstance(found, dict) else ""
+            found = await answered(answer, str(answer.url), whose=WHOSE, shape=_SERVER)
+        return found.version or ""

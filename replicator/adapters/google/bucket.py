@@ -7,10 +7,11 @@ https://cloud.google.com/storage/docs/json_api/v1
 
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
 from io import BytesIO
-from typing import Any
+from typing import TypeVar
 from urllib.parse import quote
 
 import orjson
@@ -26,7 +27,7 @@ from replicator.adapters.bucket.bucket import (
     Stat,
 )
 from replicator.adapters.google.token import GoogleToken
-from replicator.adapters.transfer.answers import answered
+from replicator.adapters.transfer.answers import AnswerShape, OddAnswerError, answered
 from replicator.adapters.transfer.http_session import (
     BUSY,
     HttpSession,
@@ -45,12 +46,53 @@ from replicator.errors import (
     TransientError,
     UnreadableObjectError,
 )
+from replicator.model.document import Natural, Time
 from replicator.ports import Effective, Piece
 
+_T = TypeVar("_T")
 CHUNK_UNIT = 256 << 10
 """Chunks of a resumable upload are multiples of this, except the last one."""
 DENIED = frozenset({401, 403})
 RATE_LIMITED = frozenset({"rateLimitExceeded", "userRateLimitExceeded"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Object:
+    """An object as the API describes it."""
+
+    size: Natural
+    generation: str
+    updated: Time
+    name: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    crc32c: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Page:
+    items: Sequence[_Object] = ()
+    nextPageToken: str | None = None  # noqa: N815 - as the API names it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _WriteAnswer:
+    """What is used of the answer to a write."""
+
+    crc32c: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rewritten:
+    done: bool = False
+    rewriteToken: str = ""  # noqa: N815
+    resource: _WriteAnswer = field(default_factory=_WriteAnswer)
+
+
+_OBJECT = AnswerShape[_Object](_Object)
+_PAGE = AnswerShape[_Page](_Page)
+_WRITTEN = AnswerShape[_WriteAnswer](_WriteAnswer)
+_REWRITTEN = AnswerShape[_Rewritten](_Rewritten)
+_ANYTHING = AnswerShape[object](object)  # a removal says nothing: no body, or `null`
 
 
 class GoogleBucket:
@@ -66,17 +108,17 @@ class GoogleBucket:
 
     async def stat(self, key: str) -> Stat | None:
         """Return an object's size, tag and metadata, None if there is no object: one request."""
-        status, found = await self._asked("GET", self._object(key), f"cannot look at {key}")
-        if status == HTTPStatus.NOT_FOUND:
+        doing = f"cannot look at {key}"
+        _, found = await self._asked("GET", self._object(key), doing, shape=_OBJECT)
+        if found is None:
             await self._require_bucket()
             return None
-        metadata = {k.lower(): v for k, v in found.get("metadata", {}).items()}
         return Stat(
             key=key,
-            size_bytes=int(found["size"]),
-            tag=found["generation"],
-            stored_at=datetime.fromisoformat(found["updated"]),
-            metadata=metadata,
+            size_bytes=found.size,
+            tag=found.generation,
+            stored_at=found.updated,
+            metadata={name.lower(): text for name, text in found.metadata.items()},
         )
 
     async def begin(self, key: str) -> Begun | None:
@@ -91,14 +133,16 @@ class GoogleBucket:
         page: dict[str, str] = {"prefix": f"{prefix.rstrip('/')}/" if prefix else ""}
         page["maxResults"] = str(page_objects_max)
         while True:
-            url = f"{self._url}/storage/v1/b/{self._bucket}/o"
-            status, answer = await self._asked("GET", url, f"cannot list {prefix}", params=page)
-            if status == HTTPStatus.NOT_FOUND:
+            url, doing = f"{self._url}/storage/v1/b/{self._bucket}/o", f"cannot list {prefix}"
+            _, answer = await self._asked("GET", url, doing, params=page, shape=_PAGE)
+            if answer is None:
                 raise self._no_bucket()
-            yield [_listed(one) for one in answer.get("items", [])]
-            next_page = answer.get("nextPageToken")
+            yield [_listed(one) for one in answer.items]
+            next_page = answer.nextPageToken
             if next_page is None:
                 return
+            if next_page == page.get("pageToken"):
+                raise TransientError(f"{self.name}: {doing}: the listing does not go on")
             page["pageToken"] = next_page
 
     async def read(
@@ -157,7 +201,8 @@ class GoogleBucket:
                 if response.status == HTTPStatus.PRECONDITION_FAILED:
                     raise FileExistsError(key)
                 await self._require(response, doing)
-                session = response.headers["Location"]
+                if (session := response.headers.get("Location")) is None:
+                    raise OddAnswerError("it names no place for the upload")
         return GoogleWriter(self, session, key, chunk_bytes=_chunk(part_bytes))
 
     async def identity(self) -> Effective:
@@ -182,18 +227,17 @@ class GoogleBucket:
         """
         doing = f"cannot copy {source_bucket.name}/{name} to {key}"
         params = {"ifGenerationMatch": "0", "sourceGeneration": generation}
-        _, source = await source_bucket._asked("GET", source_bucket._object(name), doing)
-        into = f"rewriteTo/b/{self._bucket}/o/{quote(key, safe='')}"
-        done: dict[str, Any] = {}
-        while not done.get("done"):
-            url = f"{source_bucket._object(name)}/{into}"
-            status, done = await self._asked("POST", url, doing, params=params)
-            if status == HTTPStatus.NOT_FOUND:
-                raise await source_bucket._gone(name)
-            if status == HTTPStatus.PRECONDITION_FAILED:
-                raise FileExistsError(key)
-            params["rewriteToken"] = done.get("rewriteToken", "")
-        if done["resource"].get("crc32c") != source.get("crc32c"):
+        looked_at = source_bucket._object(name)
+        _, source = await source_bucket._asked("GET", looked_at, doing, shape=_OBJECT)
+        url = f"{looked_at}/rewriteTo/b/{self._bucket}/o/{quote(key, safe='')}"
+        done = _Rewritten()
+        while not done.done:
+            status, found = await self._asked("POST", url, doing, params=params, shape=_REWRITTEN)
+            if found is None:
+                gone = status == HTTPStatus.NOT_FOUND
+                raise await source_bucket._gone(name) if gone else FileExistsError(key)
+            done, params["rewriteToken"] = found, found.rewriteToken
+        if source is None or done.resource.crc32c != source.crc32c:
             await self.delete(key)
             raise CorruptionError(f"{key} of {self.name} was copied with another CRC32C")
 
@@ -203,7 +247,7 @@ class GoogleBucket:
 
     async def delete(self, key: str) -> None:
         """Remove an object, which may be gone."""
-        await self._asked("DELETE", self._object(key), f"cannot remove {key}")
+        await self._asked("DELETE", self._object(key), f"cannot remove {key}", shape=_ANYTHING)
 
     async def extend(self, key: str, until: datetime) -> bool:
         """Do nothing: retention policies belong to the bucket's owner."""
@@ -212,8 +256,8 @@ class GoogleBucket:
 
     async def send(
         self, session: str, key: str, data: Piece, headers: Mapping[str, str]
-    ) -> dict[str, Any]:
-        """Send a chunk of a resumable upload; return the object's resource after the last one."""
+    ) -> str | None:
+        """Send a chunk of a resumable upload; return the object's CRC32C after the last one."""
         doing = f"cannot write {key}"
         await self._pace.request()
         await self._pace.transfer(len(data))
@@ -226,11 +270,11 @@ class GoogleBucket:
                 allow_redirects=False,
             ) as response:
                 if response.status == HTTPStatus.PERMANENT_REDIRECT:
-                    return {}
+                    return None
                 if response.status == HTTPStatus.PRECONDITION_FAILED:
                     raise FileExistsError(key)
                 await self._require(response, doing)
-                return _json(await self._body(response, doing))
+                return _read(_WRITTEN, await self._body(response, doing)).crc32c
 
     async def cancel(self, session: str, key: str) -> None:
         """End a resumable upload; the server answers 499, or 404 if it has forgotten the upload."""
@@ -264,24 +308,31 @@ class GoogleBucket:
                 if response.status == HTTPStatus.NOT_FOUND:
                     raise self._no_bucket()
                 await self._require(response, doing)
-                stored = _json(await self._body(response, doing))
-        if stored.get("crc32c", resource["crc32c"]) != resource["crc32c"]:
+                stored = _read(_WRITTEN, await self._body(response, doing))
+        if stored.crc32c not in {None, resource["crc32c"]}:
             await self.delete(key)
             raise CorruptionError(f"{key} of {self.name} was stored with other bytes than sent")
         return True
 
     async def _asked(
-        self, method: str, url: str, doing: str, *, params: Mapping[str, str] | None = None
-    ) -> tuple[int, dict[str, Any]]:
+        self,
+        method: str,
+        url: str,
+        doing: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        shape: AnswerShape[_T],
+    ) -> tuple[int, _T | None]:
+        """Return a status and its answer, which 404 and 412 do not have."""
         await self._pace.request()
         with reached(self.name, doing):
             async with self._http.request(
                 method, url, params=params, headers=await self._token.headers()
             ) as response:
                 if response.status in {HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED}:
-                    return response.status, {}
+                    return response.status, None
                 await self._require(response, doing)
-                return response.status, _json(await self._body(response, doing))
+                return response.status, _read(shape, await self._body(response, doing))
 
     async def _body(self, response: ClientResponse, doing: str) -> bytes:
         return await whole(response, self._said(doing), too_large=UnreadableObjectError)
@@ -316,8 +367,9 @@ class GoogleBucket:
     async def _require_bucket(self) -> None:
         """Raise an error if the bucket is missing: that answers 404 as well as a missing object."""
         url = f"{self._url}/storage/v1/b/{self._bucket}/o"
-        status, _ = await self._asked("GET", url, "cannot list it", params={"maxResults": "1"})
-        if status == HTTPStatus.NOT_FOUND:
+        params, doing = {"maxResults": "1"}, "cannot list it"
+        _, found = await self._asked("GET", url, doing, params=params, shape=_PAGE)
+        if found is None:
             raise self._no_bucket()
 
     def _no_bucket(self) -> TransientError:
@@ -356,8 +408,8 @@ class GoogleWriter:
         """Send the last chunk and compare the CRC32C of the whole object."""
         size_bytes = self._sent + len(self._rest)
         headers = {"Content-Range": f"bytes {self._sent}-{size_bytes - 1}/{size_bytes}"}
-        stored = await self._bucket.send(self._session, self._key, bytes(self._rest), headers)
-        if (found := stored.get("crc32c")) is not None and found != crc32c_text(self._crc):
+        found = await self._bucket.send(self._session, self._key, bytes(self._rest), headers)
+        if found not in {None, crc32c_text(self._crc)}:
             await self._bucket.delete(self._key)
             raise CorruptionError(
                 f"{self._key} of {self._bucket.name} was stored with other bytes than sent"
@@ -369,12 +421,12 @@ def crc32c_text(crc: int) -> str:
     return b64encode(crc.to_bytes(4, "big")).decode()
 
 
-def _listed(found: Mapping[str, Any]) -> Listed:
+def _listed(found: _Object) -> Listed:
     return Listed(
-        key=found["name"],
-        size_bytes=int(found["size"]),
-        tag=found["generation"],
-        stored_at=datetime.fromisoformat(found["updated"]),
+        key=found.name,
+        size_bytes=found.size,
+        tag=found.generation,
+        stored_at=found.updated,
     )
 
 
@@ -382,6 +434,6 @@ def _chunk(part_bytes: int) -> int:
     return -(-part_bytes // CHUNK_UNIT) * CHUNK_UNIT
 
 
-def _json(text: bytes) -> dict[str, Any]:
-    found: dict[str, Any] = orjson.loads(text) if text else {}
-    return found
+def _read(shape: AnswerShape[_T], text: bytes) -> _T:
+    """Return an answer; a body that is left out is that of an object without members."""
+    return shape.read(text or b"{}")

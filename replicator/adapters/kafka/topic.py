@@ -30,6 +30,8 @@ from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.ports import Obstacle
 
 UNLIMITED = -1
+FOREVER = timedelta(days=365_000)
+"""Retention from which nothing is ever deleted, as far as anybody reckons."""
 APPEARS_POLL_S = 0.05
 _FIXED = ("cleanup.policy", "message.timestamp.type", "retention.bytes")
 """Settings of the topic that the configuration cannot change."""
@@ -168,7 +170,16 @@ async def retention(session: KafkaSession, wanted: TopicSettings) -> timedelta |
         retention_ms = wanted.retention_ms
     else:
         retention_ms = int(values["retention.ms"])
-    return None if retention_ms == UNLIMITED else timedelta(milliseconds=retention_ms)
+    return duration_of(retention_ms)
+
+
+def duration_of(retention_ms: int) -> timedelta | None:
+    """Return how long a topic with this setting keeps a record; None: for ever.
+
+    Many set the largest number that there is, which is more than any time can have added to it.
+    """
+    is_ever = retention_ms == UNLIMITED or retention_ms >= FOREVER // timedelta(milliseconds=1)
+    return None if is_ever else timedelta(milliseconds=retention_ms)
 
 
 async def note(session: KafkaSession, name: str, group: str) -> bytes | None:

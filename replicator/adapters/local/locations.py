@@ -6,7 +6,6 @@ Each folder is opened from the root, listed and closed again: none is open betwe
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ from replicator.adapters.local.files import is_text
 from replicator.adapters.local.folder import LinkError, opened, walk
 from replicator.adapters.local.workspace import Workspace
 from replicator.model.load_spec import Location
+from replicator.model.timestamps import at_seconds
 from replicator.ports import AREAS, Known, StoredLocation
 
 PATH_BYTES_MAX = 4096
@@ -49,7 +49,7 @@ def _stored(
         location=location,
         size_bytes=size_bytes,
         has_receipt=has_receipt,
-        stored_at=datetime.fromtimestamp(newest, UTC),
+        stored_at=at_seconds(newest),
     )
 
 

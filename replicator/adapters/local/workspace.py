@@ -15,7 +15,6 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
@@ -32,6 +31,7 @@ from replicator.adapters.transfer.receipt_json import FORMAT, HINT, ReceiptDocum
 from replicator.errors import TransientError
 from replicator.model.document import Natural, Shape, written
 from replicator.model.load_spec import Location
+from replicator.model.timestamps import at_seconds
 from replicator.ports import Receipt
 
 AREA = ".replicator"
@@ -156,7 +156,7 @@ class Workspace:
         found = _RECEIPT.read(name, data)
         if found.location != location:
             raise _RECEIPT.unreadable(name, f"it belongs to {found.location!r}")
-        stored_at = datetime.fromtimestamp(mtime_s, UTC)
+        stored_at = at_seconds(mtime_s)
         return InodeReceipt(
             receipt=replace(found.receipt(), stored_at=stored_at), inode=found.inode
         )

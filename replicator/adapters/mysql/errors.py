@@ -9,6 +9,7 @@ reach the user.
 
 import re
 import ssl
+import struct
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Final
@@ -270,6 +271,18 @@ BY_CLASS: Final[tuple[tuple[type[BaseException], _Translation], ...]] = (
 )  # fmt: skip
 
 
+UNREADABLE: Final = (
+    AttributeError,
+    IndexError,
+    MemoryError,
+    OverflowError,
+    SystemError,
+    UnicodeDecodeError,
+    struct.error,
+)
+"""What asyncmy raises of an answer that is none of its protocol."""
+
+
 @contextmanager
 def translated(doing: str) -> Generator[None]:
     """Translate the client's errors; the original is the `__cause__`."""
@@ -277,6 +290,13 @@ def translated(doing: str) -> Generator[None]:
         yield
     except (client.MySQLError, OSError) as exc:
         raise _ours(exc, doing) from exc
+    except UNREADABLE as exc:
+        raise unreadable(exc, doing) from exc
+
+
+def unreadable(exc: BaseException, doing: str) -> TransientError:
+    """Return the error of an answer that the client cannot read."""
+    return TransientError(f"{doing}: the server's answer cannot be read: {exc!r}", hint=REPORT)
 
 
 def number_of(exc: BaseException) -> int | None:

@@ -42,7 +42,10 @@ def applied(status: Mapping[str, Any], asked_at: datetime, *, order_kept: bool) 
     Without a number of seconds the age of its rows is unknown: one of its threads has stopped.
     """
     behind = status.get("seconds_behind_source", status.get("seconds_behind_master"))
-    shows = BEGINNING if behind is None else asked_at - timedelta(seconds=int(behind)) - ROUNDING
+    shows = BEGINNING
+    if behind is not None:
+        oldest_s = (asked_at - BEGINNING) // timedelta(seconds=1)
+        shows = asked_at - timedelta(seconds=min(int(behind), oldest_s)) - ROUNDING
     return Freshness(
         asked_at=asked_at,
         shows=shows,

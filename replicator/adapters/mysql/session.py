@@ -7,7 +7,7 @@ has died or was closed for being idle, and a cancelled one is closed.
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,13 @@ from asyncmy.cursors import SSCursor
 from asyncmy.errors import MySQLError, NotSupportedError
 
 from replicator.adapters import refusals
-from replicator.adapters.mysql.errors import PACKET_HINT, TABLE_HINT, translated
+from replicator.adapters.mysql.errors import (
+    PACKET_HINT,
+    TABLE_HINT,
+    UNREADABLE,
+    translated,
+    unreadable,
+)
 from replicator.adapters.mysql.sql import COLUMNS, Shape, places, spelled, ticked, whole_sql
 from replicator.adapters.tls import trusting
 from replicator.errors import ConfigError, TransientError, UnfitRowError
@@ -221,6 +227,13 @@ class Session:
         self, doing: str, query: str, *, rows_max: int, sink: Callable[[list[Values]], None]
     ) -> None:
         """Hand the rows of an answer to `sink` as they arrive, at most so many at a time."""
+        async with aclosing(self._chunks(doing, query, rows_max)) as chunks:
+            async for rows in chunks:
+                sink(rows)
+
+    async def _chunks(
+        self, doing: str, query: str, rows_max: int
+    ) -> AsyncGenerator[list[Values], None]:
         with self._translated(doing):
             async with self._connection.cursor(cursor=SSCursor) as cursor:
                 async with self._in_time():
@@ -230,7 +243,7 @@ class Session:
                         rows = await cursor.fetchmany(rows_max)
                     if not rows:
                         return
-                    sink(rows)
+                    yield rows
 
     async def _run(self, doing: str, query: str, args: Sequence[object]) -> Any:
         with self._translated(doing):
@@ -337,30 +350,34 @@ async def _connected(database: Database) -> Connection:
     address = database.address
     context = tls(database.name, address.options)
     is_private = context is not None or "socket" in address.options
-    with translated(f"{database.name}: connect"):
-        async with asyncio.timeout(database.connect_timeout_s):
-            return await asyncmy.connect(
-                host=address.host,
-                port=address.port,
-                unix_socket=address.options.get("socket"),
-                user=address.user,
-                password=address.password,
-                database=address.database,
-                charset="utf8mb4",
-                autocommit=True,
-                client_flag=CLIENT.FOUND_ROWS,
-                connect_timeout=max(1, round(database.connect_timeout_s)),
-                ssl=context,
-                auth_plugin_map={}
-                if is_private
-                else dict.fromkeys(IN_CLEAR, partial(NotInClear, database.name)),
-                program_name="replicator",
-            )
+    doing = f"{database.name}: connect"
+    try:
+        with translated(doing):
+            async with asyncio.timeout(database.connect_timeout_s):
+                return await asyncmy.connect(
+                    host=address.host,
+                    port=address.port,
+                    unix_socket=address.options.get("socket"),
+                    user=address.user,
+                    password=address.password,
+                    database=address.database,
+                    charset="utf8mb4",
+                    autocommit=True,
+                    client_flag=CLIENT.FOUND_ROWS,
+                    connect_timeout=max(1, round(database.connect_timeout_s)),
+                    ssl=context,
+                    auth_plugin_map={}
+                    if is_private
+                    else dict.fromkeys(IN_CLEAR, partial(NotInClear, database.name)),
+                    program_name="replicator",
+                )
+    except ValueError as exc:  # a greeting whose version is none
+        raise unreadable(exc, doing) from exc
 
 
 async def _kill(thread: int, database: Database) -> None:
     """End a session whose statement was abandoned: the statement would go on and keep its locks."""
-    with suppress(MySQLError, OSError, ConfigError, TransientError):
+    with suppress(MySQLError, OSError, ConfigError, TransientError, *UNREADABLE):
         connection = await _connected(database)
         try:
             async with asyncio.timeout(database.connect_timeout_s):

@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import Final, Unpack
 
 from replicator.adapters import refusals
+from replicator.adapters.kept_rows import sound, state_of
 from replicator.adapters.mysql import druid_tables
 from replicator.adapters.mysql.errors import CLASH, CLASH_HINT
 from replicator.adapters.mysql.fitness import obstacles
@@ -53,7 +54,7 @@ from replicator.errors import RefusedError, UnfitRowError
 from replicator.model.batches import batches, by_kind, slices
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import CutNumber, Epoch, Offset
-from replicator.model.fingerprint import Digest, fingerprint, hex_digest
+from replicator.model.fingerprint import fingerprint, hex_digest
 from replicator.model.inventory.ledger import Keys, items
 from replicator.model.log.renaming import Renamed
 from replicator.model.row import KIND_OF, TABLES, Kind, Row, RowKey, Rules, key_of
@@ -170,7 +171,9 @@ class MysqlMetadataWriter:
             if not await _exists(session, own.gaps):
                 return []
             args = (source.encode(), log_id.encode())
-            return [_gap(row) for row in await session.fetch(f"read {own.gaps}", query, *args)]
+            found = await session.fetch(f"read {own.gaps}", query, *args)
+        with sound(self._database.name, own.gaps):
+            return [_gap(row) for row in found]
 
     async def renamed(self, source: str) -> Sequence[Renamed]:
         own = self._own
@@ -182,6 +185,7 @@ class MysqlMetadataWriter:
             if not await _exists(session, own.renamed):
                 return []
             found = await session.fetch(f"read {own.renamed}", query, source.encode())
+        with sound(self._database.name, own.renamed):
             return [_renamed(row) for row in found]
 
     @asynccontextmanager
@@ -238,7 +242,11 @@ class MysqlMetadataWriter:
             f' "datasource", "epoch", "applied_at", {store} FROM {own} WHERE "source" = ?'
         )
         rows = await session.fetch(f"read {own}", query, source.encode())
-        return _held(source, rows[0]) if rows else UNTOUCHED
+        if not rows:
+            return UNTOUCHED
+        with sound(self._database.name, own):
+            found = _held(source, rows[0])
+        return state_of(self._database.name, own, found)
 
 
 class OwnTables:
@@ -554,28 +562,21 @@ async def _columns_of(session: Session, table: str) -> frozenset[str]:
 UNTOUCHED: Final = TargetState(checkpoint=None, epoch=Epoch(0), applied_at=None)
 
 
-def _held(source: str, row: Values) -> TargetState:
-    log_id, offset, cut, source_time, digest, paused, promoted, *rest = row
-    datasource, epoch, applied_at, store = rest
-    checkpoint = None
-    if log_id is not None:
-        checkpoint = Checkpoint(
-            source=source,
-            log_id=log_id.decode(),
-            offset=Offset(offset),
-            cut=CutNumber(cut),
-            source_time=_aware(source_time),
-            digest=Digest(int(digest, 16)),
-            paused=bool(paused),
-            promoted=bool(promoted),
-            datasource=None if datasource is None else datasource.decode(),
-        )
-    return TargetState(
-        checkpoint=checkpoint,
-        epoch=Epoch(epoch),
-        applied_at=None if applied_at is None else _aware(applied_at),
-        store=store,
-    )
+_HELD: Final = (
+    "log_id", "offset", "cut", "source_time", "digest", "paused", "promoted", "datasource",
+    "epoch", "applied_at", "store",
+)  # fmt: skip
+
+
+def _held(source: str, row: Values) -> Mapping[str, object]:
+    """Return a row of checkpoints as `state_of` takes it."""
+    found = dict(zip(_HELD, row, strict=True))
+    for name in ("log_id", "datasource"):
+        found[name] = None if found[name] is None else found[name].decode()
+    for name in ("source_time", "applied_at"):
+        found[name] = None if found[name] is None else _aware(found[name])
+    flags = {name: bool(found[name]) for name in ("paused", "promoted")}
+    return {**found, **flags, "source": source}
 
 
 def _gap_values(gap: Gap) -> Generator[object]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 import asyncpg
+from asyncpg.pgproto.pgproto import BufferError as UnreadableError
 
 from replicator.adapters.boundary import ErrorMap
 from replicator.errors import (
@@ -117,6 +118,15 @@ def _of_client(text: str) -> ConfigError:
         text,
         hint="the client library asyncpg says so: check the URL's options and the server's way to"
         " log in; otherwise it is worth a report with the versions of the server and of any pooler",
+    )
+
+
+def _unreadable(text: str) -> TransientError:
+    """Translate what asyncpg cannot read of an answer."""
+    return TransientError(
+        f"{text}: the server's answer cannot be read",
+        hint="is a PostgreSQL there, with server_encoding UTF8? A proxy before it may answer in its"
+        " place: see its log",
     )
 
 
@@ -247,6 +257,10 @@ ERRORS: ErrorMap = {
         "the Unix socket that the URL names is not there: is the server up, and is its"
         " unix_socket_directories that folder?"
     ),
+    # an answer that is none of PostgreSQL's, or in another encoding than was asked for
+    UnreadableError: _unreadable,
+    UnicodeDecodeError: _unreadable,
+    OverflowError: _unreadable,
     TimeoutError: _passes(TransientError.hint, words=": no answer in time"),
     OSError: _away,  # refused, reset, unknown host
 }

@@ -43,8 +43,15 @@ class RowChanges:
         """Yield the changes of a message.
 
         Raises:
-            BrokenStreamError: the message does not tell them.
+            BrokenStreamError: the message does not tell them, or cannot be read: a poll asks for
+                texts in UTF-8, while the stream has them in the database's own encoding.
         """
+        try:
+            yield from self._changes(message)
+        except (ValueError, KeyError) as exc:
+            raise BrokenStreamError(f"a row of the change stream cannot be read: {exc!r}") from exc
+
+    def _changes(self, message: Insert | Update | Delete | Truncate) -> Iterator[RowChange]:
         match message:
             case Truncate(oids=oids):
                 names = ", ".join(sorted(self._shape(oid).relation for oid in oids))

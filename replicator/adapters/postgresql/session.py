@@ -210,17 +210,10 @@ async def connect(database: Database, **settings: str) -> AsyncGenerator[Postgre
 
 
 async def _connected(database: Database) -> "asyncpg.Connection[asyncpg.Record]":
-    password = database.password()
     with translate(ERRORS, f"{database.name}: connect"):
         try:
-            return await asyncpg.connect(
-                database.dsn,
-                password=password,
-                timeout=database.connect_timeout_s,
-                # the server gives up first and says why; this limit is for a server that is gone
-                command_timeout=database.statement_timeout_s + database.connect_timeout_s,
-            )
-        except ssl.SSLError:
+            return await _dialled(database)
+        except (ssl.SSLError, UnicodeDecodeError):
             raise
         except asyncpg.ConnectionDoesNotExistError as exc:
             raise TransientError(f"{database.name}: connect: {exc}", hint=CLOSED_HINT) from exc
@@ -241,6 +234,21 @@ async def _connected(database: Database) -> "asyncpg.Connection[asyncpg.Record]"
                 hint="write postgresql://user@host:port/database and percent-encode special"
                 " characters of the password, or give the password apart",
             ) from None
+
+
+async def _dialled(database: Database) -> "asyncpg.Connection[asyncpg.Record]":
+    try:
+        return await asyncpg.connect(
+            database.dsn,
+            password=database.password(),
+            timeout=database.connect_timeout_s,
+            # the server gives up first and says why; this limit is for a server that is gone
+            command_timeout=database.statement_timeout_s + database.connect_timeout_s,
+        )
+    except AttributeError as exc:  # the server did not say its version
+        raise TransientError(
+            f"{database.name}: connect: the server's answer cannot be read: {exc}"
+        ) from exc
 
 
 def _certificates(dsn: str) -> list[tuple[str, Path]]:

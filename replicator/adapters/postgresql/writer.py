@@ -14,6 +14,7 @@ from typing import Any, Final, Unpack
 import asyncpg
 
 from replicator.adapters import refusals
+from replicator.adapters.kept_rows import sound, state_of
 from replicator.adapters.postgresql import druid_tables
 from replicator.adapters.postgresql.fitness import obstacles, put_forward
 from replicator.adapters.postgresql.reader import CHUNK_ROWS, reading
@@ -48,7 +49,7 @@ from replicator.errors import RefusedError, TransientError, UnfitRowError
 from replicator.model.batches import batches, by_kind, slices
 from replicator.model.checkpoint import FORMER_PAUSED, Checkpoint, Gap, TargetState
 from replicator.model.event import CutNumber, Epoch, Offset
-from replicator.model.fingerprint import Digest, hex_digest
+from replicator.model.fingerprint import hex_digest
 from replicator.model.inventory.ledger import Keys, items
 from replicator.model.log.renaming import Renamed
 from replicator.model.row import KIND_OF, TABLES, Kind, Row, RowKey, key_of
@@ -136,24 +137,28 @@ class PostgresqlMetadataWriter:
             rows = await session.fetch("become the writer", query, source, store, anew)
         if not rows:
             raise refusals.other_store(self._database.name, source, str(store))
-        return _target_state(rows[0])
+        return self._state_of(rows[0])
 
     async def state(self, source: str) -> TargetState:
         query = f"SELECT * FROM {self._checkpoints} WHERE source = $1"  # noqa: S608 - quoted names
         rows = await self._read_own(self._checkpoints, query, source)
         return (
-            _target_state(rows[0])
+            self._state_of(rows[0])
             if rows
             else TargetState(checkpoint=None, epoch=Epoch(0), applied_at=None)
         )
 
     async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
         query = gaps_sql(self._gaps, self._checkpoints)
-        return [_gap(row) for row in await self._read_own(self._gaps, query, source, log_id)]
+        found = await self._read_own(self._gaps, query, source, log_id)
+        with sound(self._database.name, self._gaps):
+            return [_gap(row) for row in found]
 
     async def renamed(self, source: str) -> Sequence[Renamed]:
         query = f"SELECT * FROM {self._renamed} WHERE source = $1 ORDER BY datasource"  # noqa: S608 - quoted names
-        return [_renamed(row) for row in await self._read_own(self._renamed, query, source)]
+        found = await self._read_own(self._renamed, query, source)
+        with sound(self._database.name, self._renamed):
+            return [_renamed(row) for row in found]
 
     @asynccontextmanager
     async def transaction(self, source: str, epoch: Epoch) -> AsyncGenerator[Transaction]:
@@ -226,6 +231,11 @@ class PostgresqlMetadataWriter:
         found = await session.value("check the epoch", query, source)
         if found != epoch:
             raise refusals.older_epoch(self._database.name, source, epoch, found)
+
+    def _state_of(self, row: asyncpg.Record) -> TargetState:
+        paused = row["paused" if "paused" in row else FORMER_PAUSED]
+        found = {**dict(row), "store": row.get("store"), "paused": paused}
+        return state_of(self._database.name, self._checkpoints, found)
 
     async def _read_own(self, table: str, query: str, *args: str) -> list[asyncpg.Record]:
         async with connect(self._database) as session:
@@ -383,29 +393,6 @@ def _columns(
 async def _exists(session: PostgresqlSession, table: str) -> bool:
     return bool(
         await session.value(f"look for {table}", "SELECT to_regclass($1) IS NOT NULL", table)
-    )
-
-
-def _target_state(row: asyncpg.Record) -> TargetState:
-    checkpoint = None
-    if row["log_id"] is not None:
-        checkpoint = Checkpoint(
-            source=row["source"],
-            log_id=row["log_id"],
-            offset=Offset(row["offset"]),
-            cut=CutNumber(row["cut"]),
-            source_time=row["source_time"].astimezone(UTC),
-            digest=Digest(int(row["digest"], 16)),
-            paused=row["paused" if "paused" in row else FORMER_PAUSED],
-            promoted=row["promoted"],
-            datasource=row["datasource"],
-        )
-    applied_at = row["applied_at"]
-    return TargetState(
-        checkpoint=checkpoint,
-        epoch=Epoch(row["epoch"]),
-        applied_at=applied_at and applied_at.astimezone(UTC),
-        store=row.get("store"),
     )
 
 

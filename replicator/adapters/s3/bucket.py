@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from replicator.adapters.bucket.bucket import PAGE_OBJECTS_MAX, Begun, Listed, Stat
 from replicator.adapters.bucket.obstore import ObstoreBucket, UnsayableKeyError, is_sayable
-from replicator.adapters.s3.session import EXISTS, error_code
+from replicator.adapters.s3.session import EXISTS, ODD, error_code
 from replicator.adapters.transfer.pacing import Pace
 from replicator.errors import ConfigError, MissingObjectError, ReplicatorError, RewrittenObjectError
 from replicator.ports import Piece
@@ -85,15 +85,15 @@ class S3Bucket(ObstoreBucket):
         try:
             with self._sdk.translated(f"cannot look at {key}"):
                 found = await client.head_object(Bucket=self._bucket, Key=key)
+                return Stat(
+                    key=key,
+                    size_bytes=found["ContentLength"],
+                    tag=found["ETag"].strip('"'),
+                    stored_at=found["LastModified"],
+                    metadata={name.lower(): text for name, text in found["Metadata"].items()},
+                )
         except MissingObjectError:
             return None
-        return Stat(
-            key=key,
-            size_bytes=found["ContentLength"],
-            tag=found["ETag"].strip('"'),
-            stored_at=found["LastModified"],
-            metadata={name.lower(): text for name, text in found["Metadata"].items()},
-        )
 
     async def _require_region(self, exc: ReplicatorError) -> None:
         """Name the bucket's region if a wrong one was the reason: a HEAD's answer has no text."""
@@ -103,7 +103,7 @@ class S3Bucket(ObstoreBucket):
             headers = found["ResponseMetadata"]["HTTPHeaders"]
         except ClientError as refused:
             headers = refused.response["ResponseMetadata"]["HTTPHeaders"]
-        except (BotoCoreError, HttpError, TimeoutError):
+        except (BotoCoreError, HttpError, TimeoutError, *ODD):
             return
         region = headers.get("x-amz-bucket-region")
         if region and region != ours:
@@ -173,17 +173,18 @@ class S3Bucket(ObstoreBucket):
             await self._sdk.pace()
             with self._sdk.translated(doing):
                 page = await anext(pages, None)
-            if page is None:
-                return
-            yield [
-                Listed(
-                    key=one["Key"],
-                    size_bytes=one["Size"],
-                    tag=one["ETag"].strip('"'),
-                    stored_at=one["LastModified"],
-                )
-                for one in page.get("Contents", [])
-            ]
+                if page is None:
+                    return
+                found = [
+                    Listed(
+                        key=one["Key"],
+                        size_bytes=one["Size"],
+                        tag=one["ETag"].strip('"'),
+                        stored_at=one["LastModified"],
+                    )
+                    for one in page.get("Contents", [])
+                ]
+            yield found
 
     async def _read(
         self, key: str, tag: str, start: int, end: int, piece_bytes: int

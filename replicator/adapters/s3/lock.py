@@ -197,13 +197,13 @@ class LockedBucket(S3Bucket):
         try:
             with self._sdk.translated(f"cannot look at {key}"):
                 found = await client.head_object(Bucket=self._bucket, Key=key, **which)
+                return (
+                    found["VersionId"],
+                    found.get("ObjectLockMode"),
+                    found.get("ObjectLockRetainUntilDate"),
+                )
         except MissingObjectError:
             return None, None, None
-        return (
-            found["VersionId"],
-            found.get("ObjectLockMode"),
-            found.get("ObjectLockRetainUntilDate"),
-        )
 
     async def _put(
         self, key: str, data: Piece, metadata: Mapping[str, str], *, retained: bool, **how: Any

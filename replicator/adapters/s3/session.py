@@ -18,6 +18,7 @@ from botocore.configprovider import (
     ConstantProvider,
 )
 from botocore.exceptions import BotoCoreError, ClientError, SSLError
+from botocore.parsers import ResponseParserError
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
@@ -221,6 +222,10 @@ def _nothing_found() -> ConfigValueStore:
     )
 
 
+ODD = (ResponseParserError, KeyError, ValueError)
+"""What an answer raises that the SDK cannot read, or that lacks a member."""
+
+
 @contextmanager
 def translated(bucket: str, doing: str, pace: Pace) -> Generator[None]:
     """Translate the SDK's errors; slow down if the server reports too many requests."""
@@ -236,6 +241,10 @@ def translated(bucket: str, doing: str, pace: Pace) -> Generator[None]:
         raise ConfigError(f"s3://{bucket}: {doing}: {exc}", hint=CERTIFICATE_HINT) from exc
     except (BotoCoreError, HttpError, TimeoutError) as exc:
         raise TransientError(f"s3://{bucket}: {doing}: {reason(exc)}") from exc
+    except ODD as exc:
+        raise TransientError(
+            f"s3://{bucket}: {doing}: the answer is not what S3 answers: {exc!r}"
+        ) from exc
 
 
 def _meant(code: str, message: str) -> Exception:

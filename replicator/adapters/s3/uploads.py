@@ -150,8 +150,8 @@ class S3Uploads:
                 ChecksumType="FULL_OBJECT",
                 **self.locking(),
             )
-        begun[key] = made["UploadId"]
-        return _MultipartUpload(made["UploadId"], {})
+            begun[key] = made["UploadId"]
+        return _MultipartUpload(begun[key], {})
 
     async def _unfinished(self, client: "S3Client") -> dict[str, str]:
         """Return unfinished uploads that may continue; aborts old ones once per process.
@@ -309,7 +309,7 @@ class _Sending:
                 Body=data,
                 ChecksumCRC64NVME=crc,
             )
-        self._done(number, sent["ETag"], crc)
+            self._done(number, sent["ETag"], crc)
 
     async def complete(self, *, over: bool = False) -> None:
         """Make the object visible if all bytes arrived and, without `over`, none is there."""

@@ -1,7 +1,7 @@
 """Jobs and plans in the control file."""
 
 import sqlite3
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -32,16 +32,18 @@ class JobStore:
     def __init__(self, file: ControlFile) -> None:
         self._file = file
 
-    async def add(self, job: Job, *, key: str | None, kept_max: int) -> None:
+    async def add(self, job: Job, *, key: str | None, kept_max: int, kept_bytes_max: int) -> None:
         """Keep a new job under its owner's key, and with it `kept_max` jobs that have ended.
 
-        The oldest of whoever has most of them goes: nobody pushes out what others have asked for.
+        Their answers have at most `kept_bytes_max`. The oldest of whoever has most of them goes:
+        nobody pushes out what others have asked for.
         """
 
         def change(connection: sqlite3.Connection) -> None:
             insert = f"INSERT INTO jobs ({COLUMNS}, idempotency_key) VALUES ({_marks(16)})"  # noqa: S608
             connection.execute(insert, (*_row(job), key))
             _forget_beyond(connection, kept_max - 1)
+            _forget_large(connection, kept_bytes_max)
 
         await self._file.write("keep a job", change)
 
@@ -171,6 +173,27 @@ def _forget_beyond(connection: sqlite3.Connection, kept_max: int) -> None:
             f"DELETE FROM jobs WHERE number IN ({oldest})",  # noqa: S608
             (*UNFINISHED, by, count),
         )
+
+
+def _forget_large(connection: sqlite3.Connection, kept_bytes_max: int) -> None:
+    """Forget ended jobs until the answers of the others fit: the oldest of whoever has most."""
+    found = connection.execute(
+        "SELECT by, number, coalesce(length(document), 0) + length(stdout) + length(stderr)"  # noqa: S608 - our names
+        f" FROM jobs JOIN answers ON job_id = id WHERE state NOT IN ({_marks(len(UNFINISHED))})"
+        " ORDER BY number",
+        UNFINISHED,
+    )
+    theirs, sizes = dict[str, deque[tuple[int, int]]](), Counter[str]()
+    for by, number, size_bytes in found:
+        theirs.setdefault(by, deque()).append((number, size_bytes))
+        sizes[by] += size_bytes
+    forgotten = list[tuple[int]]()
+    while sizes.total() > kept_bytes_max:
+        most = max(sizes, key=sizes.__getitem__)
+        number, size_bytes = theirs[most].popleft()
+        sizes[most] -= size_bytes
+        forgotten.append((number,))
+    connection.executemany("DELETE FROM jobs WHERE number = ?", forgotten)
 
 
 def _row(job: Job) -> tuple[object, ...]:

@@ -1,10 +1,14 @@
-"""What a server's error says, in the words of its own document and without its markup."""
+"""What a server answers: its documents by their types, and its errors in their own words."""
 
 import html
 import re
 from http import HTTPStatus
+from typing import Any, Generic, TypeVar
 
 import orjson
+from pydantic import TypeAdapter, ValidationError
+
+_T_co = TypeVar("_T_co", covariant=True)
 
 READ_MAX, SAID_MAX = 10_000, 300
 """Characters of a body that are looked at, and of a message that are shown."""
@@ -13,6 +17,37 @@ _CUT = re.compile(r"<[^<>]*\Z")
 """A tag that was cut off with the rest of its document."""
 _ROUTES = ("error", "RemoteException")
 """Members that hold the error in Google's answers and in Hadoop's."""
+
+
+class OddAnswerError(ValueError):
+    """An answer is not of the form that its service documents."""
+
+
+class AnswerShape(Generic[_T_co]):
+    """What one kind of answer in JSON must be; members that are not named are ignored.
+
+    Args:
+        type_: The type of the answer, of which a dataclass names the members that are used.
+    """
+
+    def __init__(self, type_: Any) -> None:
+        self._type = type_
+        self._adapter: TypeAdapter[_T_co] | None = None
+
+    def read(self, data: bytes) -> _T_co:
+        """Return what an answer says.
+
+        Raises:
+            OddAnswerError: it is no JSON, or a member is missing or of another type.
+        """
+        if self._adapter is None:  # made when it is needed: it takes milliseconds
+            self._adapter = TypeAdapter(self._type)
+        try:
+            return self._adapter.validate_json(data)
+        except ValidationError as exc:
+            first = exc.errors(include_url=False, include_input=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            raise OddAnswerError(": ".join(filter(None, (place, first["msg"])))) from exc
 
 
 def told(body: str) -> str:

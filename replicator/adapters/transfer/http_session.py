@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import orjson
 from aiohttp import (
     ClientConnectorCertificateError,
     ClientError,
@@ -23,6 +22,7 @@ from aiohttp import (
 
 from replicator.adapters.boundary import reason
 from replicator.adapters.tls import trusting
+from replicator.adapters.transfer.answers import OddAnswerError
 from replicator.adapters.transfer.http_proxy import proxy_for
 from replicator.errors import ConfigError, ReplicatorError, TransientError
 
@@ -119,10 +119,10 @@ def asked_to_wait_s(headers: Mapping[str, str]) -> float | None:
 
 
 def _time_of(text: str) -> datetime | None:
-    """Return the time in a header; None: it is not a time."""
+    """Return the time in a header; None: it is not a time, or none that can be reckoned with."""
     try:
         found = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
@@ -196,8 +196,10 @@ def reached(name: str, doing: str) -> Generator[None]:
     """
     try:
         yield
-    except orjson.JSONDecodeError as exc:
-        raise TransientError(f"{name}: {doing}: the answer broke off or is no JSON") from exc
+    except OddAnswerError as exc:
+        raise TransientError(
+            f"{name}: {doing}: the answer broke off, or is not what this service answers: {exc}"
+        ) from exc
     except (ClientConnectorCertificateError, ssl.SSLCertVerificationError) as exc:
         raise ConfigError(f"{name}: {doing}: {exc}", hint=CERTIFICATE_HINT) from exc
     except (ClientError, TimeoutError, OSError) as exc:

@@ -52,6 +52,8 @@ class ControlJobsSettings(Section):
     """Jobs that wait for their turn; one more is refused with 429."""
     kept_max: Annotated[int, Field(ge=10, le=1_000_000)] = 1_000
     """Ended jobs whose results are kept; older ones are forgotten."""
+    kept_bytes_max: Annotated[Size, Field(ge=1 << 16, le=1 << 40)] = 512 << 20
+    """Bytes of these results together; the oldest of whoever has most are forgotten first."""
     answer_bytes_max: Annotated[Size, Field(ge=1 << 16, le=1 << 30)] = 16 << 20
     """Largest document of a job; a verb that says more fails, and its `limit` makes it smaller."""
     plan_valid: Duration = timedelta(hours=1)

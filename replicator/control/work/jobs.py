@@ -206,7 +206,12 @@ class Jobs:
             raise FullError(
                 f"{waiting} jobs wait already", hint="try again when some of them have ended"
             )
-        await self._store.add(job, key=order.key, kept_max=self._settings.kept_max)
+        await self._store.add(
+            job,
+            key=order.key,
+            kept_max=self._settings.kept_max,
+            kept_bytes_max=self._settings.kept_bytes_max,
+        )
         self._live[job.id] = LiveJob(job=job, order=order)
         self._woken.set()
         return job

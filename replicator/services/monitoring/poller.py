@@ -5,12 +5,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from replicator.errors import ReplicatorError
+from replicator.errors import ReplicatorError, TransientError
 from replicator.ports import Area, Clock, MetadataWriter
 from replicator.services.monitoring.life import LifeSigns
 from replicator.services.monitoring.status import LogStatus, Promises, StatusReader, TargetStatus
 from replicator.services.running.pause import pause
 from replicator.services.store.witness import Witness
+from replicator.task_group import TaskGroup
+
+ANSWER_MAX_S = 60.0
+"""Seconds within which a target is looked at; one that hangs holds up no news of the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,26 +86,32 @@ class Poller:
 
     async def _look(self) -> None:
         try:
-            self.log = await self._status_reader.log()
+            self.log = log = await self._status_reader.log()
             if self._read_life is not None:
-                self.life = await self._read_life(self.log)
+                self.life = await self._read_life(log)
         except ReplicatorError as exc:
             self.log_failure = self._failed(self.log_failure, exc)
             return
         self.log_failure = None
-        for name, watched in self._targets.items():
-            await self._look_at(name, watched, self.log)
+        async with TaskGroup() as group:
+            for name, watched in self._targets.items():
+                group.create_task(self._look_at(name, watched, log))
 
     async def _look_at(self, name: str, watched: Watched, log: LogStatus) -> None:
         try:
-            status = await self._status_reader.target(
-                name,
-                metadata=watched.metadata,
-                area=watched.area,
-                log=log,
-                promises=watched.promises,
-                witness=watched.witness,
-            )
+            async with asyncio.timeout(ANSWER_MAX_S):
+                status = await self._status_reader.target(
+                    name,
+                    metadata=watched.metadata,
+                    area=watched.area,
+                    log=log,
+                    promises=watched.promises,
+                    witness=watched.witness,
+                )
+        except TimeoutError:
+            slow = TransientError(f"target {name!r} did not answer within {ANSWER_MAX_S:g} s")
+            self.failures[name] = self._failed(self.failures.get(name), slow)
+            return
         except ReplicatorError as exc:
             self.failures[name] = self._failed(self.failures.get(name), exc)
             return

@@ -10,6 +10,7 @@ from replicator.errors import (
     ConfigError,
     CorruptionError,
     GapError,
+    LogCutShortError,
     MalformedRowError,
     NotFoundError,
     RefusedError,
@@ -47,10 +48,16 @@ class Tolerance:
 OF_THE_WATCHER: Final = Tolerance(passing=(TransientError,), halting_later=(ConfigError,))
 """A log that contradicts itself ends the watcher, and its process with it."""
 _OF_THE_DATA: Final = (CorruptionError, GapError, MalformedRowError)
+_OF_ITS_CHECKPOINT: Final = (LogCutShortError,)
+"""Whoever can write to one target's state can say that it is further than the log.
+
+A log that has lost records ends its watcher, which knows it by itself and asks the targets at its
+start.
+"""
 _OF_THE_SURROUNDINGS: Final = (ConfigError, RefusedError)
 OF_A_TARGET: Final = Tolerance(
     passing=(TransientError, NotFoundError),  # a missing log is created by its watcher
-    halting=(*_OF_THE_DATA, *_OF_THE_SURROUNDINGS),
+    halting=(*_OF_THE_DATA, *_OF_ITS_CHECKPOINT, *_OF_THE_SURROUNDINGS),
 )
 """Errors of one target end neither the watcher nor the services of other targets, ever.
 

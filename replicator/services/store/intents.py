@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from replicator.errors import NotFoundError, TransientError
+from replicator.errors import CorruptionError, NotFoundError, TransientError
 from replicator.model.event import Offset
-from replicator.model.log.locations import LocationHashes, sorted_hashes
+from replicator.model.log.locations import HASH_BYTES, LocationHashes, sorted_hashes
 from replicator.model.store.intent import (
     EXPIRY,
     Intent,
@@ -58,13 +58,24 @@ class Intents:
         return await _intent(self._area, number)
 
     async def hashes(self, number: int) -> LocationHashes | None:
-        """Return the locations that an intent deletes; None if they are not written or not kept."""
+        """Return the locations that an intent deletes; None if they are not written or not kept.
+
+        Raises:
+            CorruptionError: they are cut off, or something else.
+        """
+        name = intent_name(number, "places")
         try:
-            return sorted_hashes(
-                await self._area.get(intent_name(number, "places"), bytes_max=LIST_BYTES_MAX)
-            )
+            data = await self._area.get(name, bytes_max=LIST_BYTES_MAX)
         except NotFoundError:
             return None
+        if len(data) % HASH_BYTES:
+            raise CorruptionError(
+                f"{name} cannot be read: it has {len(data)} bytes, and {HASH_BYTES} for each"
+                " location",
+                hint="it was altered; take it from a copy of this store, or remove it: nothing is"
+                " known then of what the expiry deletes, and bytes are copied again",
+            )
+        return sorted_hashes(data)
 
     async def valid_until(self, files: IntentFiles) -> datetime:
         """Return until when an expiry may delete, by its own clock."""

@@ -685,7 +685,7 @@ ADAPTERS: Final[Sequence[Mutant]] = (
     Mutant(
         name="supervisor-begins-nowhere",
         function="DruidHttp.supervisor",
-        old='is_suspended=bool(status.get("suspended"))',
+        old="is_suspended=bool(status.suspended)",
         new="is_suspended=False",
         loses="A promotion takes a supervisor that sleeps for one that reads.",
         ring="unit",

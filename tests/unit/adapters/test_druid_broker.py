@@ -142,3 +142,18 @@ async def test_a_coordinator_that_knows_no_segment_knows_none_of_the_used(fake: 
     fake.body = []
     found = await broker(url).availability(used=3)
     assert (found.served, found.unknown, found.unserved, found.rows) == (0, 3, 0, {})
+
+
+@pytest.mark.parametrize("body", ['["x"]', "[[1]]", "{}", "null", '[{"m0": [1]}]', "[" * 3000])
+async def test_an_odd_answer_is_no_traceback(fake: Fake, url: str, body: str):
+    fake.body = body
+    asked = [
+        broker(url).measure("wiki", [ROWS], DAY),
+        broker(url).datasources(),
+        broker(url).columns("wiki"),
+        broker(url).served("wiki"),
+        broker(url).availability(1),
+    ]
+    for one in asked:
+        with pytest.raises(ConfigError, match="did not answer in JSON as a Druid does"):
+            await one

@@ -122,6 +122,25 @@ async def test_other_answers_are_errors_with_the_address(
     assert url in str(caught.value)
 
 
+@pytest.mark.parametrize("body", ["[[]]", '"x"', "null", '{"payload": 5, "version": []}'])
+async def test_an_odd_answer_is_no_traceback(fake: Fake, url: str, body: str):
+    fake.body = body
+    for asked in (druid(url).supervisor("a"), druid(url).tiers(), druid(url).release()):
+        with pytest.raises(ConfigError, match="did not answer in JSON as a Druid does"):
+            await asked
+    fake.body = "[]"
+    for asked_for in (druid(url).properties(), druid(url).tier_aliases()):
+        with pytest.raises(ConfigError, match="did not answer in JSON as a Druid does"):
+            await asked_for
+
+
+@pytest.mark.parametrize("location", ["http://[", "", "elsewhere"])
+async def test_a_redirect_to_no_address_is_no_traceback(fake: Fake, url: str, location: str):
+    fake.status, fake.headers = 307, {"Location": location}
+    with pytest.raises(TransientError):
+        await druid(url).tiers()
+
+
 async def test_nobody_there_is_a_matter_of_trying_later():
     with pytest.raises(TransientError, match=r"GET http://127\.0\.0\.1:1/"):
         await druid("http://127.0.0.1:1").tiers()

@@ -18,6 +18,7 @@ import asyncpg.exceptions
 import botocore.exceptions
 import obstore.exceptions
 import pytest
+from asyncpg.pgproto.pgproto import BufferError as UnreadableError
 from obstore.exceptions import GenericError
 from obstore.store import MemoryStore
 
@@ -222,6 +223,22 @@ def test_what_the_system_said_to_mysql_is_heard(number: int, words: str, hint: s
     assert hint in found.hint
 
 
+@pytest.mark.parametrize("kind", mysql_errors.UNREADABLE)
+def test_an_answer_that_asyncmy_cannot_read_is_tried_again(kind: type[Exception]):
+    found = of_mysql(blank(kind))
+    assert type(found) is TransientError
+    assert "the server's answer cannot be read" in str(found)
+    assert "proxy" in found.hint
+
+
+@pytest.mark.parametrize("kind", [UnreadableError, UnicodeDecodeError, OverflowError])
+def test_an_answer_that_asyncpg_cannot_read_is_tried_again(kind: type[Exception]):
+    found = raised(translate(ERRORS, "read"), blank(kind))
+    assert type(found) is TransientError
+    assert "the server's answer cannot be read" in str(found)
+    assert "server_encoding" in found.hint
+
+
 def test_a_certificate_that_is_not_believed_is_named_whatever_wraps_it():
     exc = asyncmy.errors.OperationalError(2003, "Can't connect")
     exc.__cause__ = ssl.SSLCertVerificationError(1, "unable to get local issuer certificate")
@@ -256,10 +273,7 @@ OTHERS: dict[str, tuple[Boundary, list[type[Exception]]]] = {
     ),
     "botocore": (
         lambda: s3_session.translated("b", "read", Pace()),
-        classes(
-            botocore.exceptions,
-            botocore.exceptions.BotoCoreError,
-        ),
+        [*classes(botocore.exceptions, botocore.exceptions.BotoCoreError), *s3_session.ODD],
     ),
 }
 

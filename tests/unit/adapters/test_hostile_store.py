@@ -201,6 +201,16 @@ async def test_a_pipe_that_comes_after_the_listing_is_not_waited_for(root: Path)
             pass
 
 
+async def test_where_a_link_leads_is_said_in_text(root: Path):
+    """What is said becomes a gap's detail: in a database, a document and a heartbeat."""
+    (root / "wiki/0").mkdir(parents=True)
+    (root / ZIP).symlink_to(os.fsdecode(b"/elsewhere/\xff"))
+    with pytest.raises(RefusedError, match="leads out of the deep storage") as told:
+        await LocalDeepStorageReader(root).objects(ZIP)
+    assert "elsewhere" in str(told.value)
+    str(told.value).encode()
+
+
 async def test_links_of_the_operator_lead_where_they_did(root: Path, tmp_path: Path):
     """The root's own path may be one, and the owner may have moved things within the root."""
     link = tmp_path / "link"

@@ -61,6 +61,9 @@ DATE = "Wed, 21 Oct 2026 07:26:30 GMT"
         ({"Retry-After": "Wed, 21 Oct 2026 07:00:00 GMT", "Date": DATE}, 0.0),
         ({"Retry-After": "soon", "Date": DATE}, None),
         ({"Retry-After": "-5", "Date": DATE}, None),
+        ({"Retry-After": "Wed, 21 Oct 20260000000000000000 07:28:00 GMT", "Date": DATE}, None),
+        ({"Retry-After": f"{DATE[:-3]}+{10**20}", "Date": DATE}, None),
+        ({"Retry-After": "7", "Date": f"{DATE[:-3]}+{10**20}"}, 7.0),
         ({}, None),
     ],
 )

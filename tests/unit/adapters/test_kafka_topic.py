@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import pytest
 from aiokafka.errors import GroupCoordinatorNotAvailableError
@@ -9,7 +10,13 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 from replicator.adapters.kafka import topic
 from replicator.adapters.kafka.describing import Described
 from replicator.adapters.kafka.session import KafkaSession
-from replicator.adapters.kafka.topic import TopicSettings, _mended_by, _problems, note
+from replicator.adapters.kafka.topic import (
+    TopicSettings,
+    _mended_by,
+    _problems,
+    duration_of,
+    note,
+)
 from replicator.errors import TransientError
 
 WANTED = TopicSettings(
@@ -29,6 +36,15 @@ def test_each_wrong_setting_is_in_the_command_with_its_value():
         "kafka-configs.sh --bootstrap-server kafka-1:9092 --alter --topic replicator.prod.changes"
         " --add-config cleanup.policy=delete,retention.ms=-1; or correct `log`"
     )
+
+
+@pytest.mark.parametrize(
+    ("retention_ms", "found"),
+    [(-1, None), (2**63 - 1, None), (86_400_000, timedelta(days=1))],
+)
+def test_the_longest_retention_is_for_ever(retention_ms: int, found: timedelta | None):
+    """Many set the largest number instead of -1, and no date has so much added to it."""
+    assert duration_of(retention_ms) == found
 
 
 def test_what_no_setting_mends_has_another_way():

@@ -45,6 +45,11 @@ def test_a_replica_that_stands_shows_nothing_for_certain():
     assert "replica_preserve_commit_order" in found.reason
 
 
+def test_a_replica_that_counts_beyond_the_calendar_shows_nothing_for_certain():
+    found = applied(MYSQL | {"seconds_behind_source": 2**64 - 1}, NOW, order_kept=True)
+    assert found.shows == BEGINNING - ROUNDING
+
+
 def test_a_replica_without_its_primary_says_so():
     found = applied(MYSQL | {"replica_io_running": "Connecting"}, NOW, order_kept=True)
     assert found.reason == "it receives nothing from a primary"

@@ -137,6 +137,20 @@ async def test_nobody_pushes_out_what_others_have_asked_for(tmp_path: Path):
         assert len(listed["jobs"]) == 10
 
 
+async def test_no_results_fill_the_disk(tmp_path: Path):
+    """A viewer may ask for the whole log as often as it likes, on the disk that the log is on."""
+    large = VerbEnded(code=0, document={"result": {"events": "x" * 30_000}}, stdout="", stderr="")
+    async with served(tmp_path, more={"web.control.jobs.kept_bytes_max": 1 << 16}) as stage:
+        _, theirs = await stage.ask("POST", "/v1/jobs?wait=5", VERIFY, role=Role.ADMIN)
+        ids = list[str]()
+        for _ in range(4):
+            stage.program.says.append(lambda _: large)
+            _, job = await stage.ask("POST", "/v1/jobs?wait=5", {"verb": "log"}, role=Role.VIEWER)
+            ids.append(job["id"])
+        _, listed = await stage.ask("GET", "/v1/jobs")
+        assert [one["id"] for one in listed["jobs"]] == [*reversed(ids[1:]), theirs["id"]]
+
+
 async def test_a_job_says_what_ends_it(tmp_path: Path):
     """The page offers no button that would be refused."""
     async with served(tmp_path) as stage:

@@ -18,3 +18,11 @@ def test_a_bug_among_them_is_not_hidden():
     assert worst(group) is None
     with pytest.raises(ExceptionGroup), worst_alone():
         raise group
+
+
+def test_a_message_is_a_text_that_every_document_can_hold():
+    """A name of a file that is not UTF-8 has half a pair of surrogates for each of its bytes."""
+    error = TransientError("it leads to /x\udcff", hint="look at \ud800", retry_after_s=1)
+    assert str(error) == "it leads to /x\\udcff"
+    assert error.hint == "look at \\ud800"
+    assert str(CorruptionError("wörter ✓")) == "wörter ✓"

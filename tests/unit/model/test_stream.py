@@ -10,7 +10,16 @@ from replicator.model.event import CutClosed, CutNumber, Envelope, Epoch, Offset
 from replicator.model.fingerprint import Digest
 from replicator.model.log.wire import decode, encode
 from replicator.model.row import Kind
-from replicator.model.stream import IDS, Lsn, Shown, StreamPosition, identity_of, lsn_of, lsn_text
+from replicator.model.stream import (
+    IDS,
+    Lsn,
+    Shown,
+    StreamPosition,
+    identity_of,
+    lsn_of,
+    lsn_text,
+    position_of,
+)
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 POSITION = StreamPosition(at=Lsn(0x16_B374_8000), identity="ab" * 16)
@@ -76,3 +85,10 @@ def test_a_closing_record_names_its_position(position: StreamPosition | None):
         data = document.data.replace(b"16/B3748000", b"nowhere")
         with pytest.raises(CorruptionError):
             decode(Record(Offset(0), AT, document.type, data))
+
+
+@pytest.mark.parametrize("snapshot", ["", "1:2", "a:b:", "1:2:3;4", "1:2:3,", "1" * 30 + ":2:"])
+def test_a_snapshot_that_is_none_is_refused_when_it_is_read(snapshot: str):
+    told = {"at": "0/1", "identity": "a", "snapshot": snapshot, "until": "0/9"}
+    with pytest.raises(ValueError, match="is no snapshot"):
+        position_of(told)

@@ -21,6 +21,7 @@ from replicator.model.load_spec import Location
 from replicator.model.observation import GapOpened, Halted, Observation, Waiting, WentOn
 from replicator.model.store.proof import proof_json
 from replicator.ports import CopySource, Receipt
+from replicator.services.monitoring import poller
 from replicator.services.monitoring.poller import Poller, Watched
 from replicator.services.records.drill_record import DrillRecord
 from replicator.web.gate import GateLimits
@@ -133,6 +134,29 @@ class Client:
         wanted = {"source": SOURCE, **labels}
         found = (await self.samples()).get(f"replicator_{name}", [])
         return next((value for has, value in found if dict(has) == wanted), None)
+
+
+class Hanging(MemoryMetadata):
+    """A target's metadata store that takes questions and never answers."""
+
+    async def state(self, source: str):
+        return await asyncio.Event().wait()
+
+
+async def test_a_target_that_hangs_holds_up_no_news_of_others(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(poller, "ANSWER_MAX_S", 0.05)
+    pipeline = Monitored().pipeline
+    hanging = Watched(metadata=Hanging(pipeline.clock), area=pipeline.area, promises=PROMISES)
+    well = replace(hanging, metadata=pipeline.target)
+    found = Poller(
+        status_reader=surveyed(pipeline),
+        targets={"hanging": hanging, "standby": well},
+        clock=pipeline.clock,
+        interval_s=0.01,
+    )
+    await found.look()
+    assert [*found.seen] == ["standby"]
+    assert str(found.failures["hanging"].error) == "target 'hanging' did not answer within 0.05 s"
 
 
 async def test_what_the_services_do_is_counted():

@@ -26,6 +26,7 @@ from replicator.errors import (
 from replicator.model.event import ClosedCut, CutNumber, Offset
 from replicator.model.load_spec import LocalLayout, Location, SourceLayout
 from replicator.model.log.locations import (
+    HASH_BYTES,
     HashSet,
     RemainingLocations,
     among,
@@ -849,6 +850,15 @@ async def test_files_beside_no_intent_are_none():
     for name in (intent_name(50, "places"), lease_name(51, 1)):
         await pipeline.area.create(name, b"")
     assert await pipeline.intents().listed() == []
+
+
+async def test_a_list_of_locations_that_is_cut_off_is_damage():
+    pipeline = Pipeline()
+    await pipeline.area.create(name := intent_name(1, "places"), bytes(2 * HASH_BYTES))
+    assert await pipeline.intents().hashes(1) is not None
+    await pipeline.area.replace(name, bytes(HASH_BYTES + 1))
+    with pytest.raises(CorruptionError, match=f"{name} cannot be read: it has 17 bytes"):
+        await pipeline.intents().hashes(1)
 
 
 async def test_no_intent_has_a_number_that_nobody_reads():

@@ -86,7 +86,20 @@ async def test_surroundings_that_change_later_halt_it_and_it_says_what_to_do(tol
     ]
 
 
-@pytest.mark.parametrize("failure", [ALTERED, GapError("the log was trimmed"), DENIED, FOREIGN])
+CUT_SHORT = LogCutShortError("a target is further than the log")
+
+
+@pytest.mark.parametrize("tolerance", [OF_A_TARGET_ALONE, OF_THE_WATCHER])
+async def test_a_log_that_lost_records_ends_its_watcher_and_who_applies_alone(
+    tolerance: Tolerance,
+):
+    with pytest.raises(LogCutShortError):
+        await told(None, CUT_SHORT, tolerance=tolerance)
+
+
+@pytest.mark.parametrize(
+    "failure", [ALTERED, CUT_SHORT, GapError("the log was trimmed"), DENIED, FOREIGN]
+)
 async def test_what_is_wrong_with_one_target_halts_it_from_its_first_step_on(
     failure: ReplicatorError,
 ):
@@ -108,7 +121,6 @@ async def test_a_target_waits_for_a_log_that_is_not_there_yet():
     "failure",
     [
         FencedError("another applier has taken over"),
-        LogCutShortError("the log has lost records"),
         RuntimeError("a defect"),
     ],
 )
