@@ -15,9 +15,9 @@ from replicator.cli.remote_looks import quick_look
 from replicator.cli.service_client import ServiceClient
 from replicator.cli.terminal.console import paper
 from replicator.cli.terminal.screen import Screen
-from replicator.control.asked.planned import Planned, RestoreAsked
-from replicator.control.asked.verb_asked import Argument, VerbAsked
-from replicator.control.asked.verbs import fits, fixed_of, flags_of, forms_of, known_of
+from replicator.control.requests.planned import Planned, RestoreRequest
+from replicator.control.requests.verb_request import Argument, VerbRequest
+from replicator.control.requests.verbs import fits, fixed_of, flags_of, forms_of, known_of
 from replicator.errors import ConfigError, TransientError
 from replicator.model.observation import Progress
 from replicator.model.operations.shown import escaped_json, printable
@@ -66,12 +66,12 @@ class _RemoteCall:
 
     def __init__(self, call: Call, typed: _Typed, url: str) -> None:
         self._call, self._typed = call, typed
-        self._asked = request(call.command, typed.options, typed.places)
+        self._request = request_for(call.command, typed.options, typed.places)
         self._client = ServiceClient(url, _token(call.environ), call.service or "")
 
     def done(self) -> int:
         """Have the service do the verb, and return the exit code."""
-        asked = self._asked
+        request = self._request
         columns = paper().width
         with Screen(quiet=self._call.as_json) as screen:
 
@@ -86,14 +86,14 @@ class _RemoteCall:
                 )
 
             self._client.told = told
-            if not isinstance(asked, Planned):
-                return self._shown(self._client.job(asked, columns), skip="")
-            return self._agreed(asked, columns)
+            if not isinstance(request, Planned):
+                return self._shown(self._client.job(request, columns), skip="")
+            return self._agreed(request, columns)
 
-    def _agreed(self, asked: Planned, columns: int) -> int:
+    def _agreed(self, request: Planned, columns: int) -> int:
         """Plan, ask whoever typed it, and run the plan by its digest."""
         options = self._typed.options
-        plan = self._client.plan(asked, columns)
+        plan = self._client.plan(request, columns)
         if options.get("--dry-run") or plan.get("plan") is None:
             return self._shown(plan, skip="")
         shown = ""
@@ -101,8 +101,8 @@ class _RemoteCall:
             shown = _text(self._client.text(plan["id"])["stdout"])
             sys.stdout.write(shown)
             sys.stdout.flush()
-        target = asked.changed[0]
-        agree(target, yes=bool(options.get("--yes")), doing=DOING.get(asked.name, "a restore"))
+        target = request.changed[0]
+        agree(target, yes=bool(options.get("--yes")), doing=DOING.get(request.name, "a restore"))
         return self._shown(self._client.run(plan["plan"], columns), skip=shown)
 
     def _shown(self, job: Mapping[str, Any], *, skip: str) -> int:
@@ -124,7 +124,7 @@ class _RemoteCall:
         return code
 
 
-def request(command: str, options: Mapping[str, Any], places: list[Any]) -> VerbAsked:
+def request_for(command: str, options: Mapping[str, Any], places: list[Any]) -> VerbRequest:
     """Return the request that stands for a command line.
 
     Raises:
@@ -136,41 +136,41 @@ def request(command: str, options: Mapping[str, Any], places: list[Any]) -> Verb
             hint=HERE,
         )
     known = list(forms_of(command.split()))
-    for asked in known:
-        if fits(asked, options):
-            flags = flags_of(asked)
+    for form in known:
+        if fits(form, options):
+            flags = flags_of(form)
             values = {flags[name]: value for name, value in options.items() if name in flags}
-            return _made(asked, values, places)
-    raise _not_asked_for(command, options, known)
+            return _made(form, values, places)
+    raise _not_accepted(command, options, known)
 
 
-def _not_asked_for(
-    command: str, options: Mapping[str, Any], known: list[type[VerbAsked]]
+def _not_accepted(
+    command: str, options: Mapping[str, Any], known: list[type[VerbRequest]]
 ) -> ConfigError:
     """Return what refuses a command line that no request stands for: which options, and why."""
-    strange = options.keys() - {name for asked in known for name in known_of(asked)}
+    strange = options.keys() - {name for form in known for name in known_of(form)}
     if strange:
         named = f"with {', '.join(sorted(strange))}"
     else:
         named = f"with {' '.join(sorted(options))} alone" if options else "alone"
-    forms = [" ".join(sorted(fixed)) for asked in known if (fixed := fixed_of(asked))]
+    forms = [" ".join(sorted(fixed)) for form in known if (fixed := fixed_of(form))]
     ways = "" if strange or not forms else f"use {', or '.join(forms)}; or "
     return ConfigError(f"a service cannot be asked for `{command}` {named}", hint=f"{ways}{HERE}")
 
 
-def _made(asked: type[VerbAsked], values: dict[str, Any], places: list[Any]) -> VerbAsked:
+def _made(form: type[VerbRequest], values: dict[str, Any], places: list[Any]) -> VerbRequest:
     members = [
         name
-        for name, field in asked.model_fields.items()
+        for name, field in form.model_fields.items()
         if any(isinstance(mark, Argument) for mark in field.metadata)
     ]
     given = dict(zip(members, places, strict=False))
     values |= {name: value for name, value in given.items() if value is not None}
-    if asked is RestoreAsked:
+    if form is RestoreRequest:
         values["quick"] = True
-    plain = {asked.model_fields[name].alias or name: _plain(one) for name, one in values.items()}
+    plain = {form.model_fields[name].alias or name: _plain(one) for name, one in values.items()}
     try:
-        return asked.model_validate(plain)
+        return form.model_validate(plain)
     except ValidationError as exc:
         wrong = exc.errors(include_url=False, include_input=False)[0]
         raise ConfigError(f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}") from exc

@@ -15,7 +15,7 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 import orjson
 
 from replicator import errors
-from replicator.control.asked.verb_asked import VerbAsked
+from replicator.control.requests.verb_request import VerbRequest
 from replicator.errors import (
     ConfigError,
     NotFoundError,
@@ -53,25 +53,25 @@ class ServiceClient:
     """
 
     def __init__(self, url: str, token: str, named: str = "") -> None:
-        asked = urlsplit(url)
-        if asked.scheme not in {"http", "https"} or not asked.hostname or "@" in asked.netloc:
+        address = urlsplit(url)
+        if address.scheme not in {"http", "https"} or not address.hostname or "@" in address.netloc:
             raise ConfigError("--service: write it like https://replicator.example:9465")
-        if asked.scheme == "http" and not _is_of_this_machine(asked.hostname):
+        if address.scheme == "http" and not _is_of_this_machine(address.hostname):
             raise ConfigError(
                 f"--service {url}: the token would cross the network for everybody to read",
                 hint="write https://, or open a tunnel and use its end on this machine",
             )
         self._url, self._token, self._named = url.rstrip("/"), token, named
-        self._opener = _ENCRYPTED if asked.scheme == "https" else _UNENCRYPTED
+        self._opener = _ENCRYPTED if address.scheme == "https" else _UNENCRYPTED
         self.told: Callable[[Mapping[str, Any]], None] = lambda _: None
 
-    def job(self, asked: VerbAsked, columns: int) -> dict[str, Any]:
+    def job(self, request: VerbRequest, columns: int) -> dict[str, Any]:
         """Have a job done, and return it when it has ended."""
-        return self._ended(self._post("jobs", _body(asked), columns))
+        return self._ended(self._post("jobs", _body(request), columns))
 
-    def plan(self, asked: VerbAsked, columns: int) -> dict[str, Any]:
+    def plan(self, request: VerbRequest, columns: int) -> dict[str, Any]:
         """Have a plan made, and return its job: `plan` is the digest."""
-        return self._ended(self._post("plans", _body(asked), columns))
+        return self._ended(self._post("plans", _body(request), columns))
 
     def run(self, digest: str, columns: int) -> dict[str, Any]:
         """Have a plan carried out, and return its job when it has ended."""
@@ -80,31 +80,31 @@ class ServiceClient:
     def look(self, path: str, query: Mapping[str, object]) -> Any:
         """Return the result of a document that the service has at once."""
         given = {name: value for name, value in query.items() if value is not None}
-        return self._asked("GET", f"/v1/{path}?{urlencode(given)}")["result"]
+        return self._sent("GET", f"/v1/{path}?{urlencode(given)}")["result"]
 
     def text(self, job_id: str) -> dict[str, Any]:
         """Return what a terminal would have shown of a job."""
-        return self._asked("GET", f"/v1/jobs/{job_id}/text")
+        return self._sent("GET", f"/v1/jobs/{job_id}/text")
 
     def _post(self, what: str, body: Mapping[str, Any], columns: int) -> dict[str, Any]:
         shown = {"columns": min(max(columns, 40), 1000), "service": self._named}
         # The same key in each attempt: what was cut off, and counted all the same, is the same job.
-        return self._asked("POST", f"/v1/{what}?{urlencode(shown)}", body, key=token_hex(16))
+        return self._sent("POST", f"/v1/{what}?{urlencode(shown)}", body, key=token_hex(16))
 
     def _ended(self, job: dict[str, Any]) -> dict[str, Any]:
         try:
             while job["state"] not in FINAL:
-                job = self._asked("GET", f"/v1/jobs/{job['id']}?wait={WAIT_S:g}")
+                job = self._sent("GET", f"/v1/jobs/{job['id']}?wait={WAIT_S:g}")
                 if job["progress"] is not None:
                     self.told(job["progress"])
         except (KeyboardInterrupt, SystemExit):
-            self._asked("POST", f"/v1/jobs/{job['id']}/cancel")
+            self._sent("POST", f"/v1/jobs/{job['id']}/cancel")
             raise
         if job["document"] is None:
-            job = self._asked("GET", f"/v1/jobs/{job['id']}")
+            job = self._sent("GET", f"/v1/jobs/{job['id']}")
         return job
 
-    def _asked(
+    def _sent(
         self,
         method: str,
         path: str,
@@ -174,8 +174,8 @@ def _is_of_this_machine(host: str) -> bool:
         return host == "localhost"
 
 
-def _body(asked: VerbAsked) -> dict[str, Any]:
-    return asked.model_dump(mode="json", by_alias=True)
+def _body(request: VerbRequest) -> dict[str, Any]:
+    return request.model_dump(mode="json", by_alias=True)
 
 
 def _error(exc: HTTPError) -> ReplicatorError:

@@ -3,11 +3,11 @@
 Other rooms enter through two doors:
 
 - **Jobs** (`work/jobs.py`).
-  `Control.jobs.submit(Order(asked=VerifyAsked(target="standby"), by="…"))` makes a job of one verb
-  and returns it; `ended(id, within_s)` waits for its end, `answer(id)` returns the verb's document,
-  `cancel(id)` ends it, and `subscribe(listener)` reports each ended job. The typed requests
-  are in `asked`. A `Planned` request needs consent: over HTTP by the digest of its plan; an order
-  with `agreed=True` has the configuration's consent.
+  `Control.jobs.submit(Order(request=VerifyRequest(target="standby"), by="…"))` makes a job of one
+  verb and returns it; `ended(id, within_s)` waits for its end, `answer(id)` returns the verb's
+  document, `cancel(id)` ends it, and `subscribe(listener)` reports each ended job. The typed
+  requests are in `requests`. A `Planned` request needs consent: over HTTP by the digest of its
+  plan; an order with `agreed=True` has the configuration's consent.
 - **Routes** (`routes.py`). A `Route` names method, path, role and the types of request and answer;
   routing, checks and the OpenAPI document are made from that table alone. `Control(…, routes=[…])`
   takes further ones. A handler gets an `ApiCall` and returns a `Reply`, or raises: a

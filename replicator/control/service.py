@@ -102,7 +102,7 @@ class Control:
             audit=self.audit,
             clock=application.clock,
         )
-        asked = JobRoutes(jobs=self.jobs, poller=monitor.poller, settings=control.jobs)
+        job_routes = JobRoutes(jobs=self.jobs, poller=monitor.poller, settings=control.jobs)
         scheduled = ScheduleRoutes(
             scheduled_lines(application, application.target_names), application.clock
         )
@@ -112,8 +112,8 @@ class Control:
                 *PointRoutes(panorama).routes(),
                 *scheduled.routes(),
                 *_notifications(application).routes(),
-                *asked.routes(),
-                *ArticleRoutes(asked).routes(),
+                *job_routes.routes(),
+                *ArticleRoutes(job_routes).routes(),
                 *routes,
                 *_of_service(monitor, self),
             ]

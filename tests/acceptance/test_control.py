@@ -25,9 +25,9 @@ from tests.control_client.client.api.druid import (
     update_metadata,
 )
 from tests.control_client.client.models import (
-    ClusterAsked,
+    ClusterRequest,
     CopyTask,
-    MetadataAsked,
+    MetadataRequest,
     TaskStatusView,
     TaskView,
 )
@@ -184,14 +184,14 @@ async def test_a_second_program_makes_the_calls_of_the_article_and_finds_the_dat
             url = await service.url()
             async with client.AuthenticatedClient(base_url=url, token=token) as asks:
                 made = await create_cluster.asyncio(
-                    client=asks, body=ClusterAsked(cluster_name="standby"), wait=60.0
+                    client=asks, body=ClusterRequest(cluster_name="standby"), wait=60.0
                 )
                 assert isinstance(made, TaskView), made
                 copy = CopyTask(type_="copy", data_source="wikipedia", target_cluster="standby")
                 copied = await submit_task.asyncio(client=asks, body=copy, wait=60.0)
                 assert isinstance(copied, TaskView), copied
                 updated = await update_metadata.asyncio(
-                    client=asks, body=MetadataAsked(target_cluster="standby"), wait=60.0
+                    client=asks, body=MetadataRequest(target_cluster="standby"), wait=60.0
                 )
                 assert isinstance(updated, TaskView), updated
                 async with asyncio.timeout(120):

@@ -40,7 +40,7 @@ from replicator.model.log.row_mapping import RowMapping, check_segment
 from replicator.model.log.wire import decode
 from replicator.model.operations.scheduled_run import RunRecord, RunState, run_json, run_of
 from replicator.model.operations.words import eta_text
-from replicator.model.plans.plan_file import Asked, PlanFile, World, plan_document, plan_of
+from replicator.model.plans.plan_file import PlanFile, PlanOptions, World, plan_document, plan_of
 from replicator.model.row import KIND_OF, TABLES, AuditRow, Kind, Row, Segment
 from replicator.model.store.archive import (
     HISTORY,
@@ -169,7 +169,7 @@ def _receipts() -> Input:
 
 @cache
 def _plans() -> Input:
-    asked = Asked(
+    options = PlanOptions(
         target="standby",
         into="standby",
         from_store=False,
@@ -188,7 +188,7 @@ def _plans() -> Input:
         rows="cc",
         storages={"source": "dd"},
     )
-    document = plan_document(PlanFile(asked=asked, world=world), {"segments": 3})
+    document = plan_document(PlanFile(options=options, world=world), {"segments": 3})
     return Input(
         right=[orjson.dumps(document)],
         read=lambda data: plan_of(data, "plan.json"),

@@ -15,7 +15,7 @@ from replicator.cli.bytes_there import unread, were_there
 from replicator.cli.command import PARTLY_DONE, Changes, OpenCall, Outcome, agree
 from replicator.cli.go_back.commands import goes_on
 from replicator.cli.go_back.effects import effect_lines, effects_json
-from replicator.cli.go_back.restore_rename import RenameRequest, forget, names, rename
+from replicator.cli.go_back.restore_rename import RenameOptions, forget, names, rename
 from replicator.cli.go_back.when import (
     Moment,
 )
@@ -104,7 +104,7 @@ class PlaceOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RestoreRequest:
+class RestoreOptions:
     """What was asked for on the command line."""
 
     place: Place
@@ -158,7 +158,7 @@ async def restore(
         )
     point = await moment.point(application, place)
     if rename_ is not None:
-        beside = RenameRequest(
+        beside = RenameOptions(
             into=place.into,
             names=names(rename_, datasource),
             point=point,
@@ -168,7 +168,7 @@ async def restore(
             expect=expect,
         )
         return await rename(call, await place.decide(application), beside)
-    request = RestoreRequest(
+    request = RestoreOptions(
         place=place,
         point=point,
         datasource=datasource,
@@ -182,7 +182,7 @@ async def restore(
     return await carry_out(call, request)
 
 
-async def carry_out(call: OpenCall, request: RestoreRequest) -> Outcome:
+async def carry_out(call: OpenCall, request: RestoreOptions) -> Outcome:
     """Show what a restore would do, ask, and do it."""
     application, screen = call.application, call.screen
     so_far = await _make_tables(call, request)
@@ -224,7 +224,7 @@ async def carry_out(call: OpenCall, request: RestoreRequest) -> Outcome:
     )
 
 
-async def _make_tables(call: OpenCall, request: RestoreRequest) -> str:
+async def _make_tables(call: OpenCall, request: RestoreOptions) -> str:
     """Make the tables of an empty target that a store is restored into, by what the store holds.
 
     Returns:
@@ -352,7 +352,7 @@ def _plan_json(plan: RestorePlan, eta_s: float | None) -> dict[str, Any]:
 
 
 def _show_plan(
-    console: Console, plan: RestorePlan, request: RestoreRequest, eta_s: float | None
+    console: Console, plan: RestorePlan, request: RestoreOptions, eta_s: float | None
 ) -> None:
     estimate, closed = plan.estimate, plan.cut.closed
     only = f", datasource {plan.datasource} only" if plan.datasource else ""

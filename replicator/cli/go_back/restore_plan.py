@@ -32,8 +32,8 @@ from replicator.model.operations.command_line import typed
 from replicator.model.operations.words import counted, eta_text, size_text
 from replicator.model.plans.cost import Prices
 from replicator.model.plans.plan_file import (
-    Asked,
     PlanFile,
+    PlanOptions,
     World,
     checkpoint_text,
     plan_document,
@@ -72,8 +72,8 @@ async def plan(
     cost_estimate = await decided.estimator().estimate(
         planned.reconciliation.plan.picks, removals=planned.estimate.removals, look=not no_look
     )
-    asked = _asked(place, planned, adopt=adopt, accept_gaps=accept_gaps)
-    file = PlanFile(asked=asked, world=_world(application, place, planned))
+    options = _options(place, planned, adopt=adopt, accept_gaps=accept_gaps)
+    file = PlanFile(options=options, world=_world(application, place, planned))
     prices = application.settings.prices
     shown = {
         "made_at": application.clock.now(),
@@ -99,48 +99,48 @@ async def run_plan(
     """Carry out a plan, if the world is still the one it was made for; go on with a broken one."""
     application = call.application
     found = plan_of(_read(file), str(file))
-    asked = found.asked
+    options = found.options
     place = Place(
-        target=asked.target,
-        into=asked.into,
-        from_store=asked.from_store,
-        log_id=asked.log_id,
-        by_reference=asked.by_reference,
-        without_witness=asked.without_witness,
+        target=options.target,
+        into=options.into,
+        from_store=options.from_store,
+        log_id=options.log_id,
+        by_reference=options.by_reference,
+        without_witness=options.without_witness,
     )
     decided = await place.decide(application)
     restorer = decided.restorer()
     planned = await restorer.plan(
         ToOffset(offset=Offset(found.world.cut_offset)),
-        datasource=asked.datasource,
-        adopt=asked.adopt,
+        datasource=options.datasource,
+        adopt=options.adopt,
     )
     if _is_done(planned):
-        return await _outcome(planned, asked, application, call.screen, (), already=True)
+        return await _outcome(planned, options, application, call.screen, (), already=True)
     if changes := found.world.changes(_world(application, place, planned)):
         raise RefusedError(
             f"nothing was changed: the plan is out of date: {'; '.join(changes)}",
-            hint=_hint(application, asked, file, planned),
+            hint=_hint(application, options, file, planned),
         )
     if planned.changes_nothing:
-        return await _outcome(planned, asked, application, call.screen, (), already=True)
+        return await _outcome(planned, options, application, call.screen, (), already=True)
     if not (call.as_json or yes):
         estimate = planned.estimate
         paper().print(
-            f"{file}: restore {asked.into} to cut {planned.cut.closed.cut},"
+            f"{file}: restore {options.into} to cut {planned.cut.closed.cut},"
             f" {counted(estimate.segments, 'segment')} to write,"
             f" {counted(estimate.removals, 'row')} to remove"
         )
         for line in effect_lines(estimate):
             paper().print(f"    {line}", markup=False)
         show_testimony(paper(), decided.testimony)
-    agree(asked.into, yes=yes, doing="a restore")
+    agree(options.into, yes=yes, doing="a restore")
     await go_without(decided)
-    missing = await restorer.execute(planned, accept_gaps=asked.accept_gaps)
-    return await _outcome(planned, asked, application, call.screen, missing, already=False)
+    missing = await restorer.execute(planned, accept_gaps=options.accept_gaps)
+    return await _outcome(planned, options, application, call.screen, missing, already=False)
 
 
-def _hint(application: Application, asked: Asked, file: Path, planned: RestorePlan) -> str:
+def _hint(application: Application, options: PlanOptions, file: Path, planned: RestorePlan) -> str:
     """Say how the plan is made again; one of the control API has no file that its reader knows."""
     web = application.settings.web
     if web is not None and web.control is not None:
@@ -148,26 +148,26 @@ def _hint(application: Application, asked: Asked, file: Path, planned: RestorePl
 
         if file.parent == control_folder(application.settings) / PLANS:
             return (
-                f"ask for the plan again, and read it; while {asked.into} follows a source that"
+                f"ask for the plan again, and read it; while {options.into} follows a source that"
                 " changes, ask for `pause` before"
             )
-    return f"make it again with `{_again(asked, file, planned)}`, and read it"
+    return f"make it again with `{_again(options, file, planned)}`, and read it"
 
 
-def _again(asked: Asked, file: Path, planned: RestorePlan) -> str:
+def _again(options: PlanOptions, file: Path, planned: RestorePlan) -> str:
     """Return the command that makes such a plan anew."""
-    whose = ["--from", asked.target] if asked.from_store else [asked.target]
-    options = [
-        *(["--into", asked.into] if asked.into != asked.target else []),
-        *(["--log", asked.log_id] if asked.log_id is not None else []),
-        *(["--by-reference"] if asked.by_reference else []),
-        *([WITHOUT_WITNESS] if asked.without_witness else []),
-        *(["--datasource", asked.datasource] if asked.datasource is not None else []),
-        *(["--adopt"] if asked.adopt else []),
-        *(["--accept-gaps"] if asked.accept_gaps else []),
+    whose = ["--from", options.target] if options.from_store else [options.target]
+    flags = [
+        *(["--into", options.into] if options.into != options.target else []),
+        *(["--log", options.log_id] if options.log_id is not None else []),
+        *(["--by-reference"] if options.by_reference else []),
+        *([WITHOUT_WITNESS] if options.without_witness else []),
+        *(["--datasource", options.datasource] if options.datasource is not None else []),
+        *(["--adopt"] if options.adopt else []),
+        *(["--accept-gaps"] if options.accept_gaps else []),
     ]
     point = ["--to-offset", str(planned.cut.offset), "--output", str(file)]
-    return shlex.join(["replicator", "restore", "plan", *whose, *point, *options])
+    return shlex.join(["replicator", "restore", "plan", *whose, *point, *flags])
 
 
 def _is_done(planned: RestorePlan) -> bool:
@@ -176,9 +176,9 @@ def _is_done(planned: RestorePlan) -> bool:
     return planned.changes_nothing and stands_there
 
 
-def _asked(place: Place, planned: RestorePlan, *, adopt: bool, accept_gaps: bool) -> Asked:
+def _options(place: Place, planned: RestorePlan, *, adopt: bool, accept_gaps: bool) -> PlanOptions:
     log_id = planned.reconciliation.plan.checkpoint.log_id
-    return Asked(
+    return PlanOptions(
         target=place.target,
         into=place.into,
         from_store=place.from_store,
@@ -272,25 +272,25 @@ def _read(path: Path) -> bytes:
 
 async def _outcome(
     planned: RestorePlan,
-    asked: Asked,
+    options: PlanOptions,
     application: Application,
     screen: Screen,
     missing: tuple[Uncopied, ...],
     *,
     already: bool,
 ) -> Outcome:
-    then = () if already else await restore.after_a_pause(application, planned, asked.into)
+    then = () if already else await restore.after_a_pause(application, planned, options.into)
 
     def show(console: Console) -> None:
         if already:
-            for line in restore.why_nothing(planned, asked.into):
+            for line in restore.why_nothing(planned, options.into):
                 console.print(line, markup=False)
         else:
-            restore.show_done(console, planned, asked.into, screen, missing, then)
+            restore.show_done(console, planned, options.into, screen, missing, then)
 
     return Outcome(
         result={
-            "into": asked.into,
+            "into": options.into,
             "cut": planned.cut.closed.cut,
             "offset": planned.cut.offset,
             "done": True,

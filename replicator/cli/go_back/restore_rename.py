@@ -32,7 +32,7 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RenameRequest:
+class RenameOptions:
     """What was asked for on the command line."""
 
     into: str
@@ -61,7 +61,7 @@ def names(text: str, datasource: str | None) -> Names:
     return Names(old=old, new=new)
 
 
-async def rename(call: OpenCall, decided: Decided, request: RenameRequest) -> Outcome:
+async def rename(call: OpenCall, decided: Decided, request: RenameOptions) -> Outcome:
     """Show what would be written, ask, and do it."""
     await refuse_name_of_source(call.application, request.into, request.names.new)
     renamer, said = decided.renamer(), decided.testimony
@@ -148,7 +148,7 @@ def _plan_json(plan: RenamePlan) -> dict[str, Any]:
     }
 
 
-def _show_plan(console: Console, plan: RenamePlan, request: RenameRequest) -> None:
+def _show_plan(console: Console, plan: RenamePlan, request: RenameOptions) -> None:
     estimate = plan.estimate
     console.print(
         f"restore {plan.renamed.original} of cut {plan.cut.closed.cut} (offset {plan.cut.offset})"
@@ -165,7 +165,7 @@ def _show_plan(console: Console, plan: RenamePlan, request: RenameRequest) -> No
 def _show_done(
     console: Console,
     plan: RenamePlan,
-    request: RenameRequest,
+    request: RenameOptions,
     screen: Screen,
     missing: tuple[Uncopied, ...],
 ) -> None:

@@ -8,7 +8,7 @@ import typer
 from replicator.app import Application
 from replicator.app.verbs.restoring import Place
 from replicator.cli.command import Changes, OpenCall, Outcome
-from replicator.cli.go_back.restore import AcceptGaps, RestoreRequest, Yes, carry_out
+from replicator.cli.go_back.restore import AcceptGaps, RestoreOptions, Yes, carry_out
 from replicator.cli.go_back.when import Moment, moment_of
 from replicator.cli.verb import Expect, verb
 from replicator.errors import ConfigError, NotFoundError
@@ -43,7 +43,7 @@ async def rollback(
     application = call.application
     target = on or _only(application)
     place = Place(target=target, into=target)
-    request = RestoreRequest(
+    request = RestoreOptions(
         place=place,
         point=await point_to(application, moment, place),
         datasource=datasource,

@@ -12,7 +12,7 @@ from replicator.app import Application
 from replicator.app.verbs.restoring import Place
 from replicator.cli.command import PARTLY_DONE, Changes, OpenCall, Outcome
 from replicator.cli.go_back.commands import way_back
-from replicator.cli.go_back.restore import RestoreRequest, carry_out, restore_point
+from replicator.cli.go_back.restore import RestoreOptions, carry_out, restore_point
 from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.console import paper
 from replicator.cli.terminal.typed import OFFSET_MAX
@@ -67,7 +67,7 @@ async def undelete(
         return _on_source(application, datasource, drop, plan, call.typed.said)
     if drop is not None and not call.as_json:
         _show_drop(paper(), datasource, drop)
-    request = RestoreRequest(
+    request = RestoreOptions(
         place=Place(target=on, into=on),
         point=point,
         datasource=datasource,

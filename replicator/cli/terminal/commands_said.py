@@ -64,6 +64,6 @@ class Said:
 
 
 def _from_afar(verb: str) -> bool:
-    from replicator.control.asked.verbs import may_be_asked  # noqa: PLC0415 - few calls need it
+    from replicator.control.requests.verbs import is_accepted  # noqa: PLC0415 - few calls need it
 
-    return may_be_asked(verb.split())
+    return is_accepted(verb.split())

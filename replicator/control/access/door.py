@@ -15,8 +15,8 @@ from pydantic import BaseModel, ValidationError
 from replicator.control.access.audit import AuditLog
 from replicator.control.access.naming import refuse_unknown
 from replicator.control.access.tokens import Doorkeeper
-from replicator.control.asked.verb_asked import VerbAsked
 from replicator.control.problems import Problem, invalid, problem_of, reply_of
+from replicator.control.requests.verb_request import VerbRequest
 from replicator.control.routes import IDEMPOTENCY_KEY, ApiCall, Reply, RequestBody, Route
 from replicator.errors import ReplicatorError
 from replicator.model.operations.access import Principal, Role
@@ -230,12 +230,12 @@ class Door:
         if isinstance(body, RequestBody):
             passage.asked = body.model_dump(mode="json", by_alias=True)
             named += body.touched
-        if isinstance(body, VerbAsked):
+        if isinstance(body, VerbRequest):
             self._require_role(passage, body)
         passage.targets = tuple(dict.fromkeys(name for name in named if name))
         principal = passage.principal
         if principal is not None:
-            limited = isinstance(body, VerbAsked) or passage.targets
+            limited = isinstance(body, VerbRequest) or passage.targets
             if limited and not principal.may_touch(passage.targets):
                 raise Problem(
                     HTTPStatus.FORBIDDEN,
@@ -247,9 +247,11 @@ class Door:
     def _configured(self, named: Sequence[str]) -> tuple[str, ...]:
         return tuple(name for name in named if name in self._targets)
 
-    def _require_role(self, passage: _Passage, asked: VerbAsked) -> None:
-        if passage.principal is not None and not passage.principal.role.covers(asked.role):
-            raise Problem(HTTPStatus.FORBIDDEN, f"{asked.name} needs the role {asked.role.value}")
+    def _require_role(self, passage: _Passage, request: VerbRequest) -> None:
+        if passage.principal is not None and not passage.principal.role.covers(request.role):
+            raise Problem(
+                HTTPStatus.FORBIDDEN, f"{request.name} needs the role {request.role.value}"
+            )
 
     async def _body(self, request: web.Request, route: Route) -> Any:
         if request.content_type != JSON:
@@ -305,7 +307,7 @@ class Door:
 
 def _only_looks(body: Any) -> bool:
     """Return whether a request is for a verb that changes nothing."""
-    return isinstance(body, VerbAsked) and body.role is Role.VIEWER
+    return isinstance(body, VerbRequest) and body.role is Role.VIEWER
 
 
 def _readable(text: str) -> str:

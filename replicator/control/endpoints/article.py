@@ -12,12 +12,12 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from replicator.config.values import DruidRelease, TargetName
-from replicator.control.asked.planned import RestoreAsked
-from replicator.control.asked.upkeep import ApplyAsked, TargetCreateAsked
-from replicator.control.asked.verb_asked import OffsetNumber, Text, VerbAsked
 from replicator.control.endpoints.jobs import JobRoutes
 from replicator.control.endpoints.views import View, WaitQuery
 from replicator.control.problems import Problem
+from replicator.control.requests.planned import RestoreRequest
+from replicator.control.requests.upkeep import ApplyRequest, TargetCreateRequest
+from replicator.control.requests.verb_request import OffsetNumber, Text, VerbRequest
 from replicator.control.routes import ApiCall, Reply, RequestBody, Route
 from replicator.model.operations.access import Role
 from replicator.model.operations.job import Job, JobState
@@ -35,7 +35,7 @@ CODES = {
 """Druid's name for a task's state."""
 
 
-class ClusterAsked(RequestBody):
+class ClusterRequest(RequestBody):
     """Request to create a target."""
 
     clusterName: TargetName  # noqa: N815 - as Druid writes names
@@ -93,7 +93,7 @@ class IngestTask(RequestBody):
 AnyTask = Annotated[CopyTask | IngestTask, Field(discriminator="type")]
 
 
-class MetadataAsked(RequestBody):
+class MetadataRequest(RequestBody):
     """Request to bring a target's metadata up to date."""
 
     targetCluster: TargetName  # noqa: N815
@@ -151,7 +151,7 @@ class ArticleRoutes:
             handler=self._create,
             role=Role.ADMIN,
             query=WaitQuery,
-            body=ClusterAsked,
+            body=ClusterRequest,
             answers=taken,
             idempotent=True,
             tag="druid",
@@ -187,20 +187,20 @@ class ArticleRoutes:
             handler=self._update,
             role=Role.OPERATOR,
             query=WaitQuery,
-            body=MetadataAsked,
+            body=MetadataRequest,
             answers=taken,
             idempotent=True,
             tag="druid",
         )
 
     async def _create(self, call: ApiCall) -> Reply:
-        asked: ClusterAsked = call.body
+        request: ClusterRequest = call.body
         return await self._taken(
             call,
-            TargetCreateAsked(
-                target=asked.clusterName,
-                druid_release=asked.druidVersion,
-                centralized_schema=asked.centralizedDatasourceSchema,
+            TargetCreateRequest(
+                target=request.clusterName,
+                druid_release=request.druidVersion,
+                centralized_schema=request.centralizedDatasourceSchema,
             ),
         )
 
@@ -208,35 +208,35 @@ class ArticleRoutes:
         task: CopyTask | IngestTask = call.body
         match task:
             case CopyTask():
-                return await self._taken(call, ApplyAsked(target=task.targetCluster))
+                return await self._taken(call, ApplyRequest(target=task.targetCluster))
             case IngestTask(plan=None):
                 return await self._planned(call, _restore(task))
             case IngestTask():
                 return await self._run(call, task)
 
     async def _update(self, call: ApiCall) -> Reply:
-        asked: MetadataAsked = call.body
-        return await self._taken(call, ApplyAsked(target=asked.targetCluster))
+        request: MetadataRequest = call.body
+        return await self._taken(call, ApplyRequest(target=request.targetCluster))
 
-    async def _taken(self, call: ApiCall, asked: VerbAsked) -> Reply:
-        return _reply(await self._jobs.submitted(call, asked), asked)
+    async def _taken(self, call: ApiCall, request: VerbRequest) -> Reply:
+        return _reply(await self._jobs.submitted(call, request), request)
 
-    async def _planned(self, call: ApiCall, asked: RestoreAsked) -> Reply:
-        job = await self._jobs.submitted(call, asked, planning=True, wait_s=WAIT_S)
+    async def _planned(self, call: ApiCall, request: RestoreRequest) -> Reply:
+        job = await self._jobs.submitted(call, request, planning=True, wait_s=WAIT_S)
         if job.state.is_final and job.plan is None:
             raise await self._jobs.no_plan(job)
-        return _reply(job, asked, plan=job.plan)
+        return _reply(job, request, plan=job.plan)
 
     async def _run(self, call: ApiCall, task: IngestTask) -> Reply:
-        asked = _restore(task)
+        request = _restore(task)
         plan = await self._jobs.plan(task.plan or "")
-        if plan.request != asked.model_dump(mode="json", by_alias=True):
+        if plan.request != request.model_dump(mode="json", by_alias=True):
             raise Problem(
                 HTTPStatus.UNPROCESSABLE_ENTITY,
                 "body.plan: this plan was made for another request",
                 hint="send the same members as in the first call",
             )
-        return _reply(await self._jobs.submitted(call, asked, plan=plan), asked)
+        return _reply(await self._jobs.submitted(call, request, plan=plan), request)
 
     async def _status(self, call: ApiCall) -> Reply:
         job = await self._jobs.own(call)
@@ -250,9 +250,9 @@ class ArticleRoutes:
         return Reply(content=TaskStatusView(task=job.id, status=state))
 
 
-def _restore(task: IngestTask) -> RestoreAsked:
+def _restore(task: IngestTask) -> RestoreRequest:
     has_store = task.backupCluster not in {None, task.targetCluster}
-    return RestoreAsked(
+    return RestoreRequest(
         target=None if has_store else task.targetCluster,
         from_store=task.backupCluster if has_store else None,
         into=task.targetCluster if has_store else None,
@@ -263,8 +263,8 @@ def _restore(task: IngestTask) -> RestoreAsked:
     )
 
 
-def _reply(job: Job, asked: VerbAsked, plan: str | None = None) -> Reply:
+def _reply(job: Job, request: VerbRequest, plan: str | None = None) -> Reply:
     status = HTTPStatus.OK if job.state.is_final else HTTPStatus.ACCEPTED
-    view = TaskView(task=job.id, cluster=asked.changed[0], plan=plan)
+    view = TaskView(task=job.id, cluster=request.changed[0], plan=plan)
     headers = {"Location": f"/v1/jobs/{job.id}"}
     return Reply(content=view, status=status, headers=headers, job_id=job.id)

@@ -7,21 +7,21 @@ from http import HTTPStatus
 from replicator.config.operations.control import ControlJobsSettings
 from replicator.control.access.naming import refuse_unknown
 from replicator.control.access.permits import require
-from replicator.control.asked.planned import Planned
-from replicator.control.asked.upkeep import PauseAsked
-from replicator.control.asked.verb_asked import VerbAsked, touched_by
-from replicator.control.asked.verbs import AnyJob, AnyPlan, asked_of, needed_role
 from replicator.control.endpoints.views import (
     JobsQuery,
     JobsView,
     JobView,
     PlanView,
-    RunAsked,
+    RunPlanRequest,
     SubmitQuery,
     TextView,
     WaitQuery,
 )
 from replicator.control.problems import Problem
+from replicator.control.requests.planned import Planned
+from replicator.control.requests.upkeep import PauseRequest
+from replicator.control.requests.verb_request import VerbRequest, touched_by
+from replicator.control.requests.verbs import AnyJob, AnyPlan, needed_role, request_of
 from replicator.control.routes import ApiCall, Reply, Route
 from replicator.control.work.jobs import Jobs
 from replicator.control.work.launch import Order, Terminal
@@ -90,7 +90,7 @@ class JobRoutes:
             handler=self._run,
             role=Role.OPERATOR,
             query=SubmitQuery,
-            body=RunAsked,
+            body=RunPlanRequest,
             answers=taken,
             idempotent=True,
             tag="plans",
@@ -156,17 +156,17 @@ class JobRoutes:
     async def _submit(self, call: ApiCall) -> Reply:
         return await self._taken(call, _order(call, self._completed(call.body)))
 
-    def _completed(self, asked: VerbAsked) -> VerbAsked:
+    def _completed(self, request: VerbRequest) -> VerbRequest:
         """Return a request completed with values that its verb needs."""
-        if not isinstance(asked, PauseAsked) or asked.to_offset is not None:
-            return asked
-        seen = self._poller.seen.get(asked.target)
+        if not isinstance(request, PauseRequest) or request.to_offset is not None:
+            return request
+        seen = self._poller.seen.get(request.target)
         if seen is None or seen.status.checkpoint is None:
             raise RefusedError(
-                f"target {asked.target!r} has no cut at which it could pause",
+                f"target {request.target!r} has no cut at which it could pause",
                 hint="wait until its status is known, or set to_offset",
             )
-        return asked.model_copy(update={"to_offset": int(seen.status.checkpoint.offset)})
+        return request.model_copy(update={"to_offset": int(seen.status.checkpoint.offset)})
 
     async def _taken(self, call: ApiCall, order: Order) -> Reply:
         return await self._reply(await self._submitted(call, order))
@@ -174,14 +174,14 @@ class JobRoutes:
     async def submitted(
         self,
         call: ApiCall,
-        asked: VerbAsked,
+        request: VerbRequest,
         *,
         planning: bool = False,
         plan: AgreedPlan | None = None,
         wait_s: float = 0.0,
     ) -> Job:
         """Submit a call's request, and return the job after the wait that the call asks for."""
-        order = Order(asked=asked, by=call.by.name, key=call.key, planning=planning, plan=plan)
+        order = Order(request=request, by=call.by.name, key=call.key, planning=planning, plan=plan)
         return await self._submitted(call, order, wait_s=wait_s)
 
     async def _submitted(self, call: ApiCall, order: Order, *, wait_s: float = 0.0) -> Job:
@@ -233,9 +233,9 @@ class JobRoutes:
         return await self._plan_reply(plan.digest)
 
     async def _run(self, call: ApiCall) -> Reply:
-        asked: RunAsked = call.body
-        plan = await self._jobs.plan(asked.digest)
-        wanted = asked_of(plan.verb, plan.request)
+        request: RunPlanRequest = call.body
+        plan = await self._jobs.plan(request.digest)
+        wanted = request_of(plan.verb, plan.request)
         require(call.by, wanted.touched, wanted.role)
         return await self._taken(call, replace(_order(call, wanted), plan=plan))
 
@@ -283,15 +283,15 @@ class JobRoutes:
         job = await self.own(call)
         if not job.state.is_final:
             raise RefusedError(f"job {job.id} is {job.state.value}: wait for its end")
-        asked = asked_of(job.verb, job.request)
-        require(call.by, asked.touched, asked.role)
-        planning = job.verb != asked.name
-        if isinstance(asked, Planned) and not planning:
+        request = request_of(job.verb, job.request)
+        require(call.by, request.touched, request.role)
+        planning = job.verb != request.name
+        if isinstance(request, Planned) and not planning:
             raise RefusedError(
                 f"job {job.id} carried out a plan: a repetition needs a new plan",
                 hint="make a plan with the same request, and run it by its digest",
             )
-        order = replace(_order(call, asked), again=job.id, planning=planning)
+        order = replace(_order(call, request), again=job.id, planning=planning)
         return await self._taken(call, order)
 
     async def plan(self, digest: str) -> AgreedPlan:
@@ -305,10 +305,10 @@ class JobRoutes:
         return job
 
 
-def _order(call: ApiCall, asked: VerbAsked) -> Order:
+def _order(call: ApiCall, request: VerbRequest) -> Order:
     query = call.queried(SubmitQuery)
     return Order(
-        asked=asked,
+        request=request,
         by=call.by.name,
         key=call.key,
         terminal=Terminal(columns=query.columns, service=query.service),

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from replicator.control.asked.verbs import needed_role
+from replicator.control.requests.verbs import needed_role
 from replicator.control.routes import RequestBody
 from replicator.model.operations.access import Role
 from replicator.model.operations.job import AgreedPlan, Job, JobAnswer, JobProgress, JobState
@@ -134,7 +134,7 @@ class PlanView(View):
         )
 
 
-class RunAsked(RequestBody):
+class RunPlanRequest(RequestBody):
     """Names the plan to carry out."""
 
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")

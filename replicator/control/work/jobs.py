@@ -11,7 +11,7 @@ import structlog
 
 from replicator.adapters.sqlite.jobs import JobStore
 from replicator.config.operations.control import ControlJobsSettings
-from replicator.control.asked.planned import Planned
+from replicator.control.requests.planned import Planned
 from replicator.control.work.job_locks import JobLocks
 from replicator.control.work.launch import Order, Program, error_document, planned
 from replicator.control.work.live_job import LiveJob
@@ -72,7 +72,8 @@ class Jobs:
             KeyReusedError: the key belongs to another order.
             RefusedError: the order needs a plan and has none.
         """
-        if isinstance(order.asked, Planned) and not (order.planning or order.plan or order.agreed):
+        may_start = order.planning or order.plan or order.agreed
+        if isinstance(order.request, Planned) and not may_start:
             raise RefusedError(
                 f"no plan of {order.verb} was agreed to",
                 hint="make a plan, read it, and run it by its digest",
@@ -188,8 +189,8 @@ class Jobs:
         job = Job(
             id=token_hex(8),
             verb=order.verb,
-            request=order.request,
-            targets=order.asked.changed if order.exclusive else order.asked.touched,
+            request=order.request_json,
+            targets=order.request.changed if order.exclusive else order.request.touched,
             exclusive=order.exclusive,
             by=order.by,
             state=JobState.QUEUED,
@@ -299,10 +300,10 @@ class Jobs:
         now = self._clock.now()
         plan = AgreedPlan(
             digest=digest,
-            verb=order.asked.name,
-            request=order.request,
+            verb=order.request.name,
+            request=order.request_json,
             document=document,
-            targets=order.asked.changed,
+            targets=order.request.changed,
             by=order.by,
             made_at=now,
         )

@@ -13,8 +13,8 @@ import orjson
 from replicator.adapters.machine.threads import finished
 from replicator.adapters.machine.verb_process import VerbEnded, VerbProcess
 from replicator.adapters.sqlite.file import translated
-from replicator.control.asked.planned import Planned, RestoreAsked
-from replicator.control.asked.verb_asked import VerbAsked
+from replicator.control.requests.planned import Planned, RestoreRequest
+from replicator.control.requests.verb_request import VerbRequest
 from replicator.model.operations.access import Role
 from replicator.model.operations.job import ASKED_AT, AgreedPlan, JobAnswer
 
@@ -37,8 +37,8 @@ class Terminal:
     def environ(self, environ: Mapping[str, str]) -> dict[str, str]:
         """Return the variables of a process that writes for this terminal."""
         kept = {name: one for name, one in environ.items() if name not in ASKING}
-        asked = {} if self.service is None else {ASKED_AT: self.service}
-        return {**kept, **asked, "COLUMNS": str(self.columns), "NO_COLOR": "1"}
+        asks = {} if self.service is None else {ASKED_AT: self.service}
+        return {**kept, **asks, "COLUMNS": str(self.columns), "NO_COLOR": "1"}
 
 
 HERE = Terminal()
@@ -48,7 +48,7 @@ HERE = Terminal()
 class Order:
     """Everything that a job is made from."""
 
-    asked: VerbAsked
+    request: VerbRequest
     by: str
     planning: bool = False
     """Whether only the plan is made."""
@@ -65,22 +65,22 @@ class Order:
     @property
     def verb(self) -> str:
         """The verb's name in jobs."""
-        return f"{self.asked.name} plan" if self.planning else self.asked.name
+        return f"{self.request.name} plan" if self.planning else self.request.name
 
     @property
     def only_looks(self) -> bool:
         """Whether a viewer may send this order: such orders never delay an operator's."""
-        return self.asked.role is Role.VIEWER
+        return self.request.role is Role.VIEWER
 
     @property
     def exclusive(self) -> bool:
         """Whether the verb changes its targets."""
-        return self.asked.exclusive and not self.planning
+        return self.request.exclusive and not self.planning
 
     @property
-    def request(self) -> dict[str, Any]:
+    def request_json(self) -> dict[str, Any]:
         """The request as JSON."""
-        return self.asked.model_dump(mode="json", by_alias=True)
+        return self.request.model_dump(mode="json", by_alias=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,21 +138,21 @@ class Launch:
             return await self._arguments()
 
     async def _arguments(self) -> list[str]:
-        order, asked = self._order, self._order.asked
-        if not isinstance(asked, Planned):
-            return asked.arguments()
-        if order.planning and _has_file(asked):
+        order, request = self._order, self._order.request
+        if not isinstance(request, Planned):
+            return request.arguments()
+        if order.planning and _has_file(request):
             await finished(self._make_folder)
-            words = asked.arguments()
+            words = request.arguments()
             return ["restore", "plan", f"--output={self._file}", *words[1:]]
-        if order.plan is not None and _has_file(asked):
+        if order.plan is not None and _has_file(request):
             document = order.plan.document
             await finished(lambda: self._write(document))
             return ["restore", "run", "--yes", "--", str(self._file)]
         if order.planning:
-            return _with_options(asked.arguments(), *asked.looks)
+            return _with_options(request.arguments(), *request.looks)
         expect = [] if order.plan is None else [f"--expect={_expect(order.plan)}"]
-        return _with_options(asked.arguments(), "--yes", *expect)
+        return _with_options(request.arguments(), "--yes", *expect)
 
     async def end(self) -> None:
         """Remove the file; one that stays is overwritten later, or never read."""
@@ -178,10 +178,10 @@ def planned(order: Order, ended: VerbEnded) -> tuple[str, Mapping[str, Any]] | N
     result = _result(ended)
     if result is None:
         return None
-    if _has_file(order.asked):
+    if _has_file(order.request):
         document = {name: value for name, value in result.items() if name != "file"}
         return str(document["digest"]), document
-    said = orjson.dumps([order.request, result], option=orjson.OPT_SORT_KEYS)
+    said = orjson.dumps([order.request_json, result], option=orjson.OPT_SORT_KEYS)
     return sha256(said).hexdigest(), result
 
 
@@ -202,9 +202,9 @@ def error_document(verb: str, kind: str, message: str, hint: str) -> Mapping[str
     return {"schema": "replicator.v1", "command": verb, "error": error}
 
 
-def _has_file(asked: VerbAsked) -> bool:
+def _has_file(request: VerbRequest) -> bool:
     """Return whether the plan is a file of `restore plan`, which `restore run` checks itself."""
-    return isinstance(asked, RestoreAsked) and not asked.quick
+    return isinstance(request, RestoreRequest) and not request.quick
 
 
 def _expect(plan: AgreedPlan) -> str:

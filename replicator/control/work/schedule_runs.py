@@ -22,10 +22,10 @@ from replicator.config.operations.schedules import (
     VerifyScheduleSettings,
 )
 from replicator.config.values import duration_setting, size_setting
-from replicator.control.asked.kept_cuts import LockAsked, PointsRotateAsked
-from replicator.control.asked.planned import ExpireAsked
-from replicator.control.asked.upkeep import DrillAsked, VerifyAsked
-from replicator.control.asked.verb_asked import ProofLevel, VerbAsked
+from replicator.control.requests.kept_cuts import LockRequest, PointsRotateRequest
+from replicator.control.requests.planned import ExpireRequest
+from replicator.control.requests.upkeep import DrillRequest, VerifyRequest
+from replicator.control.requests.verb_request import ProofLevel, VerbRequest
 from replicator.control.work.jobs import Jobs
 from replicator.control.work.launch import HERE, Launch, Order, Program
 from replicator.control.work.refusals import BusyError, FullError
@@ -64,7 +64,7 @@ class ScheduleRuns:
     def _line(self, line: ScheduledLine) -> RunLine:
         settings = self._application.settings.schedules[line.schedule]
         order = Order(
-            asked=asked(settings, line.target), by=f"schedule {line.schedule}", agreed=True
+            request=request_for(settings, line.target), by=f"schedule {line.schedule}", agreed=True
         )
         return RunLine(
             schedule=line.schedule,
@@ -109,15 +109,15 @@ async def _submitted(order: Order, jobs: Jobs) -> Job:
             await asyncio.sleep(BUSY_S)
 
 
-def asked(settings: ScheduleSettings, target: str) -> VerbAsked:
+def request_for(settings: ScheduleSettings, target: str) -> VerbRequest:
     """Return the request that a schedule makes."""
     match settings:
         case ExpireScheduleSettings():
-            return ExpireAsked(target=target, orphans=settings.orphans)
+            return ExpireRequest(target=target, orphans=settings.orphans)
         case LockScheduleSettings():
-            return LockAsked(target=target)
+            return LockRequest(target=target)
         case VerifyScheduleSettings():
-            return VerifyAsked(
+            return VerifyRequest(
                 target=target,
                 level=ProofLevel(settings.level),
                 subset=settings.share,
@@ -126,7 +126,7 @@ def asked(settings: ScheduleSettings, target: str) -> VerbAsked:
             )
         case DrillScheduleSettings():
             younger = settings.unless_younger
-            return DrillAsked(
+            return DrillRequest(
                 target=target,
                 random=settings.any_cut,
                 unless_younger=None if younger is None else duration_setting(younger),
@@ -134,7 +134,7 @@ def asked(settings: ScheduleSettings, target: str) -> VerbAsked:
         case PointsScheduleSettings():
             tiers = [f"{tier.each}={duration_setting(tier.keep)}" for tier in settings.tiers]
             zone = settings.time_zone
-            return PointsRotateAsked(
+            return PointsRotateRequest(
                 target=target, tiers=tiers, prefix=settings.prefix, time_zone=zone
             )
         case _:

@@ -19,7 +19,7 @@ _Part = TypeVar("_Part")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class PlanOptions:
     """Options of a restore; its restore point has become a cut."""
 
     target: str
@@ -65,7 +65,7 @@ class World:
 class PlanFile:
     """The part of a plan file that `restore run` needs."""
 
-    asked: Asked
+    options: PlanOptions
     world: World
 
 
@@ -83,7 +83,7 @@ def checkpoint_text(checkpoint: Checkpoint | None) -> str | None:
     return f"{checkpoint.log_id} {digest} {what} {only}"
 
 
-_ASKED, _WORLD = Shape(Asked, "", closed=True), Shape(World, "", closed=True)
+_OPTIONS, _WORLD = Shape(PlanOptions, "", closed=True), Shape(World, "", closed=True)
 
 
 def plan_document(plan: PlanFile, shown: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def plan_document(plan: PlanFile, shown: Mapping[str, Any]) -> dict[str, Any]:
     It ends with a digest of everything in it, `shown` included, so that a plan that was edited
     after it was read is not carried out.
     """
-    found = {"schema": SCHEMA, **shown, "asked": asdict(plan.asked), "world": asdict(plan.world)}
+    found = {"schema": SCHEMA, **shown, "asked": asdict(plan.options), "world": asdict(plan.world)}
     return {**found, DIGEST: _digest(orjson.loads(orjson.dumps(found)))}
 
 
@@ -113,7 +113,7 @@ def plan_of(data: bytes, path: str) -> PlanFile:
             f"the plan {path} is of schema {found['schema']!r}, this release: {SCHEMA}"
         )
     plan = PlanFile(
-        asked=_part(found, "asked", _ASKED, path), world=_part(found, "world", _WORLD, path)
+        options=_part(found, "asked", _OPTIONS, path), world=_part(found, "world", _WORLD, path)
     )
     told = found.pop(DIGEST, None)
     if told != _digest(found):

@@ -6,15 +6,15 @@ from typing import Any, get_args
 
 import pytest
 
-from replicator.cli.remote import request
+from replicator.cli.remote import request_for
 from replicator.cli.remote_looks import quick_look
 from replicator.cli.service_client import ServiceClient
 from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.console import Paper
 from replicator.cli.verb import REMOTE
-from replicator.control.asked.looks import StatusAsked
-from replicator.control.asked.upkeep import PauseAsked, WatchAsked
-from replicator.control.asked.verbs import EVERY, AnyJob
+from replicator.control.requests.looks import StatusRequest
+from replicator.control.requests.upkeep import PauseRequest, WatchRequest
+from replicator.control.requests.verbs import EVERY, AnyJob
 from replicator.control.work.launch import HERE, Terminal
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.operations.access import Role
@@ -41,7 +41,7 @@ from tests.unit.control.stage import ended, served
 def test_what_is_typed_is_the_request_of_its_verb(
     command: str, options: dict[str, Any], places: list[Any], made: dict[str, Any]
 ):
-    found = request(command, options, places).model_dump(mode="json", by_alias=True)
+    found = request_for(command, options, places).model_dump(mode="json", by_alias=True)
     assert {name: found[name] for name in made} == made
 
 
@@ -51,7 +51,7 @@ def test_what_is_typed_is_the_request_of_its_verb(
 )
 def test_what_a_service_is_not_asked_for_is_refused_here(command: str, options: dict[str, Any]):
     with pytest.raises(ConfigError, match="a service cannot be asked for") as refused:
-        request(command, options, ["standby"])
+        request_for(command, options, ["standby"])
     assert "on the machine of the service" in refused.value.hint
 
 
@@ -62,10 +62,10 @@ def test_what_is_refused_is_named_with_what_can_be_asked_for():
         ({"--once": True}, "`apply` with --once alone", "use --once --resume, or --catch-up"),
     ):
         with pytest.raises(ConfigError, match=f"{words}$") as refused:
-            request("apply", options, ["standby"])
+            request_for("apply", options, ["standby"])
         assert refused.value.hint.startswith(hint)
     with pytest.raises(ConfigError, match="--set overrules the configuration of this machine"):
-        request("status", {"--set": ["drain_s=1"]}, [])
+        request_for("status", {"--set": ["drain_s=1"]}, [])
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_job_never_asks_the_service_that_it_works_for():
 
 def test_each_verb_that_a_service_does_takes_the_option():
     typed = {" ".join(word for word in one.words if not word.startswith("-")) for one in EVERY}
-    assert {*get_args(get_args(AnyJob)[0])} >= {PauseAsked, StatusAsked, WatchAsked}
+    assert {*get_args(get_args(AnyJob)[0])} >= {PauseRequest, StatusRequest, WatchRequest}
     assert typed - {"watch"} | {"hold list"} == REMOTE, "holds are looked at without a job"
 
 
@@ -137,20 +137,20 @@ async def test_points_and_holds_are_printed_of_what_the_service_has_seen():
 
 
 async def test_a_client_sees_progress_results_and_problems(tmp_path: Path):
-    asked = request("verify", {}, ["standby"])
+    request = request_for("verify", {}, ["standby"])
     async with served(tmp_path) as stage:
         stage.program.says.append(lambda _: ended({"good": True}))
         client = ServiceClient(stage.control.url, await stage.token(Role.OPERATOR))
-        job = await asyncio.to_thread(client.job, asked, 80)
+        job = await asyncio.to_thread(client.job, request, 80)
         assert job["document"]["result"] == {"good": True}
         assert (await asyncio.to_thread(client.text, job["id"]))["stdout"] == "said\n"
         with pytest.raises(NotFoundError, match="standbi") as caught:
-            await asyncio.to_thread(client.job, request("verify", {}, ["standbi"]), 80)
+            await asyncio.to_thread(client.job, request_for("verify", {}, ["standbi"]), 80)
         assert "did you mean" in caught.value.hint
         stranger = ServiceClient(stage.control.url, "drt_0_0")
         with pytest.raises(ConfigError, match="the token is wrong"):
-            await asyncio.to_thread(stranger.job, asked, 80)
+            await asyncio.to_thread(stranger.job, request, 80)
     with pytest.raises(TransientError, match="cannot be asked"):
-        await asyncio.to_thread(client.job, asked, 80)
+        await asyncio.to_thread(client.job, request, 80)
     with pytest.raises(ConfigError, match="--service"):
         ServiceClient("replicator.example:9465", "t")

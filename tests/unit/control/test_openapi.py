@@ -17,9 +17,9 @@ from tests.control_client.client.models import (
     JobView,
     PlanView,
     ProblemDocument,
-    RunAsked,
-    UndeleteAsked,
-    VerifyAsked,
+    RunPlanRequest,
+    UndeleteRequest,
+    VerifyRequest,
 )
 from tests.unit.control.stage import ended, served
 
@@ -46,15 +46,17 @@ async def test_the_client_that_is_made_of_the_document_does_what_an_operator_doe
         asks = client.AuthenticatedClient(base_url=stage.control.url, token=token)
         async with asks:
             job = await submit_job.asyncio(
-                client=asks, body=VerifyAsked(target="standby"), wait=5.0
+                client=asks, body=VerifyRequest(target="standby"), wait=5.0
             )
             assert isinstance(job, JobView)
             assert job.state is JobState.DONE
             stage.program.says.append(lambda _: ended(PLANNED))
-            wish = UndeleteAsked(datasource="orders", on="standby")
+            wish = UndeleteRequest(datasource="orders", on="standby")
             plan = await make_plan.asyncio(client=asks, body=wish, wait=5.0)
             assert isinstance(plan, PlanView)
-            done = await run_plan.asyncio(client=asks, body=RunAsked(digest=plan.digest), wait=5.0)
+            done = await run_plan.asyncio(
+                client=asks, body=RunPlanRequest(digest=plan.digest), wait=5.0
+            )
             assert isinstance(done, JobView)
             assert done.plan == plan.digest
             listed = await list_jobs.asyncio(client=asks)

@@ -81,7 +81,7 @@ async def test_what_status_says_to_type_is_what_the_schedule_does(tmp_path: Path
         lines = scheduled_lines(stage.application, ["vault"])
         assert {line.schedule for line in lines} == settings.keys()
         for line in lines:
-            said = schedule_runs.asked(settings[line.schedule], "vault").arguments()
+            said = schedule_runs.request_for(settings[line.schedule], "vault").arguments()
             assert set(shlex.split(line.verb)) <= {part for one in said for part in parts(one)}
 
 

@@ -1,9 +1,9 @@
 """ Contains all the data models used in inputs/outputs """
 
-from .apply_asked import ApplyAsked
-from .blame_asked import BlameAsked
-from .check_asked import CheckAsked
-from .cluster_asked import ClusterAsked
+from .apply_request import ApplyRequest
+from .blame_request import BlameRequest
+from .check_request import CheckRequest
+from .cluster_request import ClusterRequest
 from .copy_task import CopyTask
 from .cut_place import CutPlace
 from .cut_point import CutPoint
@@ -12,16 +12,16 @@ from .deeds_query import DeedsQuery
 from .deeds_view import DeedsView
 from .deeds_view_deeds_item import DeedsViewDeedsItem
 from .delivery_state import DeliveryState
-from .diff_asked import DiffAsked
-from .drill_asked import DrillAsked
-from .drills_asked import DrillsAsked
-from .expire_asked import ExpireAsked
-from .failover_asked import FailoverAsked
+from .diff_request import DiffRequest
+from .drill_request import DrillRequest
+from .drills_request import DrillsRequest
+from .expire_request import ExpireRequest
+from .failover_request import FailoverRequest
 from .fault import Fault
-from .forget_renamed_asked import ForgetRenamedAsked
+from .forget_renamed_request import ForgetRenamedRequest
 from .held_cut import HeldCut
-from .hold_create_asked import HoldCreateAsked
-from .hold_remove_asked import HoldRemoveAsked
+from .hold_create_request import HoldCreateRequest
+from .hold_remove_request import HoldRemoveRequest
 from .holds_query import HoldsQuery
 from .holds_report import HoldsReport
 from .holds_view import HoldsView
@@ -38,48 +38,48 @@ from .known_point import KnownPoint
 from .listed_cut import ListedCut
 from .listed_cut_gaps import ListedCutGaps
 from .listed_hold import ListedHold
-from .lock_asked import LockAsked
-from .log_asked import LogAsked
-from .metadata_asked import MetadataAsked
+from .lock_request import LockRequest
+from .log_request import LogRequest
+from .metadata_request import MetadataRequest
 from .no_parameters import NoParameters
 from .not_seen import NotSeen
 from .notification_view import NotificationView
-from .notifications_asked import NotificationsAsked
 from .notifications_query import NotificationsQuery
+from .notifications_request import NotificationsRequest
 from .notifications_view import NotificationsView
-from .pause_asked import PauseAsked
+from .pause_request import PauseRequest
 from .plan_view import PlanView
 from .plan_view_document import PlanViewDocument
 from .plan_view_request import PlanViewRequest
-from .point_create_asked import PointCreateAsked
-from .point_remove_asked import PointRemoveAsked
-from .points_asked import PointsAsked
+from .point_create_request import PointCreateRequest
+from .point_remove_request import PointRemoveRequest
 from .points_query import PointsQuery
 from .points_report import PointsReport
-from .points_rotate_asked import PointsRotateAsked
+from .points_request import PointsRequest
+from .points_rotate_request import PointsRotateRequest
 from .points_view import PointsView
 from .points_view_looked_at import PointsViewLookedAt
 from .principal_view import PrincipalView
 from .problem_document import ProblemDocument
 from .progress_view import ProgressView
-from .promote_asked import PromoteAsked
+from .promote_request import PromoteRequest
 from .proof_level import ProofLevel
-from .repair_asked import RepairAsked
-from .resend_asked import ResendAsked
-from .restore_asked import RestoreAsked
-from .restore_beside_asked import RestoreBesideAsked
-from .resume_asked import ResumeAsked
+from .repair_request import RepairRequest
+from .resend_request import ResendRequest
+from .restore_beside_request import RestoreBesideRequest
+from .restore_request import RestoreRequest
+from .resume_request import ResumeRequest
 from .role import Role
-from .rollback_asked import RollbackAsked
-from .run_asked import RunAsked
+from .rollback_request import RollbackRequest
+from .run_plan_request import RunPlanRequest
 from .schedule_view import ScheduleView
 from .schedule_view_last_type_0 import ScheduleViewLastType0
 from .schedules_view import SchedulesView
-from .status_asked import StatusAsked
+from .status_request import StatusRequest
 from .status_view import StatusView
 from .status_view_result import StatusViewResult
 from .submit_query import SubmitQuery
-from .target_create_asked import TargetCreateAsked
+from .target_create_request import TargetCreateRequest
 from .target_points import TargetPoints
 from .target_view import TargetView
 from .target_view_failure_type_0 import TargetViewFailureType0
@@ -91,18 +91,18 @@ from .task_state_statuscode import TaskStateStatuscode
 from .task_status_view import TaskStatusView
 from .task_view import TaskView
 from .text_view import TextView
-from .undelete_asked import UndeleteAsked
-from .verify_asked import VerifyAsked
+from .undelete_request import UndeleteRequest
+from .verify_request import VerifyRequest
 from .wait_query import WaitQuery
-from .watch_asked import WatchAsked
+from .watch_request import WatchRequest
 from .window_span import WindowSpan
 from .witness_says import WitnessSays
 
 __all__ = (
-    "ApplyAsked",
-    "BlameAsked",
-    "CheckAsked",
-    "ClusterAsked",
+    "ApplyRequest",
+    "BlameRequest",
+    "CheckRequest",
+    "ClusterRequest",
     "CopyTask",
     "CutPlace",
     "CutPoint",
@@ -111,16 +111,16 @@ __all__ = (
     "DeedsView",
     "DeedsViewDeedsItem",
     "DeliveryState",
-    "DiffAsked",
-    "DrillAsked",
-    "DrillsAsked",
-    "ExpireAsked",
-    "FailoverAsked",
+    "DiffRequest",
+    "DrillRequest",
+    "DrillsRequest",
+    "ExpireRequest",
+    "FailoverRequest",
     "Fault",
-    "ForgetRenamedAsked",
+    "ForgetRenamedRequest",
     "HeldCut",
-    "HoldCreateAsked",
-    "HoldRemoveAsked",
+    "HoldCreateRequest",
+    "HoldRemoveRequest",
     "HoldsQuery",
     "HoldsReport",
     "HoldsView",
@@ -137,48 +137,48 @@ __all__ = (
     "ListedCut",
     "ListedCutGaps",
     "ListedHold",
-    "LockAsked",
-    "LogAsked",
-    "MetadataAsked",
+    "LockRequest",
+    "LogRequest",
+    "MetadataRequest",
     "NoParameters",
-    "NotificationsAsked",
     "NotificationsQuery",
+    "NotificationsRequest",
     "NotificationsView",
     "NotificationView",
     "NotSeen",
-    "PauseAsked",
+    "PauseRequest",
     "PlanView",
     "PlanViewDocument",
     "PlanViewRequest",
-    "PointCreateAsked",
-    "PointRemoveAsked",
-    "PointsAsked",
+    "PointCreateRequest",
+    "PointRemoveRequest",
     "PointsQuery",
     "PointsReport",
-    "PointsRotateAsked",
+    "PointsRequest",
+    "PointsRotateRequest",
     "PointsView",
     "PointsViewLookedAt",
     "PrincipalView",
     "ProblemDocument",
     "ProgressView",
-    "PromoteAsked",
+    "PromoteRequest",
     "ProofLevel",
-    "RepairAsked",
-    "ResendAsked",
-    "RestoreAsked",
-    "RestoreBesideAsked",
-    "ResumeAsked",
+    "RepairRequest",
+    "ResendRequest",
+    "RestoreBesideRequest",
+    "RestoreRequest",
+    "ResumeRequest",
     "Role",
-    "RollbackAsked",
-    "RunAsked",
+    "RollbackRequest",
+    "RunPlanRequest",
     "SchedulesView",
     "ScheduleView",
     "ScheduleViewLastType0",
-    "StatusAsked",
+    "StatusRequest",
     "StatusView",
     "StatusViewResult",
     "SubmitQuery",
-    "TargetCreateAsked",
+    "TargetCreateRequest",
     "TargetPoints",
     "TargetsView",
     "TargetView",
@@ -190,10 +190,10 @@ __all__ = (
     "TaskStatusView",
     "TaskView",
     "TextView",
-    "UndeleteAsked",
-    "VerifyAsked",
+    "UndeleteRequest",
+    "VerifyRequest",
     "WaitQuery",
-    "WatchAsked",
+    "WatchRequest",
     "WindowSpan",
     "WitnessSays",
 )

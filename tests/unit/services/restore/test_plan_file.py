@@ -15,8 +15,8 @@ from replicator.model.event import CutNumber, Offset
 from replicator.model.fingerprint import EMPTY_DIGEST, Digest
 from replicator.model.plans.cost import GIB, MIB, CopyRoute, Prices, Requests
 from replicator.model.plans.plan_file import (
-    Asked,
     PlanFile,
+    PlanOptions,
     World,
     checkpoint_text,
     plan_document,
@@ -29,7 +29,7 @@ from replicator.services.target.rates import NAME, RateBook
 from tests.builders import segment
 from tests.unit.pipeline import Pipeline, place_of
 
-ASKED = Asked(
+OPTIONS = PlanOptions(
     target="standby",
     into="standby",
     from_store=False,
@@ -53,7 +53,7 @@ STREAMED = CopyRoute(source="local", target="s3", same_service=False, part_bytes
 
 
 def test_a_plan_is_read_as_it_was_written():
-    plan = PlanFile(asked=ASKED, world=WORLD)
+    plan = PlanFile(options=OPTIONS, world=WORLD)
     document = plan_document(plan, {"segments": 3})
     assert document["schema"] == "replicator.plan.v1"
     assert plan_of(json.dumps(document).encode(), "plan.json") == plan
@@ -80,7 +80,7 @@ def test_what_is_no_plan_is_refused(data: bytes):
     ],
 )
 def test_the_member_of_a_plan_that_is_wrong_is_named(part: str, change: dict[str, Any], said: str):
-    document = plan_document(PlanFile(asked=ASKED, world=WORLD), {})
+    document = plan_document(PlanFile(options=OPTIONS, world=WORLD), {})
     document[part] |= change
     with pytest.raises(ConfigError) as refused:
         plan_of(json.dumps(document).encode(), "worse.json")
@@ -90,7 +90,7 @@ def test_the_member_of_a_plan_that_is_wrong_is_named(part: str, change: dict[str
 
 @pytest.mark.parametrize(("part", "member"), [("asked", ""), ("world", ""), ("asked", "into")])
 def test_the_member_of_a_plan_that_is_missing_is_named(part: str, member: str):
-    document = plan_document(PlanFile(asked=ASKED, world=WORLD), {})
+    document = plan_document(PlanFile(options=OPTIONS, world=WORLD), {})
     if member:
         del document[part][member]
     else:
@@ -114,7 +114,7 @@ def test_the_member_of_a_plan_that_is_missing_is_named(part: str, member: str):
 def test_an_edited_plan_is_refused(edit: dict[str, Any]):
     """What is carried out is what was shown to whoever agreed to it."""
     document = json.loads(
-        orjson.dumps(plan_document(PlanFile(asked=ASKED, world=WORLD), {"segments": 3}))
+        orjson.dumps(plan_document(PlanFile(options=OPTIONS, world=WORLD), {"segments": 3}))
     )
     for name, change in edit.items():
         document[name] = document[name] | change if isinstance(change, dict) else change
@@ -123,9 +123,9 @@ def test_an_edited_plan_is_refused(edit: dict[str, Any]):
 
 
 def test_a_plan_may_be_laid_out_otherwise():
-    document = plan_document(PlanFile(asked=ASKED, world=WORLD), {"segments": 3, "share": 0.1})
+    document = plan_document(PlanFile(options=OPTIONS, world=WORLD), {"segments": 3, "share": 0.1})
     data = json.dumps(document, indent=7, sort_keys=True).encode()
-    assert plan_of(data, "plan.json").asked == ASKED
+    assert plan_of(data, "plan.json").options == OPTIONS
 
 
 @pytest.mark.parametrize(

@@ -8,30 +8,30 @@ from ...client import AuthenticatedClient, Client
 from ...types import Response, UNSET
 from ... import errors
 
-from ...models.apply_asked import ApplyAsked
-from ...models.blame_asked import BlameAsked
-from ...models.check_asked import CheckAsked
-from ...models.diff_asked import DiffAsked
-from ...models.drill_asked import DrillAsked
-from ...models.drills_asked import DrillsAsked
-from ...models.hold_create_asked import HoldCreateAsked
-from ...models.hold_remove_asked import HoldRemoveAsked
+from ...models.apply_request import ApplyRequest
+from ...models.blame_request import BlameRequest
+from ...models.check_request import CheckRequest
+from ...models.diff_request import DiffRequest
+from ...models.drill_request import DrillRequest
+from ...models.drills_request import DrillsRequest
+from ...models.hold_create_request import HoldCreateRequest
+from ...models.hold_remove_request import HoldRemoveRequest
 from ...models.job_view import JobView
-from ...models.lock_asked import LockAsked
-from ...models.log_asked import LogAsked
-from ...models.notifications_asked import NotificationsAsked
-from ...models.pause_asked import PauseAsked
-from ...models.point_create_asked import PointCreateAsked
-from ...models.point_remove_asked import PointRemoveAsked
-from ...models.points_asked import PointsAsked
-from ...models.points_rotate_asked import PointsRotateAsked
+from ...models.lock_request import LockRequest
+from ...models.log_request import LogRequest
+from ...models.notifications_request import NotificationsRequest
+from ...models.pause_request import PauseRequest
+from ...models.point_create_request import PointCreateRequest
+from ...models.point_remove_request import PointRemoveRequest
+from ...models.points_request import PointsRequest
+from ...models.points_rotate_request import PointsRotateRequest
 from ...models.problem_document import ProblemDocument
-from ...models.resend_asked import ResendAsked
-from ...models.resume_asked import ResumeAsked
-from ...models.status_asked import StatusAsked
-from ...models.target_create_asked import TargetCreateAsked
-from ...models.verify_asked import VerifyAsked
-from ...models.watch_asked import WatchAsked
+from ...models.resend_request import ResendRequest
+from ...models.resume_request import ResumeRequest
+from ...models.status_request import StatusRequest
+from ...models.target_create_request import TargetCreateRequest
+from ...models.verify_request import VerifyRequest
+from ...models.watch_request import WatchRequest
 from ...types import UNSET, Unset
 from typing import cast
 
@@ -39,7 +39,7 @@ from typing import cast
 
 def _get_kwargs(
     *,
-    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | NotificationsAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResendAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
+    body: ApplyRequest | BlameRequest | CheckRequest | DiffRequest | DrillRequest | DrillsRequest | HoldCreateRequest | HoldRemoveRequest | LockRequest | LogRequest | NotificationsRequest | PauseRequest | PointCreateRequest | PointRemoveRequest | PointsRequest | PointsRotateRequest | ResendRequest | ResumeRequest | StatusRequest | TargetCreateRequest | VerifyRequest | WatchRequest,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     service: None | str | Unset = UNSET,
@@ -78,47 +78,47 @@ def _get_kwargs(
     }
 
     
-    if isinstance(body, CheckAsked):
+    if isinstance(body, CheckRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, StatusAsked):
+    elif isinstance(body, StatusRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, PointsAsked):
+    elif isinstance(body, PointsRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, PointCreateAsked):
+    elif isinstance(body, PointCreateRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, PointRemoveAsked):
+    elif isinstance(body, PointRemoveRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, PointsRotateAsked):
+    elif isinstance(body, PointsRotateRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, HoldCreateAsked):
+    elif isinstance(body, HoldCreateRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, HoldRemoveAsked):
+    elif isinstance(body, HoldRemoveRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, LogAsked):
+    elif isinstance(body, LogRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, DiffAsked):
+    elif isinstance(body, DiffRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, BlameAsked):
+    elif isinstance(body, BlameRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, VerifyAsked):
+    elif isinstance(body, VerifyRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, DrillAsked):
+    elif isinstance(body, DrillRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, DrillsAsked):
+    elif isinstance(body, DrillsRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, LockAsked):
+    elif isinstance(body, LockRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, TargetCreateAsked):
+    elif isinstance(body, TargetCreateRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, PauseAsked):
+    elif isinstance(body, PauseRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, ResumeAsked):
+    elif isinstance(body, ResumeRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, ApplyAsked):
+    elif isinstance(body, ApplyRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, WatchAsked):
+    elif isinstance(body, WatchRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, NotificationsAsked):
+    elif isinstance(body, NotificationsRequest):
         _kwargs["json"] = body.to_dict()
     else:
         _kwargs["json"] = body.to_dict()
@@ -215,7 +215,7 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 def sync_detailed(
     *,
     client: AuthenticatedClient,
-    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | NotificationsAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResendAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
+    body: ApplyRequest | BlameRequest | CheckRequest | DiffRequest | DrillRequest | DrillsRequest | HoldCreateRequest | HoldRemoveRequest | LockRequest | LogRequest | NotificationsRequest | PauseRequest | PointCreateRequest | PointRemoveRequest | PointsRequest | PointsRotateRequest | ResendRequest | ResumeRequest | StatusRequest | TargetCreateRequest | VerifyRequest | WatchRequest,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     service: None | str | Unset = UNSET,
@@ -230,10 +230,11 @@ def sync_detailed(
         service (None | str | Unset): Address of this service in the text's commands, with
             `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
-        body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
-            HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | NotificationsAsked | PauseAsked
-            | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResendAsked |
-            ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked):
+        body (ApplyRequest | BlameRequest | CheckRequest | DiffRequest | DrillRequest |
+            DrillsRequest | HoldCreateRequest | HoldRemoveRequest | LockRequest | LogRequest |
+            NotificationsRequest | PauseRequest | PointCreateRequest | PointRemoveRequest |
+            PointsRequest | PointsRotateRequest | ResendRequest | ResumeRequest | StatusRequest |
+            TargetCreateRequest | VerifyRequest | WatchRequest):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -262,7 +263,7 @@ idempotency_key=idempotency_key,
 def sync(
     *,
     client: AuthenticatedClient,
-    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | NotificationsAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResendAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
+    body: ApplyRequest | BlameRequest | CheckRequest | DiffRequest | DrillRequest | DrillsRequest | HoldCreateRequest | HoldRemoveRequest | LockRequest | LogRequest | NotificationsRequest | PauseRequest | PointCreateRequest | PointRemoveRequest | PointsRequest | PointsRotateRequest | ResendRequest | ResumeRequest | StatusRequest | TargetCreateRequest | VerifyRequest | WatchRequest,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     service: None | str | Unset = UNSET,
@@ -277,10 +278,11 @@ def sync(
         service (None | str | Unset): Address of this service in the text's commands, with
             `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
-        body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
-            HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | NotificationsAsked | PauseAsked
-            | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResendAsked |
-            ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked):
+        body (ApplyRequest | BlameRequest | CheckRequest | DiffRequest | DrillRequest |
+            DrillsRequest | HoldCreateRequest | HoldRemoveRequest | LockRequest | LogRequest |
+            NotificationsRequest | PauseRequest | PointCreateRequest | PointRemoveRequest |
+            PointsRequest | PointsRotateRequest | ResendRequest | ResumeRequest | StatusRequest |
+            TargetCreateRequest | VerifyRequest | WatchRequest):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -304,7 +306,7 @@ idempotency_key=idempotency_key,
 async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
-    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | NotificationsAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResendAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
+    body: ApplyRequest | BlameRequest | CheckRequest | DiffRequest | DrillRequest | DrillsRequest | HoldCreateRequest | HoldRemoveRequest | LockRequest | LogRequest | NotificationsRequest | PauseRequest | PointCreateRequest | PointRemoveRequest | PointsRequest | PointsRotateRequest | ResendRequest | ResumeRequest | StatusRequest | TargetCreateRequest | VerifyRequest | WatchRequest,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     service: None | str | Unset = UNSET,
@@ -319,10 +321,11 @@ async def asyncio_detailed(
         service (None | str | Unset): Address of this service in the text's commands, with
             `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
-        body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
-            HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | NotificationsAsked | PauseAsked
-            | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResendAsked |
-            ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked):
+        body (ApplyRequest | BlameRequest | CheckRequest | DiffRequest | DrillRequest |
+            DrillsRequest | HoldCreateRequest | HoldRemoveRequest | LockRequest | LogRequest |
+            NotificationsRequest | PauseRequest | PointCreateRequest | PointRemoveRequest |
+            PointsRequest | PointsRotateRequest | ResendRequest | ResumeRequest | StatusRequest |
+            TargetCreateRequest | VerifyRequest | WatchRequest):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -351,7 +354,7 @@ idempotency_key=idempotency_key,
 async def asyncio(
     *,
     client: AuthenticatedClient,
-    body: ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked | HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | NotificationsAsked | PauseAsked | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResendAsked | ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked,
+    body: ApplyRequest | BlameRequest | CheckRequest | DiffRequest | DrillRequest | DrillsRequest | HoldCreateRequest | HoldRemoveRequest | LockRequest | LogRequest | NotificationsRequest | PauseRequest | PointCreateRequest | PointRemoveRequest | PointsRequest | PointsRotateRequest | ResendRequest | ResumeRequest | StatusRequest | TargetCreateRequest | VerifyRequest | WatchRequest,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     service: None | str | Unset = UNSET,
@@ -366,10 +369,11 @@ async def asyncio(
         service (None | str | Unset): Address of this service in the text's commands, with
             `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
-        body (ApplyAsked | BlameAsked | CheckAsked | DiffAsked | DrillAsked | DrillsAsked |
-            HoldCreateAsked | HoldRemoveAsked | LockAsked | LogAsked | NotificationsAsked | PauseAsked
-            | PointCreateAsked | PointRemoveAsked | PointsAsked | PointsRotateAsked | ResendAsked |
-            ResumeAsked | StatusAsked | TargetCreateAsked | VerifyAsked | WatchAsked):
+        body (ApplyRequest | BlameRequest | CheckRequest | DiffRequest | DrillRequest |
+            DrillsRequest | HoldCreateRequest | HoldRemoveRequest | LockRequest | LogRequest |
+            NotificationsRequest | PauseRequest | PointCreateRequest | PointRemoveRequest |
+            PointsRequest | PointsRotateRequest | ResendRequest | ResumeRequest | StatusRequest |
+            TargetCreateRequest | VerifyRequest | WatchRequest):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -8,18 +8,18 @@ from ...client import AuthenticatedClient, Client
 from ...types import Response, UNSET
 from ... import errors
 
-from ...models.expire_asked import ExpireAsked
-from ...models.failover_asked import FailoverAsked
-from ...models.forget_renamed_asked import ForgetRenamedAsked
+from ...models.expire_request import ExpireRequest
+from ...models.failover_request import FailoverRequest
+from ...models.forget_renamed_request import ForgetRenamedRequest
 from ...models.job_view import JobView
 from ...models.plan_view import PlanView
 from ...models.problem_document import ProblemDocument
-from ...models.promote_asked import PromoteAsked
-from ...models.repair_asked import RepairAsked
-from ...models.restore_asked import RestoreAsked
-from ...models.restore_beside_asked import RestoreBesideAsked
-from ...models.rollback_asked import RollbackAsked
-from ...models.undelete_asked import UndeleteAsked
+from ...models.promote_request import PromoteRequest
+from ...models.repair_request import RepairRequest
+from ...models.restore_beside_request import RestoreBesideRequest
+from ...models.restore_request import RestoreRequest
+from ...models.rollback_request import RollbackRequest
+from ...models.undelete_request import UndeleteRequest
 from ...types import UNSET, Unset
 from typing import cast
 
@@ -27,7 +27,7 @@ from typing import cast
 
 def _get_kwargs(
     *,
-    body: ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked | RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked,
+    body: ExpireRequest | FailoverRequest | ForgetRenamedRequest | PromoteRequest | RepairRequest | RestoreBesideRequest | RestoreRequest | RollbackRequest | UndeleteRequest,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     service: None | str | Unset = UNSET,
@@ -66,21 +66,21 @@ def _get_kwargs(
     }
 
     
-    if isinstance(body, RestoreAsked):
+    if isinstance(body, RestoreRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, RestoreBesideAsked):
+    elif isinstance(body, RestoreBesideRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, ForgetRenamedAsked):
+    elif isinstance(body, ForgetRenamedRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, RollbackAsked):
+    elif isinstance(body, RollbackRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, UndeleteAsked):
+    elif isinstance(body, UndeleteRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, RepairAsked):
+    elif isinstance(body, RepairRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, ExpireAsked):
+    elif isinstance(body, ExpireRequest):
         _kwargs["json"] = body.to_dict()
-    elif isinstance(body, PromoteAsked):
+    elif isinstance(body, PromoteRequest):
         _kwargs["json"] = body.to_dict()
     else:
         _kwargs["json"] = body.to_dict()
@@ -177,7 +177,7 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 def sync_detailed(
     *,
     client: AuthenticatedClient,
-    body: ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked | RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked,
+    body: ExpireRequest | FailoverRequest | ForgetRenamedRequest | PromoteRequest | RepairRequest | RestoreBesideRequest | RestoreRequest | RollbackRequest | UndeleteRequest,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     service: None | str | Unset = UNSET,
@@ -192,8 +192,9 @@ def sync_detailed(
         service (None | str | Unset): Address of this service in the text's commands, with
             `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
-        body (ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked |
-            RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked):
+        body (ExpireRequest | FailoverRequest | ForgetRenamedRequest | PromoteRequest |
+            RepairRequest | RestoreBesideRequest | RestoreRequest | RollbackRequest |
+            UndeleteRequest):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -222,7 +223,7 @@ idempotency_key=idempotency_key,
 def sync(
     *,
     client: AuthenticatedClient,
-    body: ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked | RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked,
+    body: ExpireRequest | FailoverRequest | ForgetRenamedRequest | PromoteRequest | RepairRequest | RestoreBesideRequest | RestoreRequest | RollbackRequest | UndeleteRequest,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     service: None | str | Unset = UNSET,
@@ -237,8 +238,9 @@ def sync(
         service (None | str | Unset): Address of this service in the text's commands, with
             `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
-        body (ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked |
-            RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked):
+        body (ExpireRequest | FailoverRequest | ForgetRenamedRequest | PromoteRequest |
+            RepairRequest | RestoreBesideRequest | RestoreRequest | RollbackRequest |
+            UndeleteRequest):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -262,7 +264,7 @@ idempotency_key=idempotency_key,
 async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
-    body: ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked | RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked,
+    body: ExpireRequest | FailoverRequest | ForgetRenamedRequest | PromoteRequest | RepairRequest | RestoreBesideRequest | RestoreRequest | RollbackRequest | UndeleteRequest,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     service: None | str | Unset = UNSET,
@@ -277,8 +279,9 @@ async def asyncio_detailed(
         service (None | str | Unset): Address of this service in the text's commands, with
             `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
-        body (ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked |
-            RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked):
+        body (ExpireRequest | FailoverRequest | ForgetRenamedRequest | PromoteRequest |
+            RepairRequest | RestoreBesideRequest | RestoreRequest | RollbackRequest |
+            UndeleteRequest):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -307,7 +310,7 @@ idempotency_key=idempotency_key,
 async def asyncio(
     *,
     client: AuthenticatedClient,
-    body: ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked | RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked,
+    body: ExpireRequest | FailoverRequest | ForgetRenamedRequest | PromoteRequest | RepairRequest | RestoreBesideRequest | RestoreRequest | RollbackRequest | UndeleteRequest,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     service: None | str | Unset = UNSET,
@@ -322,8 +325,9 @@ async def asyncio(
         service (None | str | Unset): Address of this service in the text's commands, with
             `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
-        body (ExpireAsked | FailoverAsked | ForgetRenamedAsked | PromoteAsked | RepairAsked |
-            RestoreAsked | RestoreBesideAsked | RollbackAsked | UndeleteAsked):
+        body (ExpireRequest | FailoverRequest | ForgetRenamedRequest | PromoteRequest |
+            RepairRequest | RestoreBesideRequest | RestoreRequest | RollbackRequest |
+            UndeleteRequest):
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -10,7 +10,7 @@ from ... import errors
 
 from ...models.job_view import JobView
 from ...models.problem_document import ProblemDocument
-from ...models.run_asked import RunAsked
+from ...models.run_plan_request import RunPlanRequest
 from ...types import UNSET, Unset
 from typing import cast
 
@@ -18,7 +18,7 @@ from typing import cast
 
 def _get_kwargs(
     *,
-    body: RunAsked,
+    body: RunPlanRequest,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     service: None | str | Unset = UNSET,
@@ -149,7 +149,7 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 def sync_detailed(
     *,
     client: AuthenticatedClient,
-    body: RunAsked,
+    body: RunPlanRequest,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     service: None | str | Unset = UNSET,
@@ -164,7 +164,7 @@ def sync_detailed(
         service (None | str | Unset): Address of this service in the text's commands, with
             `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
-        body (RunAsked): Names the plan to carry out.
+        body (RunPlanRequest): Names the plan to carry out.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -193,7 +193,7 @@ idempotency_key=idempotency_key,
 def sync(
     *,
     client: AuthenticatedClient,
-    body: RunAsked,
+    body: RunPlanRequest,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     service: None | str | Unset = UNSET,
@@ -208,7 +208,7 @@ def sync(
         service (None | str | Unset): Address of this service in the text's commands, with
             `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
-        body (RunAsked): Names the plan to carry out.
+        body (RunPlanRequest): Names the plan to carry out.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -232,7 +232,7 @@ idempotency_key=idempotency_key,
 async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
-    body: RunAsked,
+    body: RunPlanRequest,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     service: None | str | Unset = UNSET,
@@ -247,7 +247,7 @@ async def asyncio_detailed(
         service (None | str | Unset): Address of this service in the text's commands, with
             `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
-        body (RunAsked): Names the plan to carry out.
+        body (RunPlanRequest): Names the plan to carry out.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -276,7 +276,7 @@ idempotency_key=idempotency_key,
 async def asyncio(
     *,
     client: AuthenticatedClient,
-    body: RunAsked,
+    body: RunPlanRequest,
     wait: float | Unset = 0.0,
     columns: int | Unset = 120,
     service: None | str | Unset = UNSET,
@@ -291,7 +291,7 @@ async def asyncio(
         service (None | str | Unset): Address of this service in the text's commands, with
             `--service`; empty: none. Default: commands for the service's own machine.
         idempotency_key (str | Unset):
-        body (RunAsked): Names the plan to carry out.
+        body (RunPlanRequest): Names the plan to carry out.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
