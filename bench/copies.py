@@ -22,11 +22,11 @@ from pathlib import Path
 from time import perf_counter, sleep
 
 from bench.memory import peak_bytes
-from replicator.adapters.bucket.upload import Sizes
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.s3.service import S3Address
 from replicator.adapters.s3.storage import S3Reader, S3Storage
 from replicator.adapters.transfer.pacing import InFlight, Pace
+from replicator.adapters.transfer.sizes import Sizes
 from replicator.model.load_spec import Location
 from replicator.ports import CopySource, DeepStorageReader
 from replicator.services.target.copier import ahead_bytes_max

@@ -39,7 +39,8 @@ from replicator.app.wiring.pipeline import Following
 from replicator.config import WatchSettings
 from replicator.model.event import CutClosed, Offset
 from replicator.model.log.wire import CUT_CLOSED, decode
-from replicator.model.observation import Observation, Polled, StreamEnded, StreamTold, Waiting
+from replicator.model.observation import Observation, Polled, StreamEnded, StreamTold
+from replicator.model.observed_faults import Waiting
 from replicator.services.history.reader import History
 from tests.servers.postgresql import started
 

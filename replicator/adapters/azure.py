@@ -13,9 +13,10 @@ from replicator.adapters.bucket.bare_environment import bare_environment
 from replicator.adapters.bucket.obstore import RETRIES_MAX, ObstoreBucket, brief, client_options
 from replicator.adapters.bucket.reader import ObjectStorageReader
 from replicator.adapters.bucket.storage import ObjectStorage
-from replicator.adapters.bucket.upload import Sizes, WriterUpload
+from replicator.adapters.bucket.upload import WriterUpload
 from replicator.adapters.transfer.http_proxy import proxy_for
 from replicator.adapters.transfer.pacing import InFlight, Pace
+from replicator.adapters.transfer.sizes import Sizes
 from replicator.errors import ConfigError
 from replicator.ports import Effective
 

@@ -26,7 +26,7 @@ from replicator.adapters.bucket.bucket import (
 )
 from replicator.adapters.bucket.reader import ObjectStorageReader
 from replicator.adapters.bucket.storage import ObjectStorage
-from replicator.adapters.bucket.upload import Sizes, WriterUpload
+from replicator.adapters.bucket.upload import WriterUpload
 from replicator.adapters.transfer.answers import AnswerShape, answered
 from replicator.adapters.transfer.http_proxy import proxy_for
 from replicator.adapters.transfer.http_session import (
@@ -39,6 +39,7 @@ from replicator.adapters.transfer.http_session import (
     whole,
 )
 from replicator.adapters.transfer.pacing import InFlight, Pace
+from replicator.adapters.transfer.sizes import Sizes
 from replicator.errors import (
     ConfigError,
     MissingObjectError,

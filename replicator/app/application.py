@@ -14,11 +14,10 @@ from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.machine.process import host, is_alive
 from replicator.adapters.machine.workers import ProcessWorkers
 from replicator.adapters.signing.area import SignedArea
-from replicator.adapters.signing.storage import SealedStorage
 from replicator.app.hearts import Hearts
 from replicator.app.logs import event_log, is_same_log, log_heir
 from replicator.app.monitoring import Monitoring, promises
-from replicator.app.signing import signatures, witness
+from replicator.app.signing import sealed, signatures, witness
 from replicator.app.wiring.histories import HistorySource, Tools, history_of
 from replicator.app.wiring.metadata import change_stream, metadata_reader, target_metadata
 from replicator.app.wiring.storages import (
@@ -39,7 +38,7 @@ from replicator.config import (
 )
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.druid.release import release_of
-from replicator.model.observation import Waiting
+from replicator.model.observed_faults import Waiting
 from replicator.services.monitoring.life import Ear, at_work, refuse_beside
 from replicator.services.store.spliced_log import SplicedLog
 from replicator.services.store.windows import windows
@@ -65,13 +64,8 @@ if TYPE_CHECKING:
     from replicator.model.observation import Observer
     from replicator.model.operations.pulse import Pulse
     from replicator.model.store.rates import Rates
-    from replicator.ports import (
-        Area,
-        Clock,
-        DruidCluster,
-        MetadataWriter,
-        TellsRelease,
-    )
+    from replicator.ports import Area, Clock, MetadataWriter
+    from replicator.ports.druid import DruidCluster, TellsRelease
     from replicator.services.checkup.checkup import Checkup
     from replicator.services.checkup.copy_trial import CopyTrial
     from replicator.services.history.reader import History
@@ -724,7 +718,7 @@ class Application:
                 name=name,
                 settings=settings,
                 metadata=target_metadata(settings.metadata, area, self.clock, self._environ),
-                storage=storage if rule is None else SealedStorage(storage, rule),
+                storage=sealed(storage, rule),
                 plain_storage=storage,
                 signatures=rule,
                 witness=witness(name, settings.signing, rule, self._witness_area),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from replicator.config import DruidLoginSettings, DruidSettings, Settings, SourceDruidSettings
 from replicator.errors import ConfigError
 from replicator.model.observation import Observer
-from replicator.ports import Area, Clock, DruidCluster, QueryBroker, TellsRelease
+from replicator.ports import Area, Clock
+from replicator.ports.druid import DruidCluster, QueryBroker, TellsRelease
 from replicator.services.monitoring.canary import Canary, CanaryRules, CanaryTarget
 from replicator.services.verification.query_verifier import QueryLimits, QueryVerifier
 

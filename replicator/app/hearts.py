@@ -1,13 +1,18 @@
 """Heartbeats of the watcher and the appliers of one process, created from one configuration."""
 
+from __future__ import annotations
+
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from replicator.adapters.machine.process import host, process_id
-from replicator.app.monitoring import Monitoring
-from replicator.model.observation import Observation, Observer
-from replicator.model.operations.pulse import WATCH, Pulse, apply_to
-from replicator.ports import Clock, Pulses
-from replicator.services.running.heart import BEAT_S, Heart
+from replicator.model.operations.pulse import BEAT_S, WATCH, Pulse, apply_to
+
+if TYPE_CHECKING:
+    from replicator.app.monitoring import Monitoring
+    from replicator.model.observation import Observation, Observer
+    from replicator.ports import Clock, Pulses
+    from replicator.services.running.heart import Heart
 
 
 class Hearts:
@@ -19,6 +24,8 @@ class Hearts:
 
     def heart(self, pulses: Pulses, who: str, verb: str) -> Heart:
         """Return the heart of the watcher or an applier, `who` by `model/operations/pulse.py`."""
+        from replicator.services.running.heart import Heart  # noqa: PLC0415 - few verbs have one
+
         now = self._clock.now()
         pulse = Pulse(
             verb=verb,

@@ -1,22 +1,24 @@
 """Metrics, status and the web server, made from one configuration."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from replicator import __version__
-from replicator.app.wiring.target import ConfiguredTarget
 from replicator.config import Settings, TargetSettings, WebSettings
-from replicator.model.observation import Observation, Observer
-from replicator.ports import Clock
-from replicator.services.history.reader import History
-from replicator.services.monitoring.life import LifeSigns
-from replicator.services.monitoring.poller import Poller, Watched
 from replicator.services.monitoring.status import LogStatus, Promises, StatusReader
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
+    from replicator.app.wiring.target import ConfiguredTarget
+    from replicator.model.observation import Observation, Observer
+    from replicator.ports import Clock
+    from replicator.services.history.reader import History
+    from replicator.services.monitoring.life import LifeSigns
+    from replicator.services.monitoring.poller import Poller
     from replicator.web.metrics import Metrics
     from replicator.web.server import StatusAnswers, WebServer
 
@@ -67,7 +69,7 @@ class Monitoring:
 
         return observe
 
-    def _counters(self) -> "Metrics":
+    def _counters(self) -> Metrics:
         if self._metrics is None:
             from replicator.web.metrics import Metrics  # noqa: PLC0415 - see above
 
@@ -99,6 +101,11 @@ class Monitoring:
     ) -> Poller:
         """Return the poller of these targets; `life` as for `Poller`."""
         web = self._settings.web or WebSettings(listen="localhost:0")
+        from replicator.services.monitoring.poller import (  # noqa: PLC0415 - see above
+            Poller,
+            Watched,
+        )
+
         return Poller(
             status_reader=self.status_reader(
                 history, records_per_look_max=web.records_per_look_max
@@ -117,7 +124,7 @@ class Monitoring:
             life=life,
         )
 
-    def monitor(self, history: History, targets: Iterable[ConfiguredTarget]) -> "Monitor | None":
+    def monitor(self, history: History, targets: Iterable[ConfiguredTarget]) -> Monitor | None:
         """Return the poller of these targets with its HTTP answers; None without `web`."""
         web = self._settings.web
         if web is None:
@@ -137,7 +144,7 @@ class Monitoring:
         answers = StatusAnswers(registry=registry, poller=poller, clock=self._clock)
         return Monitor(poller=poller, registry=registry, answers=answers)
 
-    def server(self, monitor: "Monitor") -> "WebServer | None":
+    def server(self, monitor: Monitor) -> WebServer | None:
         """Return the port without a login; None when it is not configured."""
         web = self._settings.web
         if web is None or web.listen is None:
@@ -154,9 +161,9 @@ class Monitor:
     """The poller of log and targets, and the HTTP answers from what it saw last."""
 
     poller: Poller
-    registry: "CollectorRegistry"
+    registry: CollectorRegistry
     """Metrics of this process; who counts further things registers them here."""
-    answers: "StatusAnswers"
+    answers: StatusAnswers
 
 
 def promises(settings: TargetSettings) -> Promises:

@@ -10,7 +10,8 @@ from replicator.config import AddressSettings, DeadMansSwitchSettings, Notificat
 from replicator.errors import ConfigError
 from replicator.model.observation import Observer
 from replicator.model.operations.notification import key_of
-from replicator.ports import Caller, Clock
+from replicator.ports import Clock
+from replicator.ports.notifications import Caller
 from replicator.services.monitoring.poller import Poller
 from replicator.services.notifications.dead_mans_switch import DeadMansSwitch
 from replicator.services.notifications.queues import WebhookQueue, webhook_queues

@@ -1,14 +1,19 @@
 """The keys of a target, made from its settings."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from replicator.adapters.signing.area import Signatures, SignedArea
-from replicator.config import SigningSettings
-from replicator.model.observation import Observer
-from replicator.ports import Area
 from replicator.services.store.witness import Witness
+
+if TYPE_CHECKING:
+    from replicator.app.wiring.storages import RealStorage
+    from replicator.config import SigningSettings
+    from replicator.model.observation import Observer
+    from replicator.ports import Area, TargetStorage
 
 # The library of ciphers takes a twentieth of a second to import: only where there are keys.
 
@@ -55,6 +60,15 @@ def shared_keys(rules: Mapping[str, Signatures | None]) -> Sequence[SharedKey]:
         for key_id in sorted(() if rule is None else rule.key_ids):
             targets.setdefault(key_id, []).append(name)
     return [SharedKey(key_id, names) for key_id, names in targets.items() if len(names) > 1]
+
+
+def sealed(storage: RealStorage, rule: Signatures | None) -> TargetStorage:
+    """Return a target's storage as its services use it: with keys, its seals are verified."""
+    if rule is None:
+        return storage
+    from replicator.adapters.signing.storage import SealedStorage  # noqa: PLC0415 - only with keys
+
+    return SealedStorage(storage, rule)
 
 
 def witness(

@@ -21,11 +21,12 @@ from replicator.cli.terminal.job_channel import job_channel
 from replicator.cli.terminal.typed import parse_overrides
 from replicator.config import Settings
 from replicator.errors import RefusedError, ReplicatorError, worst
-from replicator.model.operations.job import ASKED_AT
+from replicator.model.operations.job_environment import ASKED_AT
 from replicator.web.document import document
 
 if TYPE_CHECKING:
     from replicator.app import Application
+    from replicator.cli.terminal.late_screen import LateScreen
     from replicator.cli.terminal.screen import Screen
 
 _Result = TypeVar("_Result")
@@ -108,26 +109,32 @@ class OpenCall:
 
     typed: Call
     application: "Application"
-    screen: "Screen"
+    late_screen: "LateScreen"
 
     @property
     def as_json(self) -> bool:
         """Whether the outcome is printed as a JSON document, and nothing else is printed."""
         return self.typed.as_json
 
+    @property
+    def screen(self) -> "Screen":
+        """The screen on which the verb shows what happens."""
+        return self.late_screen.screen
+
 
 def run(call: Call, body: Callable[[OpenCall], Awaitable[Outcome]]) -> None:
     """Run a verb over a configured application, print its outcome and exit with its code."""
     # What only work on an application needs: `config` answers in half the time without.
     from replicator.app import Application  # noqa: PLC0415
+    from replicator.cli.terminal.late_screen import LateScreen  # noqa: PLC0415
     from replicator.cli.terminal.loop import in_loop  # noqa: PLC0415
-    from replicator.cli.terminal.screen import Screen  # noqa: PLC0415
 
     async def within() -> Outcome:
-        with Screen(quiet=call.as_json) as screen:
+        with LateScreen(quiet=call.as_json) as screen:
             told = (screen.observe, screen.of)
             async with Application(call.settings(), call.environ, *told) as application:
-                return await body(OpenCall(typed=call, application=application, screen=screen))
+                opened = OpenCall(typed=call, application=application, late_screen=screen)
+                return await body(opened)
 
     finish(call, lambda: in_loop(within))
 

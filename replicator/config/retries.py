@@ -1,14 +1,13 @@
 """Settings of retries."""
 
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, model_validator
 
-from replicator.config.values import (
-    Positive,
-    Section,
-)
-from replicator.model.operations.retry import RetryPolicy
+from replicator.config.values import Positive, Section
+
+if TYPE_CHECKING:
+    from replicator.model.operations.retry import RetryPolicy
 
 
 class RetrySettings(Section):
@@ -28,8 +27,10 @@ class RetrySettings(Section):
         return self
 
     @property
-    def policy(self) -> RetryPolicy:
+    def policy(self) -> "RetryPolicy":
         """The policy that these settings describe."""
+        from replicator.model.operations.retry import RetryPolicy  # noqa: PLC0415 - for who retries
+
         return RetryPolicy(
             attempts_max=self.attempts_max,
             delay_initial_s=self.delay_initial_s,

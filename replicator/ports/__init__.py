@@ -1,16 +1,10 @@
-"""Everything that the services need from outside, as small Protocols with written promises."""
+"""Everything that the services need from outside, as small Protocols with written promises.
+
+The ports of a Druid and of notifications are imported from their own files: few verbs use them.
+"""
 
 from replicator.model.load_spec import AREAS, OWN_AREA
 from replicator.ports.area import DOCUMENT_BYTES_MAX, LIST_BYTES_MAX, Area, SignableArea, too_large
-from replicator.ports.druid import (
-    Availability,
-    DruidCluster,
-    QueryBroker,
-    RunningDruid,
-    ScratchDruid,
-    Served,
-    TellsRelease,
-)
 from replicator.ports.log import (
     Bases,
     CheckableLog,
@@ -39,14 +33,6 @@ from replicator.ports.metadata import (
     Visit,
     VisitVersions,
     WatchedReader,
-)
-from replicator.ports.notifications import (
-    Caller,
-    Decision,
-    Delivery,
-    DeliveryState,
-    Journal,
-    QueueLength,
 )
 from replicator.ports.obstacle import Obstacle
 from replicator.ports.storage import (
@@ -78,9 +64,7 @@ __all__ = [
     "SAMPLES_MAX",
     "Area",
     "AuditTrail",
-    "Availability",
     "Bases",
-    "Caller",
     "ChangeStream",
     "CheckableLog",
     "CheckableMetadata",
@@ -89,17 +73,12 @@ __all__ = [
     "Clock",
     "CommitVisitor",
     "CopySource",
-    "Decision",
     "DeepStorage",
     "DeepStorageReader",
-    "Delivery",
-    "DeliveryState",
-    "DruidCluster",
     "Effective",
     "EventLog",
     "EventLogWriter",
     "Freshness",
-    "Journal",
     "Known",
     "LeadsOn",
     "LogHeir",
@@ -113,15 +92,10 @@ __all__ = [
     "Obstacle",
     "Piece",
     "Pulses",
-    "QueryBroker",
-    "QueueLength",
     "Receipt",
-    "RunningDruid",
-    "ScratchDruid",
     "SealableStorage",
     "SegmentRemover",
     "SegmentReplacer",
-    "Served",
     "SignableArea",
     "Snapshot",
     "SourceReader",
@@ -131,7 +105,6 @@ __all__ = [
     "StreamRead",
     "TargetStorage",
     "TellsEffective",
-    "TellsRelease",
     "Transaction",
     "TriesReading",
     "Visit",

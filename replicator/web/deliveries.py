@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from replicator.ports import Delivery
+from replicator.ports.notifications import Delivery
 
 
 def delivery_json(delivery: Delivery) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from replicator.model.checkpoint import GAP_REASONS
 from replicator.model.observation import (
-    ArchiveDamaged,
     BaseWritten,
     CanaryArrived,
     CanarySeen,
@@ -17,11 +16,9 @@ from replicator.model.observation import (
     CutPublished,
     DrillEnded,
     EpochAcquired,
-    FileUnsigned,
     Followed,
     GapHealed,
     GapOpened,
-    Halted,
     HistoryMerged,
     LogBegun,
     Muted,
@@ -44,9 +41,8 @@ from replicator.model.observation import (
     SwitchCalled,
     TargetPaused,
     VersionsMissed,
-    Waiting,
-    WentOn,
 )
+from replicator.model.observed_faults import ArchiveDamaged, FileUnsigned, Halted, Waiting, WentOn
 from replicator.model.operations.scheduled_run import RunState
 from replicator.ports import Clock
 from replicator.web.stream_metrics import StreamMetrics

@@ -1,17 +1,20 @@
 """The status as a document, for `status --json` and for `/status.json`; fields are only added."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from replicator.errors import ReplicatorError
-from replicator.model.operations.pulse import HaltedService
-from replicator.model.operations.scheduled_run import RunRecord
-from replicator.model.store.testimony import WitnessMemory
-from replicator.services.monitoring.life import LifeSign, LifeSigns
-from replicator.services.monitoring.poller import Failure, Poller
-from replicator.services.monitoring.status import LogStatus, SourceStatus, TargetStatus
-from replicator.services.schedules.states import LineState
+if TYPE_CHECKING:
+    from replicator.errors import ReplicatorError
+    from replicator.model.operations.pulse import HaltedService
+    from replicator.model.operations.scheduled_run import RunRecord
+    from replicator.model.store.testimony import WitnessMemory
+    from replicator.services.monitoring.life import LifeSign, LifeSigns
+    from replicator.services.monitoring.poller import Failure, Poller
+    from replicator.services.monitoring.status import LogStatus, SourceStatus, TargetStatus
+    from replicator.services.schedules.states import LineState
 
 
 def status_json(log: LogStatus, targets: Sequence[TargetStatus]) -> dict[str, Any]:

@@ -1,20 +1,16 @@
 """Everything in `status`, as one document: processes, promises, restores and troubles."""
 
+from __future__ import annotations
+
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from replicator.model.operations.scheduled_run import RunState
 from replicator.model.operations.words import age_text, counted
-from replicator.model.store.canary import CanarySummary
-from replicator.services.monitoring.drops import RecentDrop
-from replicator.services.monitoring.side_copies import MixedCopy
 from replicator.services.monitoring.trouble import Seen, Trouble, troubles
-from replicator.services.notifications.queues import WebhookQueue
-from replicator.services.schedules.states import LineState
-from replicator.services.store.windows import Windows
 from replicator.web.status_json import (
     error_json,
     life_json,
@@ -23,6 +19,14 @@ from replicator.web.status_json import (
     status_json,
     stream_json,
 )
+
+if TYPE_CHECKING:
+    from replicator.model.store.canary import CanarySummary
+    from replicator.services.monitoring.drops import RecentDrop
+    from replicator.services.monitoring.side_copies import MixedCopy
+    from replicator.services.notifications.queues import WebhookQueue
+    from replicator.services.schedules.states import LineState
+    from replicator.services.store.windows import Windows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +66,7 @@ class StatusReport:
                     f"{name}: its history is damaged: {one.faults[0]}{more}", f"repair {name}"
                 )
 
-    def of(self, targets: Collection[str]) -> "StatusReport":
+    def of(self, targets: Collection[str]) -> StatusReport:
         """Return the report on some targets only; of the log no count stays."""
         seen = self.seen
         life = replace(

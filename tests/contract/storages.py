@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from replicator.adapters.azure import AzureAddress, azure_storage
 from replicator.adapters.bucket.storage import ObjectStorage
-from replicator.adapters.bucket.upload import Sizes
 from replicator.adapters.google.storage import GoogleAddress, google_storage
 from replicator.adapters.hdfs import HdfsAddress, hdfs_storage
 from replicator.adapters.local.storage import LocalDeepStorage
@@ -26,6 +25,7 @@ from replicator.adapters.signing.area import Signatures
 from replicator.adapters.signing.ed25519 import Ed25519Keys
 from replicator.adapters.signing.storage import SealedStorage
 from replicator.adapters.transfer.pacing import InFlight, Pace
+from replicator.adapters.transfer.sizes import Sizes
 from replicator.errors import MissingObjectError, ReplicatorError
 from replicator.model.load_spec import Location
 from replicator.ports import (

@@ -25,7 +25,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from replicator.adapters.azure import AzureAddress, azure_reader, azure_storage
 from replicator.adapters.bucket.storage import COPIES_OVER, ObjectStorage
-from replicator.adapters.bucket.upload import Sizes
 from replicator.adapters.google.storage import GoogleAddress, google_reader, google_storage
 from replicator.adapters.hdfs import HdfsAddress, hdfs_reader, hdfs_storage
 from replicator.adapters.machine.clock import SystemClock
@@ -33,6 +32,7 @@ from replicator.adapters.s3.lock import S3Lock
 from replicator.adapters.s3.service import S3Address, S3Writing
 from replicator.adapters.s3.storage import S3Reader, S3Storage
 from replicator.adapters.transfer.pacing import InFlight, Pace
+from replicator.adapters.transfer.sizes import Sizes
 from replicator.errors import ConfigError, MissingObjectError, RefusedError
 from replicator.model.load_spec import Location
 from replicator.ports import CopySource, DeepStorageReader

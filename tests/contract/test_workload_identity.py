@@ -17,12 +17,12 @@ from google.auth.compute_engine import _metadata
 
 from replicator.adapters.azure import AzureAddress, azure_storage
 from replicator.adapters.bucket.storage import ObjectStorage
-from replicator.adapters.bucket.upload import Sizes
 from replicator.adapters.google.storage import GoogleAddress, google_storage
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.s3.service import S3Address
 from replicator.adapters.s3.storage import S3Storage
 from replicator.adapters.transfer.pacing import InFlight, Pace
+from replicator.adapters.transfer.sizes import Sizes
 from replicator.model.load_spec import Location
 from replicator.ports import Effective
 from tests.contract.storages import Origin

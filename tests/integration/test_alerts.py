@@ -18,20 +18,17 @@ from replicator.errors import TransientError
 from replicator.model.checkpoint import Gap
 from replicator.model.event import Offset
 from replicator.model.observation import (
-    ArchiveDamaged,
     CanaryArrived,
     CanarySeen,
     DrillEnded,
     GapOpened,
-    Halted,
     NotificationsQueued,
     ScheduledRunEnded,
     ScheduleSeen,
     StreamObservation,
     VersionsMissed,
-    Waiting,
-    WentOn,
 )
+from replicator.model.observed_faults import ArchiveDamaged, Halted, Waiting, WentOn
 from replicator.model.operations.scheduled_run import RunRecord, RunState
 from replicator.model.store.proof import proof_json
 from replicator.services.records.drill_record import DrillRecord

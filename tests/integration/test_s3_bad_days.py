@@ -11,12 +11,12 @@ from random import Random
 import pytest
 from botocore.retries.standard import ExponentialBackoff
 
-from replicator.adapters.bucket.upload import Sizes
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.s3.service import s3_service
 from replicator.adapters.s3.session import s3_bucket, s3_client
 from replicator.adapters.s3.storage import S3Reader, S3ServerCopy, S3Storage
 from replicator.adapters.transfer.pacing import InFlight, Pace
+from replicator.adapters.transfer.sizes import Sizes
 from replicator.errors import (
     ConfigError,
     CorruptionError,

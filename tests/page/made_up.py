@@ -28,7 +28,8 @@ from replicator.model.store.drill import (
 )
 from replicator.model.store.holds import Hold, NamedPoint
 from replicator.model.store.rates import Rates
-from replicator.ports import Delivery, DeliveryState, Freshness, Journal, QueueLength
+from replicator.ports import Freshness
+from replicator.ports.notifications import Delivery, DeliveryState, Journal, QueueLength
 from replicator.services.history.reader import History
 from replicator.services.inspection.chronicle import Chronicle
 from replicator.services.inspection.points_report import listed_hold, target_points

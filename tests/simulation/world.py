@@ -40,13 +40,12 @@ from replicator.model.log.row_mapping import RowMapping, locate
 from replicator.model.observation import (
     CutApplied,
     GapOpened,
-    Halted,
     Observation,
     Polled,
     ScanBegun,
     VersionsMissed,
-    Waiting,
 )
+from replicator.model.observed_faults import Halted, Waiting
 from replicator.model.plans.restore_point import ToOffset
 from replicator.model.row import TABLES, Row, RowKey, Segment, key_of
 from replicator.model.store.archive import BASES, HISTORY, base_offset, history_span

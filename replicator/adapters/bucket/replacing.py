@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable
 
 from replicator.adapters.bucket.bucket import Bucket, segment_files
 from replicator.adapters.bucket.receipts import Receipts
-from replicator.adapters.bucket.upload import Contents, Sizes, Upload
+from replicator.adapters.bucket.upload import Contents, Upload
 from replicator.adapters.transfer.hashing import sha256_of
 from replicator.adapters.transfer.pacing import InFlight
+from replicator.adapters.transfer.sizes import Sizes
 from replicator.errors import CorruptionError
 from replicator.model.load_spec import Location
 from replicator.ports import Checked, CopySource, Receipt, StoredObject

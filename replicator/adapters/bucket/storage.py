@@ -21,9 +21,10 @@ from replicator.adapters.bucket.locations import ObjectLocations
 from replicator.adapters.bucket.reader import ObjectStorageReader, stored_object
 from replicator.adapters.bucket.receipts import Receipts, carries, mapped, metadata_of
 from replicator.adapters.bucket.replacing import Mending
-from replicator.adapters.bucket.upload import Contents, ServerCopy, Sizes, Upload
+from replicator.adapters.bucket.upload import Contents, ServerCopy, Upload
 from replicator.adapters.transfer.hashing import Sha256, sha256_of
 from replicator.adapters.transfer.pacing import InFlight
+from replicator.adapters.transfer.sizes import Sizes
 from replicator.errors import (
     ConfigError,
     CorruptionError,

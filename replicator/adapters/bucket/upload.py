@@ -2,34 +2,16 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Protocol
 
-from replicator.adapters.bucket.bucket import MIB, Bucket, Writer
+from replicator.adapters.bucket.bucket import Bucket, Writer
 from replicator.adapters.transfer.hashing import Sha256
 from replicator.adapters.transfer.pacing import InFlight
 from replicator.adapters.transfer.packing import Packing
+from replicator.adapters.transfer.sizes import Sizes
 from replicator.errors import CorruptionError, ReplicatorError
 from replicator.model.load_spec import Location
 from replicator.ports import Checked, CopySource, DeepStorageReader, Piece, StoredObject
-
-PARTS_MAX = 9_500
-"""Limit for parts; S3 takes 10,000, and a packed segment can be larger than all its files."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sizes:
-    """Sizes of the parts in which objects are stored."""
-
-    part_bytes: int = 8 * MIB
-    """Objects up to this are stored by one request; larger ones in parts of at least this."""
-    parts_in_flight_max: int = 4
-    """Number of parts of one object that are sent at once."""
-
-    def part_of(self, object_bytes: int) -> int:
-        """Return the size of an object's parts: larger parts rather than too many."""
-        least = -(-object_bytes // PARTS_MAX)
-        return max(self.part_bytes, -(-least // MIB) * MIB)
 
 
 class Contents:

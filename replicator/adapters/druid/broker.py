@@ -13,7 +13,7 @@ from replicator.adapters.transfer.answers import AnswerShape
 from replicator.errors import ConfigError, NotFoundError
 from replicator.model.druid.answer import Aggregate, Answer, Measure, Number
 from replicator.model.druid.interval import Interval, instant, interval_or_eternity
-from replicator.ports import Availability, Served
+from replicator.ports.druid import Availability, Served
 
 PATH = "/druid/v2/sql"
 WHOSE = "a Broker or a Router"

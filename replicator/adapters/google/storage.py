@@ -6,12 +6,13 @@ from pathlib import Path
 
 from replicator.adapters.bucket.reader import ObjectStorageReader
 from replicator.adapters.bucket.storage import ObjectStorage
-from replicator.adapters.bucket.upload import Contents, Sizes, WriterUpload
+from replicator.adapters.bucket.upload import Contents, WriterUpload
 from replicator.adapters.google.bucket import GoogleBucket
 from replicator.adapters.google.token import GoogleToken
 from replicator.adapters.transfer.http_proxy import proxy_for
 from replicator.adapters.transfer.http_session import HttpSession
 from replicator.adapters.transfer.pacing import InFlight, Pace
+from replicator.adapters.transfer.sizes import Sizes
 from replicator.errors import ConfigError
 from replicator.model.load_spec import Location
 from replicator.model.plans.cost import SERVER_SIDE_MIN_BYTES

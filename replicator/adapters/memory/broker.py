@@ -9,7 +9,7 @@ import orjson
 from replicator.errors import NotFoundError
 from replicator.model.druid.answer import Aggregate, Answer, Measure, Number
 from replicator.model.druid.interval import Interval
-from replicator.ports import Served
+from replicator.ports.druid import Served
 
 TIME = "__time"
 

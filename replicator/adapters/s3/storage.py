@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from replicator.adapters.bucket.bucket import MIB, segment_files
 from replicator.adapters.bucket.reader import ObjectStorageReader
 from replicator.adapters.bucket.storage import ObjectStorage
-from replicator.adapters.bucket.upload import Contents, Sizes
+from replicator.adapters.bucket.upload import Contents
 from replicator.adapters.s3.bucket import S3Bucket
 from replicator.adapters.s3.client import S3Sdk
 from replicator.adapters.s3.lock import LockedBucket, S3Lock
@@ -23,6 +23,7 @@ from replicator.adapters.s3.service import S3Address, S3Service, s3_service
 from replicator.adapters.s3.session import EXISTS, error_code, s3_store
 from replicator.adapters.s3.uploads import S3Uploads
 from replicator.adapters.transfer.pacing import InFlight, Pace
+from replicator.adapters.transfer.sizes import Sizes
 from replicator.errors import ConfigError, CorruptionError, MissingObjectError, RewrittenObjectError
 from replicator.model.load_spec import Location
 from replicator.model.plans.cost import SERVER_SIDE_MIN_BYTES

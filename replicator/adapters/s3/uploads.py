@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from awscrt.checksums import crc64nvme
 
-from replicator.adapters.bucket.upload import Contents, Sizes
+from replicator.adapters.bucket.upload import Contents
 from replicator.adapters.machine.threads import finished
 from replicator.adapters.s3.client import S3Sdk
 from replicator.adapters.s3.lock import S3Lock
@@ -18,6 +18,7 @@ from replicator.adapters.s3.service import S3Service
 from replicator.adapters.s3.session import crc_text, translated
 from replicator.adapters.transfer.hashing import Sha256
 from replicator.adapters.transfer.pacing import InFlight, Pace
+from replicator.adapters.transfer.sizes import Sizes
 from replicator.errors import CorruptionError, MissingObjectError
 from replicator.ports import Clock, Piece
 from replicator.task_group import TaskGroup

@@ -28,7 +28,7 @@ from replicator.adapters.scratch.ports import free_ports
 from replicator.adapters.scratch.process import DependentProcess
 from replicator.errors import ConfigError, TransientError
 from replicator.model.druid.release import Release, release_of
-from replicator.ports import Availability, RunningDruid
+from replicator.ports.druid import Availability, RunningDruid
 
 HOST = "127.0.0.1"
 HEALTH_WAIT_S, HEALTH_TIMEOUT_S = 0.3, 2.0

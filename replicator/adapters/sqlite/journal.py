@@ -15,7 +15,7 @@ from replicator.adapters.sqlite.rows import flag, row_as, shape_of
 from replicator.errors import ConfigError
 from replicator.model.document import time_text
 from replicator.model.operations.notification import Condition, body_of
-from replicator.ports import Decision, Delivery, DeliveryState, QueueLength
+from replicator.ports.notifications import Decision, Delivery, DeliveryState, QueueLength
 
 APPLICATION_ID: Final = 0x44524E4A
 """Mark in the file's header ("DRNJ")."""

@@ -1,10 +1,11 @@
 """The lines of the configured schedules, as far as they can be looked at."""
 
+from __future__ import annotations
+
 import shlex
 from collections.abc import Iterable
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
-from replicator.app.application import Application
 from replicator.config.operations.schedules import (
     DrillScheduleSettings,
     ExpireScheduleSettings,
@@ -14,8 +15,10 @@ from replicator.config.operations.schedules import (
     VerifyScheduleSettings,
 )
 from replicator.config.values import duration_setting
-from replicator.services.schedules.record import ScheduleRecord
-from replicator.services.schedules.states import ScheduledLine
+
+if TYPE_CHECKING:
+    from replicator.app.application import Application
+    from replicator.services.schedules.states import LineState, ScheduledLine
 
 
 def scheduled_lines(application: Application, targets: Iterable[str]) -> list[ScheduledLine]:
@@ -26,6 +29,9 @@ def scheduled_lines(application: Application, targets: Iterable[str]) -> list[Sc
     """
     if not application.settings.schedules:
         return []
+    from replicator.services.schedules.record import ScheduleRecord  # noqa: PLC0415 - few have any
+    from replicator.services.schedules.states import ScheduledLine  # noqa: PLC0415 - see above
+
     records = {name: ScheduleRecord(application.target(name).area()) for name in targets}
     return [
         ScheduledLine(
@@ -40,6 +46,19 @@ def scheduled_lines(application: Application, targets: Iterable[str]) -> list[Sc
         for target, record in records.items()
         if target in (settings.targets or records)
     ]
+
+
+async def schedule_states(application: Application) -> list[LineState]:
+    """Return the state of each schedule; without schedules none.
+
+    Raises:
+        ConfigError: a secret that opens a target's store is not there.
+    """
+    if not (lines := scheduled_lines(application, application.target_names)):
+        return []
+    from replicator.services.schedules.states import line_states  # noqa: PLC0415 - see above
+
+    return await line_states(lines, application.clock.now())
 
 
 def _typed(settings: ScheduleSettings, target: str) -> str:

@@ -1,10 +1,15 @@
 """Copies of datasources that lie beside what a target follows, and the source's own names."""
 
-from collections.abc import Iterable
+from __future__ import annotations
 
-from replicator.app.application import Application
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from replicator.errors import RefusedError, ReplicatorError
 from replicator.services.monitoring.side_copies import MixedCopy, mixed_copies
+
+if TYPE_CHECKING:
+    from replicator.app.application import Application
 
 
 async def mixed(application: Application, targets: Iterable[str]) -> list[MixedCopy]:

@@ -1,9 +1,13 @@
 """Deliveries to the configured webhooks, as far as this machine knows."""
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-from replicator.app.application import Application
-from replicator.services.notifications.queues import WebhookQueue
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from replicator.app.application import Application
+    from replicator.services.notifications.queues import WebhookQueue
 
 
 async def told(application: Application) -> Sequence[WebhookQueue]:

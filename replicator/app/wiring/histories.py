@@ -1,13 +1,18 @@
 """Where a target's rows come from, and what the services of one process share."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
+from typing import TYPE_CHECKING
 
-from replicator.model.load_spec import SourceLayout
-from replicator.model.observation import Observer
-from replicator.ports import Bases, Clock, EventLog, Workers
 from replicator.services.history.reader import RECORDS_PER_READ_MAX, History
+
+if TYPE_CHECKING:
+    from replicator.model.load_spec import SourceLayout
+    from replicator.model.observation import Observer
+    from replicator.ports import Bases, Clock, EventLog, Workers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

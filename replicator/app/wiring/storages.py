@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
-from replicator.adapters.bucket.upload import Sizes
 from replicator.adapters.local.reader import LocalDeepStorageReader
 from replicator.adapters.local.storage import LocalDeepStorage
 from replicator.adapters.transfer.pacing import InFlight, Pace
+from replicator.adapters.transfer.sizes import Sizes
 from replicator.adapters.transfer.source_storages import SourceStorages
 from replicator.config import (
     AzureStorageSettings,

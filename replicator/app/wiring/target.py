@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.adapters.signing.area import Signatures, SignedArea
-from replicator.adapters.signing.storage import SealedStorage
 from replicator.app.wiring.storages import RealStorage
 from replicator.config import TargetSettings
 from replicator.errors import ConfigError
@@ -20,6 +19,7 @@ from replicator.services.store.witness import Witness
 if TYPE_CHECKING:
     from replicator.adapters.archive_metadata import ArchiveMetadata
     from replicator.adapters.mysql.writer import MysqlMetadataWriter
+    from replicator.adapters.signing.storage import SealedStorage
 
 RealMetadata: TypeAlias = "PostgresqlMetadataWriter | MysqlMetadataWriter | ArchiveMetadata"
 """A cluster's metadata store, or what an archive has instead."""
@@ -52,7 +52,7 @@ class RealTarget(ConfiguredTarget):
     plain_storage: RealStorage
     """The storage itself, which knows of no seals."""
 
-    def sealable(self) -> SealedStorage:
+    def sealable(self) -> "SealedStorage":
         """Return the storage whose locations can be sealed.
 
         Raises:
@@ -62,6 +62,10 @@ class RealTarget(ConfiguredTarget):
             raise ConfigError(
                 "the target has no keys", hint="set `signing` for it: docs/archive.md"
             )
+        from replicator.adapters.signing.storage import (  # noqa: PLC0415 - only with keys
+            SealedStorage,
+        )
+
         return SealedStorage(self.plain_storage, self.signatures)
 
 

@@ -12,7 +12,7 @@ from replicator.cli.terminal.paragraphs import listing
 from replicator.cli.verb import verb
 from replicator.errors import NotFoundError
 from replicator.model.operations.words import counted, moment
-from replicator.ports import Delivery, DeliveryState
+from replicator.ports.notifications import Delivery, DeliveryState
 from replicator.web.deliveries import delivery_json
 
 app = typer.Typer(help="See and repeat what webhooks are told.", no_args_is_help=True)

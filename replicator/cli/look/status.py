@@ -1,14 +1,15 @@
 """`status`: is it running, is all as promised, back to when, what waits, what is wrong."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from replicator.app import Application
-from replicator.app.verbs.schedules import scheduled_lines
+from replicator.app.verbs.canaries import canary_summaries
+from replicator.app.verbs.schedules import schedule_states
 from replicator.app.verbs.side_copies import mixed
 from replicator.app.verbs.webhooks import told
 from replicator.cli.command import Changes, OpenCall, Outcome
@@ -16,7 +17,7 @@ from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
 from replicator.cli.verb import verb
 from replicator.config import Settings
-from replicator.errors import ConfigError, ReplicatorError, TransientError
+from replicator.errors import ReplicatorError
 from replicator.model.operations.command_line import typed
 from replicator.model.operations.scheduled_run import RunState
 from replicator.model.operations.words import (
@@ -29,16 +30,16 @@ from replicator.model.operations.words import (
     size_text,
     whole_time,
 )
-from replicator.model.store.canary import CanarySummary
 from replicator.services.history.reader import History
-from replicator.services.monitoring.canary import kept_canary
 from replicator.services.monitoring.drops import RecentDrop, recent_drops
 from replicator.services.monitoring.life import Life, LifeSign, LifeSigns
 from replicator.services.monitoring.status import Pending, TargetStatus, look_at_source
 from replicator.services.monitoring.trouble import Seen, Trouble, drill_words, kill_words, within
-from replicator.services.schedules.states import LineState, line_states
 from replicator.services.store.windows import Windows
 from replicator.web.status_report import StatusReport, report_json
+
+if TYPE_CHECKING:
+    from replicator.services.schedules.states import LineState
 
 WRONG = 10
 
@@ -81,14 +82,11 @@ async def _look(application: Application) -> StatusReport:
         targets=targets,
         failures=failures,
     )
-    lines = scheduled_lines(application, application.target_names)
-    states = await line_states(lines, application.clock.now())
-    canaries = await _canaries(application, [one.target for one in targets])
     return StatusReport(
         seen=seen,
         restorable=restorable,
-        schedules=states,
-        canaries=canaries,
+        schedules=await schedule_states(application),
+        canaries=await canary_summaries(application, [one.target for one in targets]),
         webhooks=await told(application),
         drops=await _drops(application, status_reader.history),
         mixed=await mixed(application, [one.target for one in targets]),
@@ -108,18 +106,6 @@ def _undone(settings: Settings, said: Said, drop: RecentDrop) -> str:
     clusters = [name for name, one in sorted(settings.targets.items()) if one.metadata is not None]
     where = f"--on {clusters[0]}" if clusters else "--on-source"
     return said.command(typed("undelete", drop.datasource, where))
-
-
-async def _canaries(application: Application, names: Sequence[str]) -> list[CanarySummary]:
-    """Return what the canary has shown of each target whose store can be read."""
-    if application.settings.canary is None:
-        return []
-    found = []
-    for name in names:
-        with suppress(TransientError, ConfigError):  # the target's own status says so
-            if (one := await kept_canary(application.target(name).area())) is not None:
-                found.append(one)
-    return found
 
 
 def _exit_code(found: StatusReport) -> int:
@@ -340,7 +326,7 @@ def _schedules(found: StatusReport) -> list[str]:
     ]
 
 
-def _run(state: LineState) -> str:
+def _run(state: "LineState") -> str:
     if state.unknown:
         return f"not known: {state.unknown}"
     if (run := state.last) is None:

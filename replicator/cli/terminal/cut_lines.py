@@ -11,18 +11,14 @@ from typing import TypeAlias, assert_never
 
 from replicator.cli.terminal.log_lines import logger
 from replicator.model.observation import (
-    ArchiveDamaged,
     BaseWritten,
     CutApplied,
     CutPublished,
-    FileUnsigned,
     GapOpened,
-    Halted,
     HistoryMerged,
     ObjectCopied,
-    Waiting,
-    WentOn,
 )
+from replicator.model.observed_faults import ArchiveDamaged, FileUnsigned, Halted, Waiting, WentOn
 from replicator.ports import Clock
 
 Trouble: TypeAlias = GapOpened | Waiting | Halted | WentOn | ArchiveDamaged | FileUnsigned

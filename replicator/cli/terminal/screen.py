@@ -12,7 +12,6 @@ from replicator.cli.terminal.log_lines import logger
 from replicator.cli.terminal.pace import Paces
 from replicator.model.checkpoint import Gap
 from replicator.model.observation import (
-    ArchiveDamaged,
     BaseWritten,
     CanaryArrived,
     CanarySeen,
@@ -20,11 +19,9 @@ from replicator.model.observation import (
     CutPublished,
     DrillEnded,
     EpochAcquired,
-    FileUnsigned,
     Followed,
     GapHealed,
     GapOpened,
-    Halted,
     HistoryMerged,
     LogBegun,
     Muted,
@@ -45,11 +42,10 @@ from replicator.model.observation import (
     SwitchCalled,
     TargetPaused,
     VersionsMissed,
-    Waiting,
-    WentOn,
     Why,
 )
 from replicator.model.observation import Progress as ProgressMade
+from replicator.model.observed_faults import ArchiveDamaged, FileUnsigned, Halted, Waiting, WentOn
 from replicator.model.operations.scheduled_run import RunState
 from replicator.model.operations.shown import printable
 

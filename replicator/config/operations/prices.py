@@ -1,11 +1,13 @@
 """What an operator pays for requests and bytes."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from replicator.config.values import Section
-from replicator.model.plans.cost import Prices
+
+if TYPE_CHECKING:
+    from replicator.model.plans.cost import Prices
 
 Price = Annotated[float, Field(ge=0, le=1e6)]
 
@@ -28,8 +30,10 @@ class PricesSettings(Section):
     """Price of one GiB kept for a month."""
 
     @property
-    def prices(self) -> Prices:
+    def prices(self) -> "Prices":
         """The prices that these settings describe."""
+        from replicator.model.plans.cost import Prices  # noqa: PLC0415 - for who plans
+
         return Prices(
             currency=self.currency,
             request_get=self.request_get,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -15,8 +15,10 @@ from replicator.config.values import (
     SomeAsTuple,
     TargetName,
 )
-from replicator.model.operations.rotation import Period, Tier
 from replicator.model.operations.schedule import Timing, checked_cron, checked_zone, longest_pause
+
+if TYPE_CHECKING:
+    from replicator.model.operations.rotation import Tier
 
 ScheduleName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 Cron = Annotated[str, AfterValidator(checked_cron)]
@@ -98,8 +100,10 @@ class TierSettings(Section):
     """How old a point may be."""
 
     @property
-    def tier(self) -> Tier:
+    def tier(self) -> "Tier":
         """The tier that these settings describe."""
+        from replicator.model.operations.rotation import Period, Tier  # noqa: PLC0415 - for who rotates
+
         return Tier(each=Period(self.each), keep=self.keep)
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from replicator.control.endpoints.views import View
 from replicator.control.routes import ApiCall, Reply, Route
 from replicator.model.operations.access import Role
-from replicator.ports import DeliveryState, Journal
+from replicator.ports.notifications import DeliveryState, Journal
 from replicator.web.deliveries import delivery_json
 
 

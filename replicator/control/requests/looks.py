@@ -18,7 +18,7 @@ from replicator.control.requests.verb_request import (
     WithinInterval,
 )
 from replicator.model.operations.access import Role
-from replicator.ports import DeliveryState
+from replicator.ports.notifications import DeliveryState
 
 
 class CheckRequest(VerbRequest):

@@ -12,8 +12,8 @@ from replicator.model.timestamps import time_of
 
 WATCH = "watch"
 """Name of the watcher's heartbeat."""
-
-
+BEAT_S = 5.0
+"""Seconds between two heartbeats."""
 MISSED_MAX = 3
 """Number of heartbeats that a running process may miss."""
 EVERY_MAX = timedelta(days=1)

@@ -17,7 +17,7 @@ from replicator.model.druid.interval import Interval
 from replicator.model.observation import Observer, Progress
 from replicator.model.operations.retry import RetryPolicy
 from replicator.model.store.drill import Trial
-from replicator.ports import Availability, QueryBroker, RunningDruid, ScratchDruid
+from replicator.ports.druid import Availability, QueryBroker, RunningDruid, ScratchDruid
 from replicator.services.running.retry import Retry
 from replicator.services.verification.queries import answer, parts, questions, together
 

@@ -1,24 +1,30 @@
 """Reads a log as events, rows, closed cuts and restore points."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 from replicator.errors import CorruptionError, GapError
 from replicator.model.arrays import np
 from replicator.model.event import ClosedCut, Entry, Offset, Record, RowChanged
-from replicator.model.inventory.ledger import Offsets
-from replicator.model.log.backlog import SegmentUpdate
 from replicator.model.log.peek import segment_update
 from replicator.model.log.reading import Reading, Recorded, Rule, Tally, entry_of, read, tally
 from replicator.model.log.wire import CHANGED_TYPE
-from replicator.model.observation import ArchiveDamaged, Observer
-from replicator.model.plans.restore_point import RestorePoint
-from replicator.model.row import Kind, Row
-from replicator.model.store.archive import Base
-from replicator.ports import Bases, EventLog, Span, Workers
+from replicator.model.observed_faults import ArchiveDamaged
 from replicator.services.history.closed_cuts import ClosedCuts
+
+if TYPE_CHECKING:
+    from replicator.model.inventory.ledger import Offsets
+    from replicator.model.log.backlog import SegmentUpdate
+    from replicator.model.observation import Observer
+    from replicator.model.plans.restore_point import RestorePoint
+    from replicator.model.row import Kind, Row
+    from replicator.model.store.archive import Base
+    from replicator.ports import Bases, EventLog, Span, Workers
 
 RECORDS_PER_READ_MAX = 2_000
 

@@ -10,9 +10,11 @@ from replicator.errors import ConfigError, CorruptionError, NotFoundError, Trans
 from replicator.model import timestamps
 from replicator.model.druid.answer import Aggregate, Measure, Number
 from replicator.model.druid.interval import Interval
-from replicator.model.observation import CanaryArrived, CanarySeen, Observer, Waiting
+from replicator.model.observation import CanaryArrived, CanarySeen, Observer
+from replicator.model.observed_faults import Waiting
 from replicator.model.store.canary import NAME, CanarySummary, CanaryTrack, canary_json, canary_of
-from replicator.ports import Area, Clock, QueryBroker
+from replicator.ports import Area, Clock
+from replicator.ports.druid import QueryBroker
 from replicator.services.running.pause import pause
 
 NEWEST: Final = Measure(Aggregate.MOST, "__time")

@@ -9,6 +9,7 @@ from enum import Enum
 
 from replicator.errors import RefusedError, ReplicatorError
 from replicator.model.operations.pulse import (
+    BEAT_S,
     MISSED_MAX,
     WATCH,
     Pulse,
@@ -19,7 +20,6 @@ from replicator.model.operations.pulse import (
 from replicator.model.operations.words import age_text, duration_text
 from replicator.ports import Clock, Pulses
 from replicator.services.monitoring.status import LogStatus, TargetStatus
-from replicator.services.running.heart import BEAT_S
 
 LOOK_S = 1.0
 """Seconds between two looks for a changed heartbeat."""

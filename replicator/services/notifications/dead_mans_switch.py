@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable
 
 from replicator.errors import ConfigError, TransientError
-from replicator.model.observation import Observer, SwitchCalled, Waiting
-from replicator.ports import Caller
+from replicator.model.observation import Observer, SwitchCalled
+from replicator.model.observed_faults import Waiting
+from replicator.ports.notifications import Caller
 from replicator.services.running.pause import pause
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from replicator.errors import ConfigError, CorruptionError, TransientError
-from replicator.ports import Journal, QueueLength
+from replicator.ports.notifications import Journal, QueueLength
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

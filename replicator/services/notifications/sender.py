@@ -7,10 +7,12 @@ from datetime import timedelta
 from random import Random
 
 from replicator.errors import ConfigError, CorruptionError, TransientError
-from replicator.model.observation import NotificationSent, Observer, Waiting
+from replicator.model.observation import NotificationSent, Observer
+from replicator.model.observed_faults import Waiting
 from replicator.model.operations.notification import key_of, signed_headers
 from replicator.model.operations.retry import RetryPolicy
-from replicator.ports import Caller, Clock, Delivery, Journal
+from replicator.ports import Clock
+from replicator.ports.notifications import Caller, Delivery, Journal
 from replicator.services.running.pause import pause
 
 LOOK_S = 5.0

@@ -8,7 +8,8 @@ from random import Random
 from uuid import UUID
 
 from replicator.errors import ConfigError, CorruptionError, TransientError
-from replicator.model.observation import NotificationsQueued, Observer, Waiting
+from replicator.model.observation import NotificationsQueued, Observer
+from replicator.model.observed_faults import Waiting
 from replicator.model.operations.notification import (
     TEST,
     Condition,
@@ -17,7 +18,8 @@ from replicator.model.operations.notification import (
     Topic,
     judged,
 )
-from replicator.ports import Clock, Decision, Journal, QueueLength
+from replicator.ports import Clock
+from replicator.ports.notifications import Decision, Journal, QueueLength
 from replicator.services.monitoring.poller import Poller
 from replicator.services.notifications.sightings import halted, sightings
 from replicator.services.running.pause import pause

@@ -9,7 +9,8 @@ from replicator.errors import CorruptionError
 from replicator.model.event import Offset, Record
 from replicator.model.load_spec import Location
 from replicator.model.log.locations import HashSet, Located, LocationHashes, TargetLocator
-from replicator.model.observation import ArchiveDamaged, Observer, Progress
+from replicator.model.observation import Observer, Progress
+from replicator.model.observed_faults import ArchiveDamaged
 from replicator.model.store.archive import Base, history_span
 from replicator.ports import Workers
 from replicator.services.store.archived_log import ArchivedLog

@@ -8,7 +8,6 @@ from replicator.errors import ConfigError, NotFoundError, ReplicatorError, Trans
 from replicator.model.observation import (
     CutApplied,
     Followed,
-    Halted,
     Muted,
     ObjectCopied,
     Observation,
@@ -20,10 +19,10 @@ from replicator.model.observation import (
     StreamEnded,
     StreamRetained,
     StreamTold,
-    Waiting,
-    WentOn,
 )
+from replicator.model.observed_faults import Halted, Waiting, WentOn
 from replicator.model.operations.pulse import (
+    BEAT_S,
     HaltedService,
     Pulse,
     StreamPulse,
@@ -33,8 +32,6 @@ from replicator.model.operations.pulse import (
 from replicator.ports import Clock, Pulses
 from replicator.services.running.pause import pause
 
-BEAT_S = 5.0
-"""Seconds between two heartbeats."""
 NO_LOG_YET_S = 0.5
 """Seconds until the next try while there is no log: the watcher is about to create it."""
 

@@ -17,7 +17,8 @@ from replicator.errors import (
     ReplicatorError,
     TransientError,
 )
-from replicator.model.observation import Halted, Observer, Waiting, WentOn
+from replicator.model.observation import Observer
+from replicator.model.observed_faults import Halted, Waiting, WentOn
 from replicator.model.operations.retry import RetryPolicy
 from replicator.services.running.pause import pause
 

@@ -6,7 +6,8 @@ from random import Random
 from typing import TypeVar
 
 from replicator.errors import TransientError
-from replicator.model.observation import Observer, Waiting
+from replicator.model.observation import Observer
+from replicator.model.observed_faults import Waiting
 from replicator.model.operations.retry import RetryPolicy
 
 _Result = TypeVar("_Result")

@@ -8,9 +8,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from replicator.errors import NotFoundError, TransientError
-from replicator.model.operations.pulse import Pulse, pulse_of
+from replicator.model.operations.pulse import BEAT_S, Pulse, pulse_of
 from replicator.ports import Pulses
-from replicator.services.running.heart import BEAT_S
 from replicator.services.running.pause import pause
 
 SILENT_MAX_S = 3 * BEAT_S

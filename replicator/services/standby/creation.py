@@ -10,14 +10,8 @@ from replicator.model.druid.load_rules import LoadRules, tiers
 from replicator.model.druid.payload import parse
 from replicator.model.druid.standby import Judged, judge
 from replicator.model.row import ConfigEntry, Kind, Rules
-from replicator.ports import (
-    DruidCluster,
-    MetadataReader,
-    NewMetadata,
-    NewStorage,
-    Obstacle,
-    SourceReader,
-)
+from replicator.ports import MetadataReader, NewMetadata, NewStorage, Obstacle, SourceReader
+from replicator.ports.druid import DruidCluster
 from replicator.services.standby.promoter import rows_of
 from replicator.services.standby.skew import Skew
 

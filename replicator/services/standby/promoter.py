@@ -51,7 +51,8 @@ from replicator.model.druid.promotion import (
 from replicator.model.event import Offset, RowChanged
 from replicator.model.log.peek import changed_datasource
 from replicator.model.log.reading import OfKinds
-from replicator.model.observation import Observer, Waiting
+from replicator.model.observation import Observer
+from replicator.model.observed_faults import Waiting
 from replicator.model.row import (
     CommitMetadata,
     ConfigEntry,
@@ -60,7 +61,8 @@ from replicator.model.row import (
     Rules,
     Supervisor,
 )
-from replicator.ports import Chunk, DruidCluster, MetadataReader, MetadataWriter, SourceReader
+from replicator.ports import Chunk, MetadataReader, MetadataWriter, SourceReader
+from replicator.ports.druid import DruidCluster
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
 from replicator.task_group import TaskGroup

@@ -7,7 +7,8 @@ from replicator.model.druid.known_since import FOLDERS_SINCE, LZ4_SINCE, RANGEAB
 from replicator.model.druid.release import Release, release_of
 from replicator.model.druid.skew import Skewed, skewed
 from replicator.model.row import TABLES, Kind, Segment, key_of
-from replicator.ports import SourceReader, TellsRelease
+from replicator.ports import SourceReader
+from replicator.ports.druid import TellsRelease
 from replicator.services.standby.promoter import rows_of
 
 SMALL = (Kind.RULES, Kind.SUPERVISOR, Kind.CONFIG)

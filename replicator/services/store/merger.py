@@ -25,7 +25,8 @@ from replicator.errors import (
     worst_alone,
 )
 from replicator.model.event import Offset
-from replicator.model.observation import ArchiveDamaged, HistoryMerged, Observer, Waiting
+from replicator.model.observation import HistoryMerged, Observer
+from replicator.model.observed_faults import ArchiveDamaged, Waiting
 from replicator.model.store.archive import (
     ArchiveFile,
     Footer,

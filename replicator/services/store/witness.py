@@ -1,8 +1,11 @@
 """Remembers elsewhere how far a store's history reached, so that an older store is noticed."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from replicator.errors import (
     ConfigError,
@@ -13,10 +16,13 @@ from replicator.errors import (
 )
 from replicator.model.document import written
 from replicator.model.event import ClosedCut, Offset
-from replicator.model.observation import ArchiveDamaged, Observer, Waiting
+from replicator.model.observed_faults import ArchiveDamaged, Waiting
 from replicator.model.store.head import Head, head_json, head_name, head_of, heads_of
 from replicator.model.store.testimony import Testimony, Vouching, WitnessMemory
-from replicator.ports import SignableArea
+
+if TYPE_CHECKING:
+    from replicator.model.observation import Observer
+    from replicator.ports import SignableArea
 
 PROBES = "probes"
 """Folder beside the heads whose files are never read as heads."""

@@ -1,14 +1,20 @@
 """Records the throughput of copies to a target in its area; a plan's ETA is based on it."""
 
+from __future__ import annotations
+
 import asyncio
 from contextlib import suppress
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from replicator.errors import CorruptionError, NotFoundError, TransientError
 from replicator.model.document import Shape, written
-from replicator.model.observation import Observer, Waiting
+from replicator.model.observed_faults import Waiting
 from replicator.model.store.rates import Rates
-from replicator.ports import Area
+
+if TYPE_CHECKING:
+    from replicator.model.observation import Observer
+    from replicator.ports import Area
 
 NAME = "rates.json"
 MEASURED_MIN_S = 0.05

@@ -7,7 +7,7 @@ from typing import TypeVar
 from replicator.errors import worst_alone
 from replicator.model.druid.answer import ROWS, Answer, Measure, Number, measures
 from replicator.model.druid.interval import Interval, stretches
-from replicator.ports import QueryBroker
+from replicator.ports.druid import QueryBroker
 from replicator.services.running.retry import Retry
 from replicator.task_group import TaskGroup
 

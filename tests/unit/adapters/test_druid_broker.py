@@ -11,7 +11,7 @@ from replicator.adapters.druid.request import DruidLogin
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.druid.answer import ROWS, Aggregate, Measure
 from replicator.model.druid.interval import Interval, interval
-from replicator.ports import Availability, Served
+from replicator.ports.druid import Availability, Served
 from tests.servers.fake_http import Fake, serving
 
 DAY = interval("2026-01-01", "2026-01-02")

@@ -25,7 +25,6 @@ from obstore.store import MemoryStore
 from replicator.adapters.azure import AzureAddress, azure_reader
 from replicator.adapters.boundary import translate
 from replicator.adapters.bucket.obstore import ObstoreBucket
-from replicator.adapters.bucket.upload import Sizes
 from replicator.adapters.kafka import session as kafka_session
 from replicator.adapters.local import files as local_files
 from replicator.adapters.mysql import errors as mysql_errors
@@ -35,6 +34,7 @@ from replicator.adapters.s3.service import S3Address, s3_service
 from replicator.adapters.sqlite import file as sqlite_file
 from replicator.adapters.transfer import http_session
 from replicator.adapters.transfer.pacing import Pace
+from replicator.adapters.transfer.sizes import Sizes
 from replicator.errors import (
     ConfigError,
     CorruptionError,

@@ -14,14 +14,30 @@ NOT_BY_STATUS = {
     "replicator.app.wiring.pipeline",
     "replicator.web.metrics",
     "replicator.adapters.archive_metadata",
+    "replicator.adapters.bucket",
     "replicator.adapters.postgresql.pgoutput",
+    "replicator.adapters.signing.storage",
+    "replicator.cli.terminal.screen",
     "replicator.model.druid.promotion",
+    "replicator.model.observation",
+    "replicator.model.operations.job",
+    "replicator.model.operations.retry",
+    "replicator.model.operations.rotation",
+    "replicator.model.plans.cost",
+    "replicator.ports.druid",
+    "replicator.ports.notifications",
+    "replicator.services.monitoring.canary",
+    "replicator.services.monitoring.poller",
+    "replicator.services.notifications",
+    "replicator.services.running.heart",
+    "replicator.services.schedules",
 }
+"""Modules of what is not configured, or of what `status` never does."""
 STATUS = (
     "replicator.cli.look.status",
     "replicator.app.wiring.metadata",
     "replicator.cli.terminal.loop",
-    "replicator.cli.terminal.screen",
+    "replicator.cli.terminal.late_screen",
 )
 """What `status` imports of a source on PostgreSQL, a standby there and an archive."""
 MADE = (

@@ -30,7 +30,7 @@ from replicator.cli.terminal.log_lines import configure_logging
 from replicator.cli.terminal.screen import Screen
 from replicator.errors import NotFoundError, ReplicatorError
 from replicator.model.log.locations import HashSet
-from replicator.model.observation import Waiting
+from replicator.model.observed_faults import Waiting
 from replicator.model.operations.shown import escaped_json, printable
 from replicator.services.schedules.record import ScheduleRecord
 from replicator.web.document import document

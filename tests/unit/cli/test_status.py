@@ -20,7 +20,8 @@ from replicator.model.operations.pulse import Pulse
 from replicator.model.operations.schedule import Timing
 from replicator.model.operations.scheduled_run import RunRecord, RunState
 from replicator.model.store.drill import Drilled
-from replicator.ports import Freshness, QueueLength
+from replicator.ports import Freshness
+from replicator.ports.notifications import QueueLength
 from replicator.services.monitoring.life import Life, LifeSign, LifeSigns
 from replicator.services.monitoring.status import (
     LogStatus,

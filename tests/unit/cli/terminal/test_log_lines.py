@@ -13,18 +13,15 @@ from replicator.errors import TransientError
 from replicator.model.checkpoint import Gap
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.observation import (
-    ArchiveDamaged,
     BaseWritten,
     CutApplied,
     CutPublished,
     DrillEnded,
     EpochAcquired,
     GapOpened,
-    Halted,
     ObjectCopied,
-    Waiting,
-    WentOn,
 )
+from replicator.model.observed_faults import ArchiveDamaged, Halted, Waiting, WentOn
 from replicator.model.row import Kind
 
 

@@ -12,7 +12,7 @@ from replicator.model.druid.answer import Answer, Measure
 from replicator.model.druid.interval import Interval
 from replicator.model.observation import Observation, Progress
 from replicator.model.store.drill import Trial
-from replicator.ports import Availability, RunningDruid, Served
+from replicator.ports.druid import Availability, RunningDruid, Served
 from replicator.services.drills.druid_trial import READ_WAIT_S, DruidTrial, TrialLimits, TrialResult
 from tests.simulation.virtual_time import in_virtual_time
 from tests.unit.pipeline import RETRY

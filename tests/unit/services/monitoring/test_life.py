@@ -13,7 +13,6 @@ from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
 from replicator.errors import ConfigError, NotFoundError, RefusedError, TransientError
 from replicator.model.observation import (
     Followed,
-    Halted,
     Muted,
     Observation,
     Polled,
@@ -21,10 +20,10 @@ from replicator.model.observation import (
     StreamEnded,
     StreamRetained,
     StreamTold,
-    Waiting,
-    WentOn,
 )
+from replicator.model.observed_faults import Halted, Waiting, WentOn
 from replicator.model.operations.pulse import (
+    BEAT_S,
     BYTES_MAX,
     WATCH,
     HaltedService,
@@ -38,7 +37,7 @@ from replicator.services.monitoring.life import Ear, Life, at_work, refuse_besid
 from replicator.services.monitoring.status import SourceStatus
 from replicator.services.monitoring.trouble import Seen, Trouble, troubles
 from replicator.services.running import heart as module
-from replicator.services.running.heart import BEAT_S, NO_LOG_YET_S, Heart
+from replicator.services.running.heart import NO_LOG_YET_S, Heart
 from replicator.web.status_json import life_json, stream_json
 from tests.builders import TIME, segment
 from tests.simulation.virtual_time import in_virtual_time

@@ -21,17 +21,11 @@ from replicator.adapters.sqlite.journal import SqliteJournal
 from replicator.adapters.webhook import HttpCaller
 from replicator.errors import ConfigError, TransientError
 from replicator.model.checkpoint import Gap
-from replicator.model.observation import (
-    Halted,
-    NotificationSent,
-    NotificationsQueued,
-    Observation,
-    Waiting,
-    WentOn,
-)
+from replicator.model.observation import NotificationSent, NotificationsQueued, Observation
+from replicator.model.observed_faults import Halted, Waiting, WentOn
 from replicator.model.operations.pulse import apply_to
 from replicator.model.operations.retry import RetryPolicy
-from replicator.ports import DeliveryState
+from replicator.ports.notifications import DeliveryState
 from replicator.services.monitoring.life import Ear
 from replicator.services.monitoring.poller import Poller, Watched
 from replicator.services.notifications.dead_mans_switch import DeadMansSwitch

@@ -16,7 +16,8 @@ from replicator.errors import (
     ReplicatorError,
     TransientError,
 )
-from replicator.model.observation import Halted, Observation, Waiting, WentOn
+from replicator.model.observation import Observation
+from replicator.model.observed_faults import Halted, Waiting, WentOn
 from replicator.model.operations.retry import RetryPolicy
 from replicator.services.running.loop import (
     OF_A_TARGET,

@@ -12,7 +12,8 @@ from replicator.errors import (
     RefusedError,
     ReplicatorError,
 )
-from replicator.model.observation import Halted, Observation, WentOn
+from replicator.model.observation import Observation
+from replicator.model.observed_faults import Halted, WentOn
 from replicator.model.operations.retry import RetryPolicy
 from replicator.services.running.loop import LookInterval
 from replicator.services.running.opened import Opened

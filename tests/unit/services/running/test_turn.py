@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from replicator.adapters.memory.log import MemoryEventLog
 from replicator.errors import TransientError
-from replicator.model.operations.pulse import WATCH, Pulse, pulse_json
-from replicator.services.running.heart import BEAT_S
+from replicator.model.operations.pulse import BEAT_S, WATCH, Pulse, pulse_json
 from replicator.services.running.turn import LOOK_S, SILENT_MAX_S, Turn
 from tests.simulation.virtual_time import in_virtual_time
 from tests.unit.pipeline import HandClock

@@ -10,8 +10,9 @@ from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.druid.answer import Answer, AnswerVerdict, Measure
 from replicator.model.druid.interval import Interval
 from replicator.model.extent import Extent
-from replicator.model.observation import Observation, Waiting
-from replicator.ports import Served
+from replicator.model.observation import Observation
+from replicator.model.observed_faults import Waiting
+from replicator.ports.druid import Served
 from replicator.services.verification.query_verifier import (
     QueryLimits,
     QueryVerification,
