@@ -1,1 +1,1 @@
-"""The command line: parsing and showing, no decisions."""
+"""The command line: it parses arguments and shows results, and decides nothing."""

@@ -1,19 +1,19 @@
-"""What is said of bytes that a target had already: they were found by their receipts, not read.
+"""Text about bytes that a target had already, and that were found by receipts and not read.
 
-A copy compares the receipt with what the source has now, which finds another segment's bytes in the
-same place; rot it cannot find.
+A copy compares the receipt with the source's present object, which reveals another segment's bytes
+at the same location, but not bit rot.
 """
 
 from collections.abc import Iterator
 
 
 def were_there(objects: int) -> str:
-    """Return how many segments were not copied because the target had them."""
+    """Return the number of segments that the target had already, as text."""
     return f"{objects} {'was' if objects == 1 else 'were'} there"
 
 
 def unread(target: str, objects: int) -> Iterator[str]:
-    """Yield what the proof of these bytes is, if there are any."""
+    """Yield how such bytes can be verified, if there are any."""
     if objects:
         yield (
             "what was there already was not read;"

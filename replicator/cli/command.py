@@ -1,4 +1,4 @@
-"""What all verbs share: settings, the event loop, output as text or as one document, exit codes."""
+"""Parts shared by all verbs: settings, the event loop, text or JSON output, exit codes."""
 
 import os
 import sys
@@ -38,7 +38,7 @@ BUG_HINT = (
 )
 PARTLY_DONE = 3
 NAMED_MAX = 20
-"""Failures named in a text; the JSON document names all."""
+"""Number of failures that a text names; the JSON document names all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +51,12 @@ class Outcome:
 
 
 class Changes(Enum):
-    """From when on a verb may have changed something; an interruption before that says so."""
+    """The point from which a verb may have changed something; earlier interruptions say so."""
 
     NEVER = auto()
-    """It only looks."""
+    """The verb changes nothing."""
     ONCE_AGREED = auto()
-    """Once the operator has agreed: see `agree`."""
+    """After the operator has agreed: see `agree`."""
     AT_ONCE = auto()
 
 
@@ -70,18 +70,18 @@ class Call:
     overrides: tuple[str, ...] = ()
     as_json: bool = False
     store: str | None = None
-    """The target whose store alone is asked, as `--from` names it."""
+    """Target of `--from`, whose store alone is read; None: the log is read."""
     service: str | None = None
-    """The service that is asked, as it was typed; empty: the environment names it."""
+    """Service of `--service`, as typed; empty: the environment names it; None: none."""
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def settings(self) -> Settings:
-        """Return the settings that the verb works with."""
+        """Return the verb's settings."""
         return config.load(self.config_path, self.environ, parse_overrides(self.overrides))
 
     @property
     def said(self) -> Said:
-        """What commands are said for while this call is answered."""
+        """The options that commands in this call's messages repeat."""
         asked_at = self.environ.get(ASKED_AT) if self.service is None else self.service
         return Said(
             config=self.config_path,
@@ -92,12 +92,12 @@ class Call:
         )
 
     def complete(self, text: str) -> str:
-        """Return a message whose commands can be typed as they are."""
+        """Return a message whose commands can be typed as printed."""
         only = self._only_target() if ANY_TARGET in text else None
         return self.said.complete(text, target=only)
 
     def _only_target(self) -> str | None:
-        with suppress(ReplicatorError):  # what is wrong with the settings has been said
+        with suppress(ReplicatorError):  # the message itself is about the settings then
             targets = list(self.settings().targets)
             return targets[0] if len(targets) == 1 else None
         return None
@@ -105,7 +105,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenCall:
-    """A call of a verb, with what the verb works with until it returns."""
+    """A call of a verb, with its application and screen while the verb runs."""
 
     typed: Call
     application: "Application"
@@ -124,7 +124,7 @@ class OpenCall:
 
 def run(call: Call, body: Callable[[OpenCall], Awaitable[Outcome]]) -> None:
     """Run a verb over a configured application, print its outcome and exit with its code."""
-    # What only work on an application needs: `config` answers in half the time without.
+    # Only verbs with an application need these modules; `config` starts in half the time without.
     from replicator.app import Application  # noqa: PLC0415
     from replicator.cli.terminal.late_screen import LateScreen  # noqa: PLC0415
     from replicator.cli.terminal.loop import in_loop  # noqa: PLC0415
@@ -140,9 +140,9 @@ def run(call: Call, body: Callable[[OpenCall], Awaitable[Outcome]]) -> None:
 
 
 def finish(call: Call, work: Callable[[], Outcome]) -> None:
-    """Do the work, print what came of it, and exit."""
+    """Do the work, print its outcome, and exit."""
     _begin(call)
-    job_channel()  # from here on this process ends with the service that has started it
+    job_channel()  # from here on this process ends with the service that started it
     outcome = _attempted(call, work)
     print_document(call, {"result": dict(outcome.result)})
     if not call.as_json:
@@ -170,7 +170,7 @@ def _attempted(call: Call, work: Callable[[], _Result]) -> _Result:
 
 
 def print_document(call: Call, content: Mapping[str, Any]) -> None:
-    """Print the one JSON document of a verb where it was asked for, and hand it to a service."""
+    """Print a verb's JSON document if `--json` was given, and send it to the service of a job."""
     channel = job_channel()
     if channel is None and not call.as_json:
         return
@@ -182,7 +182,7 @@ def print_document(call: Call, content: Mapping[str, Any]) -> None:
 
 
 def attempt(call: Call, work: Callable[[], int]) -> NoReturn:
-    """Do work that prints its own outcome, and exit with the code that it gives."""
+    """Do work that prints its own outcome, and exit with the code that it returns."""
     _begin(call)
     raise SystemExit(_attempted(call, work))
 
@@ -201,16 +201,16 @@ def agree(
     what: str = "target to change",
     so_far: str = signals.NOTHING_CHANGED,
 ) -> None:
-    """Go on only if the operator agrees: by `--yes`, or by typing the name of what is changed.
+    """Continue only if the operator agrees, by `--yes` or by typing the name of the changed thing.
 
-    From then on an interruption says that work was begun.
+    From then on, the message of an interruption says that work has begun.
 
     Args:
-        target: Name of what is changed.
+        target: Name of the changed thing.
         yes: Whether the operator has agreed already.
-        doing: What is to be done, as a noun.
-        what: What the name is the name of.
-        so_far: What has been done, said to whoever does not agree.
+        doing: The work, as a noun.
+        what: Kind of the changed thing.
+        so_far: What has been done so far, for the message if the operator does not agree.
 
     Raises:
         RefusedError: the operator did not agree.
@@ -234,7 +234,7 @@ def _fail(call: Call, exc: ReplicatorError) -> NoReturn:
 
 
 def _fail_by_a_bug(call: Call, exc: BaseException) -> NoReturn:
-    """Report an unexpected error, and how to hand it to the project."""
+    """Report an unexpected error, and how to report it to the project."""
     error = {"type": type(exc).__name__, "message": str(exc), "hint": BUG_HINT}
     print_document(call, {"error": error})
     say("".join(traceback.format_exception(exc)).rstrip())

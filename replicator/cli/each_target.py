@@ -1,4 +1,4 @@
-"""One look at each of several targets: what cannot be seen of one hides none of the others."""
+"""Looks at several targets, where one unreachable target does not hide the others."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
@@ -15,7 +15,7 @@ _Found = TypeVar("_Found")
 async def of_each(
     names: Iterable[str], look: Callable[[str], Awaitable[_Found]]
 ) -> tuple[dict[str, _Found], list[NotSeen]]:
-    """Return what was found of each target, and the targets that could not be looked at."""
+    """Return the results by target, and the targets that could not be looked at."""
     found: dict[str, _Found] = {}
     failures: list[NotSeen] = []
     for name in names:
@@ -27,13 +27,13 @@ async def of_each(
 
 
 def exit_code(failures: Iterable[NotSeen]) -> int:
-    """Return the exit code of a look: that of the worst failure, and 0 without any."""
+    """Return the exit code of the worst failure; 0 without failures."""
     kinds = (getattr(errors, one.type, ReplicatorError) for one in failures)
     return max((kind.exit_code for kind in kinds), default=0)
 
 
 def show_not_seen(console: Console, failures: Sequence[NotSeen]) -> None:
-    """Say what could not be seen, and why."""
+    """Print the targets that could not be looked at, and the reasons."""
     for one in failures:
         console.print(f"NOT SEEN {one.target}: {one.message}", markup=False, style="red")
         if one.hint:

@@ -1,4 +1,4 @@
-"""What `--help` shows beyond lists of options: groups of verbs, examples, and names to complete."""
+"""Groups of verbs and examples for `--help`, and names for completion."""
 
 import os
 import re
@@ -12,7 +12,7 @@ import typer
 SET_UP, FOLLOW, LOOK = "Set up", "Run", "Look"
 GO_BACK, PROVE, CLEAN_UP, TAKE_OVER = "Go back", "Prove", "Clean up", "Take over"
 LAST: Final = ("config", "set_", "as_json", "yes")
-"""Options that many verbs have, behind those that are its own."""
+"""Options that many verbs have, listed after a verb's own."""
 EXAMPLES: Final[Mapping[str, Sequence[str]]] = {
     "demo": ("demo", "demo --keep"),
     "init": (
@@ -55,16 +55,16 @@ EXAMPLES: Final[Mapping[str, Sequence[str]]] = {
     "lock": ("lock vault", "lock vault --json"),
     "hold": ("hold create audit --on vault --to-point audit --reason 'the auditors'", "hold list"),
 }
-"""Two of each verb, of which a test runs `--help` and parses each line."""
+"""Two examples for each verb; a test parses each of them."""
 TARGETS: Final = frozenset({"target", "on", "into", "from_"})
 DATASOURCES: Final = frozenset({"datasource", "before_drop"})
 RECORDS_MAX: Final = 20_000
-"""Newest events that completion reads for names of datasources."""
+"""Number of events, the newest ones, in which completion looks for names of datasources."""
 _DATASOURCE: Final = re.compile(rb'"datasource":"([^"\\]+)"')
 
 
 def dressed(command: Any, verb: str) -> Any:
-    """Return a command with options in order, flags without a value, examples and completion."""
+    """Return a command with sorted options, flags without values, examples and completion."""
     for name, one in getattr(command, "commands", {}).items():
         dressed(one, verb)
         if is_itself(name):
@@ -83,21 +83,21 @@ def dressed(command: Any, verb: str) -> Any:
 
 
 class _Itself(typer.Context):
-    """Of a group's own work, which no word of the command line names: `restore` without `plan`."""
+    """Context of a group's own command, which has no word: `restore` without `plan`."""
 
     @property
     def command_path(self) -> str:
-        """What was typed: the group alone."""
+        """The typed words, which are the group's alone."""
         return super().command_path if self.parent is None else self.parent.command_path
 
 
 def is_itself(name: str) -> bool:
-    """Return whether a command of a group is the group's own work: its name stands for a target."""
+    """Return whether a command is its group's own one, whose name is a placeholder."""
     return name.strip("<>").isupper()
 
 
 def _mend_usage(command: Any) -> None:
-    """Let the usage line be what can be typed: TARGET, and a group that works alone with none."""
+    """Let the usage line show what can be typed: TARGET, or no word for a group's own command."""
     if getattr(command, "invoke_without_command", False):
         command.subcommand_metavar = "[COMMAND] [ARGS]..."
     for param in command.params:
@@ -107,12 +107,12 @@ def _mend_usage(command: Any) -> None:
 
 
 def _bare_names(pieces: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
-    """Let a usage line name a required argument without braces, as usage lines of the field do."""
+    """Let usage lines name required arguments without braces, as is usual."""
     return lambda context: [piece.strip("{}") for piece in pieces(context)]
 
 
 def without_values(params: Sequence[Any]) -> Sequence[Any]:
-    """Let no flag look as if it wanted a value."""
+    """Show flags without a value."""
     for param in params:
         if getattr(param, "is_flag", False):
             param.metavar = ""
@@ -129,7 +129,7 @@ def _bare(help_option: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _order(param: Any) -> tuple[int, str]:
-    """Arguments stay in front, in their order: sorting is stable."""
+    """Return a sorting key that keeps arguments first, in their order."""
     if param.param_type_name == "argument":
         return (0, "")
     name = param.name or ""
@@ -139,7 +139,7 @@ def _order(param: Any) -> tuple[int, str]:
 def _completing(names: Callable[[Path], Sequence[str]]) -> Callable[[Any, Any, str], list[str]]:
     def complete(context: Any, _: Any, incomplete: str) -> list[str]:
         given = context.params.get("config") or os.environ.get("REPLICATOR_CONFIG")
-        with suppress(Exception):  # a shell shows nothing rather than a traceback
+        with suppress(Exception):  # completion shows nothing rather than a traceback
             return [
                 one for one in names(Path(given or "replicator.yaml")) if one.startswith(incomplete)
             ]
@@ -149,12 +149,12 @@ def _completing(names: Callable[[Path], Sequence[str]]) -> Callable[[Any, Any, s
 
 
 def target_names(config: Path) -> list[str]:
-    """Return the targets that a configuration names, without judging it."""
+    """Return the targets in a configuration, without validating it."""
     return sorted(_read(config).get("targets") or {})
 
 
 def datasource_names(config: Path) -> list[str]:
-    """Return the datasources that the newest events of a log in a file name."""
+    """Return the datasources in the newest events of an SQLite log."""
     log = _read(config).get("log") or {}
     if log.get("type") != "sqlite":
         return []

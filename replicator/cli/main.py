@@ -1,4 +1,4 @@
-"""`replicator`: one program, one verb a file, imported when the verb is asked for."""
+"""`replicator`: the program, which imports the file of a verb when the verb is called."""
 
 import gc
 import os
@@ -28,7 +28,7 @@ from replicator.cli.help import (
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """Where a verb is written, and the line that the list of verbs shows of it."""
+    """Module and function of a verb, and its line in the list of verbs."""
 
     group: str
     place: str
@@ -42,7 +42,7 @@ class Verb:
         gc.freeze()
         gc.enable()  # `__main__` has disabled it
         if isinstance(found, typer.Typer):
-            group = typer.main.get_group(found)  # also where it has one verb only
+            group = typer.main.get_group(found)  # also for a group of one verb
             group.name = name
             return dressed(group, name)
         alone = typer.Typer(add_completion=False)
@@ -74,17 +74,17 @@ VERBS: Final = {
     "config": Verb(
         SET_UP,
         "set_up.config:app",
-        "Look at the configuration without doing anything.",
+        "Check or print the configuration.",
     ),
     "stream": Verb(
         SET_UP,
         "set_up.stream:app",
-        "Make or drop the source's change stream.",
+        "Create or drop the source's change stream.",
     ),
     "run": Verb(
         FOLLOW,
         "follow.run:run",
-        "Watch the source and keep every target up with it, in one process.",
+        "Watch the source and keep every target up to date, in one process.",
     ),
     "watch": Verb(
         FOLLOW,
@@ -94,27 +94,27 @@ VERBS: Final = {
     "apply": Verb(
         FOLLOW,
         "follow.run:apply",
-        "Keep one target up with the log.",
+        "Keep one target up to date with the log.",
     ),
     "serve": Verb(
         FOLLOW,
         "follow.serve:serve",
-        "Offer the verbs over HTTP: what `web.control` configures; who may is said by tokens.",
+        "Serve the control API that `web.control` configures, for clients with a token.",
     ),
     "token": Verb(
         SET_UP,
         "set_up.token:app",
-        "Say who may use the control API.",
+        "Create, list and revoke tokens of the control API.",
     ),
     "status": Verb(
         LOOK,
         "look.status:status",
-        "Say what is running, what is promised and kept, back to when, what waits, what is wrong.",
+        "Show what runs, whether promises are kept, what can be restored, and what is wrong.",
     ),
     "points": Verb(
         LOOK,
         "look.naming:app",
-        "What can be restored, and cuts by a name.",
+        "List what can be restored, and name cuts.",
     ),
     "log": Verb(
         LOOK,
@@ -124,7 +124,7 @@ VERBS: Final = {
     "notifications": Verb(
         LOOK,
         "look.notifications:app",
-        "See and repeat what webhooks are told.",
+        "List notifications of webhooks, and send them again.",
     ),
     "blame": Verb(
         LOOK,
@@ -144,22 +144,22 @@ VERBS: Final = {
     "rollback": Verb(
         GO_BACK,
         "go_back.rollback:rollback",
-        "Bring one datasource of a target back to what it was; the target is then paused.",
+        "Return one datasource of a target to an earlier state; the target is then paused.",
     ),
     "undelete": Verb(
         GO_BACK,
         "go_back.undelete:undelete",
-        "Bring a datasource back as it was in the last cut in which it had used segments.",
+        "Restore a datasource to the last cut in which it had used segments.",
     ),
     "promote": Verb(
         TAKE_OVER,
         "follow.promote:promote",
-        "Make a target the primary, with nothing lost: its source was brought to rest before.",
+        "Make a target the primary without loss, after its source was brought to rest.",
     ),
     "failover": Verb(
         TAKE_OVER,
         "follow.promote:failover",
-        "Make a target the primary as it is: its source is gone, and must not come back by itself.",
+        "Make a target the primary as it is; its source is gone and must not come back by itself.",
     ),
     "verify": Verb(
         PROVE,
@@ -169,7 +169,7 @@ VERBS: Final = {
     "repair": Verb(
         PROVE,
         "prove.repair:repair",
-        "Find what is wrong with a target and copy it again, one interval after the other.",
+        "Find a target's damage and copy the bytes again, one interval after the other.",
     ),
     "drill": Verb(
         PROVE,
@@ -184,7 +184,7 @@ VERBS: Final = {
     "lock": Verb(
         CLEAN_UP,
         "clean_up.lock:lock",
-        "Lock all that the retention, holds and the target's rows need: the retention from now.",
+        "Lock all that retention, holds and the target's rows need, for the retention from now.",
     ),
     "hold": Verb(
         CLEAN_UP,
@@ -195,7 +195,7 @@ VERBS: Final = {
 
 
 class Verbs(TyperGroup):
-    """All verbs: `--help` shows them without importing any, which would take most of a second."""
+    """All verbs; `--help` lists them without importing any, which would take most of a second."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -209,15 +209,15 @@ class Verbs(TyperGroup):
         return without_values(super().get_params(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - of the class above
-        """Return the verbs in the order in which they are needed."""
+        """Return the verbs in the order in which an operator needs them."""
         return list(self.commands)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Take options that all verbs have also when they stand behind the verb."""
+        """Accept the program's own options after a verb, too."""
         return super().parse_args(ctx, hoisted(args))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the verb that is asked for itself."""
+        """Return the called verb, imported."""
         name, shown, rest = super().resolve_command(ctx, args)
         return name, VERBS[name].command(name) if name and shown else shown, rest
 
@@ -226,11 +226,11 @@ OF_ALL: Final = {
     "--log-level": {"debug", "info", "warning", "error"},
     "--log-format": {"console", "json"},
 }
-"""Options of the program, each with its values."""
+"""Options of the program, with their values."""
 
 
 def hoisted(args: Sequence[str]) -> list[str]:
-    """Return the arguments with the program's own options in front."""
+    """Return the arguments with the program's own options moved to the front."""
     first, rest, left = list[str](), list[str](), list(args)
     while left:
         name, _, value = left[0].partition("=")
@@ -255,7 +255,7 @@ app = typer.Typer(
 
 
 class LogLevel(Enum):
-    """How much is logged to stderr."""
+    """Level of the log on stderr."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -264,7 +264,7 @@ class LogLevel(Enum):
 
 
 class LogFormat(Enum):
-    """How it is logged."""
+    """Format of the log on stderr."""
 
     CONSOLE = "console"
     JSON = "json"
@@ -311,10 +311,10 @@ def _require_text(args: Sequence[str]) -> None:
 
 
 def _leave(exc: SystemExit) -> None:
-    """Exit at once where obstore was used.
+    """Exit at once if obstore was used.
 
-    Its threads can abort the process (SIGABRT) while the interpreter takes itself apart, after all
-    work is done and everything is closed: seen with obstore 0.12.1.
+    Its threads can abort the process (SIGABRT) during the interpreter's finalization, after all
+    work is done and everything is closed; seen with obstore 0.12.1.
     """
     if "obstore" not in sys.modules or not isinstance(exc.code, int | None):
         raise exc

@@ -1,7 +1,7 @@
-"""Manual pages of the text that `--help` shows: `python -m replicator.cli.manual FOLDER`.
+"""Manual pages from the text of `--help`: `python -m replicator.cli.manual FOLDER`.
 
-The pages are kept in `man/`, because a wheel is built where the program cannot be imported. A test
-holds them against this text. Their form is that of man(7).
+The pages are stored in `man/`, because a wheel is built where the program cannot be imported. A
+test compares them with this text. Their format is that of man(7).
 """
 
 import sys
@@ -22,7 +22,7 @@ FILES: Final[Mapping[str, str]] = {
 
 
 def pages() -> Mapping[str, str]:
-    """Return all pages by the names of their files."""
+    """Return all pages by file name."""
     found = {f"{PROGRAM}.1": _page(PROGRAM, _program())}
     for name, verb in VERBS.items():
         found |= _of_verb(f"{PROGRAM} {name}", verb.command(name), name)

@@ -1,4 +1,4 @@
-"""Settings: what can be set and why it defaults as it does, and where each value came from."""
+"""Settings: their meaning, the reasons for their defaults, and the origin of each value."""
 
 from replicator.config.checks import RESTORE_VERBS, undecided
 from replicator.config.clusters.clusters import (

@@ -1,4 +1,4 @@
-"""Contradictions between settings that are valid one by one."""
+"""Checks for contradictions between settings that are valid one by one."""
 
 from collections.abc import Iterable, Mapping
 
@@ -16,7 +16,7 @@ from replicator.config.operations.schedules import DrillScheduleSettings, Schedu
 def unkept(
     name: str, target: TargetSettings, source: SourceSettings, log: LogSettings
 ) -> Iterable[str]:
-    """Say which promises every segment or event that waits a moment would break."""
+    """Yield the promises that any segment or event would break by waiting for a moment."""
     if source.kill_buffer is not None and source.kill_buffer <= target.kill_margin_min:
         yield (
             f"targets.{name}.kill_margin_min is not shorter than source.kill_buffer: the first"
@@ -34,7 +34,7 @@ RESTORE_VERBS = frozenset({"plan", "run"})
 
 
 def alone(name: str, target: TargetSettings) -> Iterable[str]:
-    """Say what an archive cannot have, as it has no cluster."""
+    """Yield the settings that an archive cannot have because it has no cluster."""
     if target.metadata is None and target.druid is not None:
         yield f"targets.{name}.druid goes with targets.{name}.metadata: an archive has no Druid"
 
@@ -42,7 +42,7 @@ def alone(name: str, target: TargetSettings) -> Iterable[str]:
 def unwitnessed(
     name: str, target: TargetSettings, targets: Mapping[str, TargetSettings]
 ) -> Iterable[str]:
-    """Say which store cannot be the witness of this target's store."""
+    """Yield why a target cannot be the witness of this target's store."""
     witness = None if target.signing is None else target.signing.witness
     if witness is not None and (witness == name or witness not in targets):
         yield (
@@ -52,13 +52,13 @@ def unwitnessed(
 
 
 def reserved(name: str) -> Iterable[str]:
-    """Say which names the command line would take for verbs."""
+    """Yield the target's name if the command line would read it as a verb."""
     if name in RESTORE_VERBS:
         yield f"targets.{name}: `replicator restore {name}` is a verb; choose another name"
 
 
 def too_strict(name: str, target: TargetSettings, quiet_s: float) -> Iterable[str]:
-    """Say which promise an idle source would break."""
+    """Yield the promise that an idle source would break."""
     if target.rpo.total_seconds() < quiet_s:
         yield (
             f"targets.{name}.rpo is shorter than watch.idle_cut_interval_s and"
@@ -70,7 +70,7 @@ def too_strict(name: str, target: TargetSettings, quiet_s: float) -> Iterable[st
 def undrilled(
     name: str, target: TargetSettings, schedules: Mapping[str, ScheduleSettings]
 ) -> Iterable[str]:
-    """Say which promise would be broken before the next drill is due."""
+    """Yield the promise that would be broken before the next drill is due."""
     promise = target.drill.promise
     pauses = [
         one.pause_max
@@ -87,7 +87,7 @@ def undrilled(
 def collisions(
     source: SourceSettings | None, targets: Mapping[str, TargetSettings]
 ) -> Iterable[str]:
-    """Say which clusters would write into each other."""
+    """Yield pairs of clusters that would write into each other."""
     parts: list[tuple[str, SourceSettings | TargetSettings]] = []
     if source is not None:
         parts.append(("source", source))
@@ -128,7 +128,7 @@ def undecided(
 
 
 def locks(source: SourceSettings | None, targets: Mapping[str, TargetSettings]) -> Iterable[str]:
-    """Say which locks would lock nothing, or for no known time."""
+    """Yield object locks that would lock nothing, or for no known time."""
     for key, storage in () if source is None else _storages(source):
         if isinstance(storage, S3StorageSettings) and storage.object_lock is not None:
             yield f"source.{key}.object_lock: nothing is ever stored at the source"
@@ -143,7 +143,7 @@ def locks(source: SourceSettings | None, targets: Mapping[str, TargetSettings]) 
 
 
 def hasty(name: str, target: TargetSettings) -> Iterable[str]:
-    """Say when a delete request could outlast an expiry's lease."""
+    """Yield margins that a single delete request could outlast."""
     storage = target.deep_storage
     if (
         isinstance(storage, RemoteStorage)
@@ -167,7 +167,7 @@ def _storages(
 def unschedulable(
     name: str, schedule: ScheduleSettings, targets: Mapping[str, TargetSettings]
 ) -> Iterable[str]:
-    """Say why a schedule would fail at every run."""
+    """Yield why a schedule would fail at every run."""
     for target in schedule.targets:
         if target not in targets:
             known = ", ".join(targets) or "none"
@@ -187,6 +187,6 @@ def unschedulable(
 def unschedulable_all(
     schedules: Mapping[str, ScheduleSettings], targets: Mapping[str, TargetSettings]
 ) -> Iterable[str]:
-    """Say which schedules would fail at every run."""
+    """Yield why schedules would fail at every run."""
     for name, schedule in schedules.items():
         yield from unschedulable(name, schedule, targets)

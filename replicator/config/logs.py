@@ -1,4 +1,4 @@
-"""What can be set about the event log."""
+"""Settings of the event log."""
 
 from typing import Annotated, Literal, Self, TypeAlias
 
@@ -21,27 +21,27 @@ class SqliteLogSettings(Section):
     type: Literal["sqlite"]
     """The kind of log."""
     path: AbsolutePath
-    """The log's file, on a local disk: SQLite's locks do not hold on NFS."""
+    """File of the log, on a local disk: SQLite's locks do not work on NFS."""
 
 
 class KafkaTlsSettings(Section):
-    """How Kafka's brokers prove who they are, and perhaps how this program does."""
+    """Certificates of Kafka's brokers, and of this program if the brokers require one."""
 
     ca_file: AbsolutePath | None = None
-    """Certificates of the brokers' signer; default: the system's authorities."""
+    """Certificates of the authority that signed the brokers'; default: the system's authorities."""
     certificate_file: AbsolutePath | None = None
-    """Certificate of this program, when the brokers ask for one (PEM)."""
+    """Certificate of this program (PEM), if the brokers require one."""
     key_file: AbsolutePath | None = None
-    """Key of that certificate; default: it stands in `certificate_file` too."""
+    """Key of that certificate; default: `certificate_file` contains it."""
 
 
 class KafkaSaslSettings(Password):
-    """Who this program is to Kafka's brokers."""
+    """Login of this program at Kafka's brokers."""
 
     mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = "SCRAM-SHA-512"
-    """How the password is sent; PLAIN shows it to the broker, so it needs `tls`."""
+    """SASL mechanism; PLAIN sends the password itself, so it requires `tls`."""
     username: Annotated[str, Field(min_length=1)]
-    """The principal, without `User:`."""
+    """Kafka principal, without `User:`."""
 
 
 class KafkaLogSettings(Section):
@@ -50,29 +50,29 @@ class KafkaLogSettings(Section):
     type: Literal["kafka"]
     """The kind of log."""
     bootstrap_servers: Addresses
-    """Some of the brokers, `host:port`; the others are learned from them."""
+    """Some of the brokers, as `host:port`; they name the others."""
     topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=120)] = "replicator"
-    """The topic is `<topic_prefix>.<source.name>.changes`."""
+    """First part of the topic's name, `<topic_prefix>.<source.name>.changes`."""
     replication_factor: Annotated[int, Field(ge=1, le=32_767)] = 3
-    """Copies of the topic when it is made."""
+    """Number of replicas of the topic when it is created."""
     min_insync_replicas: Annotated[int, Field(ge=1, le=32_767)] = 2
-    """Copies that must have an event before it counts as logged."""
+    """Number of replicas that must have an event before it counts as logged."""
     retention: Duration | None = None
-    """How long events are kept; default: for ever. A shorter history restores no older point."""
+    """How long events are kept; default: for ever. Older points cannot be restored from the log."""
     record_bytes_max: Size = 8 << 20
-    """Largest event; a segment of ten thousand columns has about 1 MiB."""
+    """Largest event; a segment with ten thousand columns takes about 1 MiB."""
     request_timeout_s: Positive = 30.0
-    """Longest wait for a broker's answer, in seconds; a lost leader is replaced within it."""
+    """Longest wait for a broker's answer, in seconds; long enough to replace a lost leader."""
     transaction_timeout_s: Positive = 60.0
-    """When the brokers give up a transaction whose writer went silent, in seconds."""
+    """Time after which the brokers abort a transaction whose writer is silent, in seconds."""
     cursors_max: Annotated[int, Field(ge=1, le=64)] = 4
-    """Places from which the topic is read at once; more targets in one process want more."""
+    """Number of positions from which one process reads the topic at once; about one a target."""
     fetch_bytes_max: Size = 8 << 20
-    """Bytes fetched ahead at each of those places."""
+    """Bytes fetched ahead at each of these positions."""
     tls: KafkaTlsSettings | None = None
-    """Encrypt; without it everything is sent in the open."""
+    """Encryption; without it everything is sent in clear text."""
     sasl: KafkaSaslSettings | None = None
-    """Log in."""
+    """Login; default: none."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 class RetrySettings(Section):
-    """When to try again after a transient failure."""
+    """Number of attempts and delays after transient failures."""
 
     attempts_max: Annotated[int, Field(ge=1, le=1000)] = 8
-    """Attempts before the failure counts as lasting; 8 ride out about a minute."""
+    """Number of attempts before a failure counts as lasting; 8 take about a minute."""
     delay_initial_s: Positive = 0.2
-    """Longest wait before the second attempt, in seconds; it doubles with each further one."""
+    """Longest wait before the second attempt, in seconds; doubled for each further attempt."""
     delay_max_s: Positive = 30.0
     """Longest wait between two attempts, in seconds; a server's restart takes about as long."""
 

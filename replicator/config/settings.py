@@ -1,7 +1,7 @@
-"""What can be set: each field with its unit, its bounds and the reason for its default.
+"""All settings: each field with its unit, its bounds and the reason for its default.
 
-Nothing here reads a file or a variable; `loading.py` does. Secrets are never part of the settings,
-only the name of the variable or of the file that holds one.
+Reading files and variables is left to `loading.py`. Settings never contain a secret, only the name
+of the variable or file that holds it.
 """
 
 from datetime import timedelta
@@ -52,124 +52,124 @@ class WatchSettings(Section):
     """How the source is polled."""
 
     poll_interval_s: Positive = 10.0
-    """Time between polls, in seconds, and so the floor of the lag.
+    """Time between polls, in seconds, and therefore the least possible lag.
 
-    A poll reads the version of every row, and the contents of those that changed.
+    A poll reads the version of every row and the contents of changed rows.
     """
     jitter: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Share of the interval by which it varies, so that watchers do not fall into step."""
+    """Share of the interval by which it varies, so that several watchers do not poll together."""
     idle_cut_interval_s: Positive = 20.0
     """Time after which a source without changes closes an empty cut, in seconds.
 
-    Each one is a restore point, and tells an idle source from a watcher that has stopped.
+    Empty cuts are restore points, and distinguish an idle source from a stopped watcher.
     """
     fetch_rows_max: Annotated[int, Field(ge=1, le=100_000)] = 1000
-    """Rows fetched at a time; with payloads of 20 KB they are 20 MB in memory."""
+    """Number of rows fetched at a time; with payloads of 20 KB they take 20 MB of memory."""
     append_bytes_max: Annotated[Size, Field(ge=1 << 20, le=1 << 30)] = 2 << 20
-    """Events of one cut that are appended together.
+    """Size of the events of one cut that are appended together.
 
-    Each append is a transaction, of 10 ms and more on Kafka; with 16 MiB the process takes 150 MB
-    more, and the source's rows come no faster.
+    Each append is a transaction, which takes at least 10 ms on Kafka. With 16 MiB the process needs
+    150 MB more, and reads the source no faster.
     """
     row_versions: bool = True
-    """Whether rows with the version of an earlier poll count as unchanged; PostgreSQL has them.
+    """Whether rows with the same row version as in the last poll count as unchanged (PostgreSQL).
 
-    MariaDB's binary log, where the role may read it, says instead whether any row was written.
-    Without, the source's database hashes every row at each poll: for a million of 2 KB 20 s of one
-    of its cores.
+    On MariaDB the binary log, if the role may read it, shows whether any row was written. Without
+    either, the source's database hashes every row at each poll: a million rows of 2 KB take 20 s of
+    one of its cores.
     """
     full_scan_interval: Duration = timedelta(days=1)
-    """Time after which a poll hashes every row, to verify that nothing was missed."""
+    """Time after which a poll hashes every row, to verify that no change was missed."""
     vanished_share_max: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Share of the source's rows that may vanish between two polls; 1 allows all.
 
-    More of them, most segments in use, are taken for another or an emptied database: the watcher
-    publishes nothing and asks again at each poll, until `watch --once --accept-vanished`.
+    If more vanish, most of them used segments, the watcher suspects another or an emptied database.
+    It then publishes nothing and looks again at each poll, until `watch --once --accept-vanished`.
     """
     audit_rows: bool = False
-    """Whether the rows of druid_audit are kept in the log, so that blame needs no source for them.
+    """Whether the log keeps the rows of druid_audit, so that `blame` works without the source.
 
-    They may quote whole supervisor specs, and stay in the log and in stores when Druid removes
-    them. Each takes 56 bytes of the watcher's memory while Druid has it.
+    These rows may quote whole supervisor specs, and stay in the log and in stores after Druid has
+    removed them. Each takes 56 bytes of the watcher's memory while Druid has it.
     """
     retry: RetrySettings = RetrySettings.defaults()
-    """When to try a poll again."""
+    """When to retry a poll."""
 
 
 class QueryRetrySettings(RetrySettings):
-    """When to ask a Broker again."""
+    """When to retry a query of a Broker."""
 
     attempts_max: Annotated[int, Field(ge=1, le=1000)] = 3
-    """Attempts before the failure counts as lasting; one of a query that is too slow is long."""
+    """Number of attempts before a failure counts as lasting; few, as slow queries fail late."""
 
 
 class QueriesSettings(Section):
-    """How `verify --level query` compares what two Brokers answer."""
+    """How `verify --level query` compares the answers of two Brokers."""
 
     in_flight_max: Annotated[int, Field(ge=1, le=256)] = 4
-    """Intervals compared at once; each of them is one query on each Broker."""
+    """Number of intervals compared at once, by one query on each Broker."""
     query_timeout_s: Positive = 120.0
-    """Longest run of one query, in seconds; Druid ends it then, and one interval takes seconds."""
+    """Time after which Druid ends a query, in seconds; an interval usually takes a few seconds."""
     columns_per_query_max: Annotated[int, Field(ge=1, le=1000)] = 100
-    """Columns added up by one query; wider datasources take several."""
+    """Number of columns that one query aggregates; wider datasources take several queries."""
     interval_min_s: Positive = 86_400.0
-    """Shorter intervals are compared together up to this, in seconds: an hour is not worth one."""
+    """Shortest interval of a query, in seconds; shorter intervals are compared together."""
     repeats_max: Annotated[int, Field(ge=1, le=100)] = 4
-    """Number of repeated queries for a difference before it is reported."""
+    """Number of times that a query is repeated before a difference is reported."""
     repeat_wait_s: Positive = 30.0
-    """Time between two such queries, in seconds; lag and load time of a standby are shorter."""
+    """Time between these repetitions, in seconds; longer than a standby's lag and load time."""
     suspects_max: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Number of differing intervals after which the search ends."""
     retry: QueryRetrySettings = QueryRetrySettings.defaults()
-    """When to repeat a query that failed transiently."""
+    """When to retry a query that failed transiently."""
 
 
 class Settings(Section):
-    """Everything that can be set."""
+    """All settings."""
 
     source: SourceSettings | None = None
-    """The cluster that is watched; without it only what targets keep themselves can be restored."""
+    """The watched cluster; without it only targets' own stores can be read and restored."""
     log: LogSettings | None = None
-    """Log that keeps the history; it is required with `source`."""
+    """The event log; required with `source`."""
     watch: WatchSettings = WatchSettings.defaults()
     """How the source is polled."""
     transfer: TransferSettings = TransferSettings.defaults()
     """How bytes are copied."""
     log_workers: Annotated[int, Field(ge=1, le=64)] = 2
-    """Processes that read the log when all of it is needed: a restore, a proof, a watcher's start.
+    """Number of processes that read the whole log for a restore, a proof or a watcher's start.
 
-    They live only as long as that takes, and only for more than some ten thousand events. Each
-    holds about 60 MB; 1 is this process alone.
+    They exist only while they read, and only for more than ten thousand events or so. Each takes
+    about 60 MB; with 1, this process reads alone.
     """
     queries: QueriesSettings = QueriesSettings.defaults()
-    """How the answers of two Brokers are compared."""
+    """Comparison of two Brokers' answers."""
     prices: PricesSettings | None = None
     """Prices of requests and bytes; default: none, and `restore plan` shows no price."""
     targets: Targets = {}
-    """The clusters that are kept equal to the source, by their names."""
+    """The targets, by their names."""
     drill: DrillSettings = DrillSettings.defaults()
     """Place and limits of drills."""
     canary: CanarySettings | None = None
-    """A tiny datasource whose rows show the lag that users meet; default: none."""
+    """A tiny datasource whose rows measure the lag that users see; default: none."""
     schedules: SchedulesSettings = {}
-    """Verbs that run by themselves, by names of your choice; default: none."""
+    """Verbs that `run` and `serve` start at set times, by names of your choice; default: none."""
     notifications: NotificationsSettings | None = None
-    """Where notifications of broken and mended promises are sent; default: nowhere."""
+    """Receivers of notifications about broken and mended promises; default: none."""
     web: WebSettings | None = None
     """Metrics, health and status over HTTP; default: none, no port is opened."""
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
-    """How long work in hand may go on after the first signal to stop, in seconds.
+    """How long unfinished work may continue after the first signal to stop, in seconds.
 
-    The default is the grace period that Kubernetes gives. What does not return, like a read of a
-    mount that is gone, ends with the process 10 seconds later.
+    The default is Kubernetes' grace period. A call that does not return, like a read from a mount
+    that is gone, ends with the process 10 seconds later.
     """
 
     @property
     def watched(self) -> SourceSettings:
-        """The source, for what cannot be done without one.
+        """The source.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: none is configured.
         """
         if self.source is None:
             raise ConfigError("the configuration has no `source`", hint=_STORE_HINT)
@@ -177,10 +177,10 @@ class Settings(Section):
 
     @property
     def recorded(self) -> LogSettings:
-        """The event log, for what cannot be done without one.
+        """The event log.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: none is configured.
         """
         if self.log is None:
             raise ConfigError("the configuration has no `log`", hint=_STORE_HINT)

@@ -1,6 +1,6 @@
 """Types of settings: quantities with units, names, paths, and references to secrets.
 
-Nothing here reads a file or a variable but what holds a secret, and that only when it is asked for.
+Only secrets are read from files and variables, and only when they are needed.
 """
 
 import re
@@ -51,9 +51,9 @@ _LIBPQ_ALONE = frozenset(
         "tcp_user_timeout",
     }
 )
-"""Options that asyncpg would hand to the server, which does not know them."""
+"""Options that asyncpg would send to the server, which does not know them."""
 _DURATION_MAX_S = 36_500 * 86_400
-"""A century: any time now plus this can still be written as a date."""
+"""A century, so that the present time plus any duration is still a valid date."""
 _QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]+)", re.ASCII)
 
 
@@ -110,7 +110,7 @@ def _absolute(value: object) -> object:
 
 
 def nothing_is_empty(value: object) -> object:
-    """Accept a key whose members are all commented out."""
+    """Accept a key without members, because all of them are commented out."""
     return {} if value is None else value
 
 
@@ -122,14 +122,14 @@ def _names(value: object) -> object:
 
 
 def _as_tuple(value: object) -> object:
-    """Take a list; one text alone stands for a list of it."""
+    """Return a list as a tuple, and a single text as a tuple of one."""
     if isinstance(value, str):
         return (value,)
     return tuple(value) if isinstance(value, list) else value
 
 
 def _addresses(value: object) -> object:
-    """Take a list, or text with commas, as Kafka's own tools write it."""
+    """Return a list, or a text with commas as Kafka's tools write it, as a tuple."""
     if isinstance(value, str):
         return _some([part.strip() for part in value.split(",") if part.strip()])
     return _some(value)
@@ -147,7 +147,7 @@ def _one_as_itself(urls: tuple[str, ...]) -> str | list[str]:
 
 
 def _http(url: str) -> str:
-    """Refuse all but the plain address of a server; messages never repeat the URL."""
+    """Accept only the plain address of a server; messages never repeat the URL."""
     try:
         parts = urlsplit(url)
         _ = parts.port
@@ -169,14 +169,14 @@ def _with_port(address: str) -> str:
 
 
 def _some(value: object) -> object:
-    """Ask for one at least; pydantic itself would count after it has left out what is wrong."""
+    """Require at least one entry; pydantic would only count the valid ones."""
     if isinstance(value, (list, tuple)) and not value:
         raise ValueError("at least one is expected")
     return _as_tuple(value)
 
 
 def _without_password(url: str) -> str:
-    """Refuse a URL with a secret or an unknown option in it; messages never repeat the URL."""
+    """Refuse a URL that contains a secret or an unknown option; messages never repeat the URL."""
     try:
         parts, asked = urlsplit(url), _options(url)
         postgresql_hosts(url)
@@ -200,7 +200,7 @@ def _without_password(url: str) -> str:
 
 
 def _mysql(url: str) -> str:
-    """Refuse a URL with a secret or an unknown option in it; messages never repeat the URL."""
+    """Refuse a URL that contains a secret or an unknown option; messages never repeat the URL."""
     try:
         parts = urlsplit(url)
         _ = parts.port
@@ -229,7 +229,7 @@ def postgresql_hosts(url: str) -> tuple[tuple[str, int], ...]:
     A host is a name, an address, or the folder of a Unix socket.
 
     Raises:
-        ValueError: a port is no number, or there are as many ports as nothing.
+        ValueError: a port is not a number, or the numbers of hosts and ports differ.
     """
     asked = _options(url)
     listed = urlsplit(url).netloc.rpartition("@")[2] or asked.get("host", "localhost")
@@ -244,7 +244,7 @@ def postgresql_hosts(url: str) -> tuple[tuple[str, int], ...]:
 
 
 def _host(text: str) -> tuple[str, int | None]:
-    """Return a host and its own port, if it has one; IPv6 stands in brackets."""
+    """Return a host and its own port, if it has one; IPv6 addresses are in brackets."""
     name, separator, port = unquote(text).rpartition(":")
     if name.startswith("/") or not separator or port.endswith("]"):
         return unquote(text).strip("[]").lower(), None
@@ -273,7 +273,7 @@ Address = Annotated[str, AfterValidator(_with_port)]
 AsTuple = BeforeValidator(_as_tuple)
 SomeAsTuple = BeforeValidator(_some)
 Addresses = Annotated[tuple[Address, ...], BeforeValidator(_addresses)]
-"""One at least: a list, or text with commas between them."""
+"""At least one address: a list, or a text with commas."""
 HttpUrl = Annotated[str, AfterValidator(_http)]
 HttpUrls = Annotated[
     tuple[HttpUrl, ...], BeforeValidator(_one_or_more), PlainSerializer(_one_as_itself)
@@ -282,13 +282,13 @@ HttpUrls = Annotated[
 PostgresqlUrl = Annotated[str, AfterValidator(_without_password)]
 MysqlUrl = Annotated[str, AfterValidator(_mysql)]
 DruidRelease = Annotated[str, Field(pattern=r"^\d{1,3}(\.\d+){0,2}$")]
-"""`33.0.0`, or its beginning."""
+"""A Druid release, `33.0.0`, or the first numbers of one."""
 Positive = Annotated[float, Field(gt=0, le=86_400)]
 SourceName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=63)]
 TargetName = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*(_[A-Za-z0-9-]+)*$", max_length=63)
 ]
-"""No dot and no two underscores: dotted keys and variables name a target too."""
+"""A target's name, without dots and double underscores: keys and variables contain it."""
 
 
 Tiers = Annotated[
@@ -298,7 +298,7 @@ Tiers = Annotated[
 
 
 class Section(BaseModel):
-    """A group of settings: strict, frozen, unknown keys are errors."""
+    """A group of settings: strict and frozen; unknown keys are errors."""
 
     model_config = ConfigDict(
         defer_build=True,
@@ -313,10 +313,10 @@ class Section(BaseModel):
 
     @classmethod
     def defaults(cls) -> Self:
-        """Return the section as it is when it is left out.
+        """Return the section with its defaults, as it is if the file leaves it out.
 
-        Nothing is validated, as that would build the validator of each section alone at the start
-        of every verb; a test compares the result with the validated one.
+        Nothing is validated, because that would build a validator for each section at the start of
+        every verb; a test compares the result with the validated one.
         """
         return cls.model_construct()
 
@@ -327,12 +327,12 @@ class Section(BaseModel):
 
 
 class Password(Section):
-    """A password, named by its variable or its file."""
+    """A password, given by the name of a variable or a file."""
 
     password_env: Annotated[str, Field(min_length=1)] | None = None
     """Name of the environment variable that holds the password."""
     password_file: AbsolutePath | None = None
-    """File that holds the password; one newline at its end is not part of it."""
+    """File that holds the password; a newline at the end is not part of it."""
 
     @model_validator(mode="after")
     def _one_password(self) -> Self:
@@ -341,7 +341,7 @@ class Password(Section):
         return self
 
     def password(self, environ: Mapping[str, str]) -> str | None:
-        """Return the password, None when none is named.
+        """Return the password; None if none is configured.
 
         Raises:
             ConfigError: the variable is not set, or the file cannot be read.
@@ -356,10 +356,10 @@ class Password(Section):
 def secret_of(
     environ: Mapping[str, str], name: str, *, what: str = "password", setting: str = "password_env"
 ) -> str:
-    """Return what a variable holds; `what` and `setting` are named in messages.
+    """Return the value of a variable; `what` and `setting` appear in messages.
 
     Raises:
-        ConfigError: it is not set, or empty.
+        ConfigError: the variable is not set, or empty.
     """
     if not (found := environ.get(name)):
         raise ConfigError(
@@ -370,10 +370,10 @@ def secret_of(
 
 
 def secret_in(path: Path, *, what: str = "password") -> str:
-    """Return what a file holds, without the newline at its end; `what` is named in messages.
+    """Return the contents of a file without the newline at the end; `what` appears in messages.
 
     Raises:
-        ConfigError: it cannot be read, or is empty.
+        ConfigError: the file cannot be read, or is empty.
     """
     try:
         found = path.read_text(encoding="utf-8")

@@ -1,4 +1,1 @@
-"""The verbs that decide what a store keeps: `expire`, `lock`, `hold`.
-
-One file a verb.
-"""
+"""The verbs that decide what a store keeps: `expire`, `lock`, `hold`; one file for each."""

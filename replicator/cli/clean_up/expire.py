@@ -1,4 +1,4 @@
-"""`expire`: the plan first, then what no point needs any more is deleted."""
+"""`expire`: shows its plan, then deletes everything that no restore point needs any more."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,18 +41,18 @@ class _Request:
 @verb("expire", changes=Changes.ONCE_AGREED)
 async def expire(
     call: OpenCall,
-    target: Annotated[str, typer.Argument(help="The target whose store is cleared.")],
+    target: Annotated[str, typer.Argument(help="The target whose store is cleaned up.")],
     retention: Annotated[
-        str | None, typer.Option("--retention", help="Instead of the target's own, like 30d.")
+        str | None, typer.Option("--retention", help="Use this retention instead, like 30d.")
     ] = None,
     orphans: Annotated[
-        bool, typer.Option("--orphans", help="Also bytes that no event speaks of.")
+        bool, typer.Option("--orphans", help="Also delete objects that no event refers to.")
     ] = False,
     listing: Annotated[
         bool,
         typer.Option(
-            help="Whether to list the storage, which says sizes and finds orphans; it takes a"
-            " request for each thousand objects."
+            help="List the storage to find sizes and orphans; it takes a request for each thousand"
+            " objects."
         ),
     ] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")] = False,
@@ -103,11 +103,11 @@ async def _carry_out(call: OpenCall, request: _Request) -> Outcome:
 
 
 def retention_of(application: Application, target: str, given: str | None) -> timedelta:
-    """Return how long a target keeps what expires, as it was asked for or configured.
+    """Return the retention that was given on the command line, or the configured one.
 
     Raises:
-        ConfigError: what was asked for is no such time.
-        RefusedError: neither says anything.
+        ConfigError: the given text is not a duration.
+        RefusedError: no retention is given or configured.
     """
     if given is not None:
         try:
@@ -201,7 +201,7 @@ def _show_plan(console: Console, plan: ExpiryPlan, request: _Request) -> None:
 
 
 def _show_datasources(console: Console, datasources: Mapping[str, int]) -> None:
-    """Name the datasources that lose segments, those that lose most first."""
+    """Print the datasources that lose segments, those with the largest losses first."""
     most = sorted(datasources.items(), key=lambda item: (-item[1], item[0]))
     for name, count in most[:DATASOURCES_SHOWN_MAX]:
         console.print(f"    {count} of {name}", markup=False)

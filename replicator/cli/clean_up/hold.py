@@ -1,4 +1,4 @@
-"""`hold`: cuts that do not expire."""
+"""`hold`: keeps cuts from expiring, lists such holds, and removes them."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -20,7 +20,7 @@ from replicator.services.inspection.points_report import HoldsReport, listed_hol
 app = typer.Typer(help="Keep cuts from expiring.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="Letters, digits, dots, dashes and underscores.")]
-On = Annotated[str, typer.Option("--on", metavar="TARGET", help="In the store of this target.")]
+On = Annotated[str, typer.Option("--on", metavar="TARGET", help="The target whose store has it.")]
 
 
 @app.command("create")
@@ -29,17 +29,17 @@ async def create(
     call: OpenCall,
     name: Name,
     on: On,
-    reason: Annotated[str, typer.Option("--reason", help="Why; for those who find it later.")],
+    reason: Annotated[str, typer.Option("--reason", help="Reason, for those who list it later.")],
     to_point: Annotated[str | None, typer.Option("--to-point", help="A named point.")] = None,
     to_offset: Annotated[int | None, typer.Option("--to-offset", min=0, max=OFFSET_MAX)] = None,
     to_time: Annotated[str | None, typer.Option("--to-time", help="With its zone.")] = None,
     until: Annotated[
-        str | None, typer.Option("--until", help="When it ends by itself, with its zone.")
+        str | None, typer.Option("--until", help="Time at which it ends, with its zone.")
     ] = None,
 ) -> Outcome:
-    """Keep a cut, by default the target's newest, restorable whatever expires around it.
+    """Keep a cut restorable, by default the target's newest, whatever expires around it.
 
-    Its inventory is written once more.
+    A base of the cut is written to the store.
     """
     application = call.application
     is_newest = (to_point, to_offset, to_time) == (None, None, None)
@@ -65,7 +65,7 @@ async def list_(
     call: OpenCall,
     on: Annotated[str | None, typer.Option("--on", metavar="TARGET")] = None,
 ) -> Outcome:
-    """List the holds, those that have ended as well until the next expiry."""
+    """List the holds; ended ones are listed until the next expiry."""
     application = call.application
     names = [on] if on is not None else application.target_names
     kept, failures = await of_each(names, lambda name: application.points(name).readable_holds())

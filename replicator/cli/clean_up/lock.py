@@ -1,4 +1,4 @@
-"""`lock`: what a target keeps is locked for as long as its window is."""
+"""`lock`: extends object locks in a target's store to cover its retention."""
 
 from typing import Annotated
 
@@ -20,9 +20,9 @@ async def lock(
     call: OpenCall,
     target: Annotated[str, typer.Argument(help="The target whose store is locked.")],
 ) -> Outcome:
-    """Lock all that the retention, holds and the target's rows need: the retention from now.
+    """Lock all that retention, holds and the target's rows need, for the retention from now.
 
-    Two requests for each object, or one where the lock lasts long enough.
+    This takes two requests for each object, or one if its lock lasts long enough.
     """
     object_locker = (await call.application.retention(target)).object_locker()
     locked = await object_locker.lock(retention_of(call.application, target, None))

@@ -1,1 +1,1 @@
-"""The whole story on one machine: two clusters, replication, an accident, restore, proof."""
+"""The demo on one machine: two clusters, replication, an accident, a restore, a proof."""

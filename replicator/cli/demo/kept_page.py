@@ -1,4 +1,4 @@
-"""What `demo --keep` leaves running: the program with its page, until `demo --stop`."""
+"""The program with its page, which `demo --keep` leaves running until `demo --stop`."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ POLL_S: Final = 0.1
 
 
 class KeptPage(NamedTuple):
-    """Where the page is, and what opens it."""
+    """Address of the page, and a token that opens it."""
 
     url: str
     token: str
@@ -37,7 +37,7 @@ async def keep_page(stage: Stage) -> KeptPage:
     """Start `run --resume` with the control API, detached, and wait until its page answers.
 
     Raises:
-        DemoError: it does not; the message has the end of its log.
+        DemoError: the page does not answer; the message has the end of the log.
     """
     (port,) = free_ports(1)
     stage.add(SETTINGS.format(port=port))
@@ -70,7 +70,7 @@ async def keep_page(stage: Stage) -> KeptPage:
 
 def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
     end_page(folder)
-    process.poll()  # it was waited for by its number, which the object does not know
+    process.poll()  # it was waited for by its id, which the object does not notice
 
 
 def _refuse_ended(process: subprocess.Popen[bytes], log: Path) -> None:
@@ -79,7 +79,7 @@ def _refuse_ended(process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def end_page(folder: Path) -> None:
-    """End the program that was left running, if it runs still."""
+    """End the program that was left running, if it still runs."""
     try:
         pid = int((folder / PID_FILE).read_text())
     except (OSError, ValueError):
@@ -93,7 +93,7 @@ def end_page(folder: Path) -> None:
 
 
 def _is_ours(pid: int, folder: Path) -> bool:
-    """Return whether a process still is the one that was started: numbers are used again."""
+    """Return whether a process is still the one that was started, as ids are reused."""
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     try:

@@ -1,6 +1,6 @@
-"""What a real Druid 33.0.0 wrote, played back step by step into a database and a folder.
+"""A recording of a real Druid 33.0.0, played step by step into a database and a folder.
 
-The files and how they were made are described in `data/README.md`.
+`data/README.md` describes the files and how they were made.
 """
 
 import json
@@ -40,7 +40,7 @@ class Step:
 
     @property
     def segments(self) -> int:
-        """How many segment rows are written."""
+        """Number of segment rows that the step writes."""
         return len(self.upsert.get("segments", ()))
 
 
@@ -61,7 +61,7 @@ def steps() -> dict[str, Step]:
 
 
 class RecordedDruid:
-    """Plays steps as Druid does: bytes before rows, and when it kills, rows before bytes."""
+    """Plays steps in Druid's order: bytes before rows, and for kills rows before bytes."""
 
     def __init__(self, connection: asyncpg.Connection, *, root: Path, archive: Path) -> None:
         self._connection = connection
@@ -70,14 +70,14 @@ class RecordedDruid:
 
     @staticmethod
     def unpack(archive: Path) -> None:
-        """Unpack the segments of all steps, from where they are published one by one."""
+        """Unpack the segments of all steps, which are later published one by one."""
         with tarfile.open(DATA / "segments.tar.gz") as packed:
             # the argument `filter` is of Python 3.11.4, and Debian 12 has 3.11.2
             packed.extraction_filter = getattr(tarfile, "data_filter", None)
             packed.extractall(archive)  # noqa: S202 - it is a file of this package
 
     async def play(self, step: Step) -> None:
-        """Publish what the step adds and kill what it deletes."""
+        """Publish the segments that the step adds, and kill those that it deletes."""
         for folder in step.objects_added:
             shutil.copytree(self._archive / folder, self._root / folder, dirs_exist_ok=True)
         async with self._connection.transaction():

@@ -1,4 +1,4 @@
-"""Where the story plays: a PostgreSQL with two databases, two deep storages, a configuration."""
+"""The demo's environment: a PostgreSQL with two databases, two deep storages, a configuration."""
 
 import asyncio
 import os
@@ -50,12 +50,12 @@ LOG_TAIL_CHARS = 2000
 
 
 class DemoError(ReplicatorError):
-    """The demo's own commands did not do what the story says."""
+    """A command of the demo did not do what the story says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """Everything that the story needs."""
+    """The environment in which the story's commands run."""
 
     folder: Path
     druid: RecordedDruid
@@ -63,7 +63,7 @@ class Stage:
     target: asyncpg.Connection
     other_config: str
     runs: list[asyncio.subprocess.Process] = field(default_factory=list)
-    """The `replicator run` that was started last, if any was."""
+    """Started `replicator run` processes; the last one may still run."""
 
     @property
     def config(self) -> Path:
@@ -71,20 +71,20 @@ class Stage:
         return self.folder / "replicator.yaml"
 
     def add_other(self) -> None:
-        """Configure the second target: only the last chapter needs it."""
+        """Configure the second target, for the last chapter."""
         self.add(self.other_config)
 
     def add(self, settings: str) -> None:
-        """Add settings to the configuration's end."""
+        """Append settings to the configuration."""
         with self.config.open("a") as config:
             config.write(settings)
 
     async def is_followed(self) -> bool:
-        """Whether the standby's tables say what the source's say, asked of both directly."""
+        """Return whether the tables of standby and source are equal, by queries of both."""
         return await _held(self.source) == await _held(self.target)
 
     async def run(self, *args: str, may_exit: tuple[int, ...] = (0,)) -> str:
-        """Run the real command line and return what it printed."""
+        """Run the real command line and return its output."""
         process = await asyncio.create_subprocess_exec(
             *self.command(*args),
             stdout=asyncio.subprocess.PIPE,
@@ -109,17 +109,17 @@ class Stage:
         return [sys.executable, "-m", "replicator", *quiet, *args, "--config", str(self.config)]
 
     def refuse_ended(self) -> None:
-        """Go on only while `replicator run` does.
+        """Require that `replicator run` still runs.
 
         Raises:
-            DemoError: it has ended; the message has the end of its log.
+            DemoError: the process has ended; the message has the end of its log.
         """
         if self.runs and self.runs[-1].returncode is not None:
             said = tail(self.folder / RUN_LOG)
             raise DemoError(f"`replicator run` ended with {self.runs[-1].returncode}:\n{said}")
 
     def too_slow(self, what: str, within_s: float, log: str = RUN_LOG) -> DemoError:
-        """Return what says that something did not happen in time, with the end of a log."""
+        """Return the error for something that did not happen in time, with the end of a log."""
         return DemoError(
             f"{what} within {within_s:.0f} s:\n{tail(self.folder / log)}",
             hint="this machine is very slow or very busy: run the demo again when it is quiet",
@@ -127,7 +127,7 @@ class Stage:
 
     @asynccontextmanager
     async def following(self) -> AsyncGenerator[None]:
-        """Have `replicator run` going for the length of the block."""
+        """Run `replicator run` for the duration of the block."""
         with (self.folder / RUN_LOG).open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 *self.command("run", "--target", TARGET),
@@ -144,13 +144,13 @@ class Stage:
             await process.wait()
 
     def environ(self) -> dict[str, str]:
-        """Return this process's variables, but for the one that names a configuration."""
+        """Return this process's variables, except the one that names a configuration."""
         return {key: value for key, value in os.environ.items() if key != "REPLICATOR_CONFIG"}
 
 
 @asynccontextmanager
 async def stage(folder: Path, *, keep: bool) -> AsyncGenerator[Stage]:
-    """Set the stage; with `keep` it stays when the block ends."""
+    """Create the environment; with `keep` it stays after the block."""
     data_dir = folder / "postgresql"
     server = await embedded_postgresql.start(data_dir)
     try:
@@ -213,5 +213,5 @@ async def _held(connection: asyncpg.Connection) -> tuple[list[object], list[obje
 
 
 def tail(log: Path) -> str:
-    """Return how a log ends."""
+    """Return the end of a log."""
     return log.read_text(errors="replace")[-LOG_TAIL_CHARS:] if log.exists() else ""

@@ -1,4 +1,4 @@
-"""`demo`: what the product is for, told by doing it."""
+"""`demo`: shows what the product is for, by a story of real commands."""
 
 import asyncio
 import shutil
@@ -19,22 +19,22 @@ from replicator.errors import ReplicatorError
 from replicator.model.operations.words import counted
 
 FOLLOW_MAX_S = 300.0
-"""Seconds that the standby has for one step; an idle machine takes one or two."""
+"""Longest time of one step on the standby, in seconds; an idle machine takes one or two."""
 POLL_S = 0.02
 ROOT_FOLDER_MODE = 0o755
 PREFIX = "druid-replicator-demo-"
-"""With which the names of folders begin that nobody has named."""
+"""Prefix of folders whose name the operator did not choose."""
 
 
 def demo(
     directory: Annotated[
-        Path | None, typer.Option(help="Where everything is put; an empty or new folder.")
+        Path | None, typer.Option(help="Folder for everything; empty or new.")
     ] = None,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Leave it running afterwards, to play with.")
+        bool, typer.Option("--keep", help="Leave everything running afterwards, to try it out.")
     ] = False,
     stop: Annotated[
-        bool, typer.Option("--stop", help="End what --keep left running in --directory.")
+        bool, typer.Option("--stop", help="End the demo that --keep left running in --directory.")
     ] = False,
 ) -> None:
     """Replicate, break and restore a recorded Druid on this machine; nothing to configure."""
@@ -106,7 +106,7 @@ async def _demo(folder: Path, *, keep: bool) -> None:
 
 
 class Story:
-    """The chapters, each with the commands that a person would type."""
+    """The chapters, each with the commands that an operator would type."""
 
     def __init__(self, made: Stage, console: Console) -> None:
         self._stage = made
@@ -116,7 +116,7 @@ class Story:
         self._before: dict[str, Any] = {}
 
     async def tell(self) -> None:
-        """Tell all of it."""
+        """Run all chapters."""
         await self._history()
         async with self._stage.following():
             await self._arrivals()
@@ -190,9 +190,9 @@ class Story:
         )
 
     async def _prove(self, target: str) -> None:
-        """Digest, rows and checksums; and the files against the recording itself."""
+        """Verify digest, rows and checksums, and compare the files with the recording."""
         printed = await self._show("verify", target, "--level", "checksum")
-        if self._digest not in "".join(printed.split()):  # it ends with 9 where it is not good
+        if self._digest not in "".join(printed.split()):  # a bad result has ended with code 9
             raise DemoError(f"{target} is not what the source was before the accident")
         files = self._compare_with_recording(target)
         self._say(
@@ -217,7 +217,7 @@ class Story:
         return step
 
     async def _follow(self, name: str) -> None:
-        """Play a step and wait until it is true of the standby."""
+        """Play a step and wait until the standby has it."""
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         step = await self._play(name)
@@ -239,7 +239,7 @@ class Story:
         return await self._stage.ask("points", "--limit", "1")
 
     async def _last_point(self) -> dict[str, Any]:
-        """The newest cut that changed something."""
+        """Return the newest cut with a change."""
         last: dict[str, Any] = _list((await self._points())["points"])[-1]
         return last
 
@@ -250,7 +250,7 @@ class Story:
         return int(_list(found["events"])[0]["offset"])
 
     async def _show(self, *args: str) -> str:
-        """Print a command and what it prints, and return that."""
+        """Print a command and its output, and return the output."""
         self._console.print(f"\n  [bold cyan]$ replicator {' '.join(args)}[/]")
         printed = await self._stage.run(*args, may_exit=(0, 10))
         for line in printed.rstrip().splitlines():

@@ -1,4 +1,4 @@
-"""What runs beside the pipeline in one process: schedules, and what tells operators."""
+"""Services that run beside the pipeline in one process: schedules and notifications."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
@@ -17,7 +17,7 @@ DOCUMENT_BYTES_MAX: Final = 16 << 20
 
 
 def scheduled(call: OpenCall, targets: Sequence[str], jobs: "Jobs | None") -> "Scheduler | None":
-    """Return what runs the configured schedules of these targets; None where there are none."""
+    """Return the scheduler of these targets; None if no schedule is configured."""
     application, typed = call.application, call.typed
     if not application.settings.schedules:
         return None
@@ -37,10 +37,10 @@ def scheduled(call: OpenCall, targets: Sequence[str], jobs: "Jobs | None") -> "S
 def notified(
     call: OpenCall, scheduler: "Scheduler | None", jobs: "Jobs | None"
 ) -> Mapping[str, Service]:
-    """Return the services that tell operators what breaks; none where none is configured.
+    """Return the services that send notifications; none if none is configured.
 
     Raises:
-        ConfigError: an address or a secret cannot be read, or is none.
+        ConfigError: an address or a secret cannot be read, or is invalid.
     """
     application = call.application
     if application.settings.notifications is None:

@@ -1,4 +1,4 @@
-"""`promote` and `failover`: a standby becomes a primary, planned or because it must."""
+"""`promote` and `failover`: make a standby the primary, as planned or after a disaster."""
 
 from collections.abc import Collection
 from math import isnan
@@ -21,7 +21,7 @@ from replicator.services.standby.promoter import Behind, PromotionPlan, refuse_m
 Target = Annotated[str, typer.Argument(help="The target that becomes a primary.")]
 Chosen = Annotated[
     list[str] | None,
-    typer.Option("--supervisor", metavar="ID", help="Resume only this one; repeated; or all."),
+    typer.Option("--supervisor", metavar="ID", help="Resume only this one; may be repeated."),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -54,7 +54,7 @@ async def promote(
     yes: Yes = False,
     expect: Expect = None,
 ) -> Outcome:
-    """Make a target the primary, with nothing lost: its source was brought to rest before."""
+    """Make a target the primary without loss, after its source was brought to rest."""
     application = call.application
     promoter = await application.promoter(target)
     checkpoint, chosen = await application.checkpoint(target), frozenset(supervisor or ("all",))
@@ -72,7 +72,7 @@ async def promote(
     plan = await promoter.plan(chosen=chosen)
     now = _expectation(plan)
     if not dry_run:
-        signals.WORK.so_far = None  # also of one that was agreed to before, and goes on
+        signals.WORK.so_far = None  # also if the operator had agreed before, and it continues
         plan = await promoter.execute(plan)
     faults = await known_faults(application, target, plan.checkpoint)
     return _outcome(target, plan, faults, now, done=not dry_run, drains=True)
@@ -97,7 +97,7 @@ async def failover(
     yes: Yes = False,
     expect: Expect = None,
 ) -> Outcome:
-    """Make a target the primary as it is: its source is gone, and must not come back by itself."""
+    """Make a target the primary as it is; its source is gone and must not come back by itself."""
     promoter = await call.application.promoter(target)
     plan = await promoter.plan(chosen=frozenset(supervisor) if supervisor else None)
     faults = await known_faults(call.application, target, plan.checkpoint)
@@ -127,10 +127,10 @@ def _outcome(
 
 
 def _expectation(plan: PromotionPlan) -> str:
-    """Return what would be done.
+    """Return the text that binds a promotion to its plan.
 
-    Not the cut: a promotion catches up first, and while a watcher still polls, a target moves on
-    from idle cut to idle cut.
+    It lacks the cut: a promotion catches up first, and while a watcher still polls, the target
+    moves from idle cut to idle cut.
     """
     configured, rules = plan.configuration or Configuration(), plan.rules
     return expectation(
@@ -180,7 +180,7 @@ def _show(
     done: bool,
     drains: bool = False,
 ) -> None:
-    """Show a plan; one that `drains` applies what the log holds before anything else."""
+    """Print a plan; one with `drains` begins by applying the rest of the log."""
     at = plan.checkpoint
     state = good("is a primary") if done else "would become a primary"
     console.print(
@@ -220,7 +220,7 @@ def _show(
 
 
 def _show_faults(console: Console, target: str, faults: KnownFaults) -> None:
-    """Say what the target lacks of its cut, as far as that is known."""
+    """Print the rows of its cut that the target is known to lack."""
     now = faults.looked_at
     if faults.gaps:
         rows = counted(len(faults.gaps), "row")

@@ -1,4 +1,4 @@
-"""What `apply --resume` takes away again, said before it does: a restore is undone by it."""
+"""The warning of `apply --resume`, which undoes a restore."""
 
 from replicator.app import Application
 from replicator.app.verbs.restoring import Place
@@ -11,7 +11,7 @@ from replicator.model.plans.restore_point import Latest, RestorePoint, ToTime
 
 
 async def agree_to_resume(call: OpenCall, target: str, *, yes: bool) -> None:
-    """Go on only if nothing that was restored is lost again, or if the operator agrees to that.
+    """Continue only if no restored segment is lost again, or if the operator agrees to that.
 
     Raises:
         RefusedError: the operator did not agree.
@@ -29,7 +29,7 @@ async def agree_to_resume(call: OpenCall, target: str, *, yes: bool) -> None:
 
 
 async def _taken_away(application: Application, target: str) -> Estimate | None:
-    """Return what the step to the newest due cut does; None if the target is not paused."""
+    """Return the effect of the step to the newest due cut; None if the target is not paused."""
     checkpoint = await application.checkpoint(target)
     if checkpoint is None or not checkpoint.paused or checkpoint.promoted:
         return None

@@ -1,4 +1,4 @@
-"""`run`, `watch` and `apply`: the pipeline, together or apart."""
+"""`run`, `watch` and `apply`: the whole pipeline, or one part of it."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -40,40 +40,38 @@ if TYPE_CHECKING:
 RUN, SERVE = "run", "serve"
 CONTROLLED: Final = frozenset({RUN, SERVE})
 """Verbs that offer the control API."""
-Once = Annotated[
-    bool, typer.Option("--once", help="Do what is due now, then exit instead of going on.")
-]
+Once = Annotated[bool, typer.Option("--once", help="Do what is due now, then exit.")]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on after a restore in place: follow the source again.")
+    bool, typer.Option("--resume", help="Follow the source again after a restore in place.")
 ]
 Adopt = Annotated[
     bool,
     typer.Option(
         "--adopt",
-        help="Take over a target that holds rows this tool did not write; rows that the source"
-        " does not have go.",
+        help="Take over a target with rows that this tool did not write; rows that the source does"
+        " not have are removed.",
     ),
 ]
 TrustVersions = Annotated[
     bool,
     typer.Option(
         "--trust-row-versions",
-        help="Poll by row versions again, though they have missed a change: you know why.",
+        help="Poll by row versions again although they have missed a change.",
     ),
 ]
 AcceptVanished = Annotated[
     bool,
     typer.Option(
         "--accept-vanished",
-        help="Publish also that most of the source's rows are gone: they are gone on purpose.",
+        help="Publish that most of the source's rows are gone; they were removed on purpose.",
     ),
 ]
 CatchUp = Annotated[
     bool,
     typer.Option(
         "--catch-up",
-        help="Bring it to what the source holds now, then exit; processes that poll or apply"
-        " already go on and are waited for.",
+        help="Bring the target to the source's present state, then exit; running watchers and"
+        " appliers continue and are waited for.",
     ),
 ]
 CatchUpTimeout = Annotated[
@@ -84,21 +82,21 @@ Passive = Annotated[
     bool,
     typer.Option(
         "--passive",
-        help="Wait until no other process does this work, then begin: for a second machine.",
+        help="Begin when no other process does this work any more: for a second machine.",
     ),
 ]
 TakeOver = Annotated[
     bool,
     typer.Option(
         "--take-over",
-        help="Do not ask, at a terminal, before it takes the work over from another process.",
+        help="Do not ask before this process takes the work over from another one.",
     ),
 ]
 NewLog = Annotated[
     bool,
     typer.Option(
         "--new-log",
-        help="The log that the target followed is lost: go over to the configured one.",
+        help="Switch to the configured log; the one that the target followed is lost.",
     ),
 ]
 
@@ -135,7 +133,7 @@ async def run(
     passive: Passive = False,
     take_over: TakeOver = False,
 ) -> Outcome:
-    """Watch the source and keep every target up with it, in one process."""
+    """Watch the source and keep every target up to date, in one process."""
     application = call.application
     await refuse_shared(application)
     names = target or application.target_names
@@ -191,11 +189,11 @@ async def apply(
     catch_up: CatchUp = False,
     timeout_s: CatchUpTimeout = 3600.0,
     yes: Annotated[
-        bool, typer.Option("--yes", help="With --resume: do not ask before it takes away segments.")
+        bool, typer.Option("--yes", help="With --resume: do not ask before segments are removed.")
     ] = False,
     take_over: TakeOver = False,
 ) -> Outcome:
-    """Keep one target up with the log."""
+    """Keep one target up to date with the log."""
     application = call.application
     if catch_up:
         if once or resume or adopt or new_log:
@@ -205,7 +203,7 @@ async def apply(
         await agree_to_resume(call, target, yes=yes)
     if adopt:
         await refuse_exchanged(application)
-    if not once:  # one that ends by itself takes a target from nobody
+    if not once:  # an applier that ends by itself does not take over a target
         await agree_to_take_over(call, [apply_to(target)], yes=take_over)
     allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log, alone=True)
     heart = application.heart(apply_to(target), "apply --once" if once else "apply")
@@ -238,7 +236,7 @@ async def _caught_up(application: Application, target: str, timeout_s: float) ->
 async def _applied(
     application: Application, target: str, applier: Applier, screen: Screen
 ) -> Outcome:
-    """Apply what is due, and say what could not be."""
+    """Apply everything that is due, and report what could not be applied."""
     steps = await _steps(applier, target)
     awaited = applier.awaited
     is_empty = awaited is None and await application.checkpoint(target) is None
@@ -281,10 +279,10 @@ async def _applied(
 
 
 async def _steps(applier: Applier, target: str) -> int:
-    """Apply what is due in as many steps as are returned.
+    """Apply everything that is due; return the number of steps.
 
     Raises:
-        FencedError: somebody else applies to the target now.
+        FencedError: another process applies to the target now.
     """
     steps = 0
     try:
@@ -302,7 +300,7 @@ async def _steps(applier: Applier, target: str) -> int:
 async def supervised(
     call: OpenCall, services: dict[str, Service], targets: Sequence[str]
 ) -> Outcome:
-    """Run services, and whatever else is configured to run beside them, until a signal."""
+    """Run services, and those configured to run beside them, until a signal."""
     logger()  # configured before a service logs
     call.screen.follow()
     application, command = call.application, call.typed.command
@@ -330,10 +328,10 @@ async def supervised(
 
 
 def controlled(call: OpenCall, monitor: Monitor | None) -> "tuple[Control, Panorama] | None":
-    """Return the control API and what looks for it; None where `run` has none configured.
+    """Return the control API and its view of the targets; None if `run` has none configured.
 
     Raises:
-        ConfigError: none is configured, and it was asked for.
+        ConfigError: `serve` has no control API configured.
     """
     application, typed = call.application, call.typed
     web = application.settings.web

@@ -7,5 +7,5 @@ from replicator.cli.verb import verb
 
 @verb(SERVE, json=False)
 async def serve(call: OpenCall) -> Outcome:
-    """Offer the verbs over HTTP: what `web.control` configures; who may is said by tokens."""
+    """Serve the control API that `web.control` configures, for clients with a token."""
     return await supervised(call, {}, call.application.target_names)

@@ -1,4 +1,4 @@
-"""What a start takes over from others, said and asked before it does."""
+"""The question before a start takes work over from another process."""
 
 import sys
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from replicator.model.operations.words import age_text
 
 
 async def agree_to_take_over(call: OpenCall, who: Sequence[str], *, yes: bool) -> None:
-    """Go on only if nobody does this work, or if the operator at the terminal agrees to end that.
+    """Continue only if no process does this work, or if the operator agrees to end that process.
 
-    Where no terminal can ask, it goes on: a supervisor starts a process again, on this machine or
-    another one, and the newer one takes over (`run --passive` waits instead).
+    Without a terminal it continues: a supervisor has restarted the process, on this machine or on
+    another one, and the newer process takes over (`run --passive` waits instead).
 
     Args:
         call: The verb.

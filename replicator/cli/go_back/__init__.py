@@ -1,4 +1,4 @@
-"""The verbs that bring a target, or a part of it, to an earlier cut.
+"""The verbs that bring a target, or a part of it, to an earlier cut; one file for each.
 
-One file a verb; `when` reads which moment an operator means.
+`when` finds the moment that an operator means.
 """

@@ -1,4 +1,4 @@
-"""Which command brings something back, or goes on after that: what fits the configured targets."""
+"""Commands to suggest for restoring a datasource and for continuing after a restore."""
 
 import shlex
 
@@ -11,10 +11,10 @@ from replicator.model.operations.command_line import typed
 
 
 def way_back(settings: Settings, target: str, datasource: str, offset: Offset) -> str:
-    """Return the verb that restores one datasource with the bytes of a target, in a cluster.
+    """Return the verb that restores one datasource from the bytes of a target.
 
-    A target with rows is restored in place; an archive has none, and is restored into another one.
-    Without a log a target's own store has the history.
+    A target with rows is restored in place; an archive is restored into another target. Without a
+    log the history comes from the target's own store.
     """
     has_rows = settings.targets[target].metadata is not None
     if has_rows and settings.log is not None:
@@ -29,16 +29,16 @@ def _only_cluster(settings: Settings) -> str:
 
 
 async def goes_on(application: Application, target: str, log_id: str) -> str:
-    """Say how a target that was restored to a cut of a log follows the source again.
+    """Return how a target that was restored to a cut of a log can follow the source again.
 
-    A store alone restores without any log, and a log that is lost was perhaps replaced.
+    A restore from a store alone needs no log, and a lost log may have been replaced.
     """
     if application.settings.log is None:
         return "this configuration has no log, so there is nothing that it could follow"
     try:
         is_of_it = (await application.history.span()).log_id == log_id
     except ReplicatorError as exc:
-        return f"the log cannot be read now, so what it follows is not known: {exc}"
+        return f"the log cannot be read now, so whether it is the same log is unknown: {exc}"
     if not is_of_it:
         over = f"`replicator apply {target} --resume --new-log --once`"
         return f"its log is not the configured one: {over} goes over to that"

@@ -1,4 +1,4 @@
-"""What a plan does to each datasource, as it is shown before an operator agrees."""
+"""The effect of a plan on each datasource, as text for the operator who must agree."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,11 +8,11 @@ from replicator.model.operations.words import counted
 from replicator.model.plans.plan import Effect, Estimate
 
 SHOWN_MAX = 20
-"""Datasources that a text names; the JSON document names all."""
+"""Number of datasources that a text names; the JSON document names all."""
 
 
 def effects_json(estimate: Estimate) -> list[dict[str, Any]]:
-    """Return what each datasource loses and gains, the largest losses first."""
+    """Return the losses and gains of each datasource, the largest losses first."""
     return [
         {
             "datasource": one.datasource,
@@ -26,7 +26,7 @@ def effects_json(estimate: Estimate) -> list[dict[str, Any]]:
 
 
 def effect_lines(estimate: Estimate) -> Iterator[str]:
-    """Yield a line for each datasource, the largest losses first, and how many are left out."""
+    """Yield a line for each datasource, the largest losses first, and one for those left out."""
     effects = {one.datasource: one for one in estimate.effects}
     rows = sorted(estimate.by_datasource.items(), key=lambda one: (-one[1], one[0]))
     names = [*effects, *(name for name, _ in rows if name not in effects)]

@@ -1,4 +1,4 @@
-"""`restore`: the plan first, then the deed."""
+"""`restore`: shows its plan, asks the operator, and restores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -53,33 +53,31 @@ AcceptGaps = Annotated[
 ]
 Stand = Annotated[
     bool,
-    typer.Option(
-        "--pause", help="Pause it there, also when its rows are those of the cut already."
-    ),
+    typer.Option("--pause", help="Pause the target even if its rows are those of the cut already."),
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceOptions:
-    """The options that say whose bytes a restore uses, and which target it changes."""
+    """The options for the target whose bytes a restore uses and for the target it changes."""
 
     target: Annotated[
         str | None, typer.Argument(help="The target whose bytes are used.", show_default=False)
     ] = None
-    into: Annotated[str | None, typer.Option("--into", help="Another target.")] = None
+    into: Annotated[str | None, typer.Option("--into", help="Change this target instead.")] = None
     from_: FromStore = None
     log_id: LogId = None
     by_reference: Annotated[
         bool,
         typer.Option(
             "--by-reference",
-            help="With --from: its bytes stay where they are and are served there.",
+            help="With --from: do not copy bytes; the store's own objects are served.",
         ),
     ] = False
     without_witness: WithoutWitness = False
 
     def place(self) -> Place:
-        """Return whose bytes are used and what is changed.
+        """Return the source of the bytes and the changed target.
 
         Raises:
             ConfigError: the options name no target, or contradict each other.
@@ -105,7 +103,7 @@ class PlaceOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreOptions:
-    """What was asked for on the command line."""
+    """The options of a restore, after the restore point was found."""
 
     place: Place
     point: RestorePoint
@@ -116,11 +114,11 @@ class RestoreOptions:
     pause: bool = False
     accept_gaps: bool
     expect: str | None = None
-    """What the operator has agreed to, as `expectation` says it; None: the plan is shown here."""
+    """Text of `expectation` for the plan that the operator agreed to; None: ask the operator."""
 
     @property
     def changed(self) -> str:
-        """The target that is written to."""
+        """Name of the target that is written to."""
         return self.place.into
 
 
@@ -132,11 +130,11 @@ async def restore(
     datasource: DatasourceOption = None,
     rename_: Annotated[
         str | None,
-        typer.Option("--rename", help="OLD=NEW: this one, beside the live one, by a new name."),
+        typer.Option("--rename", help="OLD=NEW: restore OLD as NEW, beside the live datasource."),
     ] = None,
     forget_renamed: Annotated[
         str | None,
-        typer.Option("--forget-renamed", help="Remove a datasource that --rename has made."),
+        typer.Option("--forget-renamed", help="Remove a datasource that --rename has restored."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")] = False,
     yes: Yes = False,
@@ -145,10 +143,10 @@ async def restore(
     accept_gaps: AcceptGaps = False,
     expect: Expect = None,
 ) -> Outcome:
-    """Make a target's rows exactly those of an earlier cut; it is then paused there.
+    """Make a target's rows exactly those of an earlier cut; the target is then paused there.
 
-    When they are those of the cut already nothing is changed, and a target that follows goes on.
-    `restore plan` writes down what that takes, `restore run` carries out what was written down.
+    If its rows are those of the cut already, nothing is changed and the target is not paused.
+    `restore plan` writes the plan to a file, and `restore run` carries out such a file.
     """
     application = call.application
     place = whose.place()
@@ -183,7 +181,7 @@ async def restore(
 
 
 async def carry_out(call: OpenCall, request: RestoreOptions) -> Outcome:
-    """Show what a restore would do, ask, and do it."""
+    """Show the plan of a restore, ask the operator, and carry it out."""
     application, screen = call.application, call.screen
     so_far = await _make_tables(call, request)
     decided = await request.place.decide(application)
@@ -225,13 +223,13 @@ async def carry_out(call: OpenCall, request: RestoreOptions) -> Outcome:
 
 
 async def _make_tables(call: OpenCall, request: RestoreOptions) -> str:
-    """Make the tables of an empty target that a store is restored into, by what the store holds.
+    """Create Druid's tables in an empty target, for the rows in the store to restore.
 
     Returns:
-        What was done, for whoever does not agree to more.
+        What was done, for the message if the operator does not agree to the restore itself.
 
     Raises:
-        RefusedError: there are none, and the operator did not agree to create them.
+        RefusedError: the target has no tables, and the operator did not agree to create them.
     """
     name, target = request.changed, call.application.target(request.changed)
     if not request.place.from_store or await target.metadata.is_made():
@@ -260,7 +258,7 @@ def _nothing_to_do(shown: dict[str, Any]) -> Outcome:
 
 
 def why_nothing(plan: RestorePlan, target: str) -> list[str]:
-    """Say that nothing is done, and whether the target pauses."""
+    """Return why nothing is done, and whether the target pauses."""
     rows = "its rows are" if plan.datasource is None else f"its rows of {plan.datasource} are"
     lines = [f"nothing to do: {rows} those of cut {plan.cut.closed.cut} already"]
     held = plan.state.checkpoint
@@ -279,11 +277,11 @@ async def wanted_point(
     to_time: str | None,
     before: int | None,
 ) -> RestorePoint:
-    """Return the point that was asked for, perhaps by its name in a target's store.
+    """Return the given restore point, perhaps by its name in a target's store.
 
     Raises:
-        ConfigError: none, or more than one.
-        NotFoundError: the store does not know the name.
+        ConfigError: no point was given, or more than one.
+        NotFoundError: the store has no point of this name.
     """
     if name is None:
         return restore_point(to_offset, to_time, before)
@@ -294,10 +292,10 @@ async def wanted_point(
 
 
 def restore_point(to_offset: int | None, to_time: str | None, before: int | None) -> RestorePoint:
-    """Return the point that was asked for.
+    """Return the given restore point.
 
     Raises:
-        ConfigError: none, or more than one.
+        ConfigError: no point was given, or more than one.
     """
     given: list[RestorePoint] = []
     if to_offset is not None:
@@ -312,7 +310,7 @@ def restore_point(to_offset: int | None, to_time: str | None, before: int | None
 
 
 def _eta_s(plan: RestorePlan, rates: Rates) -> float | None:
-    """Estimate from what was measured; bytes that the target has are counted as well."""
+    """Estimate the duration from measured rates; bytes that the target has count as well."""
     estimate = plan.estimate
     rows = estimate.segments + estimate.other_rows + estimate.removals
     return rates.seconds(size_bytes=estimate.size_bytes, rows=rows)
@@ -407,7 +405,7 @@ def show_done(
 
 
 async def after_a_pause(application: Application, plan: RestorePlan, into: str) -> Sequence[str]:
-    """Say how a target goes on that was restored."""
+    """Return how a restored target can continue."""
     log_id = plan.reconciliation.plan.checkpoint.log_id
     lines = [f"it is paused there; {await goes_on(application, into, log_id)}"]
     if application.settings.log is not None and (delayed := _delayed(application, plan, into)):
@@ -416,7 +414,7 @@ async def after_a_pause(application: Application, plan: RestorePlan, into: str) 
 
 
 def _delayed(application: Application, plan: RestorePlan, into: str) -> str:
-    """Say what becomes of a delayed target once it is resumed: it never goes back by itself."""
+    """Return what a delayed target does once it is resumed: it never goes back by itself."""
     delay = application.target(into).settings.delay
     if not delay:
         return ""

@@ -1,4 +1,4 @@
-"""`restore plan` and `restore run`: a restore as a file, to be read, agreed to and carried out."""
+"""`restore plan` and `restore run`: write a restore's plan to a file, and carry it out."""
 
 import os
 import shlex
@@ -57,13 +57,13 @@ async def plan(
     adopt: restore.Adopt = False,
     accept_gaps: restore.AcceptGaps = False,
     no_look: Annotated[
-        bool, typer.Option("--no-look", help="Do not ask the storages what is there.")
+        bool, typer.Option("--no-look", help="Do not look up objects in the storages.")
     ] = False,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The file to write, like plan.json.")
     ] = Path("plan.json"),
 ) -> Outcome:
-    """Write down what a restore would do, take and cost; nothing is changed."""
+    """Write a restore's effect, duration and price to a file; nothing is changed."""
     application = call.application
     place = whose.place()
     point = await moment.point(application, place)
@@ -93,10 +93,10 @@ async def plan(
 @verb("restore run", changes=Changes.ONCE_AGREED)
 async def run_plan(
     call: OpenCall,
-    file: Annotated[Path, typer.Argument(help="What `restore plan` has written.")],
+    file: Annotated[Path, typer.Argument(help="File that `restore plan` wrote.")],
     yes: restore.Yes = False,
 ) -> Outcome:
-    """Carry out a plan, if the world is still the one it was made for; go on with a broken one."""
+    """Carry out a plan that is not out of date, or continue one that was interrupted."""
     application = call.application
     found = plan_of(_read(file), str(file))
     options = found.options
@@ -141,7 +141,7 @@ async def run_plan(
 
 
 def _hint(application: Application, options: PlanOptions, file: Path, planned: RestorePlan) -> str:
-    """Say how the plan is made again; one of the control API has no file that its reader knows."""
+    """Return how to make the plan again; the operator knows no file of a control API's plan."""
     web = application.settings.web
     if web is not None and web.control is not None:
         from replicator.control.work.launch import PLANS  # noqa: PLC0415 - few plans are of jobs
@@ -155,7 +155,7 @@ def _hint(application: Application, options: PlanOptions, file: Path, planned: R
 
 
 def _again(options: PlanOptions, file: Path, planned: RestorePlan) -> str:
-    """Return the command that makes such a plan anew."""
+    """Return the command that makes the same plan again."""
     whose = ["--from", options.target] if options.from_store else [options.target]
     flags = [
         *(["--into", options.into] if options.into != options.target else []),
@@ -171,7 +171,7 @@ def _again(options: PlanOptions, file: Path, planned: RestorePlan) -> str:
 
 
 def _is_done(planned: RestorePlan) -> bool:
-    """Return whether the plan was carried out before, to its end."""
+    """Return whether the plan was carried out completely before."""
     stands_there = planned.state.checkpoint == planned.reconciliation.plan.checkpoint
     return planned.changes_nothing and stands_there
 
@@ -259,7 +259,7 @@ def _write(path: Path, document: dict[str, Any]) -> None:
 
 
 def _opened(path: str, flags: int) -> int:
-    """Open a new file for this user alone: a plan names what a cluster holds, and what it costs."""
+    """Open a new file for this user alone: a plan shows a cluster's contents and prices."""
     return os.open(path, flags, 0o600)
 
 
@@ -360,7 +360,7 @@ class RestoreGroup(TyperGroup):
     """`restore plan` and `restore run`; everything else is `restore TARGET`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Take what names no verb for the restore itself."""
+        """Read arguments that name no verb as those of the restore itself."""
         if not args or args[0] not in RESTORE_VERBS:
             args = [RESTORE, *args]
         return super().parse_args(ctx, args)

@@ -1,4 +1,4 @@
-"""`restore --rename`: a datasource as it was, beside the live one; and its removal."""
+"""`restore --rename`: restores a datasource beside the live one, and removes it again."""
 
 import shlex
 from dataclasses import dataclass
@@ -33,10 +33,10 @@ class Names:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenameOptions:
-    """What was asked for on the command line."""
+    """The options of a restore under another name, after the restore point was found."""
 
     into: str
-    """The target that is written to."""
+    """Name of the target that is written to."""
     names: Names
     point: RestorePoint
     dry_run: bool
@@ -49,7 +49,7 @@ def names(text: str, datasource: str | None) -> Names:
     """Return the two names.
 
     Raises:
-        ConfigError: they are not written as `old=new`, or `--datasource` says another one.
+        ConfigError: the text is not `old=new`, or `--datasource` names another datasource.
     """
     old, separator, new = text.partition("=")
     if not separator or not old or not new or old == new:
@@ -62,7 +62,7 @@ def names(text: str, datasource: str | None) -> Names:
 
 
 async def rename(call: OpenCall, decided: Decided, request: RenameOptions) -> Outcome:
-    """Show what would be written, ask, and do it."""
+    """Show the plan of the restore, ask the operator, and carry it out."""
     await refuse_name_of_source(call.application, request.into, request.names.new)
     renamer, said = decided.renamer(), decided.testimony
     plan = await renamer.plan(request.point, datasource=request.names.old, to=request.names.new)
@@ -103,7 +103,7 @@ async def forget(
     yes: bool,
     expect: str | None,
 ) -> Outcome:
-    """Show what would be removed, ask, and do it."""
+    """Show the rows to remove, ask the operator, and remove them."""
     renamer = (await Place(target=target, into=target).decide(application)).renamer()
     plan = await renamer.plan_forget(datasource)
     now = expectation(

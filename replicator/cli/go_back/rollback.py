@@ -1,4 +1,4 @@
-"""`rollback`: one datasource of a target as it was, in one line that reads as what it is."""
+"""`rollback`: restores one datasource of a target, by a command that is easy to type."""
 
 from difflib import get_close_matches
 from typing import Annotated
@@ -15,7 +15,7 @@ from replicator.errors import ConfigError, NotFoundError
 from replicator.model.plans.restore_point import WORDS, RestorePoint
 
 CUTOFF = 0.8
-"""How alike a name and a word are that is suggested for it, where 1 is equal."""
+"""Similarity from which a word is suggested for a name; 1 is equality."""
 
 
 @verb("rollback", changes=Changes.ONCE_AGREED)
@@ -31,14 +31,14 @@ async def rollback(
         ),
     ],
     on: Annotated[
-        str | None, typer.Option("--on", help="The target; it may be left out when there is one.")
+        str | None, typer.Option("--on", help="The target; optional if there is only one.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")] = False,
     yes: Yes = False,
     accept_gaps: AcceptGaps = False,
     expect: Expect = None,
 ) -> Outcome:
-    """Bring one datasource of a target back to what it was; the target is then paused."""
+    """Return one datasource of a target to an earlier state; the target is then paused."""
     moment = moment_of(to, datasource)
     application = call.application
     target = on or _only(application)
@@ -56,7 +56,7 @@ async def rollback(
 
 
 async def point_to(application: Application, moment: Moment, place: Place) -> RestorePoint:
-    """Return the point that was asked for; a name that is none may be a misspelt word.
+    """Return the given restore point; an unknown name may be a misspelt word.
 
     Raises:
         ReplicatorError: as for `Moment.point`.
@@ -70,10 +70,10 @@ async def point_to(application: Application, moment: Moment, place: Place) -> Re
 
 
 def _only(application: Application) -> str:
-    """Return the one target that has rows.
+    """Return the only target that has rows.
 
     Raises:
-        ConfigError: there are several, or none.
+        ConfigError: several targets have rows, or none.
     """
     targets = application.settings.targets
     found = [name for name in application.target_names if targets[name].metadata is not None]

@@ -1,4 +1,4 @@
-"""`undelete`: a dropped datasource again, on a target at once, on the source by its operator."""
+"""`undelete`: restores a dropped datasource on a target, or prints the calls for the source."""
 
 import shlex
 from dataclasses import replace
@@ -35,9 +35,9 @@ REFUSED = (
 async def undelete(
     call: OpenCall,
     datasource: Annotated[str, typer.Argument(help="The datasource that was dropped.")],
-    on: Annotated[str | None, typer.Option("--on", help="Bring it back on this target.")] = None,
+    on: Annotated[str | None, typer.Option("--on", help="Restore it on this target.")] = None,
     on_source: Annotated[
-        bool, typer.Option("--on-source", help="Print what to ask the source's Overlord for.")
+        bool, typer.Option("--on-source", help="Print the calls for the source's Overlord.")
     ] = False,
     to_offset: Annotated[int | None, typer.Option("--to-offset", min=0, max=OFFSET_MAX)] = None,
     to_time: Annotated[str | None, typer.Option("--to-time", help="With its zone.")] = None,
@@ -48,11 +48,11 @@ async def undelete(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plan.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     accept_gaps: Annotated[
-        bool, typer.Option("--accept-gaps", help="Bring back the rest when bytes are missing.")
+        bool, typer.Option("--accept-gaps", help="Restore the rest when bytes are missing.")
     ] = False,
     expect: Expect = None,
 ) -> Outcome:
-    """Bring a datasource back as it was in the last cut in which it had used segments."""
+    """Restore a datasource to the last cut in which it had used segments."""
     application = call.application
     if on_source == (on is not None):
         raise ConfigError("use either --on TARGET or --on-source")
@@ -163,7 +163,7 @@ def _drop_lines(datasource: str, drop: Drop) -> list[str]:
 def _show_calls(
     console: Console, datasource: str, drop: Drop | None, plan: SourcePlan, restores: list[str]
 ) -> None:
-    """Print a shell script; what is said beside the calls are its comments."""
+    """Print a shell script of calls, with the explanations as its comments."""
     said = [] if drop is None else _drop_lines(datasource, drop)
     said.append(
         f"used in cut {plan.cut.closed.cut}: {counted(plan.wanted, 'segment')}; used now:"
@@ -192,7 +192,7 @@ def _show_calls(
 
 
 def _curl(call: DruidCall) -> str:
-    # Druid 33 does what it is asked and answers 500 where no type of answer is named.
+    # Without `Accept`, Druid 33 carries out the request but answers 500.
     body = escaped_json(orjson.dumps({"segmentIds": list(call.segment_ids)}).decode())
     return (
         f'curl --fail-with-body -sS -X POST "$OVERLORD{call.path}"'

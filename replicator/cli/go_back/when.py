@@ -1,4 +1,4 @@
-"""Which moment a user means: by an offset, a time, how long ago, a name, or before a drop."""
+"""Options for the moment to restore: an offset, a time, an age, a name, or before a drop."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -59,7 +59,7 @@ _TIME_OF_DAY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """The options that name a moment; exactly one of them is given."""
+    """The options that name a moment, of which exactly one must be given."""
 
     to_offset: ToOffsetOption = None
     to_time: ToTimeOption = None
@@ -67,7 +67,7 @@ class Moment:
     to_point: ToPointOption = None
     latest: Annotated[bool, typer.Option("--latest", help="The newest cut.")] = False
     ago: Annotated[
-        str | None, typer.Option("--ago", help="The last cut so long ago, like 10m or 2h.")
+        str | None, typer.Option("--ago", help="The last cut before this time span: 10m, 2h.")
     ] = None
     before_drop: Annotated[
         str | None,
@@ -79,11 +79,11 @@ class Moment:
     ] = None
 
     async def point(self, application: Application, place: Place) -> RestorePoint:
-        """Return the point that was asked for.
+        """Return the given restore point.
 
         Raises:
-            ConfigError: none was, or more than one, or it is not written as it must be.
-            NotFoundError: the store does not know the name, or the log no such datasource.
+            ConfigError: no moment was given, more than one, or one that cannot be read.
+            NotFoundError: the store has no point of this name, or the log no such datasource.
             RefusedError: the datasource was not dropped.
         """
         said = {one.name: getattr(self, one.name) for one in fields(self)}
@@ -131,7 +131,7 @@ class Moment:
         }
 
     def _said(self, now: datetime) -> RestorePoint:
-        """Return a point that is found without the log or a store."""
+        """Return a point that can be found without the log or a store."""
         if self.to_offset is not None:
             return ToOffset(offset=Offset(self.to_offset))
         if self.before is not None:
@@ -144,10 +144,10 @@ class Moment:
 
 
 async def _unchanged_since(application: Application, point: ToTime) -> RestorePoint:
-    """Return the newest cut for a moment after it, while a watcher looks and finds no change.
+    """Return the newest cut for a later moment if a watcher polls and has found no change since.
 
-    A source that does not change has no newer cut. Where nobody looks, what came after the last
-    cut is unknown, and the moment is refused as one that the log does not hold.
+    A source that does not change has no newer cut. Without a watcher, later changes are unknown,
+    and the moment is refused as one that the log does not contain.
     """
     life = await application.life(None)
     watcher = life.watcher
@@ -158,10 +158,10 @@ async def _unchanged_since(application: Application, point: ToTime) -> RestorePo
 
 
 def moment_of(text: str, datasource: str) -> Moment:
-    """Return the moment that one text names, as `rollback --to` takes it.
+    """Return the moment in the text of `rollback --to`.
 
     Raises:
-        ConfigError: it is nothing of the kind.
+        ConfigError: the text names no moment.
     """
     if text.isdecimal():
         return Moment(to_offset=parse_offset(text))
@@ -177,7 +177,7 @@ def moment_of(text: str, datasource: str) -> Moment:
 
 
 def time_of(text: str, now: datetime) -> datetime:
-    """Return a time; of a time of day, with its zone, the last one that was.
+    """Return a time; a time of day with its zone means its last occurrence.
 
     Raises:
         ConfigError: as for `parse_time`.
@@ -201,7 +201,7 @@ def time_of(text: str, now: datetime) -> datetime:
 
 
 def _length(text: str) -> timedelta:
-    """Return how long ago: a duration as everywhere, or in words like "10 minutes"."""
+    """Return a time span, written as a duration or in words like "10 minutes"."""
     said = _IN_WORDS.fullmatch(text.strip())
     try:
         return duration(text.strip() if said is None else f"{said[1]}{said[2][0].lower()}")

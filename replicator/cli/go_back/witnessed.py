@@ -1,4 +1,4 @@
-"""What a restore says of a store's witness: in its plan, in the log, and on record."""
+"""A store's witness in restores: shown in the plan, logged, and recorded."""
 
 from typing import Annotated
 
@@ -14,14 +14,14 @@ WithoutWitness = Annotated[
     bool,
     typer.Option(
         WITHOUT_WITNESS,
-        help="With --from: do not ask its witness; nothing proves then that its cuts are the"
-        " newest.",
+        help="With --from: do not ask the store's witness; then nothing proves that its cuts are"
+        " the newest.",
     ),
 ]
 
 
 def show_testimony(console: Console, said: Testimony | None) -> None:
-    """Say in a plan what is known of the store's newest cuts."""
+    """Print what is known of the store's newest cuts, as part of a plan."""
     if said is None:
         return
     if said.proves:
@@ -31,7 +31,7 @@ def show_testimony(console: Console, said: Testimony | None) -> None:
 
 
 async def go_without(decided: Decided) -> None:
-    """Tell the log, and keep on record, that nobody vouches for what is restored from now on.
+    """Log and record that no witness vouches for the restored history.
 
     Raises:
         TransientError, ConfigError: the changed target's store cannot be written.

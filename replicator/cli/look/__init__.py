@@ -1,4 +1,4 @@
-"""The verbs that show something and change nothing but names of cuts.
+"""The verbs that show something; they change nothing but names of cuts and the log's store.
 
-One file a verb. `naming` has `points create` and `points remove`; `log_move` has `log move`.
+`naming` has `points create` and `points remove`; `log_move` has `log move`.
 """

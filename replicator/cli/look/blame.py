@@ -1,4 +1,4 @@
-"""`blame`: which events changed a segment or a datasource, when, and who had asked for it."""
+"""`blame`: shows which events changed a segment or a datasource, when, and at whose request."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -30,7 +30,7 @@ async def blame(
         typer.Option("--interval", help="Only segments that overlap it: START/END, dates in UTC."),
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, max=LIST_MAX, help="At most so many events.")
+        int, typer.Option("--limit", min=1, max=LIST_MAX, help="Show at most N events.")
     ] = 100,
 ) -> Outcome:
     """Show the events that changed a segment or a datasource, the newest last."""
@@ -86,7 +86,7 @@ def _event_json(one: Blamed, audit: Sequence[AuditRow]) -> dict[str, Any]:
 
 
 def _fits(row: AuditRow, one: Blamed) -> bool:
-    """Return whether an audit row falls between an event's cut and the one before."""
+    """Return whether an audit row lies between an event's cut and the cut before it."""
     if (asked := time_of(row.created_date)) is None:
         return False
     if one.after is not None and asked < one.after - CLOCK_SKEW_MAX:

@@ -1,4 +1,4 @@
-"""What `blame` answers first: what happened, by whom, where the bytes are, what undoes it."""
+"""The summary of `blame`: what happened, by whom, where the bytes are, and how to undo it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ from replicator.model.timestamps import time_of
 from replicator.services.inspection.happenings import Happening, happenings
 
 SHOWN_MAX = 5
-"""Newest destructive cuts that the summary lists."""
+"""Number of destructive cuts that the summary lists, the newest ones."""
 CUTS_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The answer in short: what happened, and how to undo it."""
+    """What happened, and how to undo it."""
 
     lines: Sequence[str]
     undo: Sequence[str]
-    """Commands that bring it back, one per target; empty: nothing was lost, or no target has it."""
+    """Commands that restore the datasource, one for each target; empty if none can or need to."""
 
 
 async def summary(
@@ -37,7 +37,7 @@ async def summary(
     said: Said,
     observer: Observer,
 ) -> Summary:
-    """Say what happened last to the segments of a datasource, and what brings them back."""
+    """Return what happened last to a datasource's segments, and the commands that restore them."""
     history = application.history
     found = await happenings(history, limit=CUTS_MAX, observer=observer, datasource=datasource)
     harm = [one for one in found if one.does_harm][-SHOWN_MAX:]
@@ -67,7 +67,7 @@ def _asked(row: AuditRow) -> str:
 
 
 def _fits(row: AuditRow, one: Happening) -> bool:
-    """Return whether the audit row falls between the cut and the one before."""
+    """Return whether an audit row lies between a cut and the cut before it."""
     if (asked := time_of(row.created_date)) is None:
         return False
     since = one.after.closed.source_time if one.after else asked
@@ -77,7 +77,7 @@ def _fits(row: AuditRow, one: Happening) -> bool:
 async def _cut_to_go_back_to(
     application: Application, datasource: str, harm: Sequence[Happening]
 ) -> Offset | None:
-    """Return the cut to go back to: before a drop, or before what last did harm."""
+    """Return the cut to restore: before a drop, or before the last destructive cut."""
     try:
         return (await application.undeletion().dropped(datasource)).last.cut.offset
     except (NotFoundError, RefusedError):
@@ -86,7 +86,7 @@ async def _cut_to_go_back_to(
 
 
 async def _holders(application: Application, offset: Offset) -> tuple[list[str], dict[str, str]]:
-    """Return the targets whose stores restore this cut, and those that cannot be asked."""
+    """Return the targets whose stores can restore a cut, and those that cannot be asked."""
     log_id, held, missing = (await application.history.span()).log_id, [], {}
     for name in application.target_names:
         try:
@@ -104,14 +104,14 @@ async def _holders(application: Application, offset: Offset) -> tuple[list[str],
 def _undo(
     application: Application, datasource: str, offset: Offset, held: Sequence[str]
 ) -> list[str]:
-    """Return the verbs that bring it back, where it is easiest."""
+    """Return the verbs that restore the datasource, in the easiest way for each target."""
     targets = application.settings.targets
     in_place = [one for one in held if targets[one].metadata is not None]
     return [way_back(application.settings, one, datasource, offset) for one in in_place or held]
 
 
 def told(found: Summary) -> list[str]:
-    """Return how it ends: with what undoes it."""
+    """Return the last lines of the summary, with the commands that undo the loss."""
     if not found.undo:
         return []
     return [

@@ -1,4 +1,4 @@
-"""`diff`: what changed at the source between two points of the log."""
+"""`diff`: shows the rows that changed at the source between two points of the log."""
 
 from typing import Annotated, Any
 
@@ -23,7 +23,7 @@ async def diff(
     before: Annotated[str, typer.Argument(help=POINT_HELP)],
     after: Annotated[str, typer.Argument(help=POINT_HELP)],
     limit: Annotated[
-        int, typer.Option("--limit", min=1, max=LIST_MAX, help="At most so many rows.")
+        int, typer.Option("--limit", min=1, max=LIST_MAX, help="Show at most N rows.")
     ] = 1000,
 ) -> Outcome:
     """Show which rows differ between two cuts."""

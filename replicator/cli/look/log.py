@@ -1,4 +1,4 @@
-"""`log`: the events with offset, time, type and subject."""
+"""`log`: lists events with offset, time, type and subject."""
 
 import asyncio
 import sys
@@ -38,7 +38,7 @@ async def log(
     call: OpenCall,
     start: Annotated[
         int | None,
-        typer.Option("--from", min=0, max=OFFSET_MAX, help="First offset: list from there on."),
+        typer.Option("--from", min=0, max=OFFSET_MAX, help="First offset."),
     ] = None,
     end: Annotated[
         int | None, typer.Option("--to", min=0, max=OFFSET_MAX, help="Last offset.")
@@ -49,12 +49,12 @@ async def log(
             "--limit",
             min=1,
             max=LIST_MAX,
-            help="At most so many events: the newest, or with --from the first from there on.",
+            help="Show at most N events: the newest, or with --from the first from there on.",
         ),
     ] = 1000,
     datasource: Annotated[str | None, typer.Option("--datasource")] = None,
     type_: Annotated[str | None, typer.Option("--type", help="Only this type of event.")] = None,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on as events come.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Wait for new events.")] = False,
 ) -> Outcome:
     """List the events of the log."""
     application = call.application
@@ -74,17 +74,17 @@ async def log(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ShownEvents:
-    """Events in the order of the log, and what was left out."""
+    """Events in the order of the log, and how to list those that were left out."""
 
     events: Sequence[Entry]
     left: str
-    """Which events are not listed, as a reader asks for them; empty: all are."""
+    """Options that list the events that were left out; empty: none were."""
 
 
 async def _listed(
     history: History, start: int | None, end: int | None, wanted: LogFilter, limit: int
 ) -> _ShownEvents:
-    """Return the first events from `start` on; without it the newest ones, up to `end`."""
+    """Return the first events from `start` on, or without `start` the newest ones up to `end`."""
     if start is None:
         before = None if end is None else Offset(end + 1)
         newest = await newest_events(
@@ -115,7 +115,7 @@ async def _collect(
     limit: int,
     take: Callable[[Entry], None],
 ) -> Offset:
-    """Take matching events from `start` to `end`; return the offset after the last one read."""
+    """Collect matching events from `start` to `end`; return the offset after the last one read."""
     taken = 0
     span = await history.span()
     at = Offset(max(start, span.first))
@@ -131,10 +131,10 @@ async def _collect(
 
 
 async def _require_known(history: History, datasource: str) -> None:
-    """Refuse a datasource that no event speaks of.
+    """Refuse a datasource that no event refers to.
 
     Raises:
-        NotFoundError: so it is; its hint names what may have been meant.
+        NotFoundError: the log has no such event; the hint suggests a similar name.
     """
     found: list[Entry] = []
     wanted = LogFilter(datasource=datasource, type=None)
@@ -147,10 +147,10 @@ async def _require_known(history: History, datasource: str) -> None:
 
 
 async def _follow(history: History, start: int | None, wanted: LogFilter, limit: int) -> Outcome:
-    """Show the newest events, or those from `start` on, and then each that comes."""
+    """Print the newest events, or those from `start` on, and then each new event."""
     console = paper()
     while True:
-        with suppress(NotFoundError):  # the watcher has not made it yet
+        with suppress(NotFoundError):  # the watcher has not created the log yet
             if start is None:
                 start = (await history.span()).end
                 newest = await newest_events(

@@ -1,4 +1,4 @@
-"""`log move`: the log from one store to another, from a file to Kafka or back."""
+"""`log move`: moves the log to another store, from a file to Kafka or back."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,11 +30,11 @@ async def move(
     ],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> Outcome:
-    """Move the log to where another configuration says, with its id, offsets and times.
+    """Move the log to the store that another configuration names, with its id, offsets and times.
 
-    It is refused while `run`, `watch` or `apply` runs. Targets then go on from the new log and copy
-    nothing again. The former log stays as it is, and nobody can read or write it any more. Started
-    again, a move that was cut off goes on.
+    A move is refused while `run`, `watch` or `apply` runs. Afterwards targets follow the new log
+    and copy nothing again. The former log is kept unchanged, but no process can read or write it.
+    An interrupted move continues when it is started again.
     """
     wanted = config.load(to, call.typed.environ)
     mover = call.application.log_mover(wanted)

@@ -1,4 +1,4 @@
-"""`points create`, `points remove`: cuts by a name."""
+"""`points create`, `points remove`, `points rotate`: names of cuts."""
 
 from typing import Annotated
 
@@ -19,13 +19,13 @@ from replicator.model.plans.restore_point import Latest
 from replicator.model.store.holds import NamedPoint, checked_name
 from replicator.services.retention.point_rotation import Rotated, RotationRules
 
-app = typer.Typer(help="What can be restored, and cuts by a name.", invoke_without_command=True)
+app = typer.Typer(help="List what can be restored, and name cuts.", invoke_without_command=True)
 app.callback()(points)
 
 Name = Annotated[str, typer.Argument(help="Letters, digits, dots, dashes and underscores.")]
 OnTargets = Annotated[
     list[str] | None,
-    typer.Option("--target", help="In the store of this target only; may be repeated."),
+    typer.Option("--target", help="Only in this target's store; may be repeated."),
 ]
 
 
@@ -42,7 +42,7 @@ async def create(
     ] = None,
     targets: OnTargets = None,
 ) -> Outcome:
-    """Give a cut a name, by default the newest one; `restore --to-point` finds it."""
+    """Name a cut, by default the newest one, for `restore --to-point`."""
     asked = (to_offset, to_time, before) != (None, None, None)
     point = restore_point(to_offset, to_time, before) if asked else Latest()
     naming = call.application.naming(targets or call.application.target_names)
@@ -63,7 +63,7 @@ async def remove(
     name: Name,
     targets: OnTargets = None,
 ) -> Outcome:
-    """Forget a name; the cut itself stays as restorable as any other."""
+    """Remove a name; the cut stays as restorable as any other."""
     await call.application.naming(targets or call.application.target_names).remove(name)
     return Outcome(
         result={"removed": name},
@@ -81,18 +81,18 @@ async def rotate(
         typer.Option(
             "--tier",
             metavar="EACH=AGE",
-            help="One point of each hour, day, week, month or year, or all, is kept until it is"
-            " this old, like day=90d; may be repeated.",
+            help="Keep one point of each hour, day, week, month or year, or all of them, up to this"
+            " age, like day=90d; may be repeated.",
         ),
     ],
     prefix: Annotated[
-        str, typer.Option("--prefix", help="What the names of these points begin with.")
+        str, typer.Option("--prefix", help="First part of the names of these points.")
     ] = "auto",
     time_zone: Annotated[
-        str, typer.Option("--time-zone", help="Where days, weeks and months begin.")
+        str, typer.Option("--time-zone", help="Time zone of days, weeks and months.")
     ] = "UTC",
 ) -> Outcome:
-    """Name the newest cut, and keep older such points grandfather-father-son."""
+    """Name the newest cut, and keep older such points in a grandfather-father-son scheme."""
     application = call.application
     rotation = await application.point_rotation(target)
     rotated = await rotation.rotate(

@@ -1,4 +1,4 @@
-"""`notifications`: what was told to webhooks, what waits, and what is to be sent again."""
+"""`notifications`: lists what was sent to webhooks, and sends dead notifications again."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -15,7 +15,7 @@ from replicator.model.operations.words import counted, moment
 from replicator.ports.notifications import Delivery, DeliveryState
 from replicator.web.deliveries import delivery_json
 
-app = typer.Typer(help="See and repeat what webhooks are told.", no_args_is_help=True)
+app = typer.Typer(help="List notifications of webhooks, and send them again.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -24,7 +24,7 @@ async def list_(
     call: OpenCall,
     state: Annotated[DeliveryState | None, typer.Option(help="Only those in this state.")] = None,
 ) -> Outcome:
-    """List what waits, what was delivered lately, and what is dead: given up."""
+    """List notifications that wait, were delivered lately, or are dead (given up)."""
     found = await call.application.notifying().journal().listed(state)
     return Outcome(
         result={"notifications": [delivery_json(one) for one in found]},
@@ -40,7 +40,7 @@ async def resend(
         list[str] | None, typer.Argument(metavar="ID", help="Notifications; default: all dead.")
     ] = None,
 ) -> Outcome:
-    """Let dead notifications be delivered again, by the process that runs."""
+    """Let the running process deliver dead notifications again."""
     count = await call.application.notifying().journal().send_again(ids or None)
     if ids and not count:
         raise NotFoundError(
@@ -59,7 +59,7 @@ async def test(
     call: OpenCall,
     webhook: Annotated[str, typer.Argument(help="The webhook's name in the configuration.")],
 ) -> Outcome:
-    """Send a notification of the type `test` to one webhook, after what waits for it."""
+    """Send a notification of type `test` to one webhook, after those that wait for it."""
     application = call.application
     sender = application.notifying().sender(webhook)
     told = await application.promise_watch().test(webhook)

@@ -1,4 +1,4 @@
-"""`points`: what can be restored, and the gaps in it."""
+"""`points`: lists the cuts that can be restored, and their gaps."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -38,7 +38,7 @@ from replicator.services.store.windows import windows
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kept:
-    """What one target can be restored to, and its gaps, by which each cut is judged."""
+    """The cuts that one target's store can restore, and the gaps in them."""
 
     gaps: tuple[Gap, ...]
     points: TargetPoints
@@ -52,9 +52,9 @@ async def points(
     limit: Annotated[
         int, typer.Option("--limit", min=1, max=LIST_MAX, help="Show at most N cuts, newest last.")
     ] = 20,
-    all_: Annotated[bool, typer.Option("--all", help="Also the cuts without a change.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Also list cuts without a change.")] = False,
 ) -> Outcome:
-    """List the cuts that a target can be brought to, the gaps in them, and the named points."""
+    """List the cuts that can be restored, the gaps in them, and the named points."""
     application = call.application
     if from_ is None:
         history = application.history
@@ -87,7 +87,7 @@ async def points(
 
 
 async def _require_log(application: Application) -> None:
-    """Name the way without the log where that is away: a target's store has the history, too."""
+    """Suggest targets' stores, which have the history as well, if the log cannot be read."""
     try:
         await application.history.span()
     except TransientError as exc:
@@ -98,7 +98,7 @@ async def _require_log(application: Application) -> None:
 
 
 async def _happened(history: History, limit: int, screen: Screen) -> dict[Offset, str]:
-    """Return what happened in the newest cuts; nothing where not all events are kept."""
+    """Return what happened in the newest cuts; nothing if some of their events are gone."""
     try:
         found = await happenings(history, limit=limit, observer=screen.observe)
     except GapError:
@@ -107,7 +107,7 @@ async def _happened(history: History, limit: int, screen: Screen) -> dict[Offset
 
 
 async def _kept(application: Application, name: str, *, failures: list[NotSeen]) -> _Kept:
-    """Return what a target's store keeps; a database that is away takes only gaps from it."""
+    """Return what a target's store keeps, without gaps if the target's database is away."""
     target, source = application.target(name), application.source_name
     log_id = (await application.history.span()).log_id
     until, gaps = None, tuple[Gap, ...]()

@@ -1,4 +1,4 @@
-"""`status`: is it running, is all as promised, back to when, what waits, what is wrong."""
+"""`status`: shows processes, promises, restorable times, pending work, and what is wrong."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -46,7 +46,7 @@ WRONG = 10
 
 @verb("status", changes=Changes.NEVER)
 async def status(call: OpenCall) -> Outcome:
-    """Say what is running, what is promised and kept, back to when, what waits, what is wrong."""
+    """Show what runs, whether promises are kept, what can be restored, and what is wrong."""
     application, said = call.application, call.typed.said
     found = await _look(application)
     undone = {one.datasource: _undone(application.settings, said, one) for one in found.drops}
@@ -58,10 +58,10 @@ async def status(call: OpenCall) -> Outcome:
 
 
 async def _look(application: Application) -> StatusReport:
-    """Look at everything; what cannot be looked at hides nothing else."""
+    """Look at everything; a part that cannot be read does not hide the others."""
     status_reader = application.status_reader()
     log = await status_reader.log_or_why()
-    if log.unknown:  # perhaps a store is away, and the log itself is there
+    if log.unknown:  # perhaps only a store is away, and the log itself can be read
         status_reader = application.status_reader(stores=False)
         log = await status_reader.log_or_why()
     targets: list[TargetStatus] = []
@@ -94,7 +94,7 @@ async def _look(application: Application) -> StatusReport:
 
 
 async def _drops(application: Application, history: History) -> list[RecentDrop]:
-    """Return what was dropped lately; nothing where log or source cannot say: that is wrong."""
+    """Return recent drops; nothing if log or source cannot be read, which is reported as wrong."""
     try:
         return await recent_drops(history, application.source_metadata(), application.clock.now())
     except ReplicatorError:
@@ -102,14 +102,14 @@ async def _drops(application: Application, history: History) -> list[RecentDrop]
 
 
 def _undone(settings: Settings, said: Said, drop: RecentDrop) -> str:
-    """Return what is typed to have a dropped datasource back."""
+    """Return the command that restores a dropped datasource."""
     clusters = [name for name, one in sorted(settings.targets.items()) if one.metadata is not None]
     where = f"--on {clusters[0]}" if clusters else "--on-source"
     return said.command(typed("undelete", drop.datasource, where))
 
 
 def _exit_code(found: StatusReport) -> int:
-    """Return 0 only if nothing is wrong: a cron job looks at nothing else."""
+    """Return 0 only if nothing is wrong: a cron job looks at the code alone."""
     seen = found.seen
     if not seen.keeps_promises:
         return WRONG
@@ -120,7 +120,7 @@ def _exit_code(found: StatusReport) -> int:
 
 
 def _typed(said: Said, trouble: Trouble) -> str:
-    """Return what is to be typed against it; empty: no command helps."""
+    """Return the command that helps; empty: none does."""
     return said.command(trouble.remedy) if trouble.remedy else ""
 
 
@@ -145,7 +145,7 @@ def _show(console: Console, found: StatusReport, said: Said, undone: Mapping[str
 
 
 def _running(life: LifeSigns) -> list[str]:
-    """Say who is running; appliers of the watcher's own process are told with it."""
+    """Return the running processes; appliers in the watcher's process share its lines."""
     lines = [_sign("watcher", life.watcher, life)]
     if life.watcher.life is not Life.RUNNING and life.last_poll is not None:
         lines.append(f"the source last answered {age_text(life.looked_at - life.last_poll)}")
@@ -219,7 +219,7 @@ def _promises(seen: Seen) -> list[str]:
 
 
 def _restorable(found: StatusReport, said: Said) -> list[str]:
-    """Say from when to when each target's own store brings everything back."""
+    """Return the times that each target's own store can restore."""
     lines = []
     for one in found.seen.targets:
         if one.target in found.seen.failures:
@@ -240,7 +240,7 @@ def _restorable(found: StatusReport, said: Said) -> list[str]:
 
 
 def _unrestorable(target: str, found: StatusReport, said: Said) -> list[str]:
-    """Say that a store restores nothing; without the log it is not known whose history it has."""
+    """Return that a store restores nothing, or that this is unknown without the log."""
     if not found.seen.log.unknown:
         return [f"{target}: nothing yet"]
     return [
@@ -290,7 +290,7 @@ def _wrong(trouble: Trouble, said: Said) -> list[str]:
 
 
 def _dropped(found: StatusReport, undone: Mapping[str, str]) -> list[str]:
-    """Say which datasources have no used segment any more, each with the command against it."""
+    """Return the datasources without used segments, each with the command that restores it."""
     lines = []
     for one in found.drops:
         closed = one.cut.closed
@@ -304,7 +304,7 @@ def _dropped(found: StatusReport, undone: Mapping[str, str]) -> list[str]:
 
 
 def _canary(found: StatusReport) -> list[str]:
-    """Say how long rows take until users of a standby see them."""
+    """Return how long rows take until a standby's users see them."""
     lines = []
     for one in found.canaries:
         took = "no row has arrived yet"
@@ -318,7 +318,7 @@ def _canary(found: StatusReport) -> list[str]:
 
 
 def _schedules(found: StatusReport) -> list[str]:
-    """Say of each schedule how it ran last, and when it runs next."""
+    """Return each schedule's last and next run."""
     return [
         f"{one.line.schedule} ({one.line.kind}) of {one.line.target}: {_run(one)},"
         f" next {moment(one.next_due)}"
@@ -343,7 +343,7 @@ def _run(state: "LineState") -> str:
 
 
 def _webhooks(found: StatusReport) -> list[str]:
-    """Say of each webhook what it was not told, and why not."""
+    """Return each webhook's undelivered notifications, and the reason."""
     lines = []
     for one in found.webhooks:
         length = one.length
@@ -367,7 +367,7 @@ def _source(seen: Seen) -> list[str]:
 
 
 def _stream(life: LifeSigns) -> list[str]:
-    """Say how far the change stream is, and what it keeps."""
+    """Return the change stream's progress, and the WAL that it retains."""
     if (stream := life.stream) is None:
         return []
     kept = (

@@ -1,4 +1,4 @@
-"""The verbs that prove what is promised: `verify`, `repair`, `drill`.
+"""The verbs that prove and repair: `verify`, `repair`, `drill`; one file for each.
 
-One file a verb; `verify_query` shows the answers of two Brokers.
+`verify_query` shows the answers of two Brokers.
 """

@@ -1,4 +1,4 @@
-"""`drill`: a restore into a scratch place, its proof, and the evidence of both."""
+"""`drill`: restores into a scratch place, verifies the result, and keeps the evidence."""
 
 import asyncio
 from collections.abc import Sequence
@@ -33,11 +33,11 @@ from replicator.services.store.points import StorePoints
 
 FAILED = 9
 A_TARGET = "<TARGET>"
-"""No target can be called so."""
+"""Name of the command `drill TARGET` in its group; no target can have this name."""
 
 
 class _Drills(TyperGroup):
-    """`drill list`, and `drill` with anything else, which is a target's name or an option of it."""
+    """`drill list`, and `drill` with any other word, which is a target's name or an option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in {*self.commands, "--help"}:
@@ -61,7 +61,7 @@ async def drill(
     to_time: ToTimeOption = None,
     to_point: ToPointOption = None,
     random: Annotated[
-        bool, typer.Option("--random", help="Any cut that can be restored; default: the newest.")
+        bool, typer.Option("--random", help="Drill a random restorable cut; default: the newest.")
     ] = False,
     unless_younger: Annotated[
         str | None,
@@ -108,10 +108,10 @@ async def list_(
         str | None, typer.Argument(help="Only this target's.", show_default=False)
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, max=1000, help="The newest so many of each target.")
+        int, typer.Option("--limit", min=1, max=1000, help="Show at most N drills of each target.")
     ] = 20,
 ) -> Outcome:
-    """List the evidence that the targets' stores keep of their drills, newest first."""
+    """List the evidence of drills in the targets' stores, newest first."""
     names = call.application.target_names if target is None else [target]
     kept, failures = await of_each(names, lambda name: record(call.application, name).newest(limit))
     found = [evidence for read, _ in kept.values() for evidence in read]

@@ -1,4 +1,4 @@
-"""`repair`: what `verify` found is copied again, from an origin that is read first."""
+"""`repair`: copies damaged or missing bytes again, after reading their origin."""
 
 from collections.abc import Sequence
 from secrets import token_hex
@@ -32,7 +32,7 @@ from replicator.services.verification.verifier import Damaged, Verification
 PARTLY_DONE = 3
 SHOWN_MAX = 20
 SAMPLE = "sample"
-"""Names the part of `--expect` that draws the same objects again."""
+"""Name of the part of `--expect` with the seed that draws the same objects again."""
 
 
 @verb("repair", changes=Changes.ONCE_AGREED)
@@ -40,7 +40,7 @@ async def repair(
     call: OpenCall,
     target: Annotated[str, typer.Argument(help="The target's name in the configuration.")],
     level: Annotated[
-        Level, typer.Option(help="How wrong bytes are found: exists, or checksum.")
+        Level, typer.Option(help="How damage is found: exists, or checksum.")
     ] = Level.CHECKSUM,
     from_: Annotated[
         str | None, typer.Option("--from", help="Copy from this target, not from the source.")
@@ -48,19 +48,19 @@ async def repair(
     datasource: OneDatasource = None,
     interval: OneInterval = None,
     subset: Annotated[
-        str, typer.Option(help="Share of objects, like 5%, drawn by chance.")
+        str, typer.Option(help="Share of objects, like 5%, drawn at random.")
     ] = "100%",
     bytes_max: Annotated[
-        str | None, typer.Option(help="Read no more than this to find them, like 100GiB.")
+        str | None, typer.Option(help="Read at most this to find damage, like 100GiB.")
     ] = None,
     structure: Annotated[
-        bool, typer.Option(help="Look into packed segments, too, as `verify --structure` does.")
+        bool, typer.Option(help="Read packed segments' structure, like `verify --structure`.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what is wrong.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     expect: Expect = None,
 ) -> Outcome:
-    """Find what is wrong with a target and copy it again, one interval after the other."""
+    """Find a target's damage and copy the bytes again, one interval after the other."""
     if not level.is_about_objects:
         raise ConfigError(f"--level {level.value}: say exists or checksum")
     seed = token_hex(8) if expect is None else parts_of(expect).get(SAMPLE, "")
@@ -74,7 +74,7 @@ async def repair(
     )
     repairer, healer = await call.application.repairer(target, from_target=from_)
     plan = await repairer.plan(level, extent=extent)
-    # an interval is about objects, and a gap has none
+    # --interval selects objects, and a gap has none
     gaps = await healer.gaps(datasource=datasource) if interval is None else ()
     now, screen = f"{_expectation(plan, gaps)},{SAMPLE}={seed}", call.screen
     refuse_unexpected(expect, now)
@@ -268,7 +268,7 @@ def _written(done: Repair) -> str:
 
 
 def _show_lost(console: Console, done: Repair) -> None:
-    """Say what of the target's own history is still damaged."""
+    """Print the files of the target's own history that are still damaged."""
     left = done.history.left if done.history else ()
     for one in left[:SHOWN_MAX]:
         console.print(f"  NOT REPAIRED {one}", markup=False)

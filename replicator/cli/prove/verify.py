@@ -1,4 +1,4 @@
-"""`verify`: proof that a target is what its checkpoint says."""
+"""`verify`: proves that a target matches its checkpoint's cut."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -39,21 +39,19 @@ async def verify(
     call: OpenCall,
     target: Annotated[str, typer.Argument(help="The target's name in the configuration.")],
     level: Annotated[
-        Level, typer.Option(help="How deep; each includes those before, query the rows alone.")
+        Level, typer.Option(help="Level; each includes the ones before, query only rows.")
     ] = Level.ROWS,
     subset: Annotated[
-        str, typer.Option(help="Share of objects or intervals, like 5%, drawn by chance.")
+        str, typer.Option(help="Share of objects or intervals, like 5%, drawn at random.")
     ] = "100%",
     rolling: Annotated[
-        bool, typer.Option(help="Another share each day, so that all are seen in turn.")
+        bool, typer.Option(help="Take another share each day, so that all are read in turn.")
     ] = False,
-    bytes_max: Annotated[
-        str | None, typer.Option(help="Read no more than this, like 100GiB.")
-    ] = None,
+    bytes_max: Annotated[str | None, typer.Option(help="Read at most this, like 100GiB.")] = None,
     from_: FromStore = None,
     log_id: LogId = None,
     structure: Annotated[
-        bool, typer.Option(help="Look into packed segments: directory, version, columns.")
+        bool, typer.Option(help="Read packed segments' structure: directory, version, columns.")
     ] = False,
     datasource: OneDatasource = None,
     interval: OneInterval = None,
@@ -102,10 +100,10 @@ async def verify(
 
 
 def share_of(text: str) -> float:
-    """Return a share that is written like 5%.
+    """Return the share in a text like 5%.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: the text is not a share.
     """
     try:
         share = float(text.removesuffix("%")) / 100
@@ -117,10 +115,10 @@ def share_of(text: str) -> float:
 
 
 def bytes_of(text: str) -> int:
-    """Return the bytes that `--bytes-max` says.
+    """Return the value of `--bytes-max`.
 
     Raises:
-        ConfigError: it is no size.
+        ConfigError: the text is not a size.
     """
     try:
         return size(text)
@@ -172,7 +170,7 @@ def _json(found: Verification, unlooked: Sequence[str]) -> dict[str, Any]:
 
 
 def not_looked_at(found: Verification, extent: Extent, said: Testimony | None = None) -> list[str]:
-    """Name what a good result does not prove; `said` is the word of a store's witness."""
+    """Return what a good result does not prove; `said` is the testimony of a store's witness."""
     lines = []
     if said is not None and not said.proves and not said.is_fault:
         lines.append(f"whether cuts are missing at the end of the store: {said.text}")

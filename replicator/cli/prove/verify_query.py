@@ -1,4 +1,4 @@
-"""What `verify --level query` found, as text and as data."""
+"""Results of `verify --level query`, as text and as data."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ MEASURES_SHOWN_MAX = 5
 
 
 def queries_json(found: QueryVerification | None) -> dict[str, Any] | None:
-    """Return what both Brokers said as data."""
+    """Return the Brokers' answers as data."""
     if found is None:
         return None
     return {
@@ -33,7 +33,7 @@ def queries_json(found: QueryVerification | None) -> dict[str, Any] | None:
 
 
 def show_queries(console: Console, found: QueryVerification, *, paused: bool) -> None:
-    """Print what both Brokers said."""
+    """Print the Brokers' answers."""
     counts = found.verdicts
     said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in AnswerVerdict)
     console.print(

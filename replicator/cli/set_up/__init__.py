@@ -1,4 +1,1 @@
-"""The verbs of the panel 'Set up' in `replicator --help`.
-
-One file a verb, and `interview` with the questions of `init`.
-"""
+"""The verbs of the panel 'Set up' in `replicator --help`, and the `interview` of `init`."""

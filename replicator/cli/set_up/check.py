@@ -1,4 +1,4 @@
-"""`check`: a real round trip through everything, before anything depends on it."""
+"""`check`: reads and writes every configured system once, before anything depends on it."""
 
 import shlex
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +31,7 @@ async def check(call: OpenCall) -> Outcome:
     checkup = None if application.settings.source is None else application.checkup()
     findings = list[Finding]()
     if checkup is not None:
-        log = await checkup.log()  # the source's rows are held against what it knows of them
+        log = await checkup.log()  # the source's rows are compared with its contents
         findings += [*await checkup.source(), *await _exchanged(application), *log]
     for name in application.target_names:
         findings += await _target(application, checkup, name)
@@ -92,7 +92,7 @@ def _keys(application: Application) -> list[Finding]:
 
 
 def _services(application: Application) -> Iterator[Finding]:
-    """Make what a start makes beside the pipeline: each secret and file that it names is read."""
+    """Create the services beside the pipeline, so that each of their secrets and files is read."""
     settings = application.settings
     if (told := settings.notifications) is not None:
         notifying = application.notifying()
@@ -118,7 +118,7 @@ def _made(what: str, make: Callable[[], object]) -> Iterator[Finding]:
 
 
 def _exposed(application: Application) -> list[Finding]:
-    """Name files of ours that hold what Druid's tables hold, and that others can read."""
+    """Return own files with contents of Druid's tables that other users can read."""
     return [
         Finding(
             what="privacy",
@@ -132,7 +132,7 @@ def _exposed(application: Application) -> list[Finding]:
 
 
 def _foreign(application: Application) -> list[Finding]:
-    """Name files that root, or another user, has left where the service works."""
+    """Return files of root or another user in the folders of this service."""
     return [
         Finding(
             what="ownership",
@@ -177,7 +177,7 @@ def _show(console: Console, findings: Sequence[Finding], said: Said, *, runs: bo
 
 
 async def _releases(application: Application, name: str) -> list[Finding]:
-    """Say which releases the two Druids run, and what the target is too old for."""
+    """Return the releases of both Druids, and the features for which the target is too old."""
     what = f"target {name} Druid"
     try:
         away = await application.druid_away(name)
@@ -209,9 +209,9 @@ def _which(
 
 
 def _silent(what: str, skew: Skew, name: str, away: TransientError | ConfigError) -> Finding:
-    """Say that a Druid does not answer whose address was said.
+    """Return the finding for a configured Druid that does not answer.
 
-    A standby's Druid need not run once its release is known; one that refuses us is a fault.
+    A standby's Druid need not run once its release is known; a refusal is a fault.
     """
     setting = f"targets.{name}.druid.coordinator_url"
     is_down = isinstance(away, TransientError)

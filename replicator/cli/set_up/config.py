@@ -10,13 +10,13 @@ from replicator.cli.command import Call, Changes, Outcome
 from replicator.cli.terminal.typed import parse_overrides
 from replicator.cli.verb import local_verb
 
-app = typer.Typer(help="Look at the configuration without doing anything.", no_args_is_help=True)
+app = typer.Typer(help="Check or print the configuration.", no_args_is_help=True)
 
 
 @app.command()
 @local_verb("config validate", changes=Changes.NEVER)
 def validate(call: Call) -> Outcome:
-    """Read the configuration strictly and say what is wrong with it."""
+    """Check the configuration strictly and print what is wrong with it."""
     settings = call.settings()
     source = "no source" if settings.source is None else f"source {settings.source.name}"
     text = f"{call.config_path} is good: {source}, targets " + (
@@ -31,7 +31,7 @@ def validate(call: Call) -> Outcome:
 @app.command("print")
 @local_verb("config print", changes=Changes.NEVER)
 def print_(call: Call) -> Outcome:
-    """Print every setting with its value and where it comes from; secrets are not part of it."""
+    """Print every setting with its value and origin; secrets are not part of the configuration."""
     overrides = parse_overrides(call.overrides)
     found = configuration.explain(call.config_path, call.environ, overrides)
     return Outcome(

@@ -1,4 +1,4 @@
-"""`init`: a first configuration, of answers that were tried on the real servers."""
+"""`init`: writes a first configuration from answers that were tried on the real servers."""
 
 import os
 import sys
@@ -72,8 +72,8 @@ def init(
 ) -> Outcome:
     """Write a first configuration: five questions, each answer tried at once.
 
-    Flags answer questions; without a terminal all of them must. A password that is typed or stands
-    in a URL is used for the trial, and the file names the variable that will hold it.
+    Flags answer questions; without a terminal every question needs one. A password that is typed or
+    part of a URL is used for the trial; the file only names the variable that will hold it.
     """
     asked = questions(
         source_metadata=source_metadata,

@@ -1,4 +1,4 @@
-"""The five questions of `init`: each answer is tried before the next one is asked."""
+"""The five questions of `init`; each answer is tried before the next question."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from replicator.services.checkup.finding import Finding, failed
 ARCHIVE: Final = "archive"
 SOURCE_PASSWORD: Final = "SOURCE_PASSWORD"  # noqa: S105 - the name of a variable
 REPLICATION_FACTOR, MIN_INSYNC_REPLICAS = 3, 2
-"""What the log has by default, where there are so many brokers."""
+"""Defaults of the log if there are enough brokers."""
 
 _PASSWORD: Final = "    its password (not written down; Enter: it has none)"  # noqa: S105 - a question
 
@@ -37,14 +37,14 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordVariables:
-    """Names of the variables that hold the two passwords, where a flag says them."""
+    """Names of the variables with the two passwords, if flags give them."""
 
     source: str | None
     target: str | None
 
 
 class Interview:
-    """Asks, tries and remembers; `environ` is given the passwords that are typed."""
+    """Asks, tries and keeps the answers; typed passwords are added to `environ`."""
 
     def __init__(
         self,
@@ -64,11 +64,11 @@ class Interview:
         """Findings of the trials."""
 
     async def hold(self, questions: Mapping[str, Question]) -> Starter:
-        """Go through the questions.
+        """Ask the questions and return the answers.
 
         Raises:
-            ConfigError: the answer of a flag does not work, and no terminal can ask for another.
-            TransientError: likewise, since a server does not answer.
+            ConfigError: a flag's answer does not work, and there is no terminal to ask again.
+            TransientError: the same, because a server does not answer.
         """
         takes = (
             ("source_metadata", self._source_metadata),
@@ -131,7 +131,7 @@ class Interview:
         return starter, await self._trying.log(starter.settings())
 
     async def _copies(self, part: Part) -> Part:
-        """Return as many copies of the topic as there are brokers for."""
+        """Return the settings with as many replicas of the topic as there are brokers."""
         settings = replace(self.starter, log=part).settings()
         assert isinstance(settings.log, KafkaLogSettings)  # noqa: S101 - for the type checker
         brokers = await self._trying.brokers(settings.log, settings.watched.name)
@@ -167,8 +167,8 @@ class Interview:
     ) -> Tried:
         """Try a metadata store, with a password from the URL, the environment or the keyboard.
 
-        One that the server refused is forgotten, so that the next answer is asked for its own.
-        What else is wrong, like the database's name, no password mends: none is asked for.
+        A refused password is forgotten, so that the next answer gets its own. No password is asked
+        for if something else is wrong, like the database's name.
         """
         login, name = login_of(text), variable or default
         before = self._environ.get(name)
@@ -197,7 +197,7 @@ class Interview:
                 self._forget(name, before)
 
     def _forget(self, name: str, before: str | None) -> None:
-        """Put back what a variable held before an answer that did not work."""
+        """Restore a variable's value from before an answer that did not work."""
         self._environ.pop(name, None)
         if before is not None:
             self._environ[name] = before
@@ -219,7 +219,7 @@ def questions(
     target_storage: str | None,
     source_name: str,
 ) -> Mapping[str, Question]:
-    """Return the five questions, with what flags say already."""
+    """Return the five questions with the answers that flags give."""
     return {
         "source_metadata": Question(
             flag="--source-metadata",

@@ -1,4 +1,4 @@
-"""`stream`: the source keeps its commits for the watcher, or keeps them no more."""
+"""`stream`: creates or drops the replication slot of the source's change stream."""
 
 import typer
 
@@ -7,13 +7,13 @@ from replicator.cli.command import OpenCall, Outcome
 from replicator.cli.verb import verb
 from replicator.errors import ConfigError
 
-app = typer.Typer(help="Make or drop the source's change stream.", no_args_is_help=True)
+app = typer.Typer(help="Create or drop the source's change stream.", no_args_is_help=True)
 
 
 @app.command("create")
 @verb("stream create")
 async def create(call: OpenCall) -> Outcome:
-    """Make the replication slot: from now on the source keeps its WAL until the log has it."""
+    """Create the replication slot; from then on the source keeps WAL until the log has it."""
     stream = _stream(call)
     made = await stream.create()
     advice = await stream.advice()
@@ -27,7 +27,7 @@ async def create(call: OpenCall) -> Outcome:
 @app.command("drop")
 @verb("stream drop")
 async def drop(call: OpenCall) -> Outcome:
-    """Drop the replication slot: the source keeps nothing, and the watcher polls it."""
+    """Drop the replication slot; the source keeps no WAL for it, and the watcher polls."""
     dropped = await _stream(call).drop()
     done = "the slot is dropped; the source is polled" if dropped else "there was no slot"
     return Outcome(

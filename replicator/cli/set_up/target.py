@@ -1,4 +1,4 @@
-"""`target create` and `target sign`: what a target needs before others, and before a key counts."""
+"""`target create` and `target sign`: prepare a target, and sign the files of its store."""
 
 from typing import Annotated, Any
 
@@ -20,22 +20,22 @@ from replicator.services.store.signing import Signed, seal_all, sign_all, sign_h
 
 app = typer.Typer(help="Prepare a target.", no_args_is_help=True)
 SHOWN_MAX = 20
-"""Unsigned files named in the text; the JSON document names all."""
+"""Number of unsigned files that the text names; the JSON document names all."""
 
 
 @app.command("create")
 @verb("target create")
 async def create(
     call: OpenCall,
-    name: Annotated[str, typer.Argument(help="The target, as the configuration calls it.")],
+    name: Annotated[str, typer.Argument(help="The target's name in the configuration.")],
     druid_release: Annotated[
-        str | None, typer.Option(help="Make the tables of this release, like 33.0.0.")
+        str | None, typer.Option(help="Create the tables of this release, like 33.0.0.")
     ] = None,
     centralized_schema: Annotated[
         bool, typer.Option(help="With druid.centralizedDatasourceSchema.enabled.")
     ] = False,
 ) -> Outcome:
-    """Make a target's tables and folder, and say what its Druid must be told to be a standby."""
+    """Create a target's tables and folder, and check its Druid's settings for a standby."""
     created = await prepare(
         call.application, name, release=druid_release, centralized=centralized_schema
     )
@@ -59,7 +59,7 @@ async def create(
 @verb("target sign", changes=Changes.ONCE_AGREED)
 async def sign(
     call: OpenCall,
-    name: Annotated[str, typer.Argument(help="The target, as the configuration calls it.")],
+    name: Annotated[str, typer.Argument(help="The target's name in the configuration.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> Outcome:
     """Sign the files of a target's store that no key of this machine has signed yet."""

@@ -1,4 +1,4 @@
-"""`token`: who may use the control API."""
+"""`token`: creates, lists and revokes tokens of the control API."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
@@ -24,7 +24,7 @@ from replicator.errors import ConfigError, NotFoundError
 from replicator.model.operations.access import AccessToken, Role
 from replicator.model.operations.words import moment
 
-app = typer.Typer(help="Say who may use the control API.", no_args_is_help=True)
+app = typer.Typer(help="Create, list and revoke tokens of the control API.", no_args_is_help=True)
 RESERVED = frozenset({"certificate", "schedule"})
 """First words of principals that have no token."""
 Body = Callable[[Settings, TokenStore], Awaitable[Outcome]]
@@ -34,17 +34,17 @@ Body = Callable[[Settings, TokenStore], Awaitable[Outcome]]
 @local_verb("token create")
 def create(
     call: Call,
-    name: Annotated[str, typer.Argument(help="Who gets it; it stands in the audit log.")],
-    role: Annotated[Role, typer.Option(help="What its holder may do.")],
+    name: Annotated[str, typer.Argument(help="Name of its holder in the audit log.")],
+    role: Annotated[Role, typer.Option(help="Role of its holder.")],
     target: Annotated[
         list[str] | None,
-        typer.Option("--target", help="Only this target is open to it; may be repeated."),
+        typer.Option("--target", help="Allow only this target; may be repeated."),
     ] = None,
     expires: Annotated[
-        str | None, typer.Option(help="After so long, like 90d, or at a time with its zone.")
+        str | None, typer.Option(help="When it expires: 90d from now, or a time with its zone.")
     ] = None,
 ) -> Outcome:
-    """Make a token and print it, once: only its hash is kept."""
+    """Create a token and print it once; only its hash is stored."""
 
     async def body(settings: Settings, tokens: TokenStore) -> Outcome:
         refuse_unknown(target or (), settings.targets)
@@ -69,7 +69,7 @@ def create(
 @app.command("list")
 @local_verb("token list", changes=Changes.NEVER)
 def list_(call: Call) -> Outcome:
-    """List the tokens, those that open nothing any more as well."""
+    """List the tokens, including revoked and expired ones."""
 
     async def body(_: Settings, tokens: TokenStore) -> Outcome:
         found = await tokens.tokens()
@@ -87,7 +87,7 @@ def revoke(
     call: Call,
     id_: Annotated[str, typer.Argument(metavar="ID", help="As `token list` shows it.")],
 ) -> Outcome:
-    """Let a token open nothing any more, from the next request on."""
+    """Revoke a token, from the next request on."""
 
     async def body(_: Settings, tokens: TokenStore) -> Outcome:
         if not await tokens.revoke(id_, SystemClock().now()):
@@ -124,10 +124,10 @@ def _checked(name: str) -> str:
 
 
 def _refuse_taken(name: str, known: list[AccessToken], now: datetime) -> None:
-    """Refuse a name that a token has which still opens something.
+    """Refuse the name of a token that is still valid.
 
     Raises:
-        ConfigError: one has it; names stand in the audit log, and would tell nobody apart.
+        ConfigError: a valid token has the name; the audit log could not tell the two apart.
     """
     for one in known:
         if one.name == name and one.is_good(now):
@@ -138,10 +138,10 @@ def _refuse_taken(name: str, known: list[AccessToken], now: datetime) -> None:
 
 
 def _expiry(text: str, now: datetime) -> datetime:
-    """Return when a token expires.
+    """Return the time at which a token expires.
 
     Raises:
-        ConfigError: it is no length and no time, or has passed.
+        ConfigError: the text is neither a duration nor a time, or the time has passed.
     """
     try:
         until = now + duration(text)

@@ -1,4 +1,4 @@
-"""What a verb shows on a terminal and what it reads there: lines, bars, questions, signals.
+"""Output and input of verbs on a terminal: lines, bars, questions, signals.
 
-Called by every verb; knows no verb. *Typed* is what an operator wrote as an argument.
+Every verb calls this room, and it knows no verb. *Typed* is an argument as the operator wrote it.
 """

@@ -15,7 +15,7 @@ from replicator.cli.terminal.console import Paper
 
 
 class _RateColumn(ProgressColumn):
-    """How many a second, of late."""
+    """The recent rate, per second."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed

@@ -1,4 +1,4 @@
-"""Commands in what is printed: each works as it is typed, for the configuration in use."""
+"""Commands in messages, completed so that they can be typed as printed for this configuration."""
 
 import re
 import shlex
@@ -11,22 +11,22 @@ from replicator.model.operations.command_line import with_options
 DEFAULT_CONFIG = Path("replicator.yaml")
 CONFIG_VARIABLE = "REPLICATOR_CONFIG"
 ANY_TARGET = "TARGET"
-"""Stands in a message for a name that its writer does not know."""
+"""Placeholder in a message for the name of a target that its writer does not know."""
 _NAMED = re.compile(r"`replicator ([^`]+)`")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """The call for which messages print commands."""
+    """The call whose options are repeated in printed commands."""
 
     config: Path
     environ: Mapping[str, str]
     store: str | None = None
-    """The target whose store alone was asked."""
+    """Target whose store alone is read; None: the log is read."""
     overrides: Sequence[str] = ()
-    """Settings that were overruled by `--set`."""
+    """Settings that were overridden by `--set`."""
     service: str | None = None
-    """Where a service is asked; empty: as the environment says; None: there is none."""
+    """Address of the service; empty: the environment has it; None: no service is used."""
 
     def command(self, verb: str) -> str:
         """Return a verb and its arguments as they are typed."""
@@ -48,7 +48,7 @@ class Said:
 
         Args:
             text: The message.
-            target: What `TARGET` stands for; None: for any of several.
+            target: Name that replaces `TARGET`; None: there are several, or none.
         """
         return _NAMED.sub(lambda found: f"`{self.command(self._named(found[1], target))}`", text)
 

@@ -1,4 +1,4 @@
-"""What a verb prints for a person, and what it asks one; names are data on both ways."""
+"""Printing for an operator and asking one; names are data and are never interpreted."""
 
 import sys
 from collections.abc import Callable
@@ -12,27 +12,27 @@ from replicator.model.operations.shown import printable
 
 
 class Bars(Protocol):
-    """Progress bars that are drawn over whatever else is printed."""
+    """Progress bars that would overwrite other output."""
 
     def hold_still(self) -> None:
-        """Take the bars away until there is progress again."""
+        """Remove the bars until there is progress again."""
         ...
 
 
 SHOWN: list[Bars] = []
-"""Bars that may be on the terminal: at most one screen has some."""
+"""Bars that may be on the terminal; at most one screen has any."""
 
 
 def hold_still() -> None:
-    """Take bars away, before a question or before text is printed."""
+    """Remove all bars, before a question or other text is printed."""
     for screen in SHOWN:
         screen.hold_still()
 
 
 class Paper(Console):
-    """A console for which names are data: no markup, and nothing that a terminal acts upon.
+    """A console that prints names as data: without markup, and without control characters.
 
-    Styles come as `Text`, like `good` and `bad` give it.
+    Styled text is passed as `Text`, as `good` and `bad` return it.
     """
 
     def __init__(self, complete: Callable[[str], str] = str, *, stderr: bool = False) -> None:
@@ -40,11 +40,11 @@ class Paper(Console):
         self._complete = complete
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Return a string as it is shown, also that of a table's cell."""
+        """Return a string as it is shown; also used for cells of tables."""
         return super().render_str(printable(self._complete(text)), **options)
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print strings and texts as they are shown, tables as `render_str` gives their cells."""
+        """Print strings and texts, with control characters made visible."""
         super().print(*map(self._clean, objects), **options)
 
     def _clean(self, one: object) -> object:
@@ -55,28 +55,28 @@ class Paper(Console):
 
 
 def good(words: str) -> Text:
-    """Return words that say that all is well."""
+    """Return text styled as good news."""
     return Text(words, style="green")
 
 
 def note(words: str) -> Text:
-    """Return words that deserve attention."""
+    """Return text styled as worth attention."""
     return Text(words, style="yellow")
 
 
 def bad(words: str) -> Text:
-    """Return words that say that something is wrong."""
+    """Return text styled as bad news."""
     return Text(words, style="red")
 
 
 def ask(question: str, *, hidden: bool = False) -> str:
-    """Ask a person at the terminal, and return what was typed; `hidden` shows nothing of it."""
+    """Ask the operator at the terminal and return the answer; `hidden` shows nothing of it."""
     from rich.prompt import Prompt  # noqa: PLC0415 - most verbs ask nothing
 
     hold_still()
     shown = Text(printable(question), style="prompt")
     with signals.at_a_question() as wait:
-        if hidden:  # the echo is switched off before anything is waited for
+        if hidden:  # the echo is switched off before the wait begins
             return Prompt.ask(shown, console=Paper(), password=True)
         Paper().print(shown.append(": "), end="")
         wait(sys.stdin.fileno())
@@ -84,15 +84,15 @@ def ask(question: str, *, hidden: bool = False) -> str:
 
 
 def paper(complete: Callable[[str], str] = str) -> Paper:
-    """Return where the answer of a verb is printed; no bar is drawn over it.
+    """Return the console for a verb's result, after removing all bars.
 
     Args:
-        complete: What makes the commands in a text such as can be typed as they are.
+        complete: Completes the commands in a text so that they can be typed as printed.
     """
     hold_still()
     return Paper(complete)
 
 
 def say(message: str) -> None:
-    """Print a message of several lines to stderr, whatever names are in it."""
+    """Print a message of several lines to stderr, with control characters made visible."""
     sys.stderr.write(printable(message, lines=True) + "\n")

@@ -1,9 +1,9 @@
-"""What `run` logs of cuts and of retries: a line a cut of each target, and a line an outage.
+"""Log lines of `run` about cuts and retries: a line for each cut of a target and for each outage.
 
-Nothing is logged when nothing happens. A verb that ends says in its answer what it did: of it the
-lines on cuts are for `--log-level debug`. Thousands of copies meet one outage, and each is tried
-again several times: the first retry is told at once, the others are counted. A target's three loops
-meet it as well, and say so in one line.
+Nothing is logged while nothing happens. A verb that ends reports its work in its result, so that
+its lines about cuts are only logged at the level `debug`. One outage affects thousands of copies,
+and each is retried several times: the first retry is logged at once, and the others are counted.
+The outage also affects the target's three loops, which share one line.
 """
 
 from dataclasses import dataclass, field
@@ -34,13 +34,13 @@ class RetryLines:
     """The retries of one target, or of the watcher; at the level `debug` each has a line."""
 
     _told_s: float | None = None
-    """Time of the last line; None: nothing was told yet."""
+    """Time of the last line; None: there was none."""
     _counted: int = 0
-    """Retries since then."""
+    """Number of retries since then."""
     _last: Waiting | None = None
 
     def tell(self, target: str | None, retry: Waiting, now_s: float) -> bool:
-        """Count a retry; return whether a line was due, and was logged."""
+        """Count a retry; log a line if one is due, and return whether it was."""
         told = _told(target, retry)
         if self._told_s is not None and now_s - self._told_s < LINE_EVERY_S:
             self._counted, self._last = self._counted + 1, retry
@@ -55,12 +55,12 @@ class RetryLines:
         return True
 
     def over(self, target: str | None) -> None:
-        """Tell of the rest: the outage is over, and the next one is told at once."""
+        """Log the counted retries: the outage is over, and the next one is logged at once."""
         self.end(target)
         self._told_s = None
 
     def end(self, target: str | None) -> None:
-        """Tell of the retries that were only counted: the step has ended."""
+        """Log the retries that were only counted, as the step has ended."""
         if self._last is not None:
             told = _told(target, self._last)
             logger().warning("retries", count=self._counted, **told)
@@ -69,17 +69,17 @@ class RetryLines:
 
 @dataclass(slots=True)
 class ReasonLines:
-    """What the loops of one target, or of the watcher, wait for: each reason a line a minute.
+    """Reasons for which one target's loops, or the watcher, wait: a line a minute for each reason.
 
-    The loops apply, write bases and merge; one folder that is not mounted holds them all up.
+    The loops apply, write bases and merge; a single unmounted folder stops all of them.
     """
 
     every_s: float = LINE_EVERY_S
     _told_s: dict[str, float] = field(default_factory=dict)
-    """When each reason of the last `every_s` was told."""
+    """Time of the last line of each reason, within the last `every_s`."""
 
     def is_due(self, reason: str, now_s: float) -> bool:
-        """Return whether a reason is to be told now; it counts as told then."""
+        """Return whether a line about a reason is due; if so, it counts as logged."""
         self._told_s = {
             one: told_s for one, told_s in self._told_s.items() if now_s - told_s < self.every_s
         }
@@ -89,13 +89,13 @@ class ReasonLines:
         return True
 
     def over(self) -> None:
-        """Tell the next reason at once, whatever it is: something went well."""
+        """Log any next reason at once, because a step succeeded."""
         self._told_s.clear()
 
 
 @dataclass(slots=True)
 class CutLines:
-    """Of the watcher, or of one target, with what was copied since its last cut."""
+    """Lines about the cuts of the watcher or one target, with the copies since its last cut."""
 
     target: str | None
     clock: Clock
@@ -107,7 +107,7 @@ class CutLines:
     _bytes: int = 0
     _there: int = 0
     _copied_before: int = 0
-    """Segments that earlier attempts at the same cut have copied."""
+    """Number of segments that earlier attempts at the same cut have copied."""
 
     def is_due(self, found: Trouble, now_s: float) -> bool:
         """Return whether a trouble is to be told now, and was not told just before."""
@@ -127,7 +127,7 @@ class CutLines:
         assert_never(found)
 
     def began(self) -> None:
-        """Begin an attempt, which finds there what earlier ones have copied."""
+        """Begin an attempt, which finds the segments that earlier attempts have copied."""
         self._copied_before, self._there = self._copied, 0
 
     def copied(self, one: ObjectCopied) -> None:
@@ -139,7 +139,7 @@ class CutLines:
         self._bytes += one.size_bytes
 
     def published(self, cut: CutPublished, *, quiet: bool) -> None:
-        """Tell of a cut of the source; of one without a change only first of all."""
+        """Log a cut of the source; one without a change only if it is the first line."""
         self._tell(
             "cut published",
             quiet=quiet,
@@ -152,7 +152,7 @@ class CutLines:
         )
 
     def applied(self, cut: CutApplied, *, quiet: bool) -> None:
-        """Tell of a cut that the target has now."""
+        """Log a cut that the target has now."""
         lag = self.clock.now() - cut.source_time
         self._tell(
             "first filling done" if cut.is_filling else "cut applied",
@@ -170,12 +170,12 @@ class CutLines:
         self._copied = self._bytes = self._there = self._copied_before = 0
 
     def based(self, base: BaseWritten, *, quiet: bool) -> None:
-        """Tell of a base in the target's store."""
+        """Log a base in the target's store."""
         log = logger().debug if quiet else logger().info
         log("base written", target=self.target, cut=base.cut, offset=base.offset, rows=base.rows)
 
     def merged(self, merged: HistoryMerged, *, quiet: bool) -> None:
-        """Tell of history files that were merged."""
+        """Log a merge of history files."""
         log = logger().debug if quiet else logger().info
         counts = {"small": merged.small, "merged": merged.merged, "deleted": merged.deleted}
         log("history merged", target=self.target, **counts)

@@ -1,4 +1,4 @@
-"""How the results of trials are shown, by `check` and by `init`."""
+"""Output of the results of trials, for `check` and `init`."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from replicator.services.checkup.finding import Finding
 
 
 def show_findings(console: Console, findings: Iterable[Finding]) -> None:
-    """Print a line for each result, and below what is wrong the hint."""
+    """Print a line for each result, and the hint below each failure."""
     for found in findings:
         fine = note("note") if found.note else good("good")
         mark = fine if found.good else bad("BAD ")

@@ -1,7 +1,7 @@
-"""What a verb tells the service that runs it as a job: its progress, and its document at the end.
+"""Reports of a verb to the service that runs it as a job: progress, and the document at the end.
 
-A service starts a verb with one end of a pipe (`adapters/machine/verb_process.py`). On a terminal
-there is none, and nothing here does anything.
+A service starts a verb with one end of a pipe (`adapters/machine/verb_process.py`). Without the
+pipe, on a terminal, nothing is reported.
 """
 
 import os
@@ -32,7 +32,7 @@ class JobChannel:
         self._what, self._next_s = "", 0.0
 
     def progress(self, made: "Progress") -> None:
-        """Tell how far the verb is, now and then."""
+        """Report the verb's progress, at intervals."""
         now_s, ends = time.monotonic(), made.total is not None and made.done >= made.total
         if made.what == self._what and now_s < self._next_s and not ends:
             return
@@ -41,7 +41,7 @@ class JobChannel:
         self._write({"progress": told})
 
     def document(self, document: bytes) -> None:
-        """Hand over the document that `--json` prints."""
+        """Send the document that `--json` prints."""
         self._write({"document": orjson.Fragment(orjson.dumps(orjson.loads(document)))})
 
     def _write(self, told: Mapping[str, Any]) -> None:
@@ -66,7 +66,7 @@ def job_channel() -> JobChannel | None:
 
 
 def _end_with_the_service() -> None:
-    """Stop this verb when what the service holds open ends, which is at its own end."""
+    """Stop this verb when the service ends, which closes its end of standard input."""
     with suppress(OSError):
         while os.read(STDIN, 1):  # `sys.stdin` has a lock, and to hold it at the exit is fatal
             pass

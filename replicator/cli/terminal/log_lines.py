@@ -1,4 +1,4 @@
-"""Log lines on stderr: for people, or as JSON for programs."""
+"""Log lines on stderr, as text or as JSON."""
 
 import logging
 import sys
@@ -27,13 +27,13 @@ _made: list["structlog.stdlib.BoundLogger"] = []
 
 
 def configure_logging(level: str, environ: Mapping[str, str], *, as_json: bool = False) -> None:
-    """Say how lines are to be logged, once there is one."""
+    """Choose the format of log lines; the logger is created with the first line."""
     _chosen[:] = [_LogOptions(level, environ, as_json)]
     _made.clear()
 
 
 def logger() -> Any:
-    """Return the logger, configured; also for services that ask structlog for theirs."""
+    """Return the configured logger; services that use structlog get the same configuration."""
     if not _made:
         _made.append(_configured(_chosen[0] if _chosen else _LogOptions("INFO", {})))
     return _made[0]
@@ -60,7 +60,7 @@ def _configured(options: _LogOptions) -> Any:
 
 
 def _as_shown(_: object, __: str, event: "EventDict") -> "EventDict":
-    """Process a log line: none of its values is more than text."""
+    """Make control characters in a log line's values visible."""
     return {name: _shown_value(value) for name, value in event.items()}
 
 

@@ -1,4 +1,4 @@
-"""The event loop of a verb, which SIGTERM ends once the verb has cleaned up after itself."""
+"""The event loop of a verb; SIGTERM ends it after the verb has cleaned up."""
 
 import asyncio
 import signal
@@ -24,7 +24,7 @@ def in_loop(within: Callable[[], Awaitable[T]]) -> T:
 
 
 async def _unless_terminated(within: Callable[[], Awaitable[T]]) -> T | None:
-    """Return the coroutine's result; None if SIGTERM ended it, after its own cleaning up."""
+    """Return the coroutine's result; None if SIGTERM ended it, after it had cleaned up."""
     loop, work = asyncio.get_running_loop(), asyncio.current_task()
     assert work is not None  # noqa: S101 - for the type checker
     terminated = asyncio.Event()

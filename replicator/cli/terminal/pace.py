@@ -1,4 +1,4 @@
-"""How fast a long piece of work goes, and when it will be done."""
+"""Rate and remaining time of long pieces of work."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from replicator.model.observation import Progress
 from replicator.model.operations.words import seconds_text
 
 LINE_EVERY_S = 60.0
-"""Seconds between two lines about one piece of work where there is no terminal."""
+"""Seconds between two lines about one piece of work without a terminal."""
 
 
 @dataclass(slots=True)
@@ -18,15 +18,15 @@ class _WorkPace:
 
 
 class Paces:
-    """Of each piece of work that is under way, by its name."""
+    """Rates of all unfinished pieces of work, by their names."""
 
     def __init__(self) -> None:
         self._paces: dict[str, _WorkPace] = {}
 
     def line(self, made: Progress, now_s: float) -> dict[str, object] | None:
-        """Take progress; return the text of a line about it, at most once a minute, else None."""
+        """Record progress; return the values of a log line, at most once a minute, else None."""
         pace = self._paces.get(made.what)
-        if pace is None or made.done < pace.done:  # it began, or began anew
+        if pace is None or made.done < pace.done:  # it began, or started over
             pace = self._paces[made.what] = _WorkPace(now_s, made.done, now_s, made.done)
         pace.done = made.done
         if made.total is not None and made.done >= made.total:

@@ -1,4 +1,4 @@
-"""Text in paragraphs with their names beside them, no wider than the screen, no word cut."""
+"""Paragraphs with their names beside them, wrapped between words to the width of the screen."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 WIDTH_MIN, WIDTH_MAX = 40, 110
 GAP = 2
 NAME_MAX = 14
-"""A longer name stands on a line of its own: beside it no room would be left for words."""
+"""Longest name beside its paragraph; longer ones get a line of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """Lines under one name; one that begins with a blank is to be copied and never wrapped."""
+    """Lines under one name; a line that begins with a blank is a command and is never wrapped."""
 
     name: str
     lines: Sequence[str]
 
 
 def paragraphs(shown: Sequence[Paragraph], width: int) -> Iterator[str]:
-    """Yield the lines of the paragraphs one below the other."""
+    """Yield the lines of the paragraphs in their order."""
     width = min(max(width, WIDTH_MIN), WIDTH_MAX)
     indent = max((len(one.name) for one in shown if len(one.name) <= NAME_MAX), default=0) + GAP
     for one in shown:

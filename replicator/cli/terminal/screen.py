@@ -1,4 +1,4 @@
-"""What a person sees while something runs: log lines on stderr, a progress bar on a terminal."""
+"""Output while a verb runs: log lines on stderr, and progress bars on a terminal."""
 
 from functools import partial
 from types import TracebackType
@@ -88,7 +88,7 @@ _Done: TypeAlias = (
 
 
 class Screen:
-    """An observer that shows what it observes."""
+    """An observer that shows observations."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._console = Paper(stderr=True)
@@ -111,23 +111,23 @@ class Screen:
         return self
 
     def follow(self) -> None:
-        """Log from now on what was done: a verb that ends says so itself, in its answer."""
+        """Log completed work from now on; a verb that ends reports it in its result instead."""
         self._follows = True
 
     def name_gaps_later(self) -> None:
-        """Log no gap, because the verb's answer names them; if there is no answer, log them then.
+        """Do not log gaps, because the verb's result names them; log them if the verb fails.
 
-        An operator who reads both would take them for twice as many.
+        An operator who reads both would count them twice.
         """
         self._names_gaps_later = True
 
     @property
     def is_moving(self) -> bool:
-        """Whether bars are drawn, ten times a second, over whatever else is printed."""
+        """Whether bars are being drawn, ten times a second, over other output."""
         return self._progress is not None and self._progress.live.is_started
 
     def hold_still(self) -> None:
-        """Take the bars away until there is progress again."""
+        """Remove the bars until there is progress again."""
         if self._progress is not None:
             self._progress.stop()
 
@@ -193,7 +193,7 @@ class Screen:
                 assert_never(observation)
 
     def _tell_done(self, lines: CutLines, observation: _Done) -> None:
-        """Log what a verb that follows has done; one that ends says it in its answer."""
+        """Log completed work of a verb that follows; a verb that ends reports it in its result."""
         if self._follows:
             self.hold_still()
         match observation:

@@ -1,7 +1,7 @@
-"""What a signal ends, before the verb's own work begins and while it is done.
+"""Handling of signals, before a verb's work begins and while it runs.
 
-Nothing is imported here but what the interpreter has: the rest of the program takes a second, and
-a signal may come in that second.
+Only the standard library is imported here: the rest of the program takes a second to import, and a
+signal may arrive within it.
 """
 
 import os
@@ -18,11 +18,11 @@ from typing import Final
 INTERRUPTED = 130
 TERMINATED = 143
 GRACE_S = 10.0
-"""Seconds from the end of the drain time until a hanging process is ended."""
+"""Time from the end of the drain time until a hanging process is ended, in seconds."""
 CLEANING_UP_S = 60.0
-"""Seconds that a verb has to clean up after a signal; a following verb has `drain_s` instead."""
+"""Time of a verb to clean up after a signal, in seconds; `run` and the like have `drain_s`."""
 FOLLOWING = frozenset({"run", "watch", "apply", "serve"})
-"""Verbs that go on until they are told to stop."""
+"""Verbs that run until they are stopped."""
 
 
 NOTHING_CHANGED: Final = "nothing was changed"
@@ -30,14 +30,14 @@ NOTHING_CHANGED: Final = "nothing was changed"
 
 @dataclass(slots=True)
 class Work:
-    """What this process has changed so far, for the message when a signal ends it."""
+    """The changes of this process so far, for the message when a signal ends it."""
 
     so_far: str | None = None
     """What has been done; None while work is in hand, before the operator agrees: nothing."""
 
     @property
     def left(self) -> str:
-        """Say what a signal leaves behind."""
+        """The state that a signal leaves behind, as text."""
         if self.so_far is not None:
             return self.so_far
         if FOLLOWING.isdisjoint(sys.argv[1:2]):
@@ -49,7 +49,7 @@ WORK: Final = Work()
 
 
 class Unanswered(BaseException):
-    """A signal came instead of an answer to a question."""
+    """A signal arrived instead of an answer to a question."""
 
     def __init__(self, exit_code: int) -> None:
         super().__init__(exit_code)
@@ -57,7 +57,7 @@ class Unanswered(BaseException):
 
     @property
     def said(self) -> str:
-        """Say which signal it was."""
+        """The signal, as text."""
         return "interrupted" if self.exit_code == INTERRUPTED else "terminated"
 
 

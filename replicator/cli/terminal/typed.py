@@ -1,4 +1,4 @@
-"""What users type as arguments and options: times, offsets, intervals, overruled settings."""
+"""Parsing of arguments and options: times, offsets, intervals, overridden settings."""
 
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -10,7 +10,7 @@ from replicator.model.event import Offset
 from replicator.model.timestamps import FIRST_YEAR, LAST_YEAR
 
 OFFSET_MAX = 10**18 - 1
-"""Largest offset; no log reaches it, and it fits into 64 bits."""
+"""Largest accepted offset, which no log reaches and which fits into 64 bits."""
 LIST_MAX = 10_000_000
 """Largest `--limit`."""
 
@@ -32,10 +32,10 @@ def parse_overrides(given: tuple[str, ...]) -> dict[str, object]:
 
 
 def parse_time(text: str) -> datetime:
-    """Return a point in time; it must say its zone, as ISO 8601 does or by its name behind it.
+    """Return a time, whose text must have a zone as in ISO 8601, or the name of a zone at the end.
 
     Raises:
-        ConfigError: it is no ISO-8601 time, has no zone, or nothing was or will be then.
+        ConfigError: the text is not an ISO 8601 time, has no zone, or its year is implausible.
     """
     written, _, zone = text.strip().rpartition(" ")
     if written and zone[:1].isalpha():
@@ -52,14 +52,14 @@ def parse_time(text: str) -> datetime:
             f"{text!r} has no zone",
             hint=f"use {text}Z for UTC, or {text}+01:00 and the like, or '{text} local'",
         )
-    # Others are typing errors, and some logs cannot look them up.
+    # Other years are typing errors, and some logs cannot look them up.
     if not FIRST_YEAR <= time.year <= LAST_YEAR:
         raise ConfigError(f"{text!r} is not between the years {FIRST_YEAR} and {LAST_YEAR}")
     return time.astimezone(UTC)
 
 
 def parse_zone(name: str) -> tzinfo | None:
-    """Return the zone of that name; None for `local`: that of this machine.
+    """Return the time zone of a name; None for `local`, this machine's zone.
 
     Raises:
         ConfigError: there is no such zone.
@@ -88,7 +88,7 @@ def parse_offset(text: str) -> Offset:
     """Return an offset.
 
     Raises:
-        ConfigError: it is no whole number that a log can have.
+        ConfigError: the text is not a whole number, or is too large for a log.
     """
     if text.isascii() and text.isdecimal() and len(text) < len(str(OFFSET_MAX)):
         return Offset(int(text))
@@ -96,10 +96,10 @@ def parse_offset(text: str) -> Offset:
 
 
 def parse_interval(text: str) -> Interval:
-    """Return an interval that is written as START/END.
+    """Return the interval in a text like START/END.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: the text is not an interval.
     """
     start, separator, end = text.partition("/")
     try:

@@ -1,4 +1,4 @@
-"""What can be set about the source, and about each target."""
+"""Settings of the source and of each target."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -42,9 +42,9 @@ class PostgresqlSettings(Password):
     `postgresql://user@db1,db2/druid?target_session_attrs=read-write`: see docs/postgresql.md.
     """
     table_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]*$")] = "druid_"
-    """What Druid's tables start with: `druid.metadata.storage.tables.base` and an underscore."""
+    """Prefix of Druid's tables: `druid.metadata.storage.tables.base` and an underscore."""
     schema_: Annotated[str, Field(alias="schema", min_length=1)] = "public"
-    """The schema with Druid's tables; Druid itself uses the first of the user's search path."""
+    """Schema of Druid's tables; Druid itself uses the first schema of its user's search path."""
     connect_timeout_s: Positive = 10.0
     """Longest wait for a connection, in seconds; a healthy server answers within one."""
     statement_timeout_s: Positive = 600.0
@@ -67,7 +67,7 @@ class PostgresqlSettings(Password):
 
 
 class ChangeStreamSettings(Section):
-    """The source's own account of each commit: a logical replication slot, read by SQL."""
+    """The source's own record of each commit: a logical replication slot, read by SQL."""
 
     slot: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,63}$")] = "druid_replicator"
     """Name of the replication slot; `replicator stream create` makes it."""
@@ -76,9 +76,9 @@ class ChangeStreamSettings(Section):
     read_interval_s: Annotated[float, Field(ge=0.01, le=60)] = 0.05
     """Time between two reads, in seconds; a read of an idle source is one statement of 0.1 ms."""
     retained_bytes_max: Annotated[Size, Field(ge=16 << 20)] = 4 << 30
-    """WAL that the source may keep for the slot; beyond that the watcher drops it, and polls.
+    """Size of the WAL that the source may keep for the slot; beyond it the watcher drops the slot.
 
-    The source's disk needs as much room beside everything else.
+    The watcher then polls. The source's disk needs this much free space.
     """
 
 
@@ -86,11 +86,11 @@ class SourcePostgresqlSettings(PostgresqlSettings):
     """The source's metadata store in PostgreSQL."""
 
     change_stream: ChangeStreamSettings | None = None
-    """Each commit of the source as a cut of its own; default: off, and polls find what changed."""
+    """Makes each commit of the source a cut; default: off, and polls find the changes."""
 
 
 class MysqlSettings(Password):
-    """A Druid metadata store in MySQL or MariaDB; without a password it logs in with none."""
+    """A Druid metadata store in MySQL or MariaDB; without a password the login sends none."""
 
     type: Literal["mysql"]
     """The kind of database."""
@@ -100,7 +100,7 @@ class MysqlSettings(Password):
     `?ssl-mode=VERIFY_IDENTITY&ssl-ca=/path/ca.pem` encrypts: see docs/mysql.md.
     """
     table_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]*$")] = "druid_"
-    """What Druid's tables start with: `druid.metadata.storage.tables.base` and an underscore."""
+    """Prefix of Druid's tables: `druid.metadata.storage.tables.base` and an underscore."""
     connect_timeout_s: Positive = 10.0
     """Longest wait for a connection, in seconds; a healthy server answers within one."""
     statement_timeout_s: Positive = 600.0
@@ -132,20 +132,20 @@ OtherStorages = Annotated[
 
 
 class SourceSettings(Section):
-    """The cluster that is watched. Read-only privileges are enough."""
+    """The cluster that the watcher reads; read-only privileges are enough."""
 
     name: SourceName
-    """Names the cluster in every event; never change it."""
+    """Name of the cluster in every event; never change it."""
     metadata: SourceMetadata
-    """Address of its metadata store; a replica will do (docs/postgresql.md, docs/mysql.md)."""
+    """Its metadata store, or a replica of it (docs/postgresql.md, docs/mysql.md)."""
     deep_storage: DeepStorageSettings
-    """Storage of its segments' bytes."""
+    """Storage of the source's segments."""
     other_deep_storages: OtherStorages = {}
-    """Further storages that hold older or archived segments, by names of your choice."""
+    """Further storages of older or archived segments, by names of your choice."""
     druid: SourceDruidSettings | None = None
-    """Its own Druid; needed to compare its answers with a target's."""
+    """The source's Druid, whose answers `verify --level query` compares with a target's."""
     kill_buffer: Duration | None = timedelta(days=30)
-    """How long its kill tasks spare an unused segment; None: nothing kills there.
+    """How long the source's kill tasks spare an unused segment; null: no kill tasks run.
 
     `druid.coordinator.kill.bufferPeriod`, and where the Overlord kills
     `druid.manager.segments.killUnused.bufferPeriod`: the smaller of the two. Druid's default for
@@ -154,67 +154,67 @@ class SourceSettings(Section):
 
 
 class LoadRulesSettings(Section):
-    """How the source's load rules become the target's."""
+    """How the source's load rules are mapped to the target's."""
 
     with_drops: bool = False
     """Whether drop rules are replicated too.
 
-    A standby needs none: the source marks what they drop as unused, and that is replicated.
-    On the target they would drop it again after a restore to before the drop.
+    A standby needs none: the source marks dropped segments as unused, and that is replicated.
+    After a restore to a cut before the drop, the target's own drop rules would drop them again.
     """
     tiers: Tiers = {}
-    """The target's name for a tier of the source, like {hot: _default_tier}; others keep theirs."""
+    """Target's tier for a tier of the source, like {hot: _default_tier}; others keep their name."""
 
 
 class PromotionSettings(Section):
-    """What a target takes over of the source's configuration when it becomes a primary.
+    """Parts of the source's configuration that a target takes over when it becomes a primary.
 
-    Until then it has none of it: compaction would write new versions on a standby.
+    A standby has none of them: compaction would write new versions there.
     """
 
     compaction: bool = True
-    """The compaction configuration of all datasources: without it nothing is compacted any more."""
+    """The compaction configuration of all datasources; without it compaction stops."""
     coordinator: bool = True
-    """The Coordinator's dynamic configuration, except what names hosts, pauses or kills."""
+    """The Coordinator's dynamic configuration, except entries that name hosts, pause or kill."""
     workers: bool = True
-    """Selection of workers for tasks, unless it names hosts; without auto-scaling."""
+    """How workers are selected for tasks, unless hosts are named; auto-scaling is left out."""
     brokers: bool = True
     """The Brokers' dynamic configuration, like blocked queries (Druid 37)."""
     security: bool = False
-    """Users, roles and group mappings of basic security, beside those that the target has."""
+    """Users, roles and group mappings of basic security, added to the target's own."""
     keep_users: Names = frozenset({"druid_system", "admin"})
-    """Users, and roles of the same names, that stay the target's own: its servers log in by one."""
+    """Users, and roles of the same names, that remain the target's: its servers log in as one."""
 
 
 class HistorySettings(Section):
-    """The history that a target keeps beside its bytes, in `_replicator/` of its deep storage."""
+    """The history in a target's store, `_replicator/` of its deep storage."""
 
     file_bytes_max: Annotated[Size, Field(ge=1 << 16, le=1 << 28)] = 8 << 20
-    """Largest file before it is compressed, about a tenth after; it is in memory while read."""
+    """Largest history file before compression to about a tenth; readers hold it in memory."""
     base_interval: Duration = timedelta(days=1)
-    """Time between two whole inventories. A restore reads one, and the history since."""
+    """Time between two bases; a restore reads one base and the history since."""
     merge_files: Annotated[int, Field(ge=0, le=10_000)] = 256
-    """Small files that become one a few minutes later, a third as large; 0: they stay as they are.
+    """Number of small files that are merged after a few minutes, to a third of the size; 0: never.
 
-    With `object_lock` they stay as well: nobody could delete them.
+    With `object_lock` files are never merged, because they could not be deleted.
     """
     cache_bytes_max: Annotated[Size, Field(ge=0, le=1 << 34)] = 32 << 20
-    """Memory for files that a command has read, so that it does not read them again."""
+    """Memory of a command for history files that it may need again."""
 
 
 class ExpirySettings(Section):
-    """How `expire` works, and what gives way to it."""
+    """Leases and margins of `expire`, and of restores that run beside it."""
 
     lease: Duration = timedelta(minutes=30)
-    """How long an expiry may delete unannounced: an applier waits as long for a dead one."""
+    """Length of an expiry's lease; an applier waits this long for an expiry that has died."""
     margin: Duration = timedelta(minutes=10)
-    """The end of that time, in which it no longer deletes; longer than any one request takes."""
+    """Last part of the lease, in which nothing is deleted; longer than any single request."""
     clock_skew_max: Duration = timedelta(minutes=1)
     """Largest difference between the clocks of the machines that work on one target."""
     orphan_age_min: Duration = timedelta(days=1)
-    """Age from which bytes that no event refers to are orphans; younger ones may be in transit."""
+    """Age at which unreferenced objects count as orphans; younger ones may still be copied."""
     restore_lease: Duration = timedelta(minutes=10)
-    """How long a restore that died still keeps what it was reading from expiry."""
+    """How long a restore that has died protects the objects it was reading from expiry."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -224,95 +224,100 @@ class ExpirySettings(Section):
 
 
 class TargetSettings(Section):
-    """A cluster, or an archive, that is kept equal to the source."""
+    """A cluster or an archive that the replicator keeps equal to the source."""
 
     metadata: SomeMetadata | None = None
-    """Address of its metadata store; without one it is an archive: bytes and history alone."""
+    """Its metadata store; without one the target is an archive, of bytes and history only."""
     deep_storage: DeepStorageSettings
-    """Storage of its own segments' bytes, never inside the source's."""
+    """Storage of the target's own segments, never inside the source's."""
     druid: DruidSettings | None = None
-    """Its own Druid; needed to promote it, and to check its settings and answers."""
+    """The target's Druid, for `promote`, for checks of its settings, and for its answers."""
     druid_release: DruidRelease | None = None
-    """Which release its Druid runs, like 33.0.0; default: what its Coordinator says.
+    """Release of the target's Druid, like 33.0.0; default: the one that its Coordinator reports.
 
-    What is newer than that is translated where the answers stay the same, and a gap where not
-    (docs/compatibility.md). It is asked at each start, and the answer is kept in `_replicator/`.
+    Newer features of the source are translated if the answers stay the same; otherwise they become
+    a gap (docs/compatibility.md). The Coordinator is asked at each start, and its answer is kept in
+    `_replicator/`.
     """
     config_names: Names = frozenset({"lookupsConfig"})
-    """Entries of `druid_config` that are carried, by name or by pattern, like `basic_*`.
+    """Replicated entries of `druid_config`, by name or by pattern, like `basic_*`.
 
-    Only lookups by default: compaction would write new versions here, and the Coordinator's
-    dynamic configuration names hosts of the source.
+    By default only lookups: compaction would write new versions on the target, and the
+    Coordinator's dynamic configuration names hosts of the source.
     """
     load_rules: LoadRulesSettings = LoadRulesSettings.defaults()
-    """How the source's load rules become the target's."""
+    """How the source's load rules are mapped to the target's."""
     promotion: PromotionSettings = PromotionSettings.defaults()
     """Parts of the source's configuration that `promote` and `failover` take over."""
     copies_in_flight_max: Annotated[int, Field(ge=1, le=1024)] = 8
-    """Segments copied at once; about where one disk or one network link is busy."""
+    """Number of segments copied at once; about 8 keep one disk or one network link busy."""
     looks_in_flight_max: Annotated[int, Field(ge=1, le=1024)] = 32
-    """Segments that `restore plan` looks for at once; each look is a request or two."""
+    """Number of segments that `restore plan` looks up at once, by one or two requests each."""
     objects_missing_max: Annotated[int, Field(ge=0)] = 1000
-    """Missing segments in one cut above which the applier suspects a wrong mount, and stops."""
-    rows_unfit_max: Annotated[int, Field(ge=0)] = 100
-    """Rows in one cut that its database may be unable to hold, and that become gaps.
+    """Number of missing segments in one cut that the applier accepts.
 
-    If there are more, its tables are taken to be wrong, and it halts before any row is written.
+    With more of them it suspects a wrong mount, and stops.
+    """
+    rows_unfit_max: Annotated[int, Field(ge=0)] = 100
+    """Number of rows in one cut that the target's database may be unable to hold; they become gaps.
+
+    With more of them the applier suspects wrong tables, and halts before any row is written.
     """
     rows_lost_max: Annotated[int, Field(ge=0)] = 0
-    """Rows that `--adopt` may remove from it although the source has them; more are refused.
+    """Number of rows that `--adopt` may remove from the target although the source has them.
 
-    Their bytes cannot be had from the source. A row whose place is refused is never removed.
+    The source has no bytes for such rows any more. A row whose location is refused is never
+    removed.
     """
     kill_wait_s: Annotated[float, Field(ge=0, le=86_400)] = 30.0
-    """How long to wait for the log to say that missing bytes were killed, in seconds.
+    """How long the applier waits for a cut that explains missing bytes as killed, in seconds.
 
-    The next cut says so; the default leaves room for three polls. It counts by the wall clock from
-    the first look of any process, so that a target which short processes feed gets past it.
+    The default leaves room for three polls. The wait is measured by the wall clock, from the first
+    attempt of any process, so that short-lived appliers get past it as well.
     """
     gap_retry_interval: Duration = timedelta(hours=1)
-    """Time between two tries to copy the bytes of open gaps; each start is a try, too.
+    """Time between two attempts to copy the bytes of open gaps; each start is an attempt, too.
 
-    A try is a request or two for each gap, so an hour costs little however many there are.
+    An attempt costs one or two requests for each gap.
     """
     apply_interval_s: Positive = 1.0
-    """Time between looks into the log, in seconds; a look at a quiet log costs next to nothing."""
+    """Time between two reads of the log, in seconds; reading a quiet log costs almost nothing."""
     halted_retry_s: Positive = 60.0
-    """How long a service that an error of this target has halted waits, in seconds.
+    """How long a service waits, in seconds, after an error of this target has halted it.
 
-    Then it looks whether that is mended. A minute, as a look may compare the whole target.
+    It then checks whether the error is mended; such a check may compare the whole target.
     """
     rows_per_batch_max: Annotated[int, Field(ge=1, le=100_000)] = 1000
-    """Rows written in one statement; a cut is one transaction, however many it takes."""
+    """Number of rows in one statement; a cut is one transaction of as many as it needs."""
     history: HistorySettings = HistorySettings.defaults()
-    """How its own history is kept."""
+    """How the target keeps its own history."""
     signing: SigningSettings | None = None
-    """Keys that sign the files of its store; default: nothing is signed (docs/archive.md)."""
+    """Keys that sign the files of the target's store; default: none (docs/archive.md)."""
     drill: TargetDrillSettings = TargetDrillSettings.defaults()
     """How often a drill proves that the store alone is enough; see `replicator drill`."""
     retry: RetrySettings = RetrySettings.defaults()
-    """When to try a copy or a transaction again."""
+    """When to retry a copy or a transaction."""
     retention: Duration | None = None
     """Length of the window in which any point can be restored; default: all, nothing expires."""
     expiry: ExpirySettings = ExpirySettings.defaults()
     """How history and bytes expire."""
     delay: Delay = timedelta(0)
-    """How far its rows stay behind the source on purpose; default: not at all.
+    """Intended distance of the target's rows behind the source; default: none.
 
-    A mistake at the source has not reached these rows yet. Bytes are copied at once.
+    A mistake at the source reaches these rows only after the delay. Bytes are copied at once.
     """
     rpo: Duration = timedelta(seconds=60)
-    """The promise that `replicator status` checks: how far it may lag behind, `delay` apart.
+    """The promise of how far the target may lag behind the source, not counting `delay`.
 
-    The default is six polls: a lost poll or two breaks no promise.
+    The default is six polls, so that one or two failed polls break no promise.
     """
     kill_margin_min: Duration = timedelta(days=1)
-    """The promise that the source's kill is at least so far from bytes not copied yet.
+    """The promised minimum of time until the source may kill bytes that are not copied yet.
 
-    The default is what a person needs who has to hear of it, find the cause, and let it catch up.
+    The default gives an operator time to notice, to find the cause, and to let the target catch up.
     """
     log_margin_min: Duration = timedelta(days=1)
-    """The promise that the log keeps what this target still needs for at least so long."""
+    """The promised minimum of time for which the log keeps what the target still needs."""
 
     @model_validator(mode="after")
     def _writable(self) -> Self:

@@ -1,4 +1,4 @@
-"""Addresses of a cluster's own Druid, for what is not in its metadata store."""
+"""Addresses of a cluster's Druid, for everything that is not in its metadata store."""
 
 from typing import Annotated
 
@@ -7,41 +7,41 @@ from pydantic import Field
 from replicator.config.values import AbsolutePath, HttpUrls, Password, Positive
 
 RESUME_TIMEOUT_S = 300.0
-"""How long a supervisor may take to have running tasks, where nobody says it."""
+"""Default of the time that a started supervisor may take until its tasks run."""
 
 
 class DruidLoginSettings(Password):
-    """Who asks a Druid, and how long it may take."""
+    """Login at a Druid, and the trust in its certificate."""
 
     username: Annotated[str, Field(min_length=1)] | None = None
-    """User for basic authentication; default: none."""
+    """User of basic authentication; default: no login."""
     ca_file: AbsolutePath | None = None
     """Certificates of the signer of an https URL; default: the system's authorities."""
 
 
 class SourceDruidSettings(DruidLoginSettings):
-    """The source's Broker; a user that may read its datasources is enough."""
+    """The source's Broker; its user only needs to read datasources."""
 
     broker_url: HttpUrls
-    """`http://host:8082`, or that of a Router; a list when there are several."""
+    """URL of the Broker, `http://host:8082`, or of a Router; a list if there are several."""
 
 
 class DruidSettings(DruidLoginSettings):
     """A target's Coordinator, Overlord and Broker."""
 
     coordinator_url: HttpUrls
-    """`http://host:8081`, or that of a Router that forwards to it; a list when there are several.
+    """URL of the Coordinator, `http://host:8081`, or of a Router; a list if there are several.
 
-    Another one is asked when one is gone or does not lead; the same for the other servers.
+    The next one is asked if one is gone or does not lead; the same holds for the other servers.
     """
     overlord_url: HttpUrls | None = None
-    """`http://host:8090`; default: the Coordinator, which may be the Overlord too."""
+    """URL of the Overlord, `http://host:8090`; default: the Coordinator, which may act as one."""
     broker_url: HttpUrls | None = None
-    """`http://host:8082`, or a Router's; needed to compare its answers with the source's."""
+    """URL of the Broker or of a Router; its answers are compared with the source's."""
     request_timeout_s: Positive = 30.0
     """Longest wait for an answer, in seconds."""
     resume_timeout_s: Positive = RESUME_TIMEOUT_S
-    """Longest wait for the tasks of a started supervisor, in seconds.
+    """Longest wait for the tasks of started supervisors, in seconds.
 
-    It counts from the last one that was seen to go on, however many there are.
+    The wait starts anew with each supervisor that was seen to continue.
     """

@@ -23,12 +23,12 @@ class SigningSettings(Section):
     trusted_keys: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], AsTuple] = ()
     """Public keys of other machines and earlier ones: base64, as `openssl pkey -pubout` prints."""
     unsigned: Literal["refuse", "accept"] = "refuse"
-    """What to do with a file without a signature; `accept` warns, and proves nothing."""
+    """Whether a file without a signature is refused, or accepted with a warning and no proof."""
 
     witness: Annotated[str, Field(min_length=1)] | None = None
-    """Name of another target, whose store remembers how far this one reached."""
+    """Name of another target, whose store remembers how far this target's store reached."""
     witness_folder: AbsolutePath | None = None
-    """Folder that remembers it instead, local or on a mount; it must exist."""
+    """Existing folder that remembers it instead, local or on a mount."""
 
     @model_validator(mode="after")
     def _one_witness(self) -> Self:

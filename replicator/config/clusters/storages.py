@@ -1,4 +1,4 @@
-"""Where segments' bytes are: the deep storages that Druid knows, and how fast they are asked."""
+"""Settings of deep storages, for each kind that Druid knows, and of the pace of requests."""
 
 import re
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ from replicator.model.load_spec import key_prefix
 
 Name = Annotated[str, Field(min_length=1)]
 Prefix = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=512)]
-"""Prefix as Druid has it, with its leading and trailing slashes: Druid's keys have them."""
+"""Prefix exactly as Druid writes it, with leading and trailing slashes."""
 Place: TypeAlias = tuple[tuple[str | None, ...], tuple[str, ...]]
-"""Container and path: two storages meet when one path begins with the other in one container."""
+"""Container and path; two storages overlap if one path begins with the other in one container."""
 
 
 class LocalStorageSettings(Section):
@@ -38,22 +38,22 @@ class LocalStorageSettings(Section):
 
     @property
     def druid_root(self) -> Path:
-        """The storage directory as it stands in load specs."""
+        """The storage directory as load specs name it."""
         return self.root_in_load_spec or self.root
 
     @property
     def place(self) -> Place:
-        """What tells two of these apart."""
+        """Identity of the storage, by which two of them are compared."""
         return ("local",), self.root.parts
 
 
 class _RemoteStorage(Section):
-    """What all storages behind a network have."""
+    """Settings of every storage that is reached over a network."""
 
     requests_per_s_max: Positive | None = None
-    """Requests in a second; default: as many as there are, and fewer when the server says so."""
+    """Most requests in a second; default: no limit but the server's own answers."""
     bytes_per_s_max: Size | None = None
-    """Bytes in a second, in both directions together; default: no limit."""
+    """Most bytes in a second, in both directions together; default: no limit."""
     ca_file: AbsolutePath | None = None
     """Certificates of the signer of an https endpoint; default: the system's authorities."""
     connect_timeout_s: Positive = 10.0
@@ -63,27 +63,27 @@ class _RemoteStorage(Section):
 
 
 class ObjectLockSettings(Section):
-    """Whether what a target stores can be removed before its time."""
+    """Object lock of everything that a target stores."""
 
     mode: Literal["governance", "compliance"]
-    """Governance: users with `s3:BypassGovernanceRetention` may delete it; compliance: none may.
+    """Mode of the lock: with governance, users with `s3:BypassGovernanceRetention` may delete.
 
-    What is locked by `compliance` cannot be unlocked by the account's owner nor by Amazon.
+    Objects locked by `compliance` cannot be unlocked even by the account's owner or by Amazon.
     """
 
 
 class S3EncryptionSettings(Section):
-    """How S3 encrypts what a target stores; its bucket's own default counts where this is left out.
+    """How S3 encrypts a target's objects; without it the bucket's default applies.
 
-    Segments are written alike by `druid.storage.sse.type`, which is for Druid's own writes.
+    `druid.storage.sse.type` is the same setting for the objects that Druid writes.
     """
 
     type: Literal["s3", "kms", "kms-dsse"]
-    """Kind of keys: S3's own (SSE-S3), KMS' (SSE-KMS), or two layers of these (DSSE-KMS)."""
+    """Kind of keys: those of S3 (SSE-S3), of KMS (SSE-KMS), or two layers of KMS (DSSE-KMS)."""
     kms_key_id: Name | None = None
-    """The key of KMS, by its id, ARN or alias; default: the account's own for S3."""
+    """Id, ARN or alias of the KMS key; default: the account's key for S3."""
     bucket_key: bool = False
-    """Whether one key of the bucket saves most requests to KMS (only with `kms`)."""
+    """Whether an S3 bucket key is used, which saves most requests to KMS (only with `kms`)."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -95,7 +95,7 @@ class S3EncryptionSettings(Section):
 
     @property
     def algorithm(self) -> Literal["AES256", "aws:kms", "aws:kms:dsse"]:
-        """What S3 calls the type."""
+        """S3's name of the type."""
         match self.type:
             case "s3":
                 return "AES256"
@@ -118,20 +118,20 @@ class S3StorageSettings(_RemoteStorage):
     prefix: Prefix = ""
     """`druid.storage.baseKey`."""
     endpoint_url: HttpUrl | None = None
-    """`http://host:9000` of an S3-compatible server, without the bucket; default: Amazon's own.
+    """URL of an S3-compatible server, like `http://host:9000`, without the bucket.
 
-    When it is left out, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL and the profile count.
+    Default: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or the profile, else Amazon's.
     """
     region: Name | None = None
-    """The bucket's region; default: that of the profile or the environment, or us-east-1.
+    """Region of the bucket.
 
-    A `profile` that is configured comes first, then AWS_REGION and AWS_DEFAULT_REGION.
+    Default: the region of a configured `profile`, then AWS_REGION, AWS_DEFAULT_REGION, us-east-1.
     """
     path_style: bool = False
-    """Whether the bucket stands in the path, as most S3-compatible servers want it.
+    """Whether URLs have the bucket in the path, as most S3-compatible servers want it.
 
-    Else it stands in the host: `http://bucket.host:9000`; in the path all the same where the host
-    is a number or the bucket's name fits in none.
+    By default it is part of the host, `http://bucket.host:9000`, unless the host is an IP address
+    or the bucket's name cannot be part of a host name.
     """
     profile: Name | None = None
     """A profile of the shared credentials file."""
@@ -144,21 +144,21 @@ class S3StorageSettings(_RemoteStorage):
     s3_schema: Literal["s3n", "s3a"] = "s3n"
     """`S3Schema` of new load specs; `s3a` when `druid.storage.useS3aSchema` is true."""
     unpacked: bool = False
-    """Whether unpacked segments stay so (`druid.storage.zip=false`, Druid 35.0.0 and later).
+    """Whether unpacked segments are stored unpacked (`druid.storage.zip=false`, Druid 35.0.0).
 
-    Set it before the first bytes are there: places that were chosen stay.
+    Set it before the first copy: the location of a stored segment never changes.
     """
     encryption: S3EncryptionSettings | None = None
-    """How a target's objects are encrypted; default: as its bucket says."""
+    """Encryption of a target's objects; default: the bucket's."""
     storage_class: Name | None = None
     """`x-amz-storage-class` of a target's objects, like STANDARD_IA; default: the bucket's.
 
-    A Druid cannot read from classes that have to be restored first, like GLACIER.
+    Druid cannot read objects of a class that must be restored first, like GLACIER.
     """
     object_lock: ObjectLockSettings | None = None
-    """Whether what a target stores is locked for its `retention`; default: it is not.
+    """Locks a target's objects for its `retention`; default: no lock.
 
-    The bucket must have object lock.
+    The bucket must have object lock enabled.
     """
 
     @model_validator(mode="after")
@@ -169,11 +169,11 @@ class S3StorageSettings(_RemoteStorage):
 
     @property
     def place(self) -> Place:
-        """What tells two of these apart."""
+        """Identity of the storage, by which two of them are compared."""
         return ("s3", service_of(self.endpoint_url), self.bucket), _names(self.prefix)
 
     def secrets(self, environ: Mapping[str, str]) -> tuple[str | None, str | None, str | None]:
-        """Return key id, key and token, None for those that are not named.
+        """Return the key's id, the key and the token; None for each that is not configured.
 
         Raises:
             ConfigError: a variable is not set.
@@ -188,8 +188,8 @@ class S3StorageSettings(_RemoteStorage):
 class GoogleStorageSettings(_RemoteStorage):
     """Druid's deep storage in Google Cloud Storage.
 
-    Without a key file google-auth looks for credentials: GOOGLE_APPLICATION_CREDENTIALS, the gcloud
-    configuration, workload identity, the metadata server.
+    Without a key file google-auth finds the credentials: GOOGLE_APPLICATION_CREDENTIALS, the gcloud
+    configuration, workload identity, or the metadata server.
     """
 
     type: Literal["google"]
@@ -201,26 +201,25 @@ class GoogleStorageSettings(_RemoteStorage):
     endpoint_url: HttpUrl | None = None
     """Address of the JSON API; default: Google's own."""
     key_file: AbsolutePath | None = None
-    """A service account's key."""
+    """File with a service account's key."""
     anonymous: bool = False
-    """Whether requests are anonymous."""
+    """Whether requests are sent without credentials."""
     unpacked: bool = False
-    """Whether unpacked segments stay so, for a Druid that reads folders there.
+    """Whether unpacked segments are stored unpacked, for a Druid that reads folders there.
 
-    Druid 38 reads none (https://github.com/apache/druid/pull/20382). Set it before the first bytes
-    are there.
+    Druid 38 does not (https://github.com/apache/druid/pull/20382). Set it before the first copy.
     """
 
     @property
     def place(self) -> Place:
-        """What tells two of these apart."""
+        """Identity of the storage, by which two of them are compared."""
         return ("google", service_of(self.endpoint_url), self.bucket), _names(self.prefix)
 
 
 class AzureStorageSettings(_RemoteStorage):
     """Druid's deep storage in Azure Blob storage.
 
-    Without key and SAS credentials are looked for: AZURE_* variables, workload or managed identity.
+    Without key and SAS, AZURE_* variables, workload identity or managed identity are used.
     """
 
     type: Literal["azure"]
@@ -240,20 +239,20 @@ class AzureStorageSettings(_RemoteStorage):
     use_cli: bool = False
     """Whether the login of the Azure CLI is used."""
     unpacked: bool = False
-    """Whether unpacked segments stay so, for a Druid that reads folders there.
+    """Whether unpacked segments are stored unpacked, for a Druid that reads folders there.
 
-    Later than 38 (https://github.com/apache/druid/pull/20327). Set it before the first bytes are
-    there.
+    This needs a Druid after 38 (https://github.com/apache/druid/pull/20327). Set it before the
+    first copy.
     """
 
     @property
     def place(self) -> Place:
-        """What tells two of these apart."""
+        """Identity of the storage, by which two of them are compared."""
         service = service_of(self.endpoint_url)
         return ("azure", service, self.account, self.container), _names(self.prefix)
 
     def secrets(self, environ: Mapping[str, str]) -> tuple[str | None, str | None]:
-        """Return the account's key and the SAS, None for what is not named."""
+        """Return the account's key and the SAS; None for each that is not configured."""
         key, sas = (
             None if name is None else secret_of(environ, name)
             for name in (self.account_key_env, self.sas_env)
@@ -267,28 +266,28 @@ class HdfsStorageSettings(_RemoteStorage):
     type: Literal["hdfs"]
     """The kind of deep storage."""
     urls: Annotated[tuple[HttpUrl, ...], SomeAsTuple]
-    """`http://namenode:9870`, all name nodes where one stands by, or `http://httpfs:14000`."""
+    """URLs of all name nodes, like `http://namenode:9870`, or of HttpFS, `http://httpfs:14000`."""
     root: AbsolutePath
     """`druid.storage.storageDirectory`, without the file system."""
     filesystem: Annotated[str, Field(pattern=r"^(hdfs|viewfs)://[^/]+$")]
     """Start of new load specs: `hdfs://namenode:8020`, `hdfs://nameservice`, `viewfs://…`."""
     lz4: bool = False
-    """Whether segments that the source packed by lz4 stay so, for a target of Druid 37 or later.
+    """Whether segments that the source packed with lz4 stay packed so, for Druid 37 or later.
 
-    Without, they become zips, which every release reads. Set it before the first bytes are there.
+    Otherwise they become zips, which every release reads. Set it before the first copy.
     """
     user: Name | None = None
-    """User for an HDFS with simple authentication."""
+    """User of an HDFS with simple authentication."""
     delegation_token_env: Name | None = None
     """Name of the environment variable that holds a delegation token."""
 
     @property
     def place(self) -> Place:
-        """What tells two of these apart."""
+        """Identity of the storage, by which two of them are compared."""
         return ("hdfs", self.filesystem), self.root.parts
 
     def secret(self, environ: Mapping[str, str]) -> str | None:
-        """Return the delegation token, None when none is named."""
+        """Return the delegation token; None if none is configured."""
         name = self.delegation_token_env
         return None if name is None else secret_of(environ, name)
 
@@ -305,22 +304,22 @@ class TransferSettings(Section):
     """How bytes are copied."""
 
     bytes_in_flight_max: Annotated[Size, Field(ge=16 << 20)] = 48 << 20
-    """Bytes of segments that each target holds between a read and a write.
+    """Bytes of segments that each target holds between reading and writing them.
 
-    Libraries hold the same bytes again: three times as much memory is taken.
+    Libraries hold copies of these bytes, so a process takes three times as much memory.
     """
     part_bytes: Annotated[Size, Field(ge=5 << 20, le=1 << 30)] = 8 << 20
-    """Objects up to this are stored by one request, larger ones in parts of at least this."""
+    """Largest object that one request stores; larger ones are stored in parts of at least this."""
     parts_in_flight_max: Annotated[int, Field(ge=1, le=64)] = 4
-    """Parts of one object that are uploaded at once."""
+    """Number of parts of one object that are uploaded at once."""
     requests_per_s_max: Positive | None = None
-    """Requests in a second to all storages behind a network together; default: no limit."""
+    """Most requests in a second to all remote storages together; default: no limit."""
     bytes_per_s_max: Size | None = None
-    """Bytes in a second from and to all storages behind a network together; default: no limit."""
+    """Most bytes in a second from and to all remote storages together; default: no limit."""
     pause_s_max: Positive = 30.0
     """Longest pause of all requests to a storage that answers 503 or 429, in seconds.
 
-    It is as long as its Retry-After says, or half a second and twice as long each time.
+    A pause lasts as long as Retry-After says; otherwise half a second, doubled each time.
     """
 
 
@@ -330,9 +329,9 @@ OWN_SERVICES = re.compile(
 
 
 def service_of(endpoint_url: str | None) -> str | None:
-    """Return what tells services apart, however their address is written; None: the cloud's own.
+    """Return the identity of a service, however its address is written; None: the cloud's own.
 
-    Amazon has one name space for buckets, whichever of its addresses is used.
+    Amazon has one name space for buckets behind all of its addresses.
     """
     if endpoint_url is None:
         return None
@@ -352,7 +351,7 @@ def overlap(one: Place, other: Place) -> bool:
 
 
 def require_plain_prefix(storage: DeepStorageSettings) -> None:
-    """Refuse a prefix below which nothing is written here.
+    """Refuse a target's prefix below which nothing can be written.
 
     Raises:
         ValueError: it begins with a slash, or has empty names.

@@ -11,11 +11,11 @@ from pydantic.fields import FieldInfo
 from replicator.config.settings import Settings
 
 CUTOFF = 0.6
-"""Below this similarity it is another word and not a typing mistake."""
+"""Similarity below which a key is another word and not a typing mistake."""
 
 
 def known_keys(above: tuple[str, ...], values: Mapping[str, Any]) -> list[str]:
-    """Return the names that can stand below a key, in their order."""
+    """Return the keys that are valid below a key, in their order."""
     model: Any = Settings
     at: Any = values
     for step in above:
@@ -34,7 +34,7 @@ def nearest(key: tuple[str, ...], values: Mapping[str, Any]) -> str | None:
 
 
 def all_keys() -> Iterator[str]:
-    """Yield every dotted key, `<name>` for what the user names."""
+    """Yield every dotted key, with `<name>` for names that the operator chooses."""
     yield from _all(Settings, ())
 
 
@@ -48,7 +48,7 @@ def _all(model: type[BaseModel], above: tuple[str, ...]) -> Iterator[str]:
 
 
 def _below(model: Any, step: str, value: Any) -> Any:
-    """Return the model, or the mapping's annotation, behind one step; None when unknown."""
+    """Return the model, or the mapping's annotation, one step further; None if there is none."""
     if _is_mapping(model):
         annotation = get_args(model)[1]
     elif step in (names := _names(model)):

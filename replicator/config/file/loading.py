@@ -25,7 +25,7 @@ Key: TypeAlias = tuple[str, ...]
 
 
 class Origin(Enum):
-    """Where a value came from."""
+    """Origin of a value."""
 
     DEFAULT = "default"
     FILE = "file"
@@ -35,13 +35,13 @@ class Origin(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
-    """One setting: its dotted key, its value as the file would say it, and its origin."""
+    """One setting: its dotted key, its value as in a file, and its origin."""
 
     key: str
     value: object
     origin: Origin
     place: str
-    """The file and line, the variable, or the flag; '' for a default."""
+    """File and line, variable, or flag; empty for a default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +67,11 @@ class _Draft:
         self._mark(key, value, (origin, place))
 
     def origin(self, key: Key) -> tuple[Origin, str]:
-        """Return where exactly this value was set."""
+        """Return where exactly this key was set."""
         return self.places.get(key, (Origin.DEFAULT, ""))
 
     def nearest_place(self, key: Key) -> str:
-        """Return where the value, or the nearest key above it, was set."""
+        """Return where this key, or the nearest key above it, was set."""
         above = (self.places.get(key[:length]) for length in range(len(key), 0, -1))
         return next((place for _, place in filter(None, above)), str(self.file))
 
@@ -85,19 +85,19 @@ class _Draft:
 def load(
     path: Path, environ: Mapping[str, str], overrides: Mapping[str, object] | None = None
 ) -> Settings:
-    """Return the settings of a file, overruled by variables, overruled by flags.
+    """Return the settings of a file, overridden by variables and then by flags.
 
     `overrides` maps dotted keys to values; None is null, as in the file.
 
     Raises:
-        ConfigError: the file cannot be read, a key is unknown, a value does not fit, or two
-            clusters would write into each other. All problems are named, one a line.
+        ConfigError: the file cannot be read, a key is unknown, a value is invalid, or two
+            clusters would write into each other. The message lists all problems, one a line.
     """
     return _settings(_draft(path, environ, overrides or {}))
 
 
 def settings_of(values: Mapping[str, Any], name: str) -> Settings:
-    """Return settings from values that are in no file; messages name `name` in its place.
+    """Return settings from values without a file; messages contain `name` instead of its path.
 
     Raises:
         ConfigError: as for `load`.
@@ -110,8 +110,8 @@ def explain(
 ) -> list[Explained]:
     """Return every setting with its value and origin, in the order of the reference.
 
-    There is nothing to mask: a URL with a password in it is refused, and a password stays in the
-    variable or the file that the settings name.
+    No value needs to be masked: a URL that contains a password is refused, and other passwords are
+    in variables or files that the settings only name.
 
     Raises:
         ConfigError: as for `load`.
@@ -140,10 +140,10 @@ def _draft(path: Path, environ: Mapping[str, str], overrides: Mapping[str, objec
 
 
 def _said_once(environ: Mapping[str, str], values: Mapping[str, Any]) -> dict[Key, str]:
-    """Return the variables by the keys that they name, what is above a key first.
+    """Return the variables by the keys that they set, shorter keys first.
 
     Raises:
-        ConfigError: two variables name one key.
+        ConfigError: two variables set one key.
     """
     found: dict[Key, str] = {}
     for variable in sorted(environ):
@@ -215,7 +215,7 @@ def _settings(draft: _Draft) -> Settings:
 
 
 def _problem(draft: _Draft, problem: Mapping[str, Any]) -> str:
-    """Say where, which key, and what is wrong; never the value, which may be a secret."""
+    """Return place, key and problem; never the value, which may be a secret."""
     steps = tuple(str(step) for step in problem["loc"] if step != "[key]")
     key = _without_tags(steps, draft.values)
     place, name = draft.nearest_place(key), ".".join(key)
@@ -237,7 +237,7 @@ def _problem(draft: _Draft, problem: Mapping[str, Any]) -> str:
 
 
 def _expected(problem: Mapping[str, Any]) -> str:
-    """Say what is expected, in words for the operator and not in those of Python."""
+    """Return what is expected, in an operator's words instead of Python's."""
     kind, context = str(problem["type"]), problem.get("ctx", {})
     if kind in EXPECTED:
         return f"{EXPECTED[kind]} is expected"
@@ -274,7 +274,7 @@ EXPECTED: Final[Mapping[str, str]] = {
     "path_type": "a path",
     "none_required": "nothing",
 }
-"""What is expected instead, by pydantic's error type."""
+"""Expected values by pydantic's error type."""
 
 
 def _unknown(key: Key, values: Mapping[str, Any]) -> str:

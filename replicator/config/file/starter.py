@@ -1,4 +1,4 @@
-"""A first configuration from the answers to `init`: as settings to try, and as a commented file."""
+"""A first configuration from the answers to `init`: settings to try, and a commented file."""
 
 import json
 import re
@@ -14,18 +14,18 @@ from replicator.config.settings import Settings
 from replicator.errors import ConfigError
 
 Part: TypeAlias = Mapping[str, object]
-"""Keys and values of one section, as the file says them."""
+"""Keys and values of one section, as in the file."""
 NOWHERE: Final = "/nonexistent/replicator-init"
 STORAGES: Final = "a folder, s3://bucket/prefix, gs://bucket/prefix, azure://account/container/…,"
 LINE_MAX: Final = 100
-"""Characters of a section that is written in one line."""
+"""Length up to which a section is written in one line."""
 _PLAIN: Final = re.compile(r"[A-Za-z/][A-Za-z0-9/._-]*")
 _YAML_WORDS: Final = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A metadata store, and the password that was typed with it."""
+    """A metadata store, and the password that was typed as part of its URL."""
 
     part: Part
     password: str | None
@@ -33,7 +33,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Starter:
-    """The answers so far; None: not answered yet."""
+    """The answers so far; None for a question without an answer."""
 
     source_name: str
     target_name: str
@@ -46,10 +46,10 @@ class Starter:
     """Address of the target's Coordinator."""
 
     def settings(self) -> Settings:
-        """Return the answers as settings; what is not answered yet is left out.
+        """Return the answers as settings, without those that are still missing.
 
         Raises:
-            ConfigError: an answer does not fit, alone or beside the others.
+            ConfigError: an answer is invalid, alone or together with the others.
         """
         target = self._target()
         return settings_of(
@@ -77,7 +77,7 @@ class Starter:
         return found
 
     def text(self) -> str:
-        """Return the configuration as a file with comments; it is what `settings` has."""
+        """Return the same configuration as `settings`, as a file with comments."""
         return "\n".join(self._lines()) + "\n"
 
     def _lines(self) -> Iterator[str]:
@@ -117,10 +117,10 @@ class Starter:
 
 
 def login_of(text: str) -> Login:
-    """Return a metadata store by its URL; a password in it is taken out.
+    """Return a metadata store from its URL, and the password that the URL contained.
 
     Raises:
-        ConfigError: it is no URL of one.
+        ConfigError: the text is not the URL of a metadata store.
     """
     kinds = {"postgresql": "postgresql", "postgres": "postgresql"}
     kinds |= {"mysql": "mysql", "mariadb": "mysql"}
@@ -141,10 +141,10 @@ def login_of(text: str) -> Login:
 
 
 def storage_of(text: str) -> Part:
-    """Return a deep storage by a folder or a URL; further settings stand behind `?`.
+    """Return a deep storage from a folder or a URL; further settings follow a `?`.
 
     Raises:
-        ConfigError: it is neither.
+        ConfigError: the text is neither.
     """
     if text.startswith(("/", "~", ".")):
         path, _, query = text.partition("?")
@@ -175,10 +175,10 @@ def storage_of(text: str) -> Part:
 
 
 def log_of(text: str) -> Part:
-    """Return a log by its file, or by Kafka's brokers; further settings stand behind `?`.
+    """Return a log from its file or Kafka's brokers; further settings follow a `?`.
 
     Raises:
-        ConfigError: it is neither.
+        ConfigError: the text is neither.
     """
     if text.startswith("kafka://"):
         rest = text.removeprefix("kafka://")
@@ -218,7 +218,7 @@ def _further(query: str) -> Part:
 
 
 def _shown(text: str) -> str:
-    """Return an answer without the password that may be in it."""
+    """Return an answer without the password that it may contain."""
     return re.sub(r"(//[^/@:]*):[^@]*@", r"\1:…@", text)
 
 
@@ -242,7 +242,7 @@ _NOTES: Final[Mapping[str, str]] = {
 
 
 def _value(value: object) -> str:
-    """Return a value as YAML, in quotes where it could be read as something else."""
+    """Return a value as YAML, quoted where it could be read as another type."""
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _YAML_WORDS:
         return value
     return json.dumps(value, ensure_ascii=False)

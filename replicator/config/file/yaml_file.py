@@ -1,4 +1,4 @@
-"""YAML with a line for every key, and with a key that stands twice refused."""
+"""YAML with the line of every key; duplicate keys are refused."""
 
 from dataclasses import dataclass
 from typing import Any, cast
@@ -8,22 +8,23 @@ import yaml
 from replicator.errors import ConfigError
 
 DEPTH_MAX = 16
-"""Deeper than any setting; also ends an alias that contains itself."""
+"""Depth that no setting reaches; it also ends an alias that contains itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedYaml:
-    """A file's values, and the line on which each key stands, counted from 1."""
+    """A file's values, and the line of each key, counted from 1."""
 
     values: dict[str, Any]
     lines: dict[tuple[str, ...], int]
 
 
 def parse(text: str, name: str) -> ParsedYaml:
-    """Read a YAML document whose keys are all texts.
+    """Read a YAML document whose keys are all strings.
 
     Raises:
-        ConfigError: it is empty, not YAML, not a mapping, or a key stands twice; with the line.
+        ConfigError: the document is empty, not YAML, not a mapping, or has a duplicate key; the
+            message names the line.
     """
     try:
         return _parsed(text, name)
@@ -36,10 +37,10 @@ def parse(text: str, name: str) -> ParsedYaml:
 
 
 def scalar(text: str) -> object:
-    """Read a value as it would be read in a file.
+    """Read a value as in a file.
 
     Raises:
-        ConfigError: it is not YAML; the message does not repeat it, it may be a secret.
+        ConfigError: the value is not YAML; the message does not repeat it, as it may be a secret.
     """
     try:
         found, twice = _composed(text)
@@ -53,7 +54,7 @@ def scalar(text: str) -> object:
 
 
 def _composed(text: str) -> tuple[object, yaml.ScalarNode | None]:
-    """Return one value, and a key in it that stands twice."""
+    """Return one value, and a duplicate key in it."""
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
@@ -118,7 +119,7 @@ def _value(loader: yaml.SafeLoader, node: yaml.Node) -> object:
 
 
 def _said_twice(node: yaml.Node) -> yaml.ScalarNode | None:
-    """Return a key that stands for the second time in its mapping, anywhere in a value."""
+    """Return the second of two equal keys of a mapping, anywhere in a value."""
     open_nodes, seen = [node], set[int]()
     while open_nodes:
         one = open_nodes.pop()

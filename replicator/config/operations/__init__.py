@@ -1,4 +1,4 @@
-"""Settings of everything beside replication: HTTP, the API, schedules, notifications, prices.
+"""Settings of everything around replication: HTTP, the API, schedules, notifications, prices.
 
 Read by `app`, `control`, `web` and `page`.
 """

@@ -1,4 +1,4 @@
-"""Settings of notifications: who is told of what, and how long delivery is tried."""
+"""Settings of notifications: their receivers, their topics, and the retries of deliveries."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -29,14 +29,14 @@ _URL: Adapter[str] = Adapter(HttpUrl, config={"defer_build": True})
 
 
 class AddressSettings(Section):
-    """An address that is called; many such addresses are secrets by themselves."""
+    """An HTTP address to call; many such addresses are secrets themselves."""
 
     url: HttpUrl | None = None
-    """`https://host/path`, if it is no secret."""
+    """The address, `https://host/path`, if it is not a secret."""
     url_env: Annotated[str, Field(min_length=1)] | None = None
     """Name of the environment variable that holds the address."""
     url_file: AbsolutePath | None = None
-    """File that holds the address; it is read for each request, so it can be changed."""
+    """File that holds the address; it is read for each request, so that it can be changed."""
     ca_file: AbsolutePath | None = None
     """Certificates of the signer of an https address; default: the system's authorities."""
     request_timeout_s: Positive = 10.0
@@ -52,7 +52,8 @@ class AddressSettings(Section):
         """Return the address.
 
         Raises:
-            ConfigError: the variable is not set, the file cannot be read, or it is no address.
+            ConfigError: the variable is not set, the file cannot be read, or its text is no
+                address.
         """
         if self.url is not None:
             return self.url
@@ -72,11 +73,11 @@ class WebhookSettings(AddressSettings):
     """A receiver of notifications."""
 
     secret_env: Annotated[str, Field(min_length=1)] | None = None
-    """Name of the environment variable with the secret that signs what is sent."""
+    """Name of the environment variable with the secret that signs notifications."""
     secret_file: AbsolutePath | None = None
-    """File with the secret; it is read for each request, so it can be changed."""
+    """File with the secret; it is read for each request, so that it can be changed."""
     about: Annotated[tuple[TopicName, ...], SomeAsTuple] = TOPICS
-    """What it is told of: promise, gap, drill, job, status; default: all."""
+    """Topics of its notifications: promise, gap, drill, job, status; default: all."""
 
     @model_validator(mode="after")
     def _one_secret(self) -> Self:
@@ -96,17 +97,17 @@ class WebhookSettings(AddressSettings):
 
 
 class DeadMansSwitchSettings(AddressSettings):
-    """A service that raises an alarm when calls to it cease."""
+    """A service that raises an alarm when it is not called any more."""
 
     every: Duration = timedelta(minutes=1)
     """Time between two calls; the service's own limit should be several times as long."""
 
 
 class NotificationRetrySettings(RetrySettings):
-    """When a notification is sent again."""
+    """When the delivery of a notification is retried."""
 
     attempts_max: Annotated[int, Field(ge=1, le=1000)] = 20
-    """Attempts before it is given up and kept as dead; 20 take about an hour."""
+    """Number of attempts before a notification is kept as dead; 20 take about an hour."""
     delay_initial_s: Positive = 1.0
     """Longest wait before the second attempt, in seconds; it doubles with each further one."""
     delay_max_s: Positive = 600.0
@@ -114,28 +115,28 @@ class NotificationRetrySettings(RetrySettings):
 
 
 class NotificationsSettings(Section):
-    """Who is told when a promise breaks, a gap opens, a job or a drill fails."""
+    """Receivers of notifications about broken promises, gaps, failed jobs and failed drills."""
 
     folder: AbsolutePath = Path("/var/lib/druid-replicator")
-    """Folder of the journal: what was told, and what is still to be delivered.
+    """Existing folder of the journal, which records sent notifications and those to be sent.
 
-    It is not made, and must be on a disk that outlives the process: without its journal a start
-    tells everything that is wrong again.
+    Its disk must outlive the process: a start without the journal reports everything that is wrong
+    again.
     """
     look_interval_s: Positive = 15.0
-    """Time between two looks at log and targets, in seconds."""
+    """Time between two checks of log and targets, in seconds."""
     settle: Delay = timedelta(minutes=1)
     """How long a promise must be broken, or kept again, before it is reported: it may flap."""
     waiting_max: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
-    """Notifications that may wait for one webhook; beyond that the oldest are dropped."""
+    """Number of notifications that may wait for one webhook; the oldest beyond it are dropped."""
     kept_max: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
-    """Delivered and dead notifications of each webhook that are kept for operators."""
+    """Number of delivered and dead notifications of each webhook that operators can still list."""
     retry: NotificationRetrySettings = NotificationRetrySettings.defaults()
-    """When a notification is sent again."""
+    """When the delivery of a notification is retried."""
     webhooks: Mapping[WebhookName, WebhookSettings] = {}
     """The receivers, by their names."""
     dead_mans_switch: DeadMansSwitchSettings | None = None
-    """What is called as long as all promises are kept; default: nothing."""
+    """Service that is called while all promises are kept; default: none."""
 
     def journal(self, source: str) -> Path:
         """Return the file of a source's journal."""

@@ -1,4 +1,4 @@
-"""What an operator pays for requests and bytes."""
+"""Prices of requests and bytes."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,19 +13,20 @@ Price = Annotated[float, Field(ge=0, le=1e6)]
 
 
 class PricesSettings(Section):
-    """Prices by which `restore plan` says what a restore costs; default: it does not say.
+    """Prices with which `restore plan` estimates the price of a restore.
 
-    Of the storage that is written to, but for `egress_gib`, which is that of the origin.
+    All of them are prices of the storage that is written to, except for `egress_gib`, which is a
+    price of the storage that is read.
     """
 
     currency: Annotated[str, Field(min_length=1, max_length=16)]
-    """Said beside each sum, like USD."""
+    """Currency, like USD."""
     request_get: Price = 0.0
-    """Price of one request that reads; price lists often name 1,000 or 10,000 requests."""
+    """Price of one read request; price lists often name that of 1,000 or 10,000 requests."""
     request_put: Price = 0.0
-    """Price of one request that writes or copies."""
+    """Price of one write or copy request."""
     egress_gib: Price = 0.0
-    """Price of one GiB that leaves a storage; copies that a service makes itself leave nothing."""
+    """Price of one GiB that leaves a storage; copies made by a storage service do not leave it."""
     storage_gib_month: Price = 0.0
     """Price of one GiB kept for a month."""
 

@@ -1,4 +1,4 @@
-"""Settings of schedules: what runs by itself, when, and for how long."""
+"""Settings of schedules: the verbs that are run at set times, and their limits."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -27,35 +27,35 @@ PeriodName = Literal["all", "hour", "day", "week", "month", "year"]
 
 
 class TimedSettings(Section):
-    """When a verb runs, whichever it is."""
+    """Times of a schedule's runs, for every kind of schedule."""
 
     cron: Cron
     """Minute, hour, day of the month, month and day of the week, like `30 3 * * 1-5`."""
     time_zone: TimeZone = "UTC"
     """Time zone of `cron`, like Europe/Berlin."""
     jitter: Delay = timedelta(0)
-    """Longest random delay of a run, so that not all begin at once."""
+    """Longest random delay of a run, so that several schedules do not start together."""
     late_max: Duration = timedelta(hours=1)
-    """A run that could not begin within this time is skipped; the next one comes at its time."""
+    """Time after which a run that could not begin is skipped; the next run keeps its time."""
     run_max: Duration = timedelta(hours=24)
-    """Longest duration of a run; then it is ended, and the next one goes on from there."""
+    """Time after which a run is ended; the next run continues its work."""
     targets: Annotated[tuple[TargetName, ...], AsTuple] = ()
-    """For which targets; default: all."""
+    """Targets of the schedule; default: all."""
 
     @property
     def timing(self) -> Timing:
-        """When it is due."""
+        """The schedule's times."""
         return Timing(
             cron=self.cron, time_zone=self.time_zone, jitter=self.jitter, late_max=self.late_max
         )
 
 
 class ExpireScheduleSettings(TimedSettings):
-    """`replicator expire`: delete what no point in the retention needs."""
+    """`replicator expire`: delete everything that no point in the retention needs."""
 
     type: Literal["expire"]
     orphans: bool = False
-    """Whether objects that nothing refers to are deleted too."""
+    """Whether unreferenced objects are deleted too."""
 
 
 class LockScheduleSettings(TimedSettings):
@@ -65,39 +65,39 @@ class LockScheduleSettings(TimedSettings):
 
 
 class VerifyScheduleSettings(TimedSettings):
-    """`replicator verify`: another share each day, so that all is read in turn."""
+    """`replicator verify`: another share each day, so that everything is read in turn."""
 
     type: Literal["verify"]
     level: Literal["rows", "exists", "checksum", "query"] = "checksum"
-    """How deep; `query` needs the two Brokers."""
+    """Level of the proof; `query` needs both Brokers."""
     share: Annotated[str, Field(pattern=r"^[0-9.]{1,12}%$")] = "5%"
     """Share of the objects, or of the intervals that are queried."""
     bytes_max: Annotated[Size, Field(ge=1)] | None = None
-    """Bytes that one run may read; default: no limit."""
+    """Most bytes that one run reads; default: no limit."""
 
 
 class DrillScheduleSettings(TimedSettings):
-    """`replicator drill`: prove that the store alone is enough."""
+    """`replicator drill`: prove that a restore needs nothing but the target's store."""
 
     type: Literal["drill"]
     any_cut: bool = True
-    """Whether a cut is drawn by chance, so that in time all history is tried; else the newest."""
+    """Whether each run restores a random cut instead of the newest one, to test all history."""
     unless_younger: Duration | None = None
-    """Skip it while the last good drill is younger than this; default: drill each time."""
+    """Age of the last good drill up to which a run is skipped; default: every run drills."""
 
     @property
     def pause_max(self) -> timedelta:
-        """The longest time between two drills of which the first one was good."""
+        """The longest time between a good drill and the next one."""
         return longest_pause(self.timing) + self.jitter + (self.unless_younger or timedelta(0))
 
 
 class TierSettings(Section):
-    """How long one point of each period is kept."""
+    """How long one point for each period is kept."""
 
     each: PeriodName
-    """`all` keeps each point."""
+    """Period of which one point is kept; `all` keeps every point."""
     keep: Duration
-    """How old a point may be."""
+    """Highest age of these points."""
 
     @property
     def tier(self) -> "Tier":
@@ -112,9 +112,9 @@ class PointsScheduleSettings(TimedSettings):
 
     type: Literal["points"]
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")] = "auto"
-    """What their names begin with; points of other names are left alone."""
+    """Prefix of the points' names; points with other names are not removed."""
     tiers: Annotated[tuple[TierSettings, ...], SomeAsTuple]
-    """Tiers: what is kept for how long."""
+    """Tiers of kept points."""
 
 
 ScheduleSettings = Annotated[

@@ -1,4 +1,4 @@
-"""Settings of what `run`, `watch`, `apply` and `serve` offer over HTTP."""
+"""Settings of the HTTP servers of `run`, `watch`, `apply` and `serve`."""
 
 from typing import Annotated, Self
 
@@ -11,42 +11,41 @@ HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")]
 
 
 class WebSettings(Section):
-    """Metrics, health and status over HTTP, for those who watch over this program.
+    """Metrics, health and status over HTTP, for monitoring.
 
-    Off unless it is configured: no port is opened unasked, and of
-    several processes on one machine each needs a port of its own.
+    Without this section no port is opened. Each of several processes on one machine needs a port of
+    its own.
     """
 
     listen: Address | None = None
     """`host:port`, like 127.0.0.1:9464, the usual port of exporters; port 0 takes a free one.
 
-    Default: with `control`, its port has metrics and health as well.
+    Default: with `control`, the control API's port, which also serves metrics and health.
 
-    There is no login, and names of datasources are told: reach further than this machine only
-    within a network that you trust.
+    There is no login, and names of datasources are shown: listen beyond this machine only within a
+    network that you trust.
     """
     allowed_hosts: Annotated[tuple[HostName, ...], AsTuple] = ()
-    """Names by which a request may call this server, beside `localhost`, any address, and the
-    host of `listen`.
+    """Further host names in requests, beside `localhost`, any address, and the host of `listen`.
 
-    A page in a user's browser can be led to a server of this machine by a name of its own; what
-    calls us by another name is refused with 421.
+    A hostile page in an operator's browser can reach a server of this machine through a name of its
+    own (DNS rebinding); requests with an unknown host name are refused with 421.
     """
     status_interval_s: Positive = 15.0
-    """Time between two looks at the log and the targets, in seconds: Prometheus' usual interval."""
+    """Time between two checks of log and targets, in seconds; Prometheus' usual interval."""
     records_per_look_max: Annotated[int, Field(ge=1)] = 100_000
-    """Records of the log that one look reads for each target; of more, the next look reads on.
+    """Number of records that one check reads for each target; the next check continues there.
 
-    Until all are read, what is pending and the kill margins are not told. The default is a second
-    or two of work.
+    Pending bytes and kill margins are unknown until all records are read. The default takes one or
+    two seconds.
     """
     datasources_max: Annotated[int, Field(ge=1, le=10_000)] = 200
-    """Datasources with a time series of their own, the smallest margins first.
+    """Number of datasources with time series of their own, those with the smallest margins first.
 
-    All others together are one more, `(others)`.
+    All other datasources share one, `(others)`.
     """
     control: ControlSettings | None = None
-    """The control API of `serve` and `run`; default: none, nothing can be asked for over HTTP."""
+    """The control API of `serve` and `run`; default: none, and HTTP only shows metrics."""
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:

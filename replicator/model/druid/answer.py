@@ -1,8 +1,8 @@
-"""What two Brokers say of the same interval, and whether it is the same.
+"""Comparison of two Brokers' answers about the same interval.
 
-The measures need no approximation and no order: counts, sums of numbers and sums of lengths. They
-prove that no row and no value is missing or other in number, and do not prove that two texts of
-one length were not exchanged; checksums of the bytes do that (`verify --level checksum`).
+The measures are exact and independent of the rows' order: counts, sums of numbers and sums of
+lengths. Equal measures prove that the numbers of rows and values match. Two strings of equal length
+that were swapped are only found by checksums of the bytes (`verify --level checksum`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,28 +10,28 @@ from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
 ROUNDING = 1e-12
-"""Sums of floating point numbers depend on their order in the last digits, by so much a value."""
+"""Relative error of a floating point sum for each value, as the sum depends on the order."""
 
 
 class Aggregate(StrEnum):
-    """What is asked of a column."""
+    """An aggregation of one column."""
 
     ROWS = "rows"
     VALUES = "values"
-    """Number of values that are not NULL."""
+    """Number of values other than NULL."""
     SUM = "sum"
     LEAST = "least"
     MOST = "most"
     LENGTH = "length"
-    """Characters of all texts together; the values of a multi-value row are joined first."""
+    """Sum of the lengths of all strings; the values of a multi-value row are joined first."""
     JSON_LENGTH = "JSON length"
-    """Characters of arrays and nested data, written as JSON."""
+    """Sum of the lengths of arrays and nested data, written as JSON."""
     MILLIS = "milliseconds"
-    """Sum of the times since 1970."""
+    """Sum of the times, in milliseconds since 1970."""
 
 
 class Measure(NamedTuple):
-    """One number that a Broker can say of a datasource's rows."""
+    """One number that a Broker can compute from a datasource's rows."""
 
     what: Aggregate
     column: str = ""
@@ -41,7 +41,7 @@ class Measure(NamedTuple):
 
 
 Number: TypeAlias = int | float | str | None
-"""A text stands for a number that JSON cannot hold, like NaN."""
+"""A number in an answer; a string is a number that JSON cannot express, like NaN."""
 Answer: TypeAlias = Mapping[Measure, Number]
 ROWS = Measure(Aggregate.ROWS)
 
@@ -66,7 +66,7 @@ class AnswerVerdict(StrEnum):
 
 
 class Difference(NamedTuple):
-    """A number on which two Brokers do not agree."""
+    """A measure for which two Brokers gave different numbers."""
 
     measure: Measure
     source: Number
@@ -74,19 +74,19 @@ class Difference(NamedTuple):
 
 
 def measures(columns: Mapping[str, str]) -> list[Measure]:
-    """Return the measures of columns, which are given with their SQL types."""
+    """Return the measures for columns and their SQL types."""
     return [Measure(what, name) for name, type_ in columns.items() for what in _of(type_)]
 
 
 def unmeasured(columns: Mapping[str, str]) -> list[str]:
-    """Return the columns that have no measure: sketches and the like."""
+    """Return the columns without a measure, such as sketches."""
     return [name for name, type_ in columns.items() if not _of(type_)]
 
 
 def judge(source: Answer, target: Answer) -> tuple[AnswerVerdict, Sequence[Difference]]:
-    """Return whether two answers are the same, and the numbers on which they differ.
+    """Return the result of comparing two answers, and the measures in which they differ.
 
-    A measure that one of them lacks is that of a column without values.
+    A measure that one answer lacks belongs to a column without values.
     """
     rows = source.get(ROWS) or 0, target.get(ROWS) or 0
     if rows == (0, 0):
@@ -107,7 +107,7 @@ def _differences(source: Answer, target: Answer) -> Iterator[Difference]:
 
 
 def _is_rounding(measure: Measure, source: Answer, target: Answer) -> bool:
-    """Whether two sums of the same floating point numbers were made in another order."""
+    """Whether the order of the same floating point numbers explains the difference of two sums."""
     ours, theirs = source.get(measure), target.get(measure)
     if measure.what is not Aggregate.SUM or not (_is_float(ours) or _is_float(theirs)):
         return False

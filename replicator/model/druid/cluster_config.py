@@ -1,10 +1,10 @@
-"""What a promoted standby takes over of its source's `druid_config`: what makes it whole.
+"""The entries of the source's `druid_config` that a promoted standby takes over.
 
 A standby compacts nothing and knows only its own users; a primary that compacts nothing grows
-until it is slow. Entries that name the source's hosts, or that are acts and not settings, stay
-behind; so do the target's own system user and administrator, without whom it is locked out of
-itself. Names and shapes were read in Druid 33 and 37 (CoordinatorDynamicConfig,
-DruidCompactionConfig, WorkerBehaviorConfig) and, for users, in the source of basic security.
+until it is slow. Entries that name the source's hosts, or that are actions and not settings, are
+left out. The target keeps its own system user and administrator, without whom its servers could
+not log in. Names and shapes are those of Druid 33 and 37 (CoordinatorDynamicConfig,
+DruidCompactionConfig, WorkerBehaviorConfig) and, for users, of the basic security extension.
 """
 
 import re
@@ -24,7 +24,7 @@ SECURITY = re.compile(
 )
 """CoordinatorBasicAuthenticatorMetadataStorageUpdater, …AuthorizerMetadataStorageUpdater."""
 SYSTEM_USERS = frozenset({"druid_system", "admin"})
-"""BasicAuthUtils: users, and roles of the same names, that Druid makes for itself."""
+"""Users, and roles of the same names, that Druid creates for itself (BasicAuthUtils)."""
 ACTS = frozenset(
     {
         "pauseCoordination",
@@ -38,16 +38,16 @@ ACTS = frozenset(
         "dataSourcesToNotKillStalePendingSegmentsIn",
     }
 )
-"""Members of the Coordinator's dynamic configuration that name hosts or are acts."""
+"""Members of the Coordinator's dynamic configuration that name hosts or are actions."""
 ALIASES = "historicalTierAliases"
 OF_THE_CLOUD = "autoScaler"
-"""Key of a worker configuration with the source's own cloud: images, networks and scripts."""
+"""Member of a worker configuration about the source's cloud: images, networks and scripts."""
 _HOST = re.compile(r"[^\s/:]+:\d{1,5}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """What is taken over."""
+    """The parts of the configuration that the target takes over."""
 
     compaction: bool = True
     coordinator: bool = True
@@ -55,7 +55,7 @@ class Wishes:
     brokers: bool = True
     security: bool = False
     keep: frozenset[str] = SYSTEM_USERS
-    """Users and roles of the target that stay as they are."""
+    """Users and roles that the target keeps as they are."""
 
     def wants(self, name: str) -> bool:
         """Return whether an entry of `druid_config` is taken over."""
@@ -70,27 +70,27 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
-    """Something of the source that the target does without."""
+    """A part of the source's configuration that the target does not take over."""
 
     name: str
-    """An entry, or one of its members."""
+    """Name of an entry, or of one of its members."""
     why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """What a promotion writes into `druid_config`."""
+    """Result of taking over the source's `druid_config`."""
 
     rows: tuple[ConfigEntry, ...] = ()
-    """Entries as they will be; those that are so already are not among them."""
+    """Entries to write; entries that would not change are left out."""
     left: tuple[Left, ...] = ()
 
 
 def aliases_of(dynamic: Any) -> Mapping[str, Sequence[str]]:
-    """Return the tiers that each alias stands for, by the Coordinator's dynamic configuration.
+    """Return the tiers behind each alias in the Coordinator's dynamic configuration.
 
-    `historicalTierAliases` of a Druid 38: rules that load into an alias load into each of its
-    tiers, and into none where it is not known.
+    They are `historicalTierAliases` of Druid 38: a rule that loads into an alias loads into each of
+    its tiers. A Coordinator that does not know the alias loads into none.
     """
     found = dynamic.get(ALIASES) if isinstance(dynamic, dict) else None
     if not isinstance(found, dict):
@@ -110,7 +110,7 @@ def is_security(name: str) -> bool:
 def configuration(
     source: Mapping[str, ConfigEntry], target: Mapping[str, ConfigEntry], wishes: Wishes
 ) -> Configuration:
-    """Return what of a source's entries a target takes over."""
+    """Return the entries of the source that a target takes over, and those that it leaves out."""
     rows: list[ConfigEntry] = []
     left: list[Left] = []
     for name in sorted(source):
@@ -139,7 +139,7 @@ def _is_ours(name: str) -> bool:
 def _merged(
     source: bytes, own: bytes | None, name: str, wishes: Wishes
 ) -> tuple[bytes | None, list[Left]]:
-    """Return the entry as it will be (None: unchanged), and what was left out."""
+    """Return the merged entry (None: unchanged), and the parts that were left out."""
     if is_security(name):
         return _users(source, own, wishes.keep), []
     if name == COORDINATOR:
@@ -180,7 +180,7 @@ def _workers(source: bytes) -> tuple[bytes | None, list[Left]]:
 
 
 def _hosts(value: Any) -> Iterator[str]:
-    """Yield each text that reads like `host:port`, of names and values alike."""
+    """Yield each string, of names and of values, that looks like `host:port`."""
     if isinstance(value, str) and _HOST.fullmatch(value):
         yield value
     elif isinstance(value, dict):
@@ -193,9 +193,9 @@ def _hosts(value: Any) -> Iterator[str]:
 
 
 def _users(source: bytes, own: bytes | None, keep: frozenset[str]) -> bytes | None:
-    """Return the source's users beside the target's, whose own of some names stay.
+    """Return the users of both clusters; those named in `keep` are always the target's.
 
-    Also of roles and group mappings, which are kept alike: an object by name.
+    The same holds for roles and group mappings, which are stored alike, as an object by name.
     """
     read, write = _codec(source)
     found = read(source)
@@ -206,7 +206,7 @@ def _users(source: bytes, own: bytes | None, keep: frozenset[str]) -> bytes | No
 
 
 def _codec(data: bytes) -> tuple[Callable[[bytes], dict[str, Any]], Callable[[Any], bytes]]:
-    """Return how an entry is read and written: Druid keeps users in Smile."""
+    """Return the functions that read and write an entry: Druid stores users in Smile."""
     if smile.is_smile(data):
         return lambda payload: smile.as_object(smile.loads(payload)), smile.dumps
     return parse, encoded

@@ -1,7 +1,7 @@
-"""Druid's half-open intervals of time, in milliseconds since 1970, and what they cover together.
+"""Druid's half-open intervals of time, in milliseconds since 1970, and their union.
 
-Years are those of Joda's ISO calendar, which Druid counts by: Gregorian also before 1582, with a
-year 0 and negative ones before it, and with years of more than four digits.
+Years are those of Joda's ISO calendar, which Druid uses: Gregorian also before 1582, with a year 0,
+negative years before it, and years of more than four digits.
 """
 
 import re
@@ -24,23 +24,23 @@ _YEAR = re.compile(r"([+-]?[0-9]{4,9})(?=-)")
 
 
 class Interval(NamedTuple):
-    """From `start_ms` up to `end_ms`, which does not belong to it."""
+    """Time from `start_ms`, inclusive, to `end_ms`, exclusive."""
 
     start_ms: int
     end_ms: int
 
     def overlaps(self, other: "Interval") -> bool:
-        """Return whether some instant is in both."""
+        """Return whether both intervals have an instant in common."""
         return self.start_ms < other.end_ms and other.start_ms < self.end_ms
 
     @property
     def has_beginning(self) -> bool:
-        """Whether there is anything before it."""
+        """Whether the interval has a beginning."""
         return self.start_ms > FIRST_MS
 
     @property
     def has_end(self) -> bool:
-        """Whether there is anything after it."""
+        """Whether the interval has an end."""
         return self.end_ms < LAST_MS
 
     def __str__(self) -> str:
@@ -55,7 +55,8 @@ def interval(start: str, end: str) -> Interval:
     """Return the interval between two instants as Druid writes them; a date alone is in UTC.
 
     Raises:
-        ValueError: one is no ISO-8601 instant, has a time without a zone, or nothing is between.
+        ValueError: an instant is not ISO 8601 or has a time without a zone, or the interval is
+            empty.
     """
     found = Interval(_ms(start), _ms(end))
     if not found.start_ms < found.end_ms:
@@ -64,7 +65,7 @@ def interval(start: str, end: str) -> Interval:
 
 
 def interval_or_eternity(start: str, end: str) -> Interval:
-    """Return the interval between two instants; all of time when that cannot be told.
+    """Return the interval between two instants; all of time if one of them cannot be read.
 
     A segment whose interval cannot be read overlaps every interval, so that no check skips it.
     """
@@ -84,10 +85,10 @@ def instant(ms: int) -> str:
 
 
 def stretches(intervals: Iterable[Interval], *, shortest_ms: int) -> list[Interval]:
-    """Return what the intervals cover, ascending, in parts that no interval crosses.
+    """Return the union of the intervals, ascending, in parts whose ends no interval crosses.
 
-    Parts that lie within one stretch of `shortest_ms`, counted from 1970, are one part; instants
-    between them belong to it too.
+    Parts within one period of `shortest_ms`, counted from 1970, are merged, together with the
+    instants between them.
     """
     found: list[Interval] = []
     for one in sorted(set(intervals)):

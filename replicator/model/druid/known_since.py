@@ -1,10 +1,10 @@
-"""What each release of Druid can read: the one table that a target's release is held against.
+"""The features that each Druid release can read: one table for all checks of a target's release.
 
-A source that is newer than a target writes what the target cannot read. Druid says little of it:
-one rule of a type that a Coordinator does not know ends each of its polls for rules ("Exception
-while polling for rules", SQLMetadataRuleManager), a segment that cannot be read is a line of its
-log ("Failed to read segment from db", SqlSegmentsMetadataManager), a member that is not known is
-passed over (DefaultObjectMapper). Each line has its source; what was not looked at is not said.
+A source that is newer than a target writes rows that the target cannot read. Druid hardly reports
+this: one rule of an unknown type ends every poll of a Coordinator for rules ("Exception while
+polling for rules", SQLMetadataRuleManager), an unreadable segment is a line of the log ("Failed to
+read segment from db", SqlSegmentsMetadataManager), and an unknown member is ignored
+(DefaultObjectMapper). Each entry names its source; features that were not examined are not listed.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ from replicator.model.row import ConfigEntry, Row, Rules, Segment, Supervisor
 
 
 class Sort(StrEnum):
-    """What can be new in a release."""
+    """Kind of a feature that a release can introduce."""
 
     RULE = "rule"
     SHARD_SPEC = "shard spec"
@@ -31,41 +31,41 @@ class Sort(StrEnum):
 
 
 class Trait(NamedTuple):
-    """One thing that a row has, and a Druid must know."""
+    """A feature of a row that a Druid must know."""
 
     sort: Sort
     name: str
 
     @property
     def text(self) -> str:
-        """The trait in words."""
+        """The trait as text."""
         return f"{self.sort} {self.name}"
 
 
 class Fate(StrEnum):
-    """What happens to a row with a trait on a target that is too old for the trait."""
+    """Treatment of a row with a trait for which the target's release is too old."""
 
     TRANSLATED = "translated"
-    """Written as what the older release knows, with the same data in the answers."""
+    """Written in a form that the older release knows; answers have the same data."""
     CARRIED = "carried"
-    """Written as it is: an older release passes over it."""
+    """Written unchanged; an older release ignores the trait."""
     REFUSED = "refused"
-    """The row is not written and becomes a gap (`newer_release`); replication goes on."""
+    """Not written: the row becomes a gap (`newer_release`), and replication continues."""
     ASLEEP = "asleep"
-    """Written, suspended as all supervisors are; a promotion cannot start it."""
+    """Written suspended, like every supervisor; a promotion cannot start it."""
     NAMED = "named"
-    """The entry is replicated to no target; the operator sets it there, or does without it."""
+    """Never replicated: the operator sets the entry on the target, or does without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """The release that brought a trait, and what an older release does with it."""
+    """The release that introduced a trait, and the effect on an older release."""
 
     trait: Trait
     since: Release
     fate: Fate
     effect: str
-    """What an older target would do with the row, or lack without it."""
+    """What an older target would do with the row, or would lack without it."""
     source: str
     """File or experiment that shows it."""
 
@@ -76,12 +76,12 @@ TRANSLATED_RULES: Mapping[str, str] = {
     "loadPartialByInterval": "loadByInterval",
 }
 FALLS_THROUGH = "fallThrough"
-"""CannotMatchBehavior: the only one by which a rule does not apply to a whole segment."""
+"""CannotMatchBehavior with which a rule never applies to a whole segment; the only such one."""
 DIM_VALUE_SET, NUMBERED = "dim_value_set", "numbered"
 NEW_IN_SEGMENTS = (f'"{DIM_VALUE_SET}"', '"rangeable":true', '"binaryVersion":10')
-"""What not every release reads of a segment, as Druid writes it; samples are drawn by each."""
+"""Texts of segment features that not every release reads; samples are drawn for each text."""
 SINGLE_FILE = "druid.segment"
-"""The one file of a segment of version 10 (#18880)."""
+"""The single file of a segment of version 10 (#18880)."""
 FALLING = " with onCannotMatch fallThrough"
 BOUNDED = "with boundedStreamConfig"
 RANGEABLE = Trait(Sort.LOAD_SPEC, "with rangeable")
@@ -166,7 +166,7 @@ FOLDERS_SINCE: Mapping[str, Release | None] = {
     "azure": None,
     "google": None,
 }
-"""Which release first reads folders from a deep storage of a type; None: none yet.
+"""First release that reads folders from a deep storage of a type; None: no release yet.
 
 S3: #18544 in 35.0.0; Azure: #20327, merged after 38.0.0 was cut; Google: #20382, open.
 """
@@ -175,17 +175,17 @@ LZ4_SINCE = Release(37)
 
 
 def unknown_to(trait: Trait, release: Release) -> Known | None:
-    """Return what is known of a trait that this release does not know; None: it knows it."""
+    """Return the entry of a trait that a release does not know; None: the release knows it."""
     found = _BY_TRAIT.get(trait)
     return found if found is not None and release < found.since else None
 
 
 def traits(row: Row) -> frozenset[Trait]:
-    """Return what a Druid must know to read a row; nothing of a row that cannot be read at all."""
+    """Return the traits of a row; none for a row that cannot be read at all."""
     try:
         return frozenset(_traits(row))
     except MalformedRowError:
-        return frozenset()  # it is a gap of its own, with its own words
+        return frozenset()  # such a row is a gap for another reason
 
 
 def _traits(row: Row) -> Iterator[Trait]:
@@ -203,7 +203,7 @@ def _traits(row: Row) -> Iterator[Trait]:
 
 
 def of_rule(rule: Mapping[str, Any]) -> Trait:
-    """Return what a Coordinator must know to read a rule."""
+    """Return the trait that a Coordinator must know to read a rule."""
     name = str(rule.get("type"))
     falls = name in TRANSLATED_RULES and rule.get("onCannotMatch") == FALLS_THROUGH
     return Trait(Sort.RULE, name + FALLING if falls else name)

@@ -1,8 +1,8 @@
-"""Which of a source's load rules a target has, and for which tiers.
+"""How a source's load rules are mapped to a target's rules and tiers.
 
-A source's rule that drops segments does so by marking them as unused, and that mark is replicated
-with their rows. On a target the same rule would act by the target's clock and its own Coordinator:
-it would undo a restore to before the drop within a minute. So such rules stay behind.
+A source's drop rule marks segments as unused, and this mark is replicated with their rows. On a
+target the same rule would be evaluated by the target's own Coordinator and clock: it would undo a
+restore to a cut before the drop within a minute. Therefore drop rules are not replicated.
 """
 
 from collections.abc import Mapping
@@ -19,19 +19,19 @@ REPLICANTS = "tieredReplicants"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadRules:
-    """How the rules of one source become those of one target."""
+    """How the rules of one source are mapped to those of one target."""
 
     with_drops: bool = False
-    """Whether the target gets rules that drop segments: only one that is no standby."""
+    """Whether the target gets rules that drop segments; a standby must not."""
     tiers: Mapping[str, str] = field(default_factory=dict)
-    """The target's name for a tier of the source; others keep theirs."""
+    """Target's tier for a tier of the source; other tiers keep their names."""
 
     def mapped(self, payload: bytes) -> bytes:
-        """Return the rules for the target; the same bytes when nothing is different there.
+        """Return the rules for the target; the same bytes if no rule differs there.
 
         Raises:
-            MalformedRowError: the payload is not a list of rules, or one that is to load into
-                another tier has no number for it.
+            MalformedRowError: the payload is not a list of rules, or a rule for a renamed tier has
+                no number of replicants.
         """
         found = parse(payload)
         rules = [self._rule(rule) for rule in found if self.with_drops or not _drops(rule)]
@@ -53,7 +53,7 @@ class LoadRules:
 
 
 def parse(payload: bytes) -> list[dict[str, Any]]:
-    """Return the rules that a row of `druid_rules` holds.
+    """Return the rules in a row of `druid_rules`.
 
     Raises:
         MalformedRowError: the payload is not a list of JSON objects.
@@ -79,7 +79,7 @@ def tiers(payload: bytes) -> frozenset[str]:
 
 
 def drops(payload: bytes) -> list[str]:
-    """Return the types of those rules that drop segments, in the order in which they are tried.
+    """Return the types of drop rules, in the order in which Druid tries the rules.
 
     Raises:
         MalformedRowError: as for `parse`.

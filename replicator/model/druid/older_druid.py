@@ -1,8 +1,8 @@
-"""What a target's Druid is given of what it is too old to read: a translation, or a refusal.
+"""Translation, or refusal, of rows that a target's Druid is too old to read.
 
-Only what is exact is translated: the answers are the same, and something is slower. What is refused
-is a gap of one row, so that nothing stops the rules of a Coordinator and nothing hides the data of
-others. A target whose release is unknown gets every row unchanged.
+Only exact translations are made: the answers stay the same, though something may be slower. A
+refused row becomes a gap, so that it neither stops a Coordinator's rules nor hides other data. A
+target whose release is unknown gets every row unchanged.
 """
 
 import re
@@ -40,30 +40,31 @@ _VERSION = re.compile(rb'"binaryVersion"\s*:\s*(\d+)')
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OlderDruid:
-    """Rows as one release reads them; an unknown release (None) gets every row unchanged."""
+    """Rows in the form that one release reads; an unknown release (None) gets them unchanged."""
 
     release: Release | None = None
 
     def segment(self, payload: bytes) -> bytes:
-        """Return a segment's payload as the release reads it; the same bytes where it does.
+        """Return a segment's payload in a form that the release reads, unchanged if possible.
 
         Raises:
-            NewerReleaseError: it cannot.
+            NewerReleaseError: there is no such form.
             MalformedRowError: the payload is not JSON.
         """
         if self.release is None:
             return payload
         self._require_version(payload, self.release)
         new = self._new_shard_specs(self.release)
-        if not any(name.encode() in payload for name in new):  # most have none, and are many
+        if not any(name.encode() in payload for name in new):  # a fast path for nearly all segments
             return payload
         return with_changed_member(payload, "shardSpec", lambda found: _shard_spec(found, new))
 
     def load_spec(self, written: Mapping[str, Any]) -> None:
-        """Refuse the load spec of a target that the release cannot read there.
+        """Refuse a target's load spec that the release cannot read.
 
         Raises:
-            NewerReleaseError: it is an lz4 container in HDFS, or a folder in a bucket.
+            NewerReleaseError: the load spec names an lz4 container in HDFS, or a folder in a
+                bucket, that the release cannot read.
         """
         if self.release is None:
             return
@@ -84,10 +85,10 @@ class OlderDruid:
             )
 
     def files(self, names: Collection[str]) -> None:
-        """Refuse a segment that is made of files which the release cannot load.
+        """Refuse a segment whose files the release cannot load.
 
         Raises:
-            NewerReleaseError: it is one file, of version 10.
+            NewerReleaseError: the segment is a single file, of version 10.
         """
         if self.release is None or SINGLE_FILE not in names:
             return
@@ -95,11 +96,11 @@ class OlderDruid:
             raise _refused(known, self.release)
 
     def rules(self, payload: bytes) -> bytes:
-        """Return rules as the release reads them; the same bytes where it does.
+        """Return rules in a form that the release reads, unchanged if possible.
 
         Raises:
-            NewerReleaseError: there is one that it cannot read, and without which the others would
-                say something else.
+            NewerReleaseError: the release cannot read one of the rules, and the others would mean
+                something else without it.
             MalformedRowError: the payload is not a list of rules.
         """
         if self.release is None:
@@ -113,7 +114,7 @@ class OlderDruid:
     def _require_version(self, payload: bytes, release: Release) -> None:
         if not any(_new_version(found, release) for found in _VERSION.findall(payload)):
             return
-        version = member(payload, "binaryVersion")  # not one of a name within another member
+        version = member(payload, "binaryVersion")  # the search above also finds nested names
         if known := unknown_to(Trait(Sort.BINARY_VERSION, str(version)), release):
             raise _refused(known, release)
 

@@ -1,7 +1,7 @@
 """Reading and changing single members of a JSON payload without touching any other byte.
 
-Druid's own payloads carry fields that this tool does not know, 64-bit numbers and whatever a newer
-release adds. Only the span of the member that must change is replaced.
+Druid's payloads have members that this tool does not know, 64-bit numbers, and whatever a newer
+release adds. Only the text of the member that must change is replaced.
 """
 
 import json
@@ -18,11 +18,11 @@ _ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _ENCODE_ASCII = json.JSONEncoder(separators=(",", ":")).encode
 _SPACE = " \t\r\n"
 SIZE_BYTES_MAX: Final = 1 << 53
-"""Largest `size` that is believed: 9 PB, and up to there every reader of JSON has it exactly."""
+"""Largest accepted `size`, 9 PB; every JSON reader represents numbers up to it exactly."""
 
 
 class Member(NamedTuple):
-    """One member of a JSON object: its name, its value and where the value's text stands."""
+    """One member of a JSON object: its name, its value, and the position of the value's text."""
 
     name: str
     value: Any
@@ -34,7 +34,7 @@ def parse(payload: bytes) -> dict[str, Any]:
     """Return the payload as a JSON object.
 
     Raises:
-        MalformedRowError: it is not UTF-8, not JSON, nested too deeply, or not an object.
+        MalformedRowError: the payload is not UTF-8, not JSON, nested too deeply, or no object.
     """
     found = parse_any(payload)
     if not isinstance(found, dict):
@@ -43,10 +43,10 @@ def parse(payload: bytes) -> dict[str, Any]:
 
 
 def parse_any(payload: bytes) -> Any:
-    """Return what a payload holds, whatever that is.
+    """Return the value of a payload, of any type.
 
     Raises:
-        MalformedRowError: it is not UTF-8, not JSON, or nested too deeply.
+        MalformedRowError: the payload is not UTF-8, not JSON, or nested too deeply.
     """
     try:
         text = payload.decode()
@@ -58,9 +58,9 @@ def parse_any(payload: bytes) -> Any:
 
 
 def encoded(value: Any) -> bytes:
-    """Return compact JSON, as it stood in a row before something in it was changed.
+    """Return compact JSON, as Druid writes it.
 
-    A text may hold half of a pair of surrogates, which only an escape can say in UTF-8.
+    A string may contain a lone surrogate, which UTF-8 can only express as an escape.
     """
     try:
         return _ENCODE(value).encode()
@@ -69,10 +69,10 @@ def encoded(value: Any) -> bytes:
 
 
 def member(payload: bytes, name: str) -> Any:
-    """Return the value of one top-level member, None when there is none.
+    """Return the value of one top-level member; None if there is none.
 
     Raises:
-        MalformedRowError: the payload is not a JSON object as far as it has to be read.
+        MalformedRowError: the part of the payload that has to be read is not a JSON object.
     """
     found = _find(_decode(payload), name)
     return found.value if found else None
@@ -89,13 +89,13 @@ def with_member(payload: bytes, name: str, value: Any) -> bytes:
 
 
 def with_changed_member(payload: bytes, name: str, change: Callable[[Any], Any]) -> bytes:
-    """Return the payload with one top-level member replaced by what `change` makes of its value.
+    """Return the payload with one top-level member's value replaced by the result of `change`.
 
-    `change` is given None when there is no such member. The payload is returned as it is when
-    `change` returns what it was given.
+    `change` gets None if there is no such member. If it returns its argument, the payload is
+    returned unchanged.
 
     Raises:
-        MalformedRowError: as for `member`; or whatever `change` raises.
+        MalformedRowError: as for `member`; errors of `change` pass through.
     """
     text = _decode(payload)
     found = _find(text, name)
@@ -105,10 +105,10 @@ def with_changed_member(payload: bytes, name: str, change: Callable[[Any], Any])
 
 
 def segment_size(found: object) -> int:
-    """Return what a segment's `size` says: its bytes unpacked, 0 where no segment can have that.
+    """Return a segment's `size`, its unpacked bytes; 0 for a value that no segment can have.
 
-    The row is carried as it is: Druid ignores one with a negative `size`, or with one that no Java
-    long holds (DataSegment, seen with 33.0.0). Everybody who adds sizes up can count on the bound.
+    The row itself is replicated unchanged: Druid ignores a negative `size` and one that no Java
+    long can hold (DataSegment, seen with 33.0.0). Sums of sizes can rely on the bound.
     """
     if isinstance(found, bool) or not isinstance(found, int):
         return 0
@@ -125,7 +125,7 @@ def _replaced(text: str, name: str, found: Member | None, value: Any) -> bytes:
 
 
 def _quickly_encoded(value: Any) -> bytes:
-    """Return compact JSON; what orjson does not know, larger integers say, the slow way."""
+    """Return compact JSON; values that orjson cannot write, like large integers, by `json`."""
     try:
         return orjson.dumps(value)
     except TypeError:
@@ -135,8 +135,8 @@ def _quickly_encoded(value: Any) -> bytes:
 def _find(text: str, name: str) -> Member | None:
     """Return a top-level member.
 
-    A name that stands before any nested object or array is found without reading what is before
-    it: Druid writes `loadSpec` as the fourth member of a payload that may have kilobytes.
+    A name before any nested object or array is found without parsing the members before it: Druid
+    writes `loadSpec` as the fourth member of a payload that may have kilobytes.
     """
     at = text.find(f'"{name}"')
     if at < 0:
@@ -167,7 +167,7 @@ def _members(text: str) -> Iterator[Member]:
 
 
 def _past(text: str, at: int, sign: str) -> int:
-    """Return where the next token begins after a sign that must come next."""
+    """Return the position of the token after a sign, which must come next."""
     at = _skip(text, at)
     if text[at] != sign:
         raise MalformedRowError(f"its payload has no {sign!r} at character {at}")
@@ -189,7 +189,7 @@ def _refuse_deep(value: Any, brackets: int) -> None:
 
 
 def _skip(text: str, at: int) -> int:
-    """Return where the next character that is not a space stands; there must be one."""
+    """Return the position of the next character that is not a space; there must be one."""
     try:
         while text[at] in _SPACE:
             at += 1

@@ -1,7 +1,7 @@
-"""A standby becomes a primary: what is done next, decided from what is seen and nothing else.
+"""The steps by which a standby becomes a primary, each decided from observations alone.
 
-Nothing remembers how far a promotion came. Each step is decided from the checkpoint and from what
-the target's Overlord says, so one that was interrupted anywhere goes on where it stopped.
+No record of a promotion's progress exists. Each step follows from the checkpoint and from the
+answers of the target's Overlord, so that a promotion interrupted anywhere continues there.
 """
 
 import re
@@ -15,44 +15,44 @@ from replicator.model.row import TERMINATED_SUPERVISOR, CommitMetadata, Supervis
 
 STREAMS = frozenset({"kafka", "kinesis", "rabbit"})
 WITHOUT_TASKS = frozenset({"IDLE", "COMPLETED"})
-"""Druid's states of a supervisor whose stream has nothing new, and (38) of one that has read all
-that it was bounded to: they run no tasks."""
+"""States of supervisors that run no tasks: their stream has nothing new, or (Druid 38) they have
+read everything that they were bounded to."""
 CLOSED = frozenset({"EOS", "EXPIRED"})
-"""Markers that Druid commits for a Kinesis shard that ended or is gone (KinesisSequenceNumber)."""
+"""Markers that Druid commits for a Kinesis shard that has ended or expired."""
 _OFFSET = re.compile(r"\d{1,80}", re.ASCII)
-"""Numbers of Kafka have 64 bits, those of Kinesis up to 56 digits; of more they are texts."""
+"""Kafka's offsets have 64 bits and Kinesis' up to 56 digits; anything longer is only text."""
 Offsets: TypeAlias = Mapping[str, str]
 """Sequence numbers of a stream by partition, both as text (Kafka: integers)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupervisorState:
-    """What an Overlord says of a supervisor."""
+    """State of a supervisor, as an Overlord reports it."""
 
     is_suspended: bool
     state: str
     starts: tuple[Offsets, ...]
-    """Offsets at which each of its running tasks began to read."""
+    """Start offsets of each running task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumption:
-    """A supervisor that is to go on, and from where."""
+    """A supervisor to start, and the offsets from which it must continue."""
 
     id: str
     spec: bytes
-    """The supervisor spec that is posted: the source's own, not suspended."""
+    """Supervisor spec to post: the source's own, not suspended."""
     offsets: Offsets
-    """Committed with the segments of the checkpoint's cut; empty when nothing ever was."""
+    """Offsets committed with the segments of the checkpoint's cut; empty if none ever were."""
 
     @property
     def reads_stream(self) -> bool:
-        """Whether its tasks begin at offsets; compaction and scheduled batches have none."""
+        """Whether its tasks start at offsets, unlike those of compaction and scheduled batches."""
         type_ = member(self.spec, "type")
         return isinstance(type_, str) and type_ in STREAMS
 
     def awaits_tasks(self, state: SupervisorState) -> bool:
-        """Return whether it has no tasks yet and will have some."""
+        """Return whether the supervisor has no tasks yet, but will have some."""
         if not self.reads_stream or state.starts or state.state in WITHOUT_TASKS:
             return False
         return not self.offsets or not CLOSED.issuperset(self.offsets.values())
@@ -60,26 +60,26 @@ class Resumption:
 
 @dataclass(frozen=True, slots=True)
 class Fence:
-    """Write down that the target is promoted: no applier and no restore can write from then on."""
+    """Record the promotion: from then on no applier and no restore can write to the target."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Post the specs: an Overlord that runs does not know of rows that came by replication."""
+    """Post the specs, because a running Overlord does not see replicated rows."""
 
     resumptions: tuple[Resumption, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Await:
-    """Its tasks are not there yet."""
+    """Wait for tasks that have not started yet."""
 
     resumption: Resumption
 
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """Its tasks began somewhere else: messages would be lost or read twice."""
+    """Stop: tasks began at other offsets, so messages would be lost or read twice."""
 
     resumption: Resumption
     found: Offsets
@@ -87,7 +87,7 @@ class Halt:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """All of it is so."""
+    """The promotion is complete: every supervisor runs from the expected offsets."""
 
 
 Step: TypeAlias = Fence | Start | Await | Halt | Done
@@ -100,14 +100,14 @@ def next_step(
     states: Mapping[str, SupervisorState],
     committed: Mapping[str, Offsets],
 ) -> Step:
-    """Return what is to be done now.
+    """Return the next step.
 
     Args:
-        resumptions: The supervisors that are to go on.
-        is_promoted: Whether the checkpoint says so.
-        states: What the Overlord says, by supervisor; it does not know of the others.
-        committed: The offsets in the target's store now. They move on with the first tasks that
-            publish, when a promotion that was interrupted is taken up late.
+        resumptions: Supervisors to start.
+        is_promoted: Whether the checkpoint records the promotion.
+        states: States of the supervisors that the Overlord knows.
+        committed: Present offsets in the target's store. They differ from the planned ones if an
+            interrupted promotion is continued after the first tasks have published.
     """
     if not is_promoted:
         return Fence()
@@ -132,7 +132,7 @@ def next_step(
 
 
 def is_settled(one: Resumption, state: SupervisorState, committed: Offsets) -> bool:
-    """Return whether a supervisor runs, and its tasks go on where they must."""
+    """Return whether a supervisor runs, and its tasks continue at the right offsets."""
     return (
         not state.is_suspended
         and not one.awaits_tasks(state)
@@ -143,10 +143,10 @@ def is_settled(one: Resumption, state: SupervisorState, committed: Offsets) -> b
 def _startable(
     unstarted: Sequence[Resumption], *, is_tried: bool, is_trying: bool
 ) -> tuple[Resumption, ...]:
-    """Return those that may be started now: one stream alone until it goes on where it ended.
+    """Return the supervisors to start now: one alone until its stream continues, then all others.
 
-    What is wrong with all of them, like the topics of another Kafka, is then seen before all have
-    read; and hundreds do not wait for one another.
+    A mistake that affects all of them, like the topics of another Kafka, is then found before all
+    have read messages, and yet hundreds of supervisors do not wait for one another.
     """
     streams = [one for one in unstarted if one.reads_stream]
     if not is_tried:
@@ -155,7 +155,7 @@ def _startable(
 
 
 def _begun_elsewhere(one: Resumption, state: SupervisorState, committed: Offsets) -> Offsets | None:
-    """Return where a task began that goes on neither where the plan says nor where others ended."""
+    """Return the start of a task that continues neither planned nor committed offsets."""
     for start in state.starts:
         if not (_begins(start, one.offsets) or _begins(start, committed)):
             return start
@@ -163,13 +163,13 @@ def _begun_elsewhere(one: Resumption, state: SupervisorState, committed: Offsets
 
 
 def offsets_of(commit: CommitMetadata | None) -> Offsets:
-    """Return the offsets that a row of `druid_dataSource` holds, empty for none.
+    """Return the offsets in a row of `druid_dataSource`; empty without a row.
 
     Druid 33: SeekableStreamEndSequenceNumbers writes `partitionSequenceNumberMap`, for Kafka also
     `partitionOffsetMap`.
 
     Raises:
-        MalformedRowError: the payload is not what Druid writes.
+        MalformedRowError: the payload is not in Druid's format.
     """
     if commit is None:
         return {}
@@ -183,9 +183,9 @@ def offsets_of(commit: CommitMetadata | None) -> Offsets:
 
 
 def has_read_all(spec: bytes, committed: Offsets) -> bool:
-    """Return whether a supervisor is bounded and has committed all that it was to read.
+    """Return whether a supervisor is bounded and has committed everything up to its bound.
 
-    Druid 38: `boundedStreamConfig` of an ioConfig has the same partitions at both ends.
+    In Druid 38 `boundedStreamConfig` of an ioConfig has the same partitions at both ends.
 
     Raises:
         MalformedRowError: the spec is not JSON.
@@ -205,25 +205,25 @@ def _reaches(number: str | None, end: str) -> bool:
 
 
 def is_terminated(supervisor: Supervisor) -> bool:
-    """Return whether a supervisor was ended for good."""
+    """Return whether a supervisor was terminated."""
     return bool(member(supervisor.payload, "type") == TERMINATED_SUPERVISOR)
 
 
 def is_suspended(supervisor: Supervisor) -> bool:
-    """Return whether a supervisor's spec says that it stands still."""
+    """Return whether a supervisor's spec is suspended."""
     return member(supervisor.payload, "suspended") is True
 
 
 def awake(supervisor: Supervisor) -> bytes:
-    """Return a supervisor's spec, not suspended."""
+    """Return a supervisor's spec with the suspension removed."""
     return with_member(supervisor.payload, "suspended", False)  # noqa: FBT003 - a JSON value
 
 
 def asleep(spec: bytes) -> bytes:
-    """Return a spec, suspended."""
+    """Return a spec with the supervisor suspended."""
     return with_member(spec, "suspended", True)  # noqa: FBT003 - a JSON value
 
 
 def _begins(start: Offsets, committed: Offsets) -> bool:
-    """Whether a task goes on where a commit ended; a new partition begins where it likes."""
+    """Whether a task continues at committed offsets; new partitions may start anywhere."""
     return all(start.get(partition, number) == number for partition, number in committed.items())

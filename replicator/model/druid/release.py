@@ -1,4 +1,4 @@
-"""Druid's releases, as its servers say them at `/status`."""
+"""Druid's releases, as its servers report them at `/status`."""
 
 import re
 from collections.abc import Collection
@@ -8,7 +8,7 @@ from replicator.errors import ConfigError
 
 _RELEASE = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?(?:[-.].*)?")
 _YEARS = 1000
-"""Vendors number by the year; which Druid that is their numbers do not say."""
+"""Vendors use the year as their number, which does not reveal the release of Apache Druid."""
 _LET_DRUID: Final = (
     "let this Druid make its tables itself: start its Coordinator on the empty database once, then"
     " run the command again"
@@ -16,7 +16,7 @@ _LET_DRUID: Final = (
 
 
 class Release(NamedTuple):
-    """Which Druid it is."""
+    """A release of Apache Druid."""
 
     major: int
     minor: int = 0
@@ -24,14 +24,14 @@ class Release(NamedTuple):
 
     @property
     def text(self) -> str:
-        """As Druid writes it, like `33.0.0`."""
+        """The release as Druid writes it, like `33.0.0`."""
         return f"{self.major}.{self.minor}.{self.patch}"
 
 
 def release_of(text: str) -> Release | None:
-    """Return the release that a text says, None when it says none of Apache Druid's.
+    """Return the release in a text; None if the text names no release of Apache Druid.
 
-    Snapshots count as what they become.
+    A snapshot counts as the release that it precedes.
     """
     found = _RELEASE.fullmatch(text.strip())
     if found is None or int(found[1]) >= _YEARS:
@@ -40,10 +40,10 @@ def release_of(text: str) -> Release | None:
 
 
 def table_layout(release: str, *, centralized: bool, known: Collection[str]) -> str:
-    """Return which of the known layouts a release's tables have, like `druid-33-centralized`.
+    """Return the name of the known layout of a release's tables, like `druid-33-centralized`.
 
     Raises:
-        ConfigError: it is none of them.
+        ConfigError: no layout is known for the release.
     """
     major = release.partition(".")[0]
     name = f"druid-{major}" + ("-centralized" if centralized else "")

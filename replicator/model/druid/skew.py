@@ -1,4 +1,4 @@
-"""What a source has that a target's Druid is too old for."""
+"""Features of a source for which a target's Druid is too old."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from replicator.model.druid.release import Release
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skewed:
-    """One thing that the target's release does not know."""
+    """A trait that the target's release does not know."""
 
     known: Known
     example: str
-    """A row that has it."""
+    """Key of a row with the trait."""
 
     @property
     def loses(self) -> bool:
-        """Whether a person must do something about it."""
+        """Whether an operator must act."""
         return self.known.fate in {Fate.REFUSED, Fate.NAMED}
 
     @property
     def text(self) -> str:
-        """The trait and the row that has it, in words."""
+        """The trait, a row with it, and its treatment, as text."""
         known = self.known
         return (
             f"{known.trait.text}, like that of {self.example}, is of {known.since.text}:"
@@ -31,7 +31,7 @@ class Skewed:
 
 
 def skewed(seen: Mapping[Trait, str], release: Release) -> tuple[Skewed, ...]:
-    """Return what of all that was seen a release does not know, in a fixed order."""
+    """Return those of the seen traits that a release does not know, in a fixed order."""
     return tuple(
         Skewed(known=known, example=seen[trait])
         for trait in sorted(seen)

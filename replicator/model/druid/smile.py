@@ -1,9 +1,9 @@
 """Smile, Jackson's binary JSON: Druid keeps the users of basic security in it.
 
-CoordinatorBasicAuthenticatorMetadataStorageUpdater takes the `@Smile` mapper. No library of Python
-was found that reads it. Read is what Jackson's SmileGenerator writes of objects, arrays, texts,
-bytes, integers up to 64 bits, booleans and nulls, shared names and texts too; anything else is
-refused. Written are names and texts as they are, which every reader takes.
+CoordinatorBasicAuthenticatorMetadataStorageUpdater uses the `@Smile` mapper, and no Python library
+was found that reads the format. This reader accepts everything that Jackson's SmileGenerator
+writes for objects, arrays, strings, bytes, integers up to 64 bits, booleans and nulls, including
+shared names and strings; anything else is refused. The writer shares neither names nor strings.
 Format: https://github.com/FasterXML/smile-format-specification
 """
 
@@ -29,19 +29,19 @@ PLAIN: Mapping[int, Value] = {EMPTY: "", NULL: None, FALSE: False, TRUE: True}
 DEPTH_MAX = 64
 NUMBER_BITS_MAX = 64
 BLOCK_BYTES, BLOCK_GROUPS = 7, 8
-"""So many bytes are so many groups of seven bits."""
+"""Seven bytes are written as eight groups of seven bits."""
 
 
 def is_smile(data: bytes) -> bool:
-    """Return whether these bytes begin as Smile does."""
+    """Return whether these bytes begin with Smile's header."""
     return data.startswith(HEADER)
 
 
 def loads(data: bytes) -> Value:
-    """Return what a document holds.
+    """Return the value of a document.
 
     Raises:
-        MalformedRowError: it is no Smile, ends too early, or has something that is not read here.
+        MalformedRowError: the document is not Smile, ends too early, or has an unsupported token.
     """
     if not is_smile(data) or len(data) < len(HEADER) + 1:
         raise MalformedRowError("its payload is not Smile")
@@ -52,7 +52,7 @@ def loads(data: bytes) -> Value:
 
 
 def dumps(value: Value) -> bytes:
-    """Return a document, without shared names, and bytes as they are."""
+    """Return a document without shared names, and with raw bytes."""
     out = bytearray(HEADER)
     out.append(RAW_BYTES)
     _write(out, value)
@@ -63,7 +63,7 @@ class _Reader:
     """Reads one document from its beginning to its end."""
 
     token = -1
-    """Stands for the next byte."""
+    """Placeholder for the next byte."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, len(HEADER) + 1
@@ -82,7 +82,7 @@ class _Reader:
         }
 
     def value(self, token: int, depth: int) -> Value:
-        """Return the value that a token begins."""
+        """Return the value that starts with a token."""
         if token == self.token:
             token = self._byte()
         if depth > DEPTH_MAX:
@@ -165,7 +165,7 @@ class _Reader:
         return self._taken(self._number())
 
     def _bytes_7bit(self, _: int) -> bytes:
-        """Return bytes written as groups of seven bits, the last one's in the low bits."""
+        """Return bytes that are written in groups of seven bits, the last group in its low bits."""
         size = self._number()
         packed = self._taken(-(-size * 8 // 7))
         whole = size // BLOCK_BYTES * BLOCK_GROUPS
@@ -176,7 +176,7 @@ class _Reader:
         return b"".join([*blocks, _of_groups(packed[whole:], size % BLOCK_BYTES)])
 
     def _number(self) -> int:
-        """Return an unsigned number: seven bits a byte, six in the last, which has its top set."""
+        """Return an unsigned number: seven bits a byte, six in the last, whose top bit is set."""
         found = 0
         while not (byte := self._byte()) & 0x80:
             found = found << 7 | byte
@@ -198,7 +198,7 @@ class _Reader:
 
 
 def _of_groups(packed: bytes, size: int) -> bytes:
-    """Return so many bytes that were written as groups of seven bits; the last has the rest."""
+    """Return `size` bytes from groups of seven bits, of which the last has the remaining bits."""
     bits = 0
     for byte in packed[:-1]:
         bits = bits << 7 | byte
@@ -208,7 +208,7 @@ def _of_groups(packed: bytes, size: int) -> bytes:
 
 
 def _share(seen: list[str], text: str) -> None:
-    """Remember a text as the writer did, which begins anew when it has enough of them."""
+    """Add a text to the shared ones as the writer does, which starts anew when they are full."""
     if len(seen) == SHARED_MAX:
         seen.clear()
     seen.append(text)
@@ -258,7 +258,7 @@ def _write_text(out: bytearray, text: str) -> None:
 
 
 def _write_name(out: bytearray, name: str) -> None:
-    """Write a name in its short form where it has one: Jackson's parser expects it."""
+    """Write a name, in its short form if it has one, as Jackson's parser expects."""
     data = name.encode()
     if not data:
         out.append(EMPTY)
@@ -284,10 +284,10 @@ def _write_number(out: bytearray, number: int) -> None:
 
 
 def as_object(value: Value) -> dict[str, Any]:
-    """Return a document's object.
+    """Return a value as an object.
 
     Raises:
-        MalformedRowError: it is none.
+        MalformedRowError: the value is not an object.
     """
     if not isinstance(value, dict):
         raise MalformedRowError("its payload is not an object")

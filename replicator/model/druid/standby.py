@@ -1,7 +1,7 @@
-"""What a Druid has to be told before it can be a standby, and why.
+"""Runtime properties that a Druid needs before it can be a standby, and the reasons.
 
-Sources: Druid 33 and 37, `CoordinatorKillConfigs`, `MetadataCleanupConfig`, `SegmentsMetadata…`;
-their defaults were read there.
+The defaults are those of Druid 33 and 37: `CoordinatorKillConfigs`, `MetadataCleanupConfig`,
+`SegmentsMetadata…`.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _HISTORY = "it deletes rows that a restore to an earlier point needs"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirement:
-    """One runtime property of the Coordinator or Overlord."""
+    """A required value of a runtime property of the Coordinator or Overlord."""
 
     name: str
     wanted: str
@@ -66,7 +66,7 @@ REQUIREMENTS = (
 
 
 class Verdict(Enum):
-    """What a Coordinator's properties say of one requirement."""
+    """Whether a Coordinator's properties meet a requirement."""
 
     GOOD = "good"
     WRONG = "wrong"
@@ -74,7 +74,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """One requirement, held against a cluster."""
+    """A requirement, and the cluster's value for it."""
 
     requirement: Requirement
     verdict: Verdict
@@ -83,7 +83,7 @@ class Judged:
 
 
 def judge(properties: Mapping[str, str]) -> tuple[Judged, ...]:
-    """Hold a Coordinator's properties against what a standby needs."""
+    """Compare a Coordinator's properties with the requirements of a standby."""
     judged = []
     for one in REQUIREMENTS:
         said = properties.get(one.name)

@@ -1,6 +1,6 @@
-"""How many requests one object costs on its way, and what they are worth.
+"""Number of requests for the copy of one object, and their price.
 
-The counts are those of docs/storages.md, which the contract tests count on real servers.
+The numbers are those of docs/storages.md; the contract tests count them on real servers.
 """
 
 from dataclasses import dataclass
@@ -9,52 +9,52 @@ from typing import NamedTuple
 MIB = 1 << 20
 GIB = 1 << 30
 SERVER_SIDE_MIN_BYTES = MIB
-"""Smaller objects are read and written here: that takes less than asking for a copy."""
+"""Size below which this process reads and writes an object: a server's copy takes longer."""
 AHEAD_MAX_BYTES = 16 * MIB
-"""Segments up to this, unpacked, are fetched by the request that looks at them.
+"""Largest segment, unpacked, that is fetched by the request that looks it up.
 
-Larger ones are read in ranges even where they are packed, and what was fetched is lost.
+Larger ones are read in ranges, even packed ones, and the fetched bytes are thrown away.
 """
 READS_ITSELF = frozenset({"local"})
-"""Storages that are asked nothing over a network."""
+"""Storages without requests over a network."""
 
 
 class Requests(NamedTuple):
-    """How often servers are asked: what reads and looks, what writes and copies."""
+    """Numbers of requests: `get` for reads and look-ups, `put` for writes and copies."""
 
     get: int = 0
     put: int = 0
 
     def plus(self, other: "Requests") -> "Requests":
-        """Return both together."""
+        """Return the sum of both."""
         return Requests(self.get + other.get, self.put + other.put)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyRoute:
-    """From one storage to another."""
+    """The route of an object's bytes from one storage to another."""
 
     source: str
-    """The kind of storage, as a configuration names it."""
+    """Kind of the source storage, as in the configuration."""
     target: str
     same_service: bool
-    """Whether one service holds both, which can copy by itself."""
+    """Whether one service has both storages, so that it can copy between them."""
     part_bytes: int
-    """Objects up to this are stored by one request."""
+    """Size of the largest object that one request stores."""
 
     def is_server_side(self, size_bytes: int) -> bool:
         """Return whether the service copies an object of this size itself."""
         return self.same_service and size_bytes >= SERVER_SIDE_MIN_BYTES
 
     def look(self) -> Requests:
-        """Return what it costs to find out that an object is at the target."""
+        """Return the requests that find out whether an object is at the target."""
         return _look(self.target)
 
     def copy(self, size_bytes: int) -> Requests:
-        """Return what one object costs that is not at the target yet, looking included."""
+        """Return the requests that copy an object to the target, including the look-up."""
         found = self.look()
         if self.is_server_side(size_bytes):
-            # Google's copy is looked at and read for its checksum, which S3 tells
+            # Google's copy must be looked up and read for its checksum, which S3 returns
             done = Requests(get=3, put=2) if self.target == "google" else Requests(put=1)
             return found.plus(_look(self.source)).plus(done)
         found = found.plus(self._read(size_bytes))
@@ -85,7 +85,7 @@ class CopyRoute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
-    """What an operator pays, in one currency; what is not said costs nothing."""
+    """Prices in one currency; an omitted price is 0."""
 
     currency: str
     request_get: float = 0.0
@@ -96,12 +96,12 @@ class Prices:
     storage_gib_month: float = 0.0
 
     def once(self, requests: Requests, streamed_bytes: int) -> float:
-        """Return what copying costs once."""
+        """Return the price of copying."""
         asked = requests.get * self.request_get + requests.put * self.request_put
         return asked + streamed_bytes / GIB * self.egress_gib
 
     def monthly(self, size_bytes: int) -> float:
-        """Return what keeping so many bytes more costs in a month."""
+        """Return the price of keeping this many more bytes for a month."""
         return size_bytes / GIB * self.storage_gib_month
 
 

@@ -1,7 +1,7 @@
-"""What a verb would do, as a text that the process that does it is held to.
+"""The effect of a verb as a text that binds the process which carries the verb out.
 
-Between the plan that somebody reads and the process that carries it out the target may change. The
-text has a digest for each part of the plan, over all rows and locations and not their counts.
+The target may change between the plan that an operator reads and the process that carries it out.
+The text has a digest for each part of the plan, over all rows and locations and not their counts.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ from replicator.model.plans.plan import Plan
 from replicator.model.row import Kind
 
 DIGEST_CHARS = 32
-"""128 bits of each SHA-256: they tell plans apart, and protect against nobody who computes them."""
+"""128 bits of each SHA-256: enough to tell plans apart; they are no protection against forgery."""
 HINT = "make the plan again, read it, and carry that one out"
 
 
@@ -26,7 +26,7 @@ def expectation(**parts: object) -> str:
 
 
 def sorted_keys(keys: Mapping[Kind, Keys]) -> list[object]:
-    """Return key hashes by kind as a part, in an order of their own."""
+    """Return key hashes by kind as a part, in a fixed order."""
     return [[kind.value, np.sort(keys[kind]).tobytes()] for kind in sorted(keys) if len(keys[kind])]
 
 
@@ -34,7 +34,7 @@ def parts_of(text: str) -> dict[str, str]:
     """Return the parts of a text.
 
     Raises:
-        ConfigError: it is no such text.
+        ConfigError: the text is not one that `expectation` returns.
     """
     pairs = [part.partition("=") for part in text.split(",")]
     if not all(name and sign and digest for name, sign, digest in pairs):
@@ -46,11 +46,11 @@ def parts_of(text: str) -> dict[str, str]:
 
 
 def refuse_unexpected(expected: str | None, now: str) -> None:
-    """Refuse what is not as expected; None expects nothing.
+    """Refuse a plan that is not the expected one; None expects nothing.
 
     Raises:
-        RefusedError: something else would be done; the parts that changed are named.
-        ConfigError: the text is none.
+        RefusedError: the effect would be another; the message names the changed parts.
+        ConfigError: the expected text is not one that `expectation` returns.
     """
     if expected is None:
         return
@@ -65,10 +65,10 @@ def refuse_unexpected(expected: str | None, now: str) -> None:
 
 
 def refuse_more_removals(agreed: Plan, now: Plan) -> None:
-    """Refuse a plan that was made again and removes rows that nobody was shown.
+    """Refuse a repeated plan that removes rows which the operator was not shown.
 
     Raises:
-        RefusedError: it does.
+        RefusedError: the new plan removes more rows than the agreed one.
     """
     none = np.empty(0, dtype="S1")
     if any(

@@ -1,7 +1,7 @@
-"""Decisions as data: which records count and what is surplus, before anything is done.
+"""Plans: the records to apply and the rows to remove, decided before anything is done.
 
-A plan names records by their offsets instead of holding rows, so it stays small for any number of
-segments; the executor streams the contents from the log.
+A plan names records by their offsets and holds no rows, so that it stays small for any number of
+segments; the executor reads the contents from the log.
 """
 
 from collections.abc import Mapping
@@ -18,56 +18,56 @@ from replicator.model.row import Kind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Bytes first, then rows, then the checkpoint: a row never points at nothing."""
+    """Bytes first, then rows, then the checkpoint: no row ever points at missing bytes."""
 
     picks: Offsets
-    """Ascending offsets of the events whose rows the target must get or lose."""
+    """Ascending offsets of the events whose rows the target must have or must not have."""
     surplus: Mapping[Kind, Keys] = field(default_factory=dict)
-    """Key hashes of rows that the target has and the cut does not."""
+    """Key hashes of rows that the target has and the cut does not have."""
     without: frozenset[Offset] = frozenset()
-    """Picked events whose rows the target cannot have: they must not exist there."""
+    """Offsets in `picks` of rows that the target cannot have, and that must not exist there."""
     checkpoint: Checkpoint
     gaps: tuple[Gap, ...] = ()
     """Gaps to open, or to close, in the same transaction."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether the target already holds exactly what is wanted."""
+        """Whether the target already has exactly these rows."""
         return not len(self.picks) and not any(len(keys) for keys in self.surplus.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """What a plan does to the used segments of one datasource: to what a query finds."""
+    """Effect of a plan on the used segments of one datasource, and so on its queries."""
 
     datasource: str
     lost: int = 0
-    """Used segments that are removed, or are unused afterwards."""
+    """Number of used segments that are removed or marked unused."""
     lost_interval: Interval | None = None
-    """From the first to the last of them; None if none is lost, or an id does not tell."""
+    """Interval from the first to the last lost segment; None without any, or if ids lack it."""
     gained: int = 0
-    """Segments that are used afterwards and were not."""
+    """Number of segments that were not used before and are afterwards."""
     gained_interval: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What a plan means, in the terms of the person who must agree to it."""
+    """Effect of a plan, in the terms of the operator who must agree to it."""
 
     segments: int = 0
     other_rows: int = 0
     removals: int = 0
     objects: int = 0
     size_bytes: int = 0
-    """Sum of the payloads' `size`: bytes of the segments unpacked, an upper bound of the copies."""
+    """Sum of the payloads' `size`, the unpacked bytes: an upper bound of the copied bytes."""
     by_datasource: Mapping[str, int] = field(default_factory=dict)
     missing: tuple[Gap, ...] = ()
     effects: tuple[Effect, ...] = ()
-    """What each datasource loses and gains, the largest losses first."""
+    """Effects on the datasources, the largest losses first."""
 
 
 def latest_per_key(offsets: Offsets, keys: Keys) -> Offsets:
-    """Return the offsets of the last event for each key, ascending."""
+    """Return the offset of the last event of each key, ascending."""
     order = np.lexsort((offsets, keys))
     keys = keys[order]
     last = np.ones(len(keys), np.bool_)

@@ -1,4 +1,4 @@
-"""A restore as a file: what was asked for, and the world in which it was planned."""
+"""The file of a planned restore: its options, and the state of the world it was planned for."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -20,7 +20,7 @@ _Part = TypeVar("_Part")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanOptions:
-    """Options of a restore; its restore point has become a cut."""
+    """Options of a planned restore; its restore point has become a cut."""
 
     target: str
     into: str
@@ -36,7 +36,7 @@ class PlanOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """What must still be so when a plan is carried out."""
+    """State that a plan relies on, and that must not have changed when it is carried out."""
 
     log_id: str
     cut_offset: Annotated[Offset, NATURAL]
@@ -44,12 +44,12 @@ class World:
     checkpoint: str | None
     """Checkpoint of the target: log, digest, whether it is paused, and its datasource."""
     rows: str
-    """Digest of the target's rows of data, those of the datasource if there is one."""
+    """Digest of the target's rows, or of those of the restored datasource."""
     storages: Mapping[str, str]
-    """A digest of each storage's settings: bytes must be found, and kept, where they were."""
+    """Digest of each storage's settings: bytes must be read and stored where the plan says."""
 
     def changes(self, now: "World") -> list[str]:
-        """Return a message for each thing that has changed."""
+        """Return a message for each part that has changed."""
         words = {
             "log_id": "the log is another one",
             "cut_offset": "the cut is at another offset",
@@ -70,10 +70,10 @@ class PlanFile:
 
 
 def checkpoint_text(checkpoint: Checkpoint | None) -> str | None:
-    """Return what makes two checkpoints the same for a plan.
+    """Return a text that is equal for checkpoints between which a plan makes no difference.
 
-    Not the offset: a target that follows an idle source moves from cut to cut, and all of its rows
-    are what they were.
+    It lacks the offset: a target that follows an idle source moves from cut to cut, and its rows
+    stay the same.
     """
     if checkpoint is None:
         return None
@@ -87,20 +87,20 @@ _OPTIONS, _WORLD = Shape(PlanOptions, "", closed=True), Shape(World, "", closed=
 
 
 def plan_document(plan: PlanFile, shown: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a plan as the document that is written; `shown` is for people.
+    """Return the document of a plan's file; `shown` is its part for the operator.
 
-    It ends with a digest of everything in it, `shown` included, so that a plan that was edited
-    after it was read is not carried out.
+    It ends with a digest of everything else in it, `shown` included, so that a plan which was
+    edited after somebody had read it is not carried out.
     """
     found = {"schema": SCHEMA, **shown, "asked": asdict(plan.options), "world": asdict(plan.world)}
     return {**found, DIGEST: _digest(orjson.loads(orjson.dumps(found)))}
 
 
 def plan_of(data: bytes, path: str) -> PlanFile:
-    """Return the plan that a file holds; `path` names the file in error messages.
+    """Return the plan in a file; `path` names the file in error messages.
 
     Raises:
-        ConfigError: it is no plan, one of another release, or altered.
+        ConfigError: the file is not a plan, is of another release, or was altered.
     """
     try:
         found = parsed(data, None)
@@ -122,12 +122,12 @@ def plan_of(data: bytes, path: str) -> PlanFile:
 
 
 def _digest(found: Mapping[str, Any]) -> str:
-    """Return the digest of a plan's JSON, in whatever order its members stand."""
+    """Return the digest of a plan's JSON, which does not depend on the order of its members."""
     return sha256(orjson.dumps(found, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _part(document: Mapping[str, Any], name: str, shape: Shape[_Part], path: str) -> _Part:
-    """Return one of the two parts that are read, whose members must be there and of their types."""
+    """Return one part of the document, whose members must all exist and have the right types."""
     found = document.get(name)
     if not isinstance(found, dict):
         raise _no_plan(path, f"`{name}` is {'wrong' if name in document else 'missing'}")

@@ -1,7 +1,7 @@
-"""Which cut a user means, and the refusal when there is none.
+"""Restore points: the ways in which an operator names a cut.
 
-Restore points are cuts. An offset or a time between two cuts means the last cut at or before it,
-and the tool says which one.
+An offset or a time between two cuts means the last cut at or before it, and the output names that
+cut.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class ToOffset:
 
     offset: Offset
     log_id: str | None = None
-    """The log that the offset counts in, where that is known."""
+    """Id of the log of that offset; None: unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
