@@ -367,7 +367,10 @@ class KafkaEventLog:
             async with asyncio.timeout(2 * self._session.request_timeout_s):
                 await writing.producer.begin_transaction()
                 first, last = await self._send(documents, writing)
-                if first < writing.end:  # a topic's offsets only grow
+                # A topic's offsets only grow. The client follows a topic that was deleted and made
+                # again by its name, so only the offset shows that the log's records are gone; the
+                # abort comes before any reader sees this first record of a false log.
+                if first < writing.end:
                     await writing.producer.abort_transaction()
                     raise _made_again(self._topic.name, "wrote to")
                 await writing.producer.commit_transaction()
@@ -383,6 +386,8 @@ class KafkaEventLog:
                 future = await writing.producer.send_batch(batch, self._topic.name, partition=0)
                 sent.append(future)
         finally:
+            # Also after a failure every batch is awaited: none may be on its way while the producer
+            # ends the transaction, and each failure must be retrieved.
             for future in sent:
                 await asyncio.wait([future])
                 future.exception()  # retrieved; the first of them is raised below

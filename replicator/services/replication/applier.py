@@ -321,6 +321,8 @@ class Applier:
         cut = await self._refuse_wrong_log()
         state = await self._target.acquire(anew=self._options.adopt)
         self._led, self._acquired = state.epoch, state  # the answer to the next may be lost
+        # Recorded before anything else: an applier that finds itself fenced reads this record to
+        # tell another applier, for which it ends, from a restore or repair, for which it waits.
         await self._record.take(state.epoch, lasts=self._lasts)
         self._early.clear()
         self._observer(EpochAcquired(epoch=state.epoch))
@@ -387,6 +389,9 @@ class Applier:
         plan = without(found.plan, uncopied, found.known_gaps)
         known |= {row.offset for row in uncopied}
         passed = await self._passed(cut, followed.offset if same_log and followed else None, known)
+        # An expiry that was announced during the copies may have counted these bytes as needed by
+        # nothing. Its intent must be looked for after the history was written, which protects them
+        # from every later expiry, and before the rows, which would point at deleted bytes (trap 4).
         await self._cover(cut, (*plan.gaps, *passed), whole=False)
         await self._guard.require_spared(plan.picks)
         is_filling = followed is None

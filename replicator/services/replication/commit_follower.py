@@ -153,6 +153,9 @@ class CommitFollower:
             for _ in range(REACH_ATTEMPTS):
                 read, commits = await self._follow(position, until=snapshot.shown.until)
                 position = self._writer.stream or position
+                # A commit is in the WAL before it is visible: the stream may have delivered one
+                # that this snapshot does not show. A scan of the snapshot would take its rows for
+                # vanished, so the audit is put off.
                 if commits.unseen_by(snapshot.shown):
                     return False
                 if read.until >= snapshot.shown.until:

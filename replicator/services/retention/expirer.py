@@ -273,6 +273,9 @@ class Expirer:
             places=len(unreferenced),
             lasts_s=lasting_s(self._limits.lease),
         )
+        # Two expiries that listed at the same time chose the same number; the conditional create
+        # lets one of them win. The list of locations comes second: an intent without its list
+        # counts as one of every location.
         if intent.before > plan.horizon or not await self._area.create(
             intent_name(number), intent_json(intent)
         ):

@@ -393,6 +393,9 @@ class Archivist:
         data, footer = pack(header, lines, end=end, last=last)
         name = history_name(archive.log_id, start, end)
         if not await self._area.create(name, data):
+            # An earlier attempt, or an archivist that is fenced by now, has written these records.
+            # The next file names the checksum of what is stored, which another version of the
+            # compressor may have packed otherwise.
             footer = (await self._store.read(name)).footer
         self._tail = end, footer.sha256
         return self._tail

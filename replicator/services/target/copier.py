@@ -256,6 +256,8 @@ class Copier:
         if self._rates is not None:
             took_s = asyncio.get_running_loop().time() - began
             await self._rates.copied(self._copied_bytes, self._copied_objects, took_s)
+        # One row in a configured storage proves that the storages are configured rightly, so the
+        # rows that cannot be located are broken themselves and no sign of a wrong setting.
         if self._locations:
             uncopied = [replace(row, misplaced=False) for row in uncopied]
         return tuple(sorted(uncopied, key=lambda row: row.offset))
@@ -356,6 +358,8 @@ class Copier:
 
     async def _copy_perhaps_without_source(self, copy: _Copy) -> _Failure | None:
         """Retry the source as usual until it is unreachable once; then stop waiting for it."""
+        # All copies share the flag: a source that is gone would otherwise cost each of thousands of
+        # copies all of its retries, in the disaster for which the restore is made.
         failure: TransientError | None = None
         for delay_s in self._retry.delays_s():
             if self._source_is_away:

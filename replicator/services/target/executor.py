@@ -184,6 +184,8 @@ class Executor:
                 case RowRemoved(key=key):
                     gone.append(key)
                 case RowChanged(row=row) if entry.offset in without:
+                    # The row's former content goes as well: no cut has it beside the rows that this
+                    # plan writes, so keeping it would show a state that the source never had.
                     gone.append(key_of(row))
                 case RowChanged(row=row):
                     if (mapped := self._mapping.mapped(row)) is not None:
