@@ -40,7 +40,7 @@ from replicator.config import WatchSettings
 from replicator.model.event import CutClosed, Offset
 from replicator.model.log.wire import CUT_CLOSED, decode
 from replicator.model.observation import Observation, Polled, StreamEnded, StreamTold
-from replicator.model.observed_faults import Waiting
+from replicator.model.observed.faults import Waiting
 from replicator.services.history.reader import History
 from tests.servers.postgresql import started
 

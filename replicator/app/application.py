@@ -38,7 +38,7 @@ from replicator.config import (
 )
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.druid.release import release_of
-from replicator.model.observed_faults import Waiting
+from replicator.model.observed.faults import Waiting
 from replicator.services.monitoring.life import Ear, at_work, refuse_beside
 from replicator.services.store.spliced_log import SplicedLog
 from replicator.services.store.windows import windows

@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from rich.console import Console
 
@@ -21,13 +22,13 @@ from replicator.cli.terminal.job_channel import job_channel
 from replicator.cli.terminal.typed import parse_overrides
 from replicator.config import Settings
 from replicator.errors import RefusedError, ReplicatorError, worst
-from replicator.model.operations.job_environment import ASKED_AT
+from replicator.model.operations.job import ASKED_AT
 from replicator.web.document import document
 
 if TYPE_CHECKING:
     from replicator.app import Application
-    from replicator.cli.terminal.late_screen import LateScreen
     from replicator.cli.terminal.screen import Screen
+    from replicator.model.observation import Observation, Observer
 
 _Result = TypeVar("_Result")
 BUG = 1
@@ -103,13 +104,58 @@ class Call:
         return None
 
 
+class LateScreen:
+    """The screen of one verb, created with its first observation: many verbs show none.
+
+    Args:
+        quiet: Whether no bar is ever drawn.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._screen: Screen | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._screen is not None:
+            self._screen.__exit__(kind, exc, traceback)
+
+    @property
+    def screen(self) -> "Screen":
+        """The screen; it is made now if there was none."""
+        if self._screen is None:
+            from replicator.cli.terminal.screen import Screen  # noqa: PLC0415 - as it says
+
+            self._screen = Screen(quiet=self._quiet).__enter__()
+        return self._screen
+
+    def of(self, target: str) -> "Observer":
+        """Return the observer of one target's services."""
+
+        def observe(observation: "Observation") -> None:
+            self.screen.of(target)(observation)
+
+        return observe
+
+    def observe(self, observation: "Observation") -> None:
+        """Show one observation of the watcher, or of no particular service."""
+        self.screen.observe(observation)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenCall:
     """A call of a verb, with its application and screen while the verb runs."""
 
     typed: Call
     application: "Application"
-    late_screen: "LateScreen"
+    late_screen: LateScreen
 
     @property
     def as_json(self) -> bool:
@@ -126,7 +172,6 @@ def run(call: Call, body: Callable[[OpenCall], Awaitable[Outcome]]) -> None:
     """Run a verb over a configured application, print its outcome and exit with its code."""
     # Only verbs with an application need these modules; `config` starts in half the time without.
     from replicator.app import Application  # noqa: PLC0415
-    from replicator.cli.terminal.late_screen import LateScreen  # noqa: PLC0415
     from replicator.cli.terminal.loop import in_loop  # noqa: PLC0415
 
     async def within() -> Outcome:

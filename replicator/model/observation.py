@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from replicator.model.checkpoint import Gap
 from replicator.model.event import CutNumber, Epoch, Offset
-from replicator.model.observed_faults import ArchiveDamaged, FileUnsigned, Halted, Waiting, WentOn
+from replicator.model.observed.faults import ArchiveDamaged, FileUnsigned, Halted, Waiting, WentOn
 from replicator.model.operations.scheduled_run import RunRecord
 from replicator.model.store.drill import Evidence
 

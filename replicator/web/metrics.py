@@ -42,7 +42,7 @@ from replicator.model.observation import (
     TargetPaused,
     VersionsMissed,
 )
-from replicator.model.observed_faults import ArchiveDamaged, FileUnsigned, Halted, Waiting, WentOn
+from replicator.model.observed.faults import ArchiveDamaged, FileUnsigned, Halted, Waiting, WentOn
 from replicator.model.operations.scheduled_run import RunState
 from replicator.ports import Clock
 from replicator.web.stream_metrics import StreamMetrics

@@ -27,7 +27,7 @@ from tests.control_client.client.api.druid import (
 from tests.control_client.client.models import (
     ClusterRequest,
     CopyTask,
-    MetadataRequest,
+    MetadataUpdateRequest,
     TaskStatusView,
     TaskView,
 )
@@ -191,7 +191,7 @@ async def test_a_second_program_makes_the_calls_of_the_article_and_finds_the_dat
                 copied = await submit_task.asyncio(client=asks, body=copy, wait=60.0)
                 assert isinstance(copied, TaskView), copied
                 updated = await update_metadata.asyncio(
-                    client=asks, body=MetadataRequest(target_cluster="standby"), wait=60.0
+                    client=asks, body=MetadataUpdateRequest(target_cluster="standby"), wait=60.0
                 )
                 assert isinstance(updated, TaskView), updated
                 async with asyncio.timeout(120):

@@ -28,7 +28,7 @@ from replicator.model.observation import (
     StreamObservation,
     VersionsMissed,
 )
-from replicator.model.observed_faults import ArchiveDamaged, Halted, Waiting, WentOn
+from replicator.model.observed.faults import ArchiveDamaged, Halted, Waiting, WentOn
 from replicator.model.operations.scheduled_run import RunRecord, RunState
 from replicator.model.store.proof import proof_json
 from replicator.services.records.drill_record import DrillRecord

@@ -45,7 +45,7 @@ from replicator.model.observation import (
     ScanBegun,
     VersionsMissed,
 )
-from replicator.model.observed_faults import Halted, Waiting
+from replicator.model.observed.faults import Halted, Waiting
 from replicator.model.plans.restore_point import ToOffset
 from replicator.model.row import TABLES, Row, RowKey, Segment, key_of
 from replicator.model.store.archive import BASES, HISTORY, base_offset, history_span

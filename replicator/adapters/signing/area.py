@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from replicator.errors import ConfigError, CorruptionError
-from replicator.model.observed_faults import FileUnsigned
+from replicator.model.observed.faults import FileUnsigned
 from replicator.model.operations.signature import END_BYTES_MAX, Signature, signed, split, statement
 from replicator.ports import DOCUMENT_BYTES_MAX, Area
 

@@ -18,7 +18,7 @@ from replicator.model.observation import (
     HistoryMerged,
     ObjectCopied,
 )
-from replicator.model.observed_faults import ArchiveDamaged, FileUnsigned, Halted, Waiting, WentOn
+from replicator.model.observed.faults import ArchiveDamaged, FileUnsigned, Halted, Waiting, WentOn
 from replicator.ports import Clock
 
 Trouble: TypeAlias = GapOpened | Waiting | Halted | WentOn | ArchiveDamaged | FileUnsigned

@@ -45,7 +45,7 @@ from replicator.model.observation import (
     Why,
 )
 from replicator.model.observation import Progress as ProgressMade
-from replicator.model.observed_faults import ArchiveDamaged, FileUnsigned, Halted, Waiting, WentOn
+from replicator.model.observed.faults import ArchiveDamaged, FileUnsigned, Halted, Waiting, WentOn
 from replicator.model.operations.scheduled_run import RunState
 from replicator.model.operations.shown import printable
 

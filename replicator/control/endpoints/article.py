@@ -93,7 +93,7 @@ class IngestTask(RequestBody):
 AnyTask = Annotated[CopyTask | IngestTask, Field(discriminator="type")]
 
 
-class MetadataRequest(RequestBody):
+class MetadataUpdateRequest(RequestBody):
     """Request to bring a target's metadata up to date."""
 
     targetCluster: TargetName  # noqa: N815
@@ -187,7 +187,7 @@ class ArticleRoutes:
             handler=self._update,
             role=Role.OPERATOR,
             query=WaitQuery,
-            body=MetadataRequest,
+            body=MetadataUpdateRequest,
             answers=taken,
             idempotent=True,
             tag="druid",
@@ -215,7 +215,7 @@ class ArticleRoutes:
                 return await self._run(call, task)
 
     async def _update(self, call: ApiCall) -> Reply:
-        request: MetadataRequest = call.body
+        request: MetadataUpdateRequest = call.body
         return await self._taken(call, ApplyRequest(target=request.targetCluster))
 
     async def _taken(self, call: ApiCall, request: VerbRequest) -> Reply:

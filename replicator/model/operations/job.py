@@ -4,7 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
+
+ASKED_AT: Final = "REPLICATOR_ASKED_AT"
+"""Environment variable of a job's process: how its client's terminal names the service."""
+CHANNEL: Final = "REPLICATOR_JOB_CHANNEL"
+"""Environment variable with the descriptor of the pipe through which a job reports."""
 
 
 class JobState(StrEnum):

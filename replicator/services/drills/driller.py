@@ -11,7 +11,7 @@ from replicator.errors import GapError, RefusedError, ReplicatorError
 from replicator.model.event import Offset
 from replicator.model.extent import Extent
 from replicator.model.observation import DrillEnded, ObjectCopied, Observation, Observer, Progress
-from replicator.model.observed_faults import ArchiveDamaged, FileUnsigned, Waiting
+from replicator.model.observed.faults import ArchiveDamaged, FileUnsigned, Waiting
 from replicator.model.plans.plan import Estimate
 from replicator.model.plans.restore_point import Latest, RestorePoint, ToOffset
 from replicator.model.store.drill import (

@@ -14,7 +14,7 @@ from replicator.model.event import ClosedCut, Entry, Offset, Record, RowChanged
 from replicator.model.log.peek import segment_update
 from replicator.model.log.reading import Reading, Recorded, Rule, Tally, entry_of, read, tally
 from replicator.model.log.wire import CHANGED_TYPE
-from replicator.model.observed_faults import ArchiveDamaged
+from replicator.model.observed.faults import ArchiveDamaged
 from replicator.services.history.closed_cuts import ClosedCuts
 
 if TYPE_CHECKING:

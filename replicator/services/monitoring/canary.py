@@ -11,7 +11,7 @@ from replicator.model import timestamps
 from replicator.model.druid.answer import Aggregate, Measure, Number
 from replicator.model.druid.interval import Interval
 from replicator.model.observation import CanaryArrived, CanarySeen, Observer
-from replicator.model.observed_faults import Waiting
+from replicator.model.observed.faults import Waiting
 from replicator.model.store.canary import NAME, CanarySummary, CanaryTrack, canary_json, canary_of
 from replicator.ports import Area, Clock
 from replicator.ports.druid import QueryBroker

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from replicator.errors import ConfigError, TransientError
 from replicator.model.observation import Observer, SwitchCalled
-from replicator.model.observed_faults import Waiting
+from replicator.model.observed.faults import Waiting
 from replicator.ports.notifications import Caller
 from replicator.services.running.pause import pause
 

@@ -8,7 +8,7 @@ from random import Random
 
 from replicator.errors import ConfigError, CorruptionError, TransientError
 from replicator.model.observation import NotificationSent, Observer
-from replicator.model.observed_faults import Waiting
+from replicator.model.observed.faults import Waiting
 from replicator.model.operations.notification import key_of, signed_headers
 from replicator.model.operations.retry import RetryPolicy
 from replicator.ports import Clock

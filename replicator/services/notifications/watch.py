@@ -9,7 +9,7 @@ from uuid import UUID
 
 from replicator.errors import ConfigError, CorruptionError, TransientError
 from replicator.model.observation import NotificationsQueued, Observer
-from replicator.model.observed_faults import Waiting
+from replicator.model.observed.faults import Waiting
 from replicator.model.operations.notification import (
     TEST,
     Condition,

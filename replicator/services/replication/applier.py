@@ -58,7 +58,7 @@ from replicator.model.observation import (
     GapOpened,
     TargetPaused,
 )
-from replicator.model.observed_faults import Waiting
+from replicator.model.observed.faults import Waiting
 from replicator.model.operations.words import counted, moment, whole_time
 from replicator.model.plans.plan import Plan, latest_per_key
 from replicator.model.plans.restore_point import ToOffset

@@ -23,7 +23,7 @@ from replicator.errors import (
 from replicator.model.load_spec import Location
 from replicator.model.log.locations import LocationHashes, RemainingLocations, less, no_hashes
 from replicator.model.observation import Progress
-from replicator.model.observed_faults import Waiting
+from replicator.model.observed.faults import Waiting
 from replicator.model.operations.clocks import CLOCK_SKEW_MAX
 from replicator.model.operations.words import moment
 from replicator.model.plans.restore_point import ToOffset

@@ -9,7 +9,7 @@ from replicator.errors import CorruptionError, NotFoundError, RefusedError
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.load_spec import Location
 from replicator.model.log.locations import LocationHashes, less, union
-from replicator.model.observed_faults import ArchiveDamaged
+from replicator.model.observed.faults import ArchiveDamaged
 from replicator.model.store.archive import Base
 from replicator.model.store.holds import Hold, RestoreLease
 from replicator.ports import SegmentRemover

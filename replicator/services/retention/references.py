@@ -10,7 +10,7 @@ from replicator.model.event import Offset, Record
 from replicator.model.load_spec import Location
 from replicator.model.log.locations import HashSet, Located, LocationHashes, TargetLocator
 from replicator.model.observation import Observer, Progress
-from replicator.model.observed_faults import ArchiveDamaged
+from replicator.model.observed.faults import ArchiveDamaged
 from replicator.model.store.archive import Base, history_span
 from replicator.ports import Workers
 from replicator.services.store.archived_log import ArchivedLog

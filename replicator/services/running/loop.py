@@ -18,7 +18,7 @@ from replicator.errors import (
     TransientError,
 )
 from replicator.model.observation import Observer
-from replicator.model.observed_faults import Halted, Waiting, WentOn
+from replicator.model.observed.faults import Halted, Waiting, WentOn
 from replicator.model.operations.retry import RetryPolicy
 from replicator.services.running.pause import pause
 

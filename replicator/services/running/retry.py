@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from replicator.errors import TransientError
 from replicator.model.observation import Observer
-from replicator.model.observed_faults import Waiting
+from replicator.model.observed.faults import Waiting
 from replicator.model.operations.retry import RetryPolicy
 
 _Result = TypeVar("_Result")

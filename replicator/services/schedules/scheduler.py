@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 from replicator.errors import ReplicatorError
 from replicator.model.observation import Observer, ScheduledRunEnded, ScheduleSeen
-from replicator.model.observed_faults import Waiting
+from replicator.model.observed.faults import Waiting
 from replicator.model.operations.notification import Sighting, Topic
 from replicator.model.operations.schedule import Due, Timing, begins_at, due, next_due
 from replicator.model.operations.scheduled_run import LEASE, RunRecord, RunState

@@ -52,7 +52,7 @@ from replicator.model.event import Offset, RowChanged
 from replicator.model.log.peek import changed_datasource
 from replicator.model.log.reading import OfKinds
 from replicator.model.observation import Observer
-from replicator.model.observed_faults import Waiting
+from replicator.model.observed.faults import Waiting
 from replicator.model.row import (
     CommitMetadata,
     ConfigEntry,

@@ -15,7 +15,7 @@ from replicator.model.load_spec import Layout, SourceLayout
 from replicator.model.log.reading import Recorded
 from replicator.model.log.wire import CUT_CLOSED
 from replicator.model.observation import BaseWritten, Observer, Progress
-from replicator.model.observed_faults import ArchiveDamaged
+from replicator.model.observed.faults import ArchiveDamaged
 from replicator.model.plans.restore_point import ToOffset
 from replicator.model.store.archive import (
     BASES,

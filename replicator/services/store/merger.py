@@ -26,7 +26,7 @@ from replicator.errors import (
 )
 from replicator.model.event import Offset
 from replicator.model.observation import HistoryMerged, Observer
-from replicator.model.observed_faults import ArchiveDamaged, Waiting
+from replicator.model.observed.faults import ArchiveDamaged, Waiting
 from replicator.model.store.archive import (
     ArchiveFile,
     Footer,

@@ -16,7 +16,7 @@ from replicator.errors import (
 )
 from replicator.model.document import written
 from replicator.model.event import ClosedCut, Offset
-from replicator.model.observed_faults import ArchiveDamaged, Waiting
+from replicator.model.observed.faults import ArchiveDamaged, Waiting
 from replicator.model.store.head import Head, head_json, head_name, head_of, heads_of
 from replicator.model.store.testimony import Testimony, Vouching, WitnessMemory
 

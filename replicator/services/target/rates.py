@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from replicator.errors import CorruptionError, NotFoundError, TransientError
 from replicator.model.document import Shape, written
-from replicator.model.observed_faults import Waiting
+from replicator.model.observed.faults import Waiting
 from replicator.model.store.rates import Rates
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import Epoch
 from replicator.model.log.renaming import Renamed
 from replicator.model.observation import Observer
-from replicator.model.observed_faults import ArchiveDamaged
+from replicator.model.observed.faults import ArchiveDamaged
 from replicator.ports import Area, Clock, DeepStorage, MetadataWriter, Transaction
 from replicator.services.history.reader import History
 from replicator.services.records.store_id import (

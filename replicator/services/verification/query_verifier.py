@@ -23,7 +23,7 @@ from replicator.model.druid.answer import (
 from replicator.model.druid.interval import Interval
 from replicator.model.extent import WHOLE, Extent
 from replicator.model.observation import Observer, Progress
-from replicator.model.observed_faults import Waiting
+from replicator.model.observed.faults import Waiting
 from replicator.model.operations.retry import RetryPolicy
 from replicator.ports.druid import QueryBroker
 from replicator.services.running.retry import Retry

@@ -13,7 +13,7 @@ from replicator.adapters.signing.storage import SealedStorage
 from replicator.errors import ConfigError, CorruptionError, MissingObjectError
 from replicator.model.load_spec import LocalLayout, Location
 from replicator.model.observation import Observation
-from replicator.model.observed_faults import FileUnsigned
+from replicator.model.observed.faults import FileUnsigned
 from replicator.model.plans.restore_point import Latest
 from replicator.model.store.seal import SEALS, seal_json, seal_name, seal_of
 from replicator.ports import CopySource

@@ -22,7 +22,7 @@ from replicator.adapters.signing.area import Signatures, SignedArea
 from replicator.adapters.signing.ed25519 import Ed25519Keys, private_key, public_key
 from replicator.errors import ConfigError, CorruptionError, NotFoundError
 from replicator.model.observation import Observation
-from replicator.model.observed_faults import FileUnsigned
+from replicator.model.observed.faults import FileUnsigned
 from replicator.model.store.proof import Level
 from replicator.ports import Area
 from replicator.services.store.signing import Signed, sign_all

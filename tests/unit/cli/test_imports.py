@@ -20,7 +20,6 @@ NOT_BY_STATUS = {
     "replicator.cli.terminal.screen",
     "replicator.model.druid.promotion",
     "replicator.model.observation",
-    "replicator.model.operations.job",
     "replicator.model.operations.retry",
     "replicator.model.operations.rotation",
     "replicator.model.plans.cost",
@@ -37,7 +36,6 @@ STATUS = (
     "replicator.cli.look.status",
     "replicator.app.wiring.metadata",
     "replicator.cli.terminal.loop",
-    "replicator.cli.terminal.late_screen",
 )
 """What `status` imports of a source on PostgreSQL, a standby there and an archive."""
 MADE = (

@@ -30,9 +30,15 @@ from replicator.cli.terminal.log_lines import configure_logging
 from replicator.cli.terminal.screen import Screen
 from replicator.errors import NotFoundError, ReplicatorError
 from replicator.model.log.locations import HashSet
-from replicator.model.observed_faults import Waiting
+from replicator.model.observed.faults import Waiting
 from replicator.model.operations.shown import escaped_json, printable
+from replicator.model.store.canary import CanarySummary
+from replicator.services.monitoring.drops import RecentDrop
+from replicator.services.monitoring.side_copies import MixedCopy
+from replicator.services.notifications.queues import WebhookQueue
 from replicator.services.schedules.record import ScheduleRecord
+from replicator.services.schedules.states import LineState
+from replicator.services.store.windows import Windows
 from replicator.web.document import document
 
 TIME = datetime(2024, 5, 1, tzinfo=UTC)
@@ -98,8 +104,11 @@ def _mapping(key: Any, value: Any = int, *, absent: bool) -> dict[Any, Any]:
     }
 
 
-ARRAYS = {"NDArray": NDArray, "np": np}
-"""Names of types of arrays that `replicator/model/arrays.py` leaves to annotations."""
+TYPES = {
+    one.__name__: one
+    for one in (CanarySummary, LineState, MixedCopy, RecentDrop, WebhookQueue, Windows)
+} | {"NDArray": NDArray, "np": np}
+"""Types that are only imported for annotations."""
 DOCUMENT = {"kind": HOSTILE, "key": HOSTILE, "gone": True, "price": None}
 """What verbs look for in a document of theirs that they show."""
 PLAIN: Mapping[Any, Any] = {
@@ -128,7 +137,7 @@ def _plain(kind: Any, *, absent: bool) -> Any:
         return PLAIN[kind]
     if issubclass(kind, Enum):
         return next(iter(kind))
-    hints = get_type_hints(kind, localns=ARRAYS, include_extras=True)
+    hints = get_type_hints(kind, localns=TYPES, include_extras=True)
     if dataclasses.is_dataclass(kind):
         names = [one.name for one in dataclasses.fields(kind) if one.init]
     else:
@@ -141,7 +150,7 @@ def printed(show: Callable[..., Any], *, absent: bool) -> str:
     paper = Paper()
     paper.file = io.StringIO()
     paper._width = 5000
-    hints = get_type_hints(show, localns=ARRAYS, include_extras=True)
+    hints = get_type_hints(show, localns=TYPES, include_extras=True)
     given = {
         name: paper if kind is Console else made(kind, absent=absent)
         for name, kind in hints.items()

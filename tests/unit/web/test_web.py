@@ -19,7 +19,7 @@ from replicator.errors import ConfigError, TransientError
 from replicator.model.checkpoint import Gap
 from replicator.model.load_spec import Location
 from replicator.model.observation import GapOpened, Observation
-from replicator.model.observed_faults import Halted, Waiting, WentOn
+from replicator.model.observed.faults import Halted, Waiting, WentOn
 from replicator.model.store.proof import proof_json
 from replicator.ports import CopySource, Receipt
 from replicator.services.monitoring import poller

@@ -40,7 +40,7 @@ from .listed_cut_gaps import ListedCutGaps
 from .listed_hold import ListedHold
 from .lock_request import LockRequest
 from .log_request import LogRequest
-from .metadata_request import MetadataRequest
+from .metadata_update_request import MetadataUpdateRequest
 from .no_parameters import NoParameters
 from .not_seen import NotSeen
 from .notification_view import NotificationView
@@ -139,7 +139,7 @@ __all__ = (
     "ListedHold",
     "LockRequest",
     "LogRequest",
-    "MetadataRequest",
+    "MetadataUpdateRequest",
     "NoParameters",
     "NotificationsQuery",
     "NotificationsRequest",

@@ -21,7 +21,7 @@ from replicator.model.observation import (
     GapOpened,
     ObjectCopied,
 )
-from replicator.model.observed_faults import ArchiveDamaged, Halted, Waiting, WentOn
+from replicator.model.observed.faults import ArchiveDamaged, Halted, Waiting, WentOn
 from replicator.model.row import Kind
 
 

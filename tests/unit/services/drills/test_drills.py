@@ -28,7 +28,7 @@ from replicator.model.event import CutNumber, Offset
 from replicator.model.fingerprint import Digest
 from replicator.model.load_spec import LocalLayout
 from replicator.model.observation import DrillEnded, Observation, Observer
-from replicator.model.observed_faults import Waiting
+from replicator.model.observed.faults import Waiting
 from replicator.model.plans.restore_point import Latest, ToOffset
 from replicator.model.store.drill import (
     AnyCut,

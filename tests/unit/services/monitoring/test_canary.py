@@ -8,7 +8,7 @@ from replicator.adapters.druid.broker import DruidBroker
 from replicator.adapters.druid.request import DruidLogin
 from replicator.adapters.memory.area import MemoryArea
 from replicator.model.observation import CanaryArrived, CanarySeen, Observation
-from replicator.model.observed_faults import Waiting
+from replicator.model.observed.faults import Waiting
 from replicator.services.monitoring.canary import Canary, CanaryRules, CanaryTarget, kept_canary
 from tests.servers.fake_http import Fake, serving
 from tests.unit.pipeline import HandClock

@@ -21,7 +21,7 @@ from replicator.model.observation import (
     StreamRetained,
     StreamTold,
 )
-from replicator.model.observed_faults import Halted, Waiting, WentOn
+from replicator.model.observed.faults import Halted, Waiting, WentOn
 from replicator.model.operations.pulse import (
     BEAT_S,
     BYTES_MAX,

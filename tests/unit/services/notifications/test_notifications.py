@@ -22,7 +22,7 @@ from replicator.adapters.webhook import HttpCaller
 from replicator.errors import ConfigError, TransientError
 from replicator.model.checkpoint import Gap
 from replicator.model.observation import NotificationSent, NotificationsQueued, Observation
-from replicator.model.observed_faults import Halted, Waiting, WentOn
+from replicator.model.observed.faults import Halted, Waiting, WentOn
 from replicator.model.operations.pulse import apply_to
 from replicator.model.operations.retry import RetryPolicy
 from replicator.ports.notifications import DeliveryState

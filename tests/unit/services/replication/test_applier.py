@@ -27,7 +27,7 @@ from replicator.model.event import Epoch, Offset
 from replicator.model.inventory.ledger import Offsets
 from replicator.model.load_spec import LocalLayout, Location
 from replicator.model.observation import ObjectCopied, TargetPaused
-from replicator.model.observed_faults import Halted, Waiting, WentOn
+from replicator.model.observed.faults import Halted, Waiting, WentOn
 from replicator.model.plans.restore_point import Latest, ToOffset
 from replicator.model.row import Kind, RowKey, Rules, Segment, Supervisor, key_of
 from replicator.model.store.holds import RestoreLease, lease_json

@@ -13,7 +13,7 @@ from replicator.errors import (
     ReplicatorError,
 )
 from replicator.model.observation import Observation
-from replicator.model.observed_faults import Halted, WentOn
+from replicator.model.observed.faults import Halted, WentOn
 from replicator.model.operations.retry import RetryPolicy
 from replicator.services.running.loop import LookInterval
 from replicator.services.running.opened import Opened

@@ -16,7 +16,7 @@ from replicator.errors import (
     TransientError,
 )
 from replicator.model.observation import Observation, ScheduledRunEnded, ScheduleSeen
-from replicator.model.observed_faults import Waiting
+from replicator.model.observed.faults import Waiting
 from replicator.model.operations.notification import Topic
 from replicator.model.operations.schedule import Timing
 from replicator.model.operations.scheduled_run import (

@@ -36,7 +36,7 @@ from replicator.model.druid.promotion import (
     offsets_of,
 )
 from replicator.model.druid.release import Release
-from replicator.model.observed_faults import Waiting
+from replicator.model.observed.faults import Waiting
 from replicator.model.row import ConfigEntry, Kind, Row, RowKey, Rules, Supervisor, key_of
 from replicator.ports import Freshness
 from replicator.services.standby.promoter import (

@@ -31,7 +31,7 @@ from replicator.model.load_spec import LocalLayout, S3Layout, SourceLayout
 from replicator.model.log.reading import Recorded
 from replicator.model.log.wire import encode
 from replicator.model.observation import BaseWritten
-from replicator.model.observed_faults import ArchiveDamaged
+from replicator.model.observed.faults import ArchiveDamaged
 from replicator.model.operations.signature import split
 from replicator.model.plans.restore_point import BeforeEvent, Latest, ToOffset, ToTime
 from replicator.model.row import key_of

@@ -12,7 +12,7 @@ from replicator.errors import GapError
 from replicator.model.checkpoint import Checkpoint
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.extent import WHOLE
-from replicator.model.observed_faults import ArchiveDamaged
+from replicator.model.observed.faults import ArchiveDamaged
 from replicator.model.plans.restore_point import ToOffset
 from replicator.model.store.archive import BASES, HISTORY, manifest_name
 from replicator.model.store.archive_notes import about_name

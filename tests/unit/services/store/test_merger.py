@@ -25,7 +25,7 @@ from replicator.errors import ConfigError, CorruptionError, RefusedError, Replic
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.log.reading import Recorded
 from replicator.model.observation import HistoryMerged
-from replicator.model.observed_faults import ArchiveDamaged, Waiting
+from replicator.model.observed.faults import ArchiveDamaged, Waiting
 from replicator.model.operations.signature import split
 from replicator.model.plans.restore_point import ToOffset
 from replicator.model.store import archive

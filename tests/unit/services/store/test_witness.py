@@ -10,7 +10,7 @@ from replicator.adapters.signing.area import SignedArea
 from replicator.app.wiring.stores import OpenStore, open_store
 from replicator.errors import CorruptionError, ReplicatorError, TransientError
 from replicator.model.event import Offset
-from replicator.model.observed_faults import ArchiveDamaged, Waiting
+from replicator.model.observed.faults import ArchiveDamaged, Waiting
 from replicator.model.store import testimony
 from replicator.model.store.head import HEADS, head_name
 from replicator.model.store.testimony import WITHOUT_WITNESS, Vouching

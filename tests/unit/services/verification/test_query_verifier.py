@@ -11,7 +11,7 @@ from replicator.model.druid.answer import Answer, AnswerVerdict, Measure
 from replicator.model.druid.interval import Interval
 from replicator.model.extent import Extent
 from replicator.model.observation import Observation
-from replicator.model.observed_faults import Waiting
+from replicator.model.observed.faults import Waiting
 from replicator.ports.druid import Served
 from replicator.services.verification.query_verifier import (
     QueryLimits,

@@ -8,7 +8,7 @@ from ...client import AuthenticatedClient, Client
 from ...types import Response, UNSET
 from ... import errors
 
-from ...models.metadata_request import MetadataRequest
+from ...models.metadata_update_request import MetadataUpdateRequest
 from ...models.problem_document import ProblemDocument
 from ...models.task_view import TaskView
 from ...types import UNSET, Unset
@@ -18,7 +18,7 @@ from typing import cast
 
 def _get_kwargs(
     *,
-    body: MetadataRequest,
+    body: MetadataUpdateRequest,
     wait: float | Unset = 0.0,
     idempotency_key: str | Unset = UNSET,
 
@@ -138,7 +138,7 @@ def _build_response(*, client: AuthenticatedClient | Client, response: httpx.Res
 def sync_detailed(
     *,
     client: AuthenticatedClient,
-    body: MetadataRequest,
+    body: MetadataUpdateRequest,
     wait: float | Unset = 0.0,
     idempotency_key: str | Unset = UNSET,
 
@@ -148,7 +148,7 @@ def sync_detailed(
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         idempotency_key (str | Unset):
-        body (MetadataRequest): Request to bring a target's metadata up to date.
+        body (MetadataUpdateRequest): Request to bring a target's metadata up to date.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -175,7 +175,7 @@ idempotency_key=idempotency_key,
 def sync(
     *,
     client: AuthenticatedClient,
-    body: MetadataRequest,
+    body: MetadataUpdateRequest,
     wait: float | Unset = 0.0,
     idempotency_key: str | Unset = UNSET,
 
@@ -185,7 +185,7 @@ def sync(
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         idempotency_key (str | Unset):
-        body (MetadataRequest): Request to bring a target's metadata up to date.
+        body (MetadataUpdateRequest): Request to bring a target's metadata up to date.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -207,7 +207,7 @@ idempotency_key=idempotency_key,
 async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
-    body: MetadataRequest,
+    body: MetadataUpdateRequest,
     wait: float | Unset = 0.0,
     idempotency_key: str | Unset = UNSET,
 
@@ -217,7 +217,7 @@ async def asyncio_detailed(
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         idempotency_key (str | Unset):
-        body (MetadataRequest): Request to bring a target's metadata up to date.
+        body (MetadataUpdateRequest): Request to bring a target's metadata up to date.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -244,7 +244,7 @@ idempotency_key=idempotency_key,
 async def asyncio(
     *,
     client: AuthenticatedClient,
-    body: MetadataRequest,
+    body: MetadataUpdateRequest,
     wait: float | Unset = 0.0,
     idempotency_key: str | Unset = UNSET,
 
@@ -254,7 +254,7 @@ async def asyncio(
     Args:
         wait (float | Unset): Seconds; at most wait_max_s. Default: 0.0.
         idempotency_key (str | Unset):
-        body (MetadataRequest): Request to bring a target's metadata up to date.
+        body (MetadataUpdateRequest): Request to bring a target's metadata up to date.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

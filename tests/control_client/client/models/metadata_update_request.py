@@ -14,12 +14,12 @@ from ..types import UNSET, Unset
 
 
 
-T = TypeVar("T", bound="MetadataRequest")
+T = TypeVar("T", bound="MetadataUpdateRequest")
 
 
 
 @_attrs_define
-class MetadataRequest:
+class MetadataUpdateRequest:
     """ Request to bring a target's metadata up to date.
 
         Attributes:
@@ -51,9 +51,9 @@ class MetadataRequest:
         d = dict(src_dict)
         target_cluster = d.pop("targetCluster")
 
-        metadata_request = cls(
+        metadata_update_request = cls(
             target_cluster=target_cluster,
         )
 
-        return metadata_request
+        return metadata_update_request
 
