@@ -10,6 +10,7 @@ from replicator.model.event import ClosedCut, Offset
 from replicator.model.load_spec import Location
 from replicator.model.log.locations import LocationHashes, less, union
 from replicator.model.observed.faults import ArchiveDamaged
+from replicator.model.operations.command_line import typed
 from replicator.model.store.archive import Base
 from replicator.model.store.holds import Hold, RestoreLease
 from replicator.ports import SegmentRemover
@@ -115,8 +116,8 @@ class ExpiryPlanner:
             orphans: Whether orphans are deleted: the target's rows are then read as well.
 
         Raises:
-            RefusedError: the target was promoted or holds foreign rows, or a restore is running
-                whose needs are unknown.
+            RefusedError: the target was promoted or holds foreign rows, a restore is running whose
+                needs are unknown, or `orphans` are to go and parts of the history are lost.
             NotFoundError: there is no history in the store.
             CorruptionError: something retained cannot be read, so its references are unknown.
             TransientError: something is unreachable.
@@ -125,6 +126,8 @@ class ExpiryPlanner:
         marked = Marked(with_rows=orphans)
         before = await self._points.horizon(look.log_id)
         windows = await self._windows(look.archive, before)
+        if orphans:
+            await self._refuse_unnamed(look.archive)
         horizon = await self._horizon(look, windows, retention, before, marked)
         await self._retained.mark(look, horizon, marked)
         expired_files = look.expired_files(horizon)
@@ -163,6 +166,8 @@ class ExpiryPlanner:
                 f"a restore of offset {reading} started, which would expire; nothing was deleted",
                 hint="run it again when the restore is over",
             )
+        if plan.marked.with_rows:
+            await self._refuse_unnamed(look.archive)
         await self._retained.mark(look, plan.horizon, plan.marked)
         files = look.expired_files(plan.horizon)
         return StillExpired(
@@ -225,6 +230,19 @@ class ExpiryPlanner:
                 f"the store of target {self._target.name!r} has no history with a base"
             )
         return windows
+
+    async def _refuse_unnamed(self, archive: ArchivedLog) -> None:
+        """Require that no record is lost: orphans are the bytes that none of the records names.
+
+        Bytes that only a lost file names look like orphans, and `repair` may bring that file back.
+        """
+        if lost := await archive.unnamed():
+            raise RefusedError(
+                f"parts of the history of target {self._target.name!r} are lost, so nobody knows"
+                f" which bytes are orphans: {lost[0]}; nothing was deleted",
+                hint=f"`replicator {typed('repair', self._target.name)}` writes again what the log"
+                " still has; until then expire without --orphans",
+            )
 
     async def _horizon(
         self,

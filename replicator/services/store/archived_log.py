@@ -376,6 +376,25 @@ class ArchivedLog:
             begins = (await self._history.file(before)).footer.sha256
         return begins, (await self._history.file(after)).header.previous
 
+    async def unnamed(self) -> Sequence[str]:
+        """List the files again; return a message for each lost part, whose rows nobody knows.
+
+        Files that a base follows are told as well: no restore needs them, but rows that came and
+        went there are named nowhere else.
+
+        Raises:
+            CorruptionError: a file beside lost ones is altered.
+        """
+        found = list(await self.lost())
+        bar, _ = await self._unexpired()
+        if bar > 0 and bar not in self._bases:  # what expired before it left its rows to this base
+            found.append(f"the base at offset {bar} is missing")
+        for hole in await self.holes():
+            _, previous = await self.edges(hole)
+            if previous is not None and str(hole) not in found:
+                found.append(f"the history from offset {hole.start} to {hole.until} is lost")
+        return found
+
     async def last_cut(self, window: Window) -> ClosedCut:
         """Return the last cut of a window.
 

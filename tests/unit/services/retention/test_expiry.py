@@ -118,7 +118,7 @@ async def story() -> tuple[Pipeline, list[Offset]]:
 async def expire(
     pipeline: Pipeline, days: float = 2, *, orphans: bool = False
 ) -> tuple[ExpiryPlan, Expired]:
-    plan = await pipeline.planner().plan(timedelta(days=days), storage=True)
+    plan = await pipeline.planner().plan(timedelta(days=days), storage=True, orphans=orphans)
     return plan, await pipeline.expirer().carry_out(plan, orphans=orphans)
 
 
@@ -515,6 +515,27 @@ async def test_orphans_are_listed_and_go_only_when_asked():
     assert expired.orphans == 1
     assert {Location("foreign.txt"), young} <= stored(pipeline)
     assert Location("left/over/index.zip") not in stored(pipeline)
+
+
+@pytest.mark.parametrize("lost", ["history", "part", "manifest"])
+async def test_what_lost_files_may_name_is_no_orphan(lost: str):
+    """Those bytes looked like orphans, and were deleted before `repair` brought the file back."""
+    pipeline, days = await story()
+    await expire(pipeline)
+    whole = dict(pipeline.area.files)
+    base = files(pipeline, f"{BASES}/log/{days[2]:020}")
+    gone = {
+        "history": files(pipeline, f"{HISTORY}/")[-2],
+        "part": next(name for name in base if name.endswith(".zst")),
+        "manifest": next(name for name in base if not name.endswith(".zst")),
+    }
+    del pipeline.area.files[gone[lost]]
+    before = stored(pipeline)
+    with pytest.raises(RefusedError, match="nobody knows which bytes are orphans"):
+        await expire(pipeline, days=30, orphans=True)
+    assert stored(pipeline) == before
+    pipeline.area.files.update(whole)
+    await expire(pipeline, days=30, orphans=True)
 
 
 async def test_bytes_of_a_cut_that_is_still_being_copied_are_no_orphans():
