@@ -32,6 +32,8 @@ RETAINED_SHARE = 0.5
 """Share of `retained_bytes_max` above which the source's retained WAL is a trouble."""
 WITNESS_LATE = timedelta(minutes=5)
 """How far a witness, which remembers once a minute, may be behind a target's cut."""
+CLOCK_AHEAD = timedelta(minutes=5)
+"""How far the newest cut's time may be ahead of this machine's clock."""
 STREAM_LATE = timedelta(minutes=1)
 """Age above which the change stream in the log is late."""
 
@@ -86,6 +88,7 @@ def troubles(seen: Seen) -> list[Trouble]:
     return [
         *_halted(seen.life),
         *_of_all(seen),
+        *_of_the_clock(seen),
         *_log_gone(seen),
         *_failures(seen),
         *(t for f in seen.targets for t in _of(f, seen)),
@@ -110,6 +113,19 @@ def _of_all(seen: Seen) -> Iterator[Trouble]:
         yield Trouble(f"the watcher waits: {why}", "check")
     if (stream := seen.life.stream) is not None:
         yield from _of_the_stream(stream, seen.life)
+
+
+def _of_the_clock(seen: Seen) -> Iterator[Trouble]:
+    """Name a clock that was wrong once: the times of cuts never go back, so later ones keep it."""
+    if (last := seen.log.last) is None:
+        return
+    ahead = last.closed.source_time - seen.life.looked_at
+    if ahead > CLOCK_AHEAD:
+        yield Trouble(
+            f"the newest cut's time is {duration_text(ahead)} ahead of this machine's clock: the"
+            " source's clock was wrong, or this one is; until they agree again no lag is seen, and"
+            " a target with a delay waits that much longer"
+        )
 
 
 def _of_the_stream(stream: StreamPulse, life: LifeSigns) -> Iterator[Trouble]:

@@ -78,6 +78,16 @@ def said(seen: Seen) -> Trouble:
     return troubles(seen)[0]
 
 
+async def test_a_clock_of_the_source_that_was_ahead_once_is_named():
+    """Times of cuts never go back: until this clock is there, a lag looked like none."""
+    pipeline, _ = await followed()
+    seen = await looked(pipeline)
+    assert not [one for one in troubles(seen) if "ahead" in one.what]
+    behind = replace(seen.life, looked_at=seen.life.looked_at - timedelta(days=1))
+    (found,) = [one for one in troubles(replace(seen, life=behind)) if "ahead" in one.what]
+    assert "24.0 h ahead of this machine's clock" in found.what
+
+
 async def test_a_watcher_that_polls_is_running_and_nothing_is_overdue():
     pipeline, beating = await followed()
     pipeline.clock.move(50)
