@@ -470,7 +470,8 @@ async def audit(dsn: str, key: str, author: str, payload: bytes) -> None:
 async def test_blame_says_what_happened_to_a_datasource_and_who_asked_for_it(user: User):
     await user.cut("1-history", "3-overwrite")
     await audit(user.source, "orders", "ann", b"{}")
-    await audit(user.source, "index_parallel_1", "ben", b'{"payload":"{\\"ds\\":\\"orders\\"}"}')
+    asked = b'{"payload":"{\\"ds\\":\\"orders\\",\\"password\\":\\"s3cret\\"}"}'
+    await audit(user.source, "index_parallel_1", "ben", asked)
     await audit(user.source, "orders_too", "eve", b'{"ds":"orders_too"}')
     await user.cut("4c-drop", "5-accident")
     said = await user.types("blame", "orders", "--json")
@@ -483,6 +484,7 @@ async def test_blame_says_what_happened_to_a_datasource_and_who_asked_for_it(use
     assert offsets == sorted(offsets)
     assert found["count"] == len(whats)
     assert [row["author"] for row in found["audit"]] == ["ann", "ben"]
+    assert "s3cret" not in said.out, "any viewer may ask a service for this"
     assert found["audit_missing"] is None
     dropped = [event for event in found["events"] if event["what"] == "marked unused"]
     killed = [event for event in found["events"] if event["what"] == "killed"]

@@ -55,7 +55,7 @@ def _json(found: Blame) -> dict[str, Any]:
         "datasource": found.datasource,
         "count": found.count,
         "events": [_event_json(one, found.audit) for one in found.events],
-        "audit": [
+        "audit": [  # without payloads: a request may hold a password, and any viewer may ask
             {
                 "id": row.id,
                 "time": row.created_date,
@@ -63,7 +63,6 @@ def _json(found: Blame) -> dict[str, Any]:
                 "type": row.type,
                 "author": row.author,
                 "comment": row.comment,
-                "payload": row.payload.decode(errors="replace"),
             }
             for row in found.audit
         ],

@@ -1,7 +1,11 @@
-"""An event's effect on a row, in words: the kind of change, and each difference."""
+"""An event's effect on a row, in words: the kind of change, and each difference.
+
+Whoever may look at anything reads these words, and the specification of a supervisor can hold
+passwords anywhere: of its values only `true`, `false` and `null` are shown.
+"""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -21,6 +25,8 @@ from replicator.model.row import (
 DETAILS_MAX = 20
 VALUE_SHOWN_CHARS = 120
 USED_SINCE = "used_status_last_updated"
+_WITHOUT_SECRETS = (Segment, CommitMetadata, Rules)
+"""Rows whose values Druid itself computes, or that only say where segments are loaded."""
 
 
 class ChangeKind(StrEnum):
@@ -140,22 +146,23 @@ def _last_state(before: Row | None) -> tuple[str, ...]:
 
 def _differences(before: Row, after: Row) -> Iterator[str]:
     table = TABLES[KIND_OF[type(after)]]
+    shown = _shown if isinstance(after, _WITHOUT_SECRETS) else _veiled
     for name in table.columns:
         old, new = getattr(before, name), getattr(after, name)
         if old != new and name not in {*table.in_bytes, USED_SINCE}:
             yield f"{name}: {_shown(old)} → {_shown(new)}"
     for name in table.in_bytes:
-        yield from _payload_differences(getattr(before, name), getattr(after, name))
+        yield from _payload_differences(getattr(before, name), getattr(after, name), shown)
     for name in sorted({*before.extras, *after.extras}):
         old, new = before.extras.get(name), after.extras.get(name)
         if old != new:
-            yield f"{name}: {_shown(old)} → {_shown(new)}"
+            yield f"{name}: {shown(old)} → {shown(new)}"
     old, new = getattr(before, USED_SINCE, None), getattr(after, USED_SINCE, None)
     if old != new:
         yield f"{USED_SINCE}: {_shown(old)} → {_shown(new)}"
 
 
-def _payload_differences(before: bytes, after: bytes) -> Iterator[str]:
+def _payload_differences(before: bytes, after: bytes, shown: Callable[[Any], str]) -> Iterator[str]:
     if before == after:
         return
     old, new = _leaves(before), _leaves(after)
@@ -166,11 +173,11 @@ def _payload_differences(before: bytes, after: bytes) -> Iterator[str]:
         yield "the payload's bytes, and none of its values"
     for path in {**old, **new}:
         if path not in new:
-            yield f"{path}: {_shown(old[path])} → gone"
+            yield f"{path}: {shown(old[path])} → gone"
         elif path not in old:
-            yield f"{path}: new, {_shown(new[path])}"
+            yield f"{path}: new, {shown(new[path])}"
         elif old[path] != new[path]:
-            yield f"{path}: {_shown(old[path])} → {_shown(new[path])}"
+            yield f"{path}: {shown(old[path])} → {shown(new[path])}"
 
 
 def _leaves_of(payload: bytes) -> Iterator[str]:
@@ -208,6 +215,11 @@ def _bounded(details: Iterator[str]) -> tuple[str, ...]:
 def _shown(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= VALUE_SHOWN_CHARS else f"{text[:VALUE_SHOWN_CHARS]}…"
+
+
+def _veiled(value: Any) -> str:
+    """Return what may be said of a value that can be a secret."""
+    return _shown(value) if value is None or isinstance(value, bool) else "(not shown)"
 
 
 def _type(payload: bytes) -> Any:

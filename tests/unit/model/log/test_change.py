@@ -82,6 +82,26 @@ def test_rules_and_supervisors():
     assert described(supervisor(), ended)[0] is ChangeKind.SUPERVISOR_TERMINATED
 
 
+def test_no_value_of_a_specification_is_shown_that_can_be_a_password():
+    """Any viewer may ask for `blame`; a number can be a password as well."""
+    spec = '{"type":"kafka","suspended":%s,"spec":{"password":%s,"pin":%s,"tasks":%s}}'
+    before = supervisor(payload=(spec % ("false", '"s3cret-old"', 4711, "[1]")).encode())
+    after = supervisor(payload=(spec % ("true", '"s3cret-new"', 4712, "[]")).encode())
+    assert described(before, after) == (
+        ChangeKind.SUPERVISOR_CHANGED,
+        (
+            "suspended: false → true",
+            "spec.password: (not shown) → (not shown)",
+            "spec.pin: (not shown) → (not shown)",
+            "spec.tasks.0: (not shown) → gone",
+            "spec.tasks: new, (not shown)",
+        ),
+    )
+    extra = replace(before, extras={"login": "s3cret"})
+    assert described(before, extra)[1] == ("login: null → (not shown)",)
+    assert change(changed(before), None).details == ()
+
+
 def test_a_row_that_is_gone_says_what_it_was():
     gone = RowRemoved(key=RowKey(Kind.SEGMENT, segment().id), previous=mark(1))
     before = segment(used=False, used_status_last_updated=LATER)
