@@ -115,6 +115,7 @@ def canary(
         },
         clock=clock,
         observer=observer,
+        timeout_s=settings.look_timeout_s,
     )
 
 

@@ -122,6 +122,7 @@ class Monitoring:
             clock=self._clock,
             interval_s=interval_s,
             life=life,
+            timeout_s=self._settings.look_timeout_s,
         )
 
     def monitor(self, history: History, targets: Iterable[ConfiguredTarget]) -> Monitor | None:

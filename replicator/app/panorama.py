@@ -11,6 +11,7 @@ from replicator.app.wiring.target import store_of
 from replicator.services.inspection.chronicle import Chronicle
 from replicator.services.monitoring.poller import Poller
 from replicator.services.monitoring.status import look_at_source
+from replicator.services.running.patience import Patience
 from replicator.services.schedules.states import LineState, line_states
 from replicator.web.notes import NotesReader
 from replicator.web.panorama import Panorama, Surroundings
@@ -32,7 +33,12 @@ def panorama(application: Application, poller: Poller) -> Panorama:
         surroundings=Surroundings(
             life=application.life,
             source=partial(look_at_source, application.source_metadata()),
-            schedules=partial(_schedules, application, sorted(poller.names)),
+            schedules=partial(
+                _schedules,
+                application,
+                sorted(poller.names),
+                Patience(application.settings.look_timeout_s),
+            ),
             webhooks=partial(told, application),
             retention=_retention(application),
             archives=_archives(application),
@@ -40,11 +46,14 @@ def panorama(application: Application, poller: Poller) -> Panorama:
         clock=application.clock,
         interval_s=web.status_interval_s,
         records_per_look_max=web.records_per_look_max,
+        timeout_s=application.settings.look_timeout_s,
     )
 
 
-async def _schedules(application: Application, names: Sequence[str]) -> Sequence[LineState]:
-    return await line_states(scheduled_lines(application, names), application.clock.now())
+async def _schedules(
+    application: Application, names: Sequence[str], patience: Patience
+) -> Sequence[LineState]:
+    return await line_states(scheduled_lines(application, names), application.clock.now(), patience)
 
 
 def _retention(application: Application) -> dict[str, timedelta]:
@@ -66,4 +75,5 @@ def _notes(application: Application, name: str) -> NotesReader:
         store=partial(store_of, target),
         clock=application.clock,
         has_canary=application.settings.canary is not None,
+        timeout_s=application.settings.look_timeout_s,
     )

@@ -24,6 +24,7 @@ from replicator.cli.help import (
     dressed,
     without_values,
 )
+from replicator.cli.terminal import signals
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,12 +312,15 @@ def _require_text(args: Sequence[str]) -> None:
 
 
 def _leave(exc: SystemExit) -> None:
-    """Exit at once if obstore was used.
+    """Exit at once if a call was left that does not return, or if obstore was used.
 
-    Its threads can abort the process (SIGABRT) during the interpreter's finalization, after all
-    work is done and everything is closed; seen with obstore 0.12.1.
+    The interpreter waits for the thread of such a call. Obstore's threads can abort the process
+    (SIGABRT) during the interpreter's finalization, after all work is done and everything is
+    closed; seen with obstore 0.12.1.
     """
-    if "obstore" not in sys.modules or not isinstance(exc.code, int | None):
+    if not isinstance(exc.code, int | None):
+        raise exc
+    if not signals.WORK.hangs and "obstore" not in sys.modules:
         raise exc
     sys.stdout.flush()
     sys.stderr.flush()

@@ -157,6 +157,12 @@ class Settings(Section):
     """Receivers of notifications about broken and mended promises; default: none."""
     web: WebSettings | None = None
     """Metrics, health and status over HTTP; default: none, no port is opened."""
+    look_timeout_s: Positive = 60.0
+    """Longest wait for each target, for the source and for the log when they are looked at.
+
+    In seconds; for `status`, metrics, notifications, the page and the canary's notes. What does not
+    answer within it is reported as such, and the others are shown.
+    """
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
     """How long unfinished work may continue after the first signal to stop, in seconds.
 

@@ -104,7 +104,9 @@ class Control:
         )
         job_routes = JobRoutes(jobs=self.jobs, poller=monitor.poller, settings=control.jobs)
         scheduled = ScheduleRoutes(
-            scheduled_lines(application, application.target_names), application.clock
+            scheduled_lines(application, application.target_names),
+            application.clock,
+            timeout_s=settings.look_timeout_s,
         )
         self.table = RouteTable(
             [

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from replicator.errors import ReplicatorError
@@ -14,6 +15,7 @@ from replicator.model.store.holds import Hold, NamedPoint
 from replicator.ports import Area, Clock, MetadataWriter
 from replicator.services.monitoring.canary import kept_canary
 from replicator.services.records.drill_record import DrillRecord
+from replicator.services.running.patience import Patience
 from replicator.services.store.archived_log import other_logs
 from replicator.services.store.points import StorePoints
 from replicator.services.store.store import Store
@@ -60,6 +62,7 @@ class NotesReader:
         store: Opens the store for one look.
         clock: Ends holds and stamps notes.
         has_canary: Whether a canary is configured, which the store keeps notes of.
+        timeout_s: Time for the store to be read, in seconds.
     """
 
     def __init__(
@@ -71,7 +74,9 @@ class NotesReader:
         store: Callable[[], Store],
         clock: Clock,
         has_canary: bool = False,
+        timeout_s: float = 60.0,
     ) -> None:
+        self._patience = Patience(timeout_s)
         self._source, self._metadata, self._store = source, metadata, store
         self._clock, self._area, self._has_canary = clock, area, has_canary
         self._drills = DrillRecord(area)
@@ -95,7 +100,7 @@ class NotesReader:
         if not log_id or begun_s < self._due_s:
             return False
         try:
-            self.notes = await self._read(log_id)
+            self.notes = await self._patience.answer("its store", partial(self._read, log_id))
             self.failure = None
         except ReplicatorError as exc:
             self.failure = exc

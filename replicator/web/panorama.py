@@ -1,11 +1,11 @@
 """Looks at log, targets and their stores at intervals, so that each request costs nothing there."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from replicator.errors import ReplicatorError, TransientError
 from replicator.model.event import Offset
@@ -16,8 +16,10 @@ from replicator.services.monitoring.poller import Poller
 from replicator.services.monitoring.status import LogStatus, SourceStatus
 from replicator.services.monitoring.trouble import Seen
 from replicator.services.notifications.queues import WebhookQueue
+from replicator.services.running.patience import Patience
 from replicator.services.running.pause import pause, unless
 from replicator.services.schedules.states import LineState
+from replicator.task_group import TaskGroup
 from replicator.web.notes import NotesReader, StoreNotes
 from replicator.web.status_report import StatusReport
 from replicator.web.trend import TargetSample, Trend
@@ -38,7 +40,7 @@ class Surroundings:
     """Further questions of each look, beside log and targets."""
 
     life: Callable[[LogStatus], Awaitable[LifeSigns]]
-    source: Callable[[], Awaitable[SourceStatus]]
+    source: Callable[[], Coroutine[Any, Any, SourceStatus]]
     schedules: Callable[[], Awaitable[Sequence[LineState]]]
     """Returns schedules and their last runs, read from the targets' stores."""
     webhooks: Callable[[], Awaitable[Sequence[WebhookQueue]]]
@@ -70,6 +72,7 @@ class Panorama:
         clock: Clock that dates looks.
         interval_s: Time between two looks, in seconds.
         records_per_look_max: Records of the log that one look reads.
+        timeout_s: Time for the source to answer, in seconds.
     """
 
     def __init__(
@@ -82,7 +85,9 @@ class Panorama:
         clock: Clock,
         interval_s: float,
         records_per_look_max: int,
+        timeout_s: float = 60.0,
     ) -> None:
+        self._patience = Patience(timeout_s)
         self.poller, self.chronicle, self._notes = poller, chronicle, notes
         self.trend = Trend()
         self.clock = clock
@@ -116,22 +121,26 @@ class Panorama:
     async def run(self, stop: asyncio.Event) -> None:
         """Look until `stop` is set."""
         while not stop.is_set():
-            await self.look()
+            await unless(stop, self.look())
             if self.is_read or self.log_failure is not None:
                 await unless(stop, pause(self._wanted, self._interval_s))
 
     async def look(self) -> None:
-        """Look once, and read at most `records_per_look_max` records of the log."""
+        """Look once, and read at most `records_per_look_max` records of the log.
+
+        Stores are read side by side: one that hangs holds up no news of the others.
+        """
         is_wanted = self._wanted.is_set()
         self._wanted.clear()
         if is_wanted:
             await self.poller.look()
         log = self._log
-        self._source = await self._surroundings.source()
+        self._source = await self._asked_source()
         self._life = await self._surroundings.life(log)
         self._webhooks = await self._surroundings.webhooks()
-        were_due = [await reader.look(log.log_id) for reader in self._notes.values()]
-        if any(were_due):
+        async with TaskGroup() as group:
+            looks = [group.create_task(one.look(log.log_id)) for one in self._notes.values()]
+        if any(look.result() for look in looks):
             self._schedules = await self._surroundings.schedules()
         try:
             self.is_read = await self.chronicle.read_on(records_max=self._records_max)
@@ -142,6 +151,12 @@ class Panorama:
         self.trend.add(self.looked_at, self._samples())
         if not self._wanted.is_set():
             self._settled.set()
+
+    async def _asked_source(self) -> SourceStatus:
+        try:
+            return await self._patience.answer("the source", self._surroundings.source)
+        except TransientError as exc:
+            return SourceStatus(freshness=None, unknown=str(exc))
 
     def notes(self, target: str) -> StoreNotes | None:
         """Return the last notes of a target; None if its store was not read yet."""

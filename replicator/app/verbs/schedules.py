@@ -56,9 +56,11 @@ async def schedule_states(application: Application) -> list[LineState]:
     """
     if not (lines := scheduled_lines(application, application.target_names)):
         return []
+    from replicator.services.running.patience import Patience  # noqa: PLC0415 - see above
     from replicator.services.schedules.states import line_states  # noqa: PLC0415 - see above
 
-    return await line_states(lines, application.clock.now())
+    patience = Patience(application.settings.look_timeout_s)
+    return await line_states(lines, application.clock.now(), patience)
 
 
 def _typed(settings: ScheduleSettings, target: str) -> str:

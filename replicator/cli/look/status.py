@@ -18,6 +18,7 @@ from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
 from replicator.cli.verb import verb
 from replicator.config import Settings
 from replicator.errors import ConfigError, ReplicatorError, TransientError
+from replicator.model.event import Offset
 from replicator.model.operations.command_line import typed
 from replicator.model.operations.scheduled_run import RunState
 from replicator.model.operations.words import (
@@ -33,9 +34,18 @@ from replicator.model.operations.words import (
 from replicator.services.history.reader import History
 from replicator.services.monitoring.drops import RecentDrop, recent_drops
 from replicator.services.monitoring.life import Life, LifeSign, LifeSigns
-from replicator.services.monitoring.status import Pending, TargetStatus, look_at_source
+from replicator.services.monitoring.status import (
+    LogStatus,
+    Pending,
+    SourceStatus,
+    StatusReader,
+    TargetStatus,
+    look_at_source,
+)
 from replicator.services.monitoring.trouble import Seen, Trouble, drill_words, kill_words, within
+from replicator.services.running.patience import Patience
 from replicator.services.store.windows import Windows
+from replicator.task_group import TaskGroup
 from replicator.web.status_report import StatusReport, report_json
 
 if TYPE_CHECKING:
@@ -60,38 +70,93 @@ async def status(call: OpenCall) -> Outcome:
 
 async def _look(application: Application) -> StatusReport:
     """Look at everything; a part that cannot be read does not hide the others."""
+    patience = Patience(application.settings.look_timeout_s)
     status_reader = application.status_reader()
-    log = await status_reader.log_or_why()
+    log = await _log_or_why(patience, status_reader)
     if log.unknown:  # perhaps only a store is away, and the log itself can be read
         status_reader = application.status_reader(stores=False)
-        log = await status_reader.log_or_why()
-    targets: list[TargetStatus] = []
-    failures: dict[str, ReplicatorError] = {}
-    restorable: dict[str, Windows] = {}
-    for name in application.target_names:
-        try:
-            found = await application.target_status(status_reader, name, log)
-            targets.append(found)
-            if log_id := log.log_id or (found.checkpoint.log_id if found.checkpoint else ""):
-                restorable[name] = await application.windows(name, log_id)
-        except ReplicatorError as exc:
-            failures[name] = exc
+        log = await _log_or_why(patience, status_reader)
+    targets = _Targets(application, status_reader, log)
+    await targets.look(patience)
     seen = Seen(
         life=await application.life(log),
-        source=await look_at_source(application.source_metadata()),
+        source=await _source_or_why(patience, application),
         log=log,
-        targets=targets,
-        failures=failures,
+        targets=targets.found,
+        failures=targets.failures,
     )
     return StatusReport(
         seen=seen,
-        restorable=restorable,
+        restorable=targets.restorable,
         schedules=await schedule_states(application),
-        canaries=await _canaries(application, [one.target for one in targets]),
+        canaries=await _canaries(application, targets.names_seen),
         webhooks=await told(application),
         drops=await _drops(application, status_reader.history),
-        mixed=await mixed(application, [one.target for one in targets]),
+        mixed=await mixed(application, targets.names_seen),
     )
+
+
+async def _log_or_why(patience: Patience, status_reader: StatusReader) -> LogStatus:
+    try:
+        return await patience.answer("the log", status_reader.log_or_why)
+    except TransientError as exc:
+        return LogStatus(log_id="", records=0, last=None, first=Offset(0), failure=exc)
+
+
+async def _source_or_why(patience: Patience, application: Application) -> SourceStatus:
+    source = application.source_metadata()
+    try:
+        return await patience.answer("the source", partial(look_at_source, source))
+    except TransientError as exc:
+        return SourceStatus(freshness=None, unknown=str(exc))
+
+
+class _Targets:
+    """A look at all targets side by side: one that hangs does not hide the others."""
+
+    def __init__(
+        self, application: Application, status_reader: StatusReader, log: LogStatus
+    ) -> None:
+        self._application, self._status_reader, self._log = application, status_reader, log
+        self._found: dict[str, TargetStatus] = {}
+        self._windows: dict[str, Windows] = {}
+        self._failures: dict[str, ReplicatorError] = {}
+
+    async def look(self, patience: Patience) -> None:
+        async with TaskGroup() as group:
+            for name in self._application.target_names:
+                group.create_task(self._look_at(name, patience))
+
+    async def _look_at(self, name: str, patience: Patience) -> None:
+        try:
+            await patience.answer(f"target {name!r}", partial(self._read, name))
+        except ReplicatorError as exc:
+            self._failures[name] = exc
+
+    async def _read(self, name: str) -> None:
+        application, log = self._application, self._log
+        found = await application.target_status(self._status_reader, name, log)
+        self._found[name] = found
+        if log_id := log.log_id or (found.checkpoint.log_id if found.checkpoint else ""):
+            self._windows[name] = await application.windows(name, log_id)
+
+    @property
+    def found(self) -> list[TargetStatus]:
+        """What is known of the targets, in order of their names."""
+        return [one for _, one in sorted(self._found.items())]
+
+    @property
+    def restorable(self) -> dict[str, Windows]:
+        return dict(sorted(self._windows.items()))
+
+    @property
+    def failures(self) -> dict[str, ReplicatorError]:
+        return dict(sorted(self._failures.items()))
+
+    @property
+    def names_seen(self) -> list[str]:
+        """The targets that answered; what failed is not asked for more."""
+        return sorted(self._found.keys() - self._failures.keys())
 
 
 async def _drops(application: Application, history: History) -> list[RecentDrop]:

@@ -9,14 +9,19 @@ from typing import TypeVar
 import uvloop
 
 from replicator.cli.terminal import signals
+from replicator.services.running.patience import GIVEN_UP
 
 T = TypeVar("T")
 
 
 def in_loop(within: Callable[[], Awaitable[T]]) -> T:
     """Return the result of a coroutine in a new event loop; SIGTERM ends it."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    try:
         outcome = runner.run(_unless_terminated(within))
+    finally:
+        if not signals.WORK.hangs:
+            runner.close()
     if outcome is None:
         signals.say_terminated()
         raise SystemExit(signals.terminated_code(sys.argv[1:]))
@@ -43,3 +48,21 @@ async def _unless_terminated(within: Callable[[], Awaitable[T]]) -> T | None:
             raise
         work.uncancel()
         return None
+    finally:
+        await _leave_what_hangs(work)
+
+
+async def _leave_what_hangs(work: asyncio.Task[object]) -> None:
+    """Wait for all tasks but those that were given up: a thread may hold these for ever.
+
+    A runner would wait for them as well, and the interpreter for their threads.
+    """
+    others = asyncio.all_tasks() - {work}
+    left = {task for task in others if task.get_name() == GIVEN_UP}
+    if not left:
+        return
+    signals.WORK.hangs = True
+    for task in others - left:
+        task.cancel()
+    if rest := others - left:
+        await asyncio.wait(rest)

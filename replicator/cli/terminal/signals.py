@@ -34,6 +34,8 @@ class Work:
 
     so_far: str | None = None
     """What has been done; None while work is in hand, before the operator agrees: nothing."""
+    hangs: bool = False
+    """Whether a call was left that does not return: the process ends without waiting for it."""
 
     @property
     def left(self) -> str:

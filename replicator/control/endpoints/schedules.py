@@ -9,6 +9,7 @@ from replicator.control.endpoints.views import View
 from replicator.control.routes import ApiCall, Reply, Route
 from replicator.model.operations.access import Role
 from replicator.ports import Clock
+from replicator.services.running.patience import Patience
 from replicator.services.schedules.states import LineState, ScheduledLine, line_states
 from replicator.web.status_json import schedules_json
 
@@ -45,10 +46,11 @@ class ScheduleRoutes:
     Args:
         lines: The configured schedules.
         clock: Clock by which the last look ages.
+        timeout_s: Time for each target's store to answer, in seconds.
     """
 
-    def __init__(self, lines: Sequence[ScheduledLine], clock: Clock) -> None:
-        self._lines, self._clock = lines, clock
+    def __init__(self, lines: Sequence[ScheduledLine], clock: Clock, *, timeout_s: float) -> None:
+        self._lines, self._clock, self._patience = lines, clock, Patience(timeout_s)
         self._states: list[LineState] = []
 
     def routes(self) -> Iterator[Route]:
@@ -68,7 +70,7 @@ class ScheduleRoutes:
         now = self._clock.now()
         age = now - self._states[0].looked_at if self._states else FRESH
         if not timedelta(0) <= age < FRESH:  # the clock may have been set back
-            self._states = await line_states(self._lines, now)
+            self._states = await line_states(self._lines, now, self._patience)
         states = [one for one in self._states if call.by.may_touch([one.line.target])]
         found = [ScheduleView.model_validate(one) for one in schedules_json(states)]
         return Reply(content=SchedulesView(schedules=found))

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
 from replicator.errors import ConfigError, CorruptionError, NotFoundError, TransientError
@@ -15,7 +16,9 @@ from replicator.model.observed.faults import Waiting
 from replicator.model.store.canary import NAME, CanarySummary, CanaryTrack, canary_json, canary_of
 from replicator.ports import Area, Clock
 from replicator.ports.druid import QueryBroker
-from replicator.services.running.pause import pause
+from replicator.services.running.patience import Patience
+from replicator.services.running.pause import pause, unless
+from replicator.task_group import TaskGroup
 
 NEWEST: Final = Measure(Aggregate.MOST, "__time")
 KEEP_S: Final = 60.0
@@ -53,6 +56,7 @@ class Canary:
         targets: The standbys, by their names.
         clock: Clock for both ends, so that no skew counts.
         observer: Receives arrivals, and Brokers that do not answer.
+        timeout_s: Time for a target's store to take a summary, in seconds.
     """
 
     def __init__(
@@ -63,7 +67,9 @@ class Canary:
         *,
         clock: Clock,
         observer: Observer,
+        timeout_s: float = 60.0,
     ) -> None:
+        self._patience = Patience(timeout_s)
         self._rules, self._source, self._targets = rules, source, targets
         self._clock, self._observer = clock, observer
         self._tracks = {name: CanaryTrack(lost_after=rules.lost_after) for name in targets}
@@ -73,31 +79,42 @@ class Canary:
     async def run(self, stop: asyncio.Event) -> None:
         """Look until `stop` is set."""
         while not stop.is_set():
-            await self.look()
+            await unless(stop, self.look())
             await pause(stop, self._rules.interval_s)
 
     async def look(self) -> None:
-        """Ask the targets, then the source: a row is never at a target before it was asked for."""
-        for name, target in self._targets.items():
-            newest = await self._newest(name, target.broker)
-            await self._seen(name, target, newest)
+        """Ask the targets, then the source: a row is never at a target before it was asked for.
+
+        The summaries are kept last: a store that hangs holds up no Broker's answer.
+        """
+        async with TaskGroup() as group:
+            for name, target in self._targets.items():
+                group.create_task(self._look_at(name, target))
         newest = await self._newest("source", self._source)
         for track in self._tracks.values():
             track.source_shows(newest, self._clock.now())
+        async with TaskGroup() as group:
+            for name, target in self._targets.items():
+                group.create_task(self._keep(name, target))
 
-    async def _seen(self, name: str, target: CanaryTarget, newest: datetime | None) -> None:
+    async def _look_at(self, name: str, target: CanaryTarget) -> None:
+        newest = await self._newest(name, target.broker)
         track, now = self._tracks[name], self._clock.now()
         for seconds in track.target_shows(newest, now):
             self._observer(CanaryArrived(target=name, seconds=seconds))
         waiting_s = track.waiting_s(now)
         self._observer(CanarySeen(target=name, waiting_s=waiting_s, lost=track.lost))
+
+    async def _keep(self, name: str, target: CanaryTarget) -> None:
+        now = self._clock.now()
         before = self._kept_at.get(name)
         if before is not None and (now - before).total_seconds() < KEEP_S:
             return
         self._kept_at[name] = now
         try:
-            summary = track.summary(self._rules.datasource, name, now)
-            await target.area.replace(NAME, canary_json(summary))
+            summary = self._tracks[name].summary(self._rules.datasource, name, now)
+            keep = partial(target.area.replace, NAME, canary_json(summary))
+            await self._patience.answer(f"the store of {name!r}", keep)
         except (TransientError, ConfigError, CorruptionError) as exc:
             self._fails(f"keep the canary of {name}", str(exc))
 

@@ -4,17 +4,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
-from replicator.errors import ReplicatorError, TransientError
+from replicator.errors import ReplicatorError
 from replicator.ports import Area, Clock, MetadataWriter
 from replicator.services.monitoring.life import LifeSigns
 from replicator.services.monitoring.status import LogStatus, Promises, StatusReader, TargetStatus
-from replicator.services.running.pause import pause
+from replicator.services.running.patience import Patience
+from replicator.services.running.pause import pause, unless
 from replicator.services.store.witness import Witness
 from replicator.task_group import TaskGroup
-
-ANSWER_MAX_S = 60.0
-"""Seconds within which a target is looked at; one that hangs holds up no news of the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +53,19 @@ class Poller:
         clock: Clock,
         interval_s: float,
         life: Callable[[LogStatus], Awaitable[LifeSigns]] | None = None,
+        timeout_s: float = 60.0,
     ) -> None:
-        """Create the poller; `life` reads which processes run, None: they are not reported."""
+        """Create the poller.
+
+        Args:
+            status_reader: Reads the status of log and targets.
+            targets: The targets, by their names.
+            clock: Dates what is seen.
+            interval_s: Time between two looks, in seconds.
+            life: Reads which processes run; None: they are not reported.
+            timeout_s: Time for the log and for each target to answer, in seconds.
+        """
+        self._patience = Patience(timeout_s)
         self._read_life = life
         self._status_reader = status_reader
         self._targets = targets
@@ -76,19 +86,20 @@ class Poller:
     async def run(self, stop: asyncio.Event) -> None:
         """Look until `stop` is set."""
         while not stop.is_set():
-            await self.look()
+            await unless(stop, self.look())
             await pause(stop, self._interval_s)
 
     async def look(self) -> None:
-        """Look once at everything that can be reached; a second look waits for the first."""
+        """Look once at everything that can be reached; a second look waits for the first.
+
+        Targets are looked at side by side: one that hangs holds up no news of the others.
+        """
         async with self._looking:
             await self._look()
 
     async def _look(self) -> None:
         try:
-            self.log = log = await self._status_reader.log()
-            if self._read_life is not None:
-                self.life = await self._read_life(log)
+            log = await self._patience.answer("the log", self._look_at_log)
         except ReplicatorError as exc:
             self.log_failure = self._failed(self.log_failure, exc)
             return
@@ -97,21 +108,24 @@ class Poller:
             for name, watched in self._targets.items():
                 group.create_task(self._look_at(name, watched, log))
 
+    async def _look_at_log(self) -> LogStatus:
+        self.log = log = await self._status_reader.log()
+        if self._read_life is not None:
+            self.life = await self._read_life(log)
+        return log
+
     async def _look_at(self, name: str, watched: Watched, log: LogStatus) -> None:
         try:
-            async with asyncio.timeout(ANSWER_MAX_S):
-                status = await self._status_reader.target(
-                    name,
-                    metadata=watched.metadata,
-                    area=watched.area,
-                    log=log,
-                    promises=watched.promises,
-                    witness=watched.witness,
-                )
-        except TimeoutError:
-            slow = TransientError(f"target {name!r} did not answer within {ANSWER_MAX_S:g} s")
-            self.failures[name] = self._failed(self.failures.get(name), slow)
-            return
+            look = partial(
+                self._status_reader.target,
+                name,
+                metadata=watched.metadata,
+                area=watched.area,
+                log=log,
+                promises=watched.promises,
+                witness=watched.witness,
+            )
+            status = await self._patience.answer(f"target {name!r}", look)
         except ReplicatorError as exc:
             self.failures[name] = self._failed(self.failures.get(name), exc)
             return

@@ -22,7 +22,7 @@ from replicator.ports import Clock
 from replicator.ports.notifications import Decision, Journal, QueueLength
 from replicator.services.monitoring.poller import Poller
 from replicator.services.notifications.sightings import halted, sightings
-from replicator.services.running.pause import pause
+from replicator.services.running.pause import pause, unless
 
 SETTLING = frozenset({Topic.PROMISE, Topic.STATUS})
 """Topics that may flap; the others tell of events."""
@@ -79,12 +79,17 @@ class PromiseWatch:
     async def run(self, stop: asyncio.Event) -> None:
         """Look until `stop` is set."""
         while not stop.is_set():
-            await self.look()
+            await unless(stop, self._poller.look())
+            if not stop.is_set():
+                await self._record()
             await pause(stop, self._rules.interval_s)
 
     async def look(self) -> None:
         """Look once, and record what to notify."""
         await self._poller.look()
+        await self._record()
+
+    async def _record(self) -> None:
         for look in self._others:
             self._unrecorded += look()
         found = [*sightings(self._poller), *self._unrecorded]

@@ -1,13 +1,15 @@
 """What is scheduled, what ran last and what runs next, for those who look."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from replicator.errors import ReplicatorError
+from replicator.errors import ReplicatorError, TransientError
 from replicator.model.operations.schedule import Timing, next_due
 from replicator.model.operations.scheduled_run import RunRecord, RunState
+from replicator.services.running.patience import Patience
 from replicator.services.schedules.record import ScheduleRecord
+from replicator.task_group import TaskGroup
 
 LOOKED_BACK = 20
 """Runs among which the last good one is looked for."""
@@ -57,9 +59,36 @@ def good_end(runs: Iterable[RunRecord]) -> datetime | None:
     return next((run.ended_at for run in runs if run.state is RunState.GOOD), None)
 
 
-async def line_states(lines: Iterable[ScheduledLine], now: datetime) -> list[LineState]:
-    """Read the state of each line from its target's store: one listing, and few small files."""
-    return [await _state(line, now) for line in lines]
+async def line_states(
+    lines: Iterable[ScheduledLine], now: datetime, patience: Patience
+) -> list[LineState]:
+    """Read the state of each line from its target's store: one listing, and few small files.
+
+    Stores are read side by side; of one that hangs the runs are not known.
+    """
+    by_target: dict[str, list[ScheduledLine]] = {}
+    lines = list(lines)
+    for line in lines:
+        by_target.setdefault(line.target, []).append(line)
+    async with TaskGroup() as group:
+        tasks = [
+            group.create_task(_states(target, some, now, patience))
+            for target, some in by_target.items()
+        ]
+    found = {one.line.name: one for task in tasks for one in task.result()}
+    return [found[line.name] for line in lines]
+
+
+async def _states(
+    target: str, lines: Sequence[ScheduledLine], now: datetime, patience: Patience
+) -> list[LineState]:
+    async def read() -> list[LineState]:
+        return [await _state(line, now) for line in lines]
+
+    try:
+        return await patience.answer(f"target {target!r}", read)
+    except TransientError as exc:
+        return [_known(line, now, [], str(exc)) for line in lines]
 
 
 async def _state(line: ScheduledLine, now: datetime) -> LineState:
@@ -68,6 +97,12 @@ async def _state(line: ScheduledLine, now: datetime) -> LineState:
         runs = list(await line.record.newest(line.schedule, LOOKED_BACK, now=now))
     except ReplicatorError as exc:
         unknown = str(exc)
+    return _known(line, now, runs, unknown)
+
+
+def _known(
+    line: ScheduledLine, now: datetime, runs: Sequence[RunRecord], unknown: str
+) -> LineState:
     return LineState(
         line=line,
         last=runs[0] if runs else None,

@@ -1,15 +1,18 @@
 """What `status` shows of targets in any state, at any width."""
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from replicator.adapters.memory.area import MemoryArea
-from replicator.cli.look.status import _exit_code, _show
+from replicator.app import Application
+from replicator.cli.look.status import _exit_code, _show, _Targets
 from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.console import Paper
 from replicator.errors import ConfigError, ReplicatorError, TransientError
@@ -28,12 +31,14 @@ from replicator.services.monitoring.status import (
     Pending,
     Promises,
     SourceStatus,
+    StatusReader,
     TargetStatus,
 )
 from replicator.services.monitoring.trouble import Seen, Trouble
 from replicator.services.notifications.queues import WebhookQueue
+from replicator.services.running.patience import Patience
 from replicator.services.schedules.record import ScheduleRecord
-from replicator.services.schedules.states import LineState, ScheduledLine
+from replicator.services.schedules.states import LineState, ScheduledLine, line_states
 from replicator.web.status_report import StatusReport, report_json
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -274,3 +279,52 @@ def test_a_scheduled_run_that_was_not_good_is_wrong():
     assert [one.typed() for one in found.wrong] == ["replicator drill vault"] * 3
     assert "type: replicator drill vault" in said
     assert "was lost 24.0 h ago: its process on watcher-1 ended without a word" in said
+
+
+class OneHangs:
+    """An application of two targets, of which `a` takes a question and never answers."""
+
+    target_names = ("a", "b")
+
+    async def target_status(self, reader: object, name: str, log: LogStatus) -> TargetStatus:
+        if name == "a":
+            await asyncio.Event().wait()
+        return replace(TARGET, target=name)
+
+    async def windows(self, name: str, log_id: str) -> str:
+        return f"the windows of {name}"
+
+
+async def test_a_target_that_hangs_hides_no_other():
+    targets = _Targets(cast("Application", OneHangs()), cast("StatusReader", None), LOG)
+    async with asyncio.timeout(30):
+        await targets.look(Patience(0.05))
+    assert [one.target for one in targets.found] == targets.names_seen == ["b"]
+    assert [*targets.restorable] == ["b"]
+    assert str(targets.failures["a"]) == "target 'a' did not answer within 0.05 s"
+    found = report(targets={"b": TARGET}, failures=targets.failures)
+    assert any("did not answer within 0.05 s" in line for line in shown(found, 200))
+    assert _exit_code(found) == TransientError.exit_code
+
+
+async def test_a_store_that_hangs_hides_no_schedule_of_others():
+    class HangingArea(MemoryArea):
+        async def names(self, prefix: str) -> list[str]:
+            await asyncio.Event().wait()
+            return []
+
+    timing = Timing(
+        cron="0 5 * * *", time_zone="UTC", jitter=timedelta(0), late_max=timedelta(hours=1)
+    )
+    lines = [
+        ScheduledLine(
+            schedule="drills", target=name, kind="drill", timing=timing, record=ScheduleRecord(area)
+        )
+        for name, area in (("a", HangingArea()), ("b", MemoryArea()))
+    ]
+    async with asyncio.timeout(30):
+        found = await line_states(lines, NOW, Patience(0.05))
+    assert [(one.line.target, one.unknown) for one in found] == [
+        ("a", "target 'a' did not answer within 0.05 s"),
+        ("b", ""),
+    ]

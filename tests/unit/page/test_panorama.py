@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from replicator.errors import TransientError
+from replicator.services.running.patience import Patience
 from replicator.services.store.store import Store
 from replicator.web import notes as notes_of
 from replicator.web.notes import NotesReader
@@ -76,6 +77,23 @@ async def test_a_store_that_is_away_keeps_its_last_notes(monkeypatch: pytest.Mon
     found.refresh()
     await found.look("log")
     assert (found.notes, str(found.failure)) == (known, "nobody is there")
+
+
+async def test_a_store_that_hangs_holds_up_no_notes_of_others(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(notes_of, "PAUSE_MIN_S", 0.0)
+    made = await made_up(cuts=5, datasources=2)
+    vault, standby = (made.panorama._notes[name] for name in ("vault", "standby"))
+    vault._patience, known = Patience(0.05), standby.notes
+
+    async def hangs(log_id: str):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(vault, "_read", hangs)
+    made.panorama.refresh()
+    async with asyncio.timeout(30):
+        await made.panorama.look()
+    assert standby.notes is not known
+    assert (standby.failure, str(vault.failure)) == (None, "its store did not answer within 0.05 s")
 
 
 async def test_a_look_at_a_known_log_reads_nothing_of_it():

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -21,10 +21,10 @@ from replicator.model.load_spec import Location
 from replicator.model.observation import GapOpened, Observation
 from replicator.model.observed.faults import Halted, Waiting, WentOn
 from replicator.model.store.proof import proof_json
-from replicator.ports import CopySource, Receipt
-from replicator.services.monitoring import poller
+from replicator.ports import Clock, CopySource, Receipt
 from replicator.services.monitoring.poller import Poller, Watched
 from replicator.services.records.drill_record import DrillRecord
+from replicator.services.running import patience
 from replicator.web.gate import GateLimits
 from replicator.web.gauges import OTHERS, StatusGauges
 from replicator.web.metrics import WATCHER, Metrics
@@ -138,26 +138,56 @@ class Client:
 
 
 class Hanging(MemoryMetadata):
-    """A target's metadata store that takes questions and never answers."""
+    """A target's metadata store that takes questions, and ends none before it is released.
+
+    Not even if it is cancelled, like a thread that reads from a mount that is gone.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.asked, self.released = 0, asyncio.Event()
 
     async def state(self, source: str):
-        return await asyncio.Event().wait()
+        self.asked += 1
+        while not self.released.is_set():
+            with suppress(asyncio.CancelledError):
+                await self.released.wait()
+        return await super().state(source)
 
 
 async def test_a_target_that_hangs_holds_up_no_news_of_others(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(poller, "ANSWER_MAX_S", 0.05)
+    monkeypatch.setattr(patience, "CLEAN_UP_S", 0.01)
     pipeline = Monitored().pipeline
-    hanging = Watched(metadata=Hanging(pipeline.clock), area=pipeline.area, promises=PROMISES)
+    silent = Hanging(pipeline.clock)
+    hanging = Watched(metadata=silent, area=pipeline.area, promises=PROMISES)
     well = replace(hanging, metadata=pipeline.target)
     found = Poller(
         status_reader=surveyed(pipeline),
         targets={"hanging": hanging, "standby": well},
         clock=pipeline.clock,
         interval_s=0.01,
+        timeout_s=0.05,
     )
+    try:
+        await found.look()
+        assert [*found.seen] == ["standby"]
+        said = "target 'hanging' did not answer within 0.05 s"
+        assert str(found.failures["hanging"].error) == said
+        first = found.seen["standby"].at
+        pipeline.clock.move(5)
+        await found.look()
+        assert found.seen["standby"].at > first
+        assert silent.asked == 1, "each question would hold another thread"
+        stop = asyncio.Event()
+        running = asyncio.create_task(found.run(stop))
+        stop.set()
+        async with asyncio.timeout(10):
+            await running
+    finally:
+        silent.released.set()
+    await asyncio.sleep(0.01)
     await found.look()
-    assert [*found.seen] == ["standby"]
-    assert str(found.failures["hanging"].error) == "target 'hanging' did not answer within 0.05 s"
+    assert (sorted(found.seen), found.failures) == (["hanging", "standby"], {})
 
 
 async def test_what_the_services_do_is_counted():

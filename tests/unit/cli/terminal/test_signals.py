@@ -62,6 +62,39 @@ def test_what_never_returns_ends_with_the_process(tmp_path: Path, verb: str):
     assert "did not return within 0.3 s" in err.splitlines()[-1]
 
 
+GIVEN_UP = """
+import sys
+from pathlib import Path
+from replicator.adapters.machine.threads import finished
+from replicator.cli import main
+from replicator.cli.command import Call, Outcome, finish
+from replicator.cli.terminal import loop
+from replicator.errors import TransientError
+from replicator.services.running.patience import Patience
+
+async def verb():
+    try:
+        await Patience(0.05).answer("a", lambda: finished(lambda: open(sys.argv[1]).read()))
+    except TransientError as exc:
+        said = str(exc)
+        return Outcome(result={}, show=lambda console: console.print(said), exit_code=8)
+
+main.app = lambda: finish(Call(command="status", config_path=Path()), lambda: loop.in_loop(verb))
+main.main()
+"""
+
+
+def test_a_look_that_never_returns_hides_nothing_and_holds_up_no_end(tmp_path: Path):
+    """`status` says what it knows and ends, though a thread still hangs in a read."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    done = subprocess.run(
+        [sys.executable, "-c", GIVEN_UP, str(pipe)],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (8, "a did not answer within 0.05 s\n"), done.stderr
+
+
 def test_an_end_in_time_does_not_wait_for_the_last_resort():
     code = "from replicator.cli.terminal import signals; signals.end_within(3600); print('done')"
     done = subprocess.run(

@@ -1,5 +1,6 @@
 """The canary asks two Brokers over HTTP, and says how long rows take between their answers."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -106,6 +107,36 @@ async def test_a_broker_that_does_not_answer_is_said_once_and_nothing_is_measure
         await canary.look()
         arrived = [one.seconds for one in told if isinstance(one, CanaryArrived)]
         assert arrived == [20, 10]
+
+
+class HangingArea(MemoryArea):
+    """A store that takes a file and never says that it has it."""
+
+    async def replace(self, name: str, data: bytes) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_a_store_that_hangs_holds_up_no_other_canary():
+    clock, kept, told = HandClock(), MemoryArea(), list[Observation]()
+    fake = Fake()
+    shows(fake, clock)
+    async with serving(fake) as url:
+        broker = DruidBroker([url], DruidLogin(), query_timeout_s=5)
+        canary = Canary(
+            RULES,
+            broker,
+            {
+                "a": CanaryTarget(broker=broker, area=HangingArea()),
+                "b": CanaryTarget(broker=broker, area=kept),
+            },
+            clock=clock,
+            observer=told.append,
+            timeout_s=0.05,
+        )
+        async with asyncio.timeout(30):
+            await canary.look()
+    assert await kept_canary(kept) is not None
+    assert [one.what for one in told if isinstance(one, Waiting)] == ["keep the canary of a"]
 
 
 async def test_a_summary_that_cannot_be_read_is_none():

@@ -28,6 +28,7 @@ from replicator.model.operations.scheduled_run import (
     run_of,
     run_of_name,
 )
+from replicator.services.running.patience import Patience
 from replicator.services.schedules.record import KEPT_MAX, ScheduleRecord
 from replicator.services.schedules.scheduler import ATTEMPTS_MAX, RunEnd, RunLine, Scheduler
 from replicator.services.schedules.states import line_states
@@ -385,12 +386,15 @@ async def test_a_store_that_is_no_use_is_said_once_and_the_run_made_up_for(
     await night.looks(process)
     assert len([one for one in night.told if isinstance(one, Waiting)]) == 1
     assert "nobody is there" in process.states()[0].unknown
-    assert "nobody is there" in (await line_states(process._lines, night.clock.now()))[0].unknown
+    assert (
+        "nobody is there"
+        in (await line_states(process._lines, night.clock.now(), Patience(5)))[0].unknown
+    )
     night.area.away = None
     night.clock.move(HOUR)
     await night.looks(process)
     assert await night.states() == [("30.03", 1, RunState.GOOD)]
-    (state,) = await line_states(process._lines, night.clock.now())
+    (state,) = await line_states(process._lines, night.clock.now(), Patience(5))
     assert (state.ended, state.unknown, state.last_good) == (
         RunState.GOOD, "", night.clock.now(),
     )  # fmt: skip
