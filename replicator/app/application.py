@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from replicator.services.retention.named_points import Naming
     from replicator.services.retention.point_rotation import PointRotation
     from replicator.services.running.heart import Heart
+    from replicator.services.running.processes import RunningProcesses
     from replicator.services.running.supervisor import Service
     from replicator.services.running.turn import Turn
     from replicator.services.standby.drain import Drain
@@ -547,9 +548,8 @@ class Application:
 
         return Drain(
             (await self.pipeline(name)).target,
-            pulses=self._log,
+            running=self.running,
             own=OwnServices(watcher=watcher, applier=lambda: self.applier(name, Allowed())),
-            clock=self.clock,
         )
 
     async def checkpoint(self, name: str) -> Checkpoint | None:
@@ -599,6 +599,13 @@ class Application:
     @cached_property
     def _ear(self) -> Ear:
         return Ear(self._log, self.clock, own=self.hearts.pulse)
+
+    @property
+    def running(self) -> RunningProcesses:
+        """Processes whose work is waited for rather than taken over."""
+        from replicator.services.running.processes import RunningProcesses
+
+        return RunningProcesses(self._log, self.clock, host=host(), is_alive=is_alive)
 
     async def others(self, who: Sequence[str]) -> list[Pulse]:
         """Return the processes that do this work now, named as for `heart`."""

@@ -156,7 +156,7 @@ class BadMachine:
     async def run_stands_still_while_others_take_over(self) -> None:
         self.run.signal(signal.SIGSTOP)
         await self.acts()
-        for args in (("watch", "--once"), ("apply", "standby", "--once")):
+        for args in (("watch", "--once", "--take-over"), ("apply", "standby", "--once")):
             other = await self.world.starts(*args)
             try:
                 taken = await other.ended(within_s=TAKE_OVER_S)
@@ -252,7 +252,7 @@ class BadMachine:
 
     async def others_take_over(self) -> None:
         await self.acts(2)
-        for args in (("watch", "--once"), ("apply", "standby", "--once")):
+        for args in (("watch", "--once", "--take-over"), ("apply", "standby", "--once")):
             await self.does(*args, codes={0})
         await self.acts(2)
         ended = await self.run.ended(within_s=CATCH_UP_S)

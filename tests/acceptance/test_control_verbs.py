@@ -474,6 +474,10 @@ async def _done_again(api: Api, kind: str, asked: dict[str, Any], job: dict[str,
         return
     if kind not in PLANNED:
         status, again = await api.ask("POST", f"/v1/jobs/{job['id']}/again?wait=30")
+        async with asyncio.timeout(60):
+            while status == 409 and kind == "pause":  # until its cut was seen
+                await asyncio.sleep(0.5)
+                status, again = await api.ask("POST", f"/v1/jobs/{job['id']}/again?wait=30")
         assert status in {200, 202}, again
         found = await api.ended(again)
         taken = kind in DONE_ALREADY and DONE_ALREADY[kind] in found["why"]

@@ -19,7 +19,7 @@ from replicator.cli.bytes_there import unread, were_there
 from replicator.cli.command import NAMED_MAX, PARTLY_DONE, OpenCall, Outcome
 from replicator.cli.follow.beside import notified, scheduled
 from replicator.cli.follow.resuming import agree_to_resume
-from replicator.cli.follow.taking_over import agree_to_take_over
+from replicator.cli.follow.taking_over import agree_to_take_over, polled_by_another
 from replicator.cli.terminal import signals
 from replicator.cli.terminal.log_lines import logger
 from replicator.cli.terminal.screen import Screen
@@ -72,6 +72,15 @@ CatchUp = Annotated[
         "--catch-up",
         help="Bring the target to the source's present state, then exit; running watchers and"
         " appliers continue and are waited for.",
+    ),
+]
+PollTimeout = Annotated[
+    float,
+    typer.Option(
+        "--timeout-s",
+        min=1,
+        max=604_800,
+        help="Longest time that --once waits for a poll of a running watcher.",
     ),
 ]
 CatchUpTimeout = Annotated[
@@ -161,12 +170,21 @@ async def watch(
     trust_row_versions: TrustVersions = False,
     accept_vanished: AcceptVanished = False,
     take_over: TakeOver = False,
+    timeout_s: PollTimeout = 600.0,
 ) -> Outcome:
-    """Publish the source's changes to the log."""
+    """Publish the source's changes to the log.
+
+    With --once, a watcher that runs already continues: its next poll is waited for.
+    """
     application = call.application
-    await agree_to_take_over(call, [WATCH], yes=take_over)
     if accept_vanished and not once:
         raise ConfigError("use --accept-vanished with --once: it holds for one look at the source")
+    # a running watcher polls without these options
+    leads = not once or take_over or trust_row_versions or accept_vanished
+    if leads:
+        await agree_to_take_over(call, [WATCH], yes=take_over)
+    elif polled := await polled_by_another(application.running, application.history, timeout_s):
+        return polled
     watcher = application.watcher(
         trust_versions=trust_row_versions, accept_vanished=accept_vanished
     )
@@ -175,7 +193,8 @@ async def watch(
         return await supervised(call, {"watch": watcher, "heart": heart}, ())
     changed = await watcher.catch_up()
     await heart.end()
-    return _done({"published": changed}, "a cut was published" if changed else "no change")
+    result = {"published": changed, "polled_by": None}
+    return _done(result, "a cut was published" if changed else "no change")
 
 
 @verb("apply")

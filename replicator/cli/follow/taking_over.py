@@ -1,11 +1,16 @@
-"""The question before a start takes work over from another process."""
+"""What a start does about another process that does the work: it waits for it, or asks first."""
 
 import sys
 from collections.abc import Sequence
 
-from replicator.cli.command import OpenCall, agree
+from rich.console import Console
+
+from replicator.cli.command import OpenCall, Outcome, agree
 from replicator.cli.terminal.console import paper
+from replicator.model.operations.pulse import WATCH
 from replicator.model.operations.words import age_text
+from replicator.services.history.reader import History
+from replicator.services.running.processes import RunningProcesses
 
 
 async def agree_to_take_over(call: OpenCall, who: Sequence[str], *, yes: bool) -> None:
@@ -35,3 +40,31 @@ async def agree_to_take_over(call: OpenCall, who: Sequence[str], *, yes: bool) -
             paper().print(f"{pulse.process}, does this work, and was seen {seen}")
         paper().print("this one takes it over, and that one ends with code 7")
     agree(application.source_name, yes=False, doing="a takeover", what="source to take over")
+
+
+async def polled_by_another(
+    running: RunningProcesses, history: History, timeout_s: float
+) -> Outcome | None:
+    """Wait until a running watcher has polled the source, and tell of it; None: none is heard.
+
+    Two watchers of one log end one of them, and with a `run` all its targets and jobs.
+
+    Raises:
+        TransientError: no poll that began after this call ended within `timeout_s`.
+    """
+    if await running.heard(WATCH) is None:
+        return None
+    before = await history.last_cut()
+    if (pulse := await running.poll_within(timeout_s)) is None:
+        return None
+    last = await history.last_cut()
+    published = last is not None and (before is None or last.offset > before.offset)
+    newest = "the log has no cut yet" if last is None else f"cut {last.closed.cut}"
+
+    def show(console: Console) -> None:
+        change = "" if published else ", no change"
+        console.print(
+            f"the running watcher has polled: {newest}{change} ({pulse.process})", markup=False
+        )
+
+    return Outcome(result={"published": published, "polled_by": pulse.process}, show=show)

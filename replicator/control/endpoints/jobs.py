@@ -157,16 +157,26 @@ class JobRoutes:
         return await self._taken(call, _order(call, self._completed(call.body)))
 
     def _completed(self, request: VerbRequest) -> VerbRequest:
-        """Return a request completed with values that its verb needs."""
-        if not isinstance(request, PauseRequest) or request.to_offset is not None:
+        """Return a request completed with values that its verb needs.
+
+        A pause at another cut than the present one would be a whole restore without a plan.
+        """
+        if not isinstance(request, PauseRequest):
             return request
         seen = self._poller.seen.get(request.target)
         if seen is None or seen.status.checkpoint is None:
             raise RefusedError(
                 f"target {request.target!r} has no cut at which it could pause",
-                hint="wait until its status is known, or set to_offset",
+                hint="wait until its status is known",
             )
-        return request.model_copy(update={"to_offset": int(seen.status.checkpoint.offset)})
+        offset = int(seen.status.checkpoint.offset)
+        if request.to_offset not in {None, offset}:
+            raise RefusedError(
+                f"target {request.target!r} was last seen at offset {offset}, and a pause keeps it"
+                f" there: not at {request.to_offset}",
+                hint="leave out to_offset, or make a plan of a restore to that cut",
+            )
+        return request.model_copy(update={"to_offset": offset})
 
     async def _taken(self, call: ApiCall, order: Order) -> Reply:
         return await self._reply(await self._submitted(call, order))
@@ -291,7 +301,8 @@ class JobRoutes:
                 f"job {job.id} carried out a plan: a repetition needs a new plan",
                 hint="make a plan with the same request, and run it by its digest",
             )
-        order = replace(_order(call, request), again=job.id, planning=planning)
+        order = _order(call, self._completed(request))
+        order = replace(order, again=job.id, planning=planning)
         return await self._taken(call, order)
 
     async def plan(self, digest: str) -> AgreedPlan:

@@ -78,7 +78,7 @@ class PauseRequest(VerbRequest):
     verb: Literal["pause"] = "pause"
     target: OneTarget
     to_offset: AtOffset = None
-    """The cut; default: the one that the target was last seen at."""
+    """The cut that the target was last seen at; another one is refused."""
 
 
 class ResumeRequest(VerbRequest):
@@ -110,7 +110,7 @@ class ResendRequest(VerbRequest):
 
 
 class WatchRequest(VerbRequest):
-    """Poll the source once."""
+    """Poll the source once; a watcher that runs does it, and continues."""
 
     words = ("watch", "--once")
     verb: Literal["watch"] = "watch"

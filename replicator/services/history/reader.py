@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from replicator.errors import CorruptionError, GapError
+from replicator.errors import CorruptionError, GapError, NotFoundError
 from replicator.model.arrays import np
 from replicator.model.event import ClosedCut, Entry, Offset, Record, RowChanged
 from replicator.model.log.peek import segment_update
 from replicator.model.log.reading import Reading, Recorded, Rule, Tally, entry_of, read, tally
 from replicator.model.log.wire import CHANGED_TYPE
 from replicator.model.observed.faults import ArchiveDamaged
+from replicator.model.plans.restore_point import Latest
 from replicator.services.history.closed_cuts import ClosedCuts
 
 if TYPE_CHECKING:
@@ -341,6 +342,14 @@ class History:
     async def has_cuts(self, span: Span) -> bool:
         """Return whether the log holds a closed cut at all."""
         return await self._cuts.any(span)
+
+    async def last_cut(self) -> ClosedCut | None:
+        """Return the log's last closed cut; None: it has none, or there is no log yet."""
+        try:
+            span = await self.span()
+        except NotFoundError:  # its watcher comes first
+            return None
+        return await self.find(Latest()) if await self.has_cuts(span) else None
 
     async def cuts(self, start: Offset, end: Offset) -> list[ClosedCut]:
         """Return the cuts closed in this range of offsets, ascending."""

@@ -54,7 +54,7 @@ class Heart:
 
     def observe(self, observation: Observation) -> None:
         """Note from an observation whether the work continues."""
-        self._polls += isinstance(observation, Polled)
+        self._polls += _is_poll(observation)
         self._note_stream(observation)
         match observation:
             case Polled() | StreamTold() | Followed() | CutApplied() | ObjectCopied() | Progress():
@@ -165,3 +165,14 @@ class Heart:
                 self._is_muted = True
                 self._observer(Muted(who=self._who, reason=str(exc)))
         return True
+
+
+def _is_poll(observation: Observation) -> bool:
+    """Return whether the log has all that the source held when a look at it began."""
+    match observation:
+        case Polled():
+            return True
+        case StreamTold(told_until=told_until):
+            return told_until is not None
+        case _:
+            return False

@@ -5,19 +5,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from replicator.errors import ConfigError, NotFoundError, TransientError
+from replicator.errors import TransientError
 from replicator.model.checkpoint import Checkpoint
 from replicator.model.event import ClosedCut
-from replicator.model.operations.pulse import WATCH, Pulse, apply_to, pulse_of
-from replicator.model.plans.restore_point import Latest
-from replicator.ports import Clock, Pulses
+from replicator.model.operations.pulse import apply_to
 from replicator.services.records.missing_wait import Awaited
+from replicator.services.running.processes import RunningProcesses
 from replicator.services.target.target import Target
 
 LOOK_S = 0.5
 """Seconds between two looks at a process that does the work."""
-POLLS_SEEN = 2
-"""Number of polls of a running watcher that must end: the second began after the drain."""
 
 
 class Watching(Protocol):
@@ -58,14 +55,12 @@ class Drain:
 
     Args:
         target: Target to bring to the source's last commit.
-        pulses: Heartbeats of the processes that run.
+        running: Processes that do the work already.
         own: Services that do the work of those that do not run.
-        clock: Clock by which a heartbeat is recent.
     """
 
-    def __init__(self, target: Target, *, pulses: Pulses, own: OwnServices, clock: Clock) -> None:
-        self._target, self._pulses = target, pulses
-        self._own, self._clock = own, clock
+    def __init__(self, target: Target, *, running: RunningProcesses, own: OwnServices) -> None:
+        self._target, self._running, self._own = target, running, own
         self._watcher: Watching | None = None
         self._applier: Applying | None = None
 
@@ -78,11 +73,11 @@ class Drain:
         """
         try:
             async with asyncio.timeout(timeout_s):
-                before = await self._last_cut()
+                before = await self._target.history.last_cut()
                 while True:
                     while await self._poll():
                         pass
-                    last = await self._last_cut()
+                    last = await self._target.history.last_cut()
                     await self._apply_to(last)
                     if last and before and last.closed.digest == before.closed.digest:
                         return
@@ -102,7 +97,7 @@ class Drain:
         try:
             async with asyncio.timeout(timeout_s):
                 await self._poll()
-                await self._apply_to(await self._last_cut())
+                await self._apply_to(await self._target.history.last_cut())
         except TimeoutError as exc:
             raise self._late(timeout_s) from exc
 
@@ -117,13 +112,8 @@ class Drain:
 
     async def _poll(self) -> bool:
         """Return once a poll that began after this call has ended; True: another one is due."""
-        first = await self._heard(WATCH)
-        while first is not None and (pulse := await self._heard(WATCH)) is not None:
-            if pulse.since != first.since:
-                first = pulse  # the watcher was restarted, and counts from 0
-            if pulse.polls >= first.polls + POLLS_SEEN:
-                return False
-            await asyncio.sleep(LOOK_S)
+        if await self._running.poll() is not None:
+            return False
         self._watcher = self._watcher or await self._own.watcher()
         return await self._watcher.poll()
 
@@ -131,31 +121,12 @@ class Drain:
         """Wait until the target is at a cut, or bring it there."""
         while cut is not None and not _is_at(checkpoint := await self._target.checkpoint(), cut):
             is_paused = checkpoint is not None and checkpoint.paused
-            if not is_paused and await self._heard(apply_to(self._target.name)) is not None:
+            if not is_paused and await self._running.heard(apply_to(self._target.name)) is not None:
                 await asyncio.sleep(LOOK_S)
                 continue
             self._applier = self._applier or await self._own.applier()
             if not await self._applier.apply_next():
                 await asyncio.sleep(LOOK_S)
-
-    async def _last_cut(self) -> ClosedCut | None:
-        """Return the log's last cut; None if it has none."""
-        try:
-            span = await self._target.history.span()
-        except NotFoundError:  # its watcher comes first
-            return None
-        if not await self._target.history.has_cuts(span):
-            return None
-        return await self._target.history.find(Latest())
-
-    async def _heard(self, who: str) -> Pulse | None:
-        """Return the heartbeat of a service that runs; None if none does, or none can be heard."""
-        try:
-            said = await self._pulses.heard(who)
-        except ConfigError:  # the log denies heartbeats, also to the running process
-            return None
-        pulse = None if said is None else pulse_of(said)
-        return pulse if pulse is not None and pulse.is_heard(self._clock.now()) else None
 
 
 def _is_at(checkpoint: Checkpoint | None, cut: ClosedCut) -> bool:

@@ -20,8 +20,11 @@ from replicator.app.panorama import panorama
 from replicator.control.access.tokens import new_token
 from replicator.control.service import Control
 from replicator.control.work.launch import Program, Terminal
+from replicator.model.event import Offset
 from replicator.model.operations.access import Role
 from replicator.page.routes import PageRoutes
+from replicator.services.monitoring.poller import Poller, Seen
+from tests.unit.cli.test_status import TARGET
 
 SETTINGS = """
 source:
@@ -105,6 +108,7 @@ class Served:
     application: Application
     session: aiohttp.ClientSession
     folder: Path
+    poller: Poller
     tokens: dict[str, str] = field(default_factory=dict)
 
     async def token(
@@ -153,6 +157,19 @@ class Served:
             assert SECRET.encode() not in text
             return answer.status, orjson.loads(text) if text.startswith(b"{") else text
 
+    async def sees(self, target: str, offset: int) -> None:
+        """Let the service have seen a target at a cut, and look no more."""
+
+        async def looks_no_more() -> None:
+            pass
+
+        async with self.poller._looking:
+            self.poller.look = looks_no_more  # type: ignore[method-assign]
+        assert TARGET.checkpoint is not None
+        checkpoint = replace(TARGET.checkpoint, offset=Offset(offset))
+        status = replace(TARGET, target=target, checkpoint=checkpoint)
+        self.poller.seen[target] = Seen(at=SystemClock().now(), status=status)
+
     def audited(self) -> list[dict[str, Any]]:
         """Return the lines of the audit log."""
         path = self.folder / "prod.log.control" / "audit.jsonl"
@@ -195,7 +212,7 @@ async def served(
             running = asyncio.create_task(control.run(stop))
             looking = asyncio.create_task(seen.run(stop))
             async with aiohttp.ClientSession(control.url) as session:
-                yield Served(control, program, application, session, folder)
+                yield Served(control, program, application, session, folder, monitor.poller)
             stop.set()
             await running
             await looking

@@ -13,9 +13,8 @@ async def test_each_line_that_asks_a_service_is_answered_as_the_page_shows(tmp_p
     async with served(tmp_path) as stage:
         stage.program.says.append(lambda _: ended(PLANNED))
         # the reader's standby follows already: its status has a cut to pause at
-        pause = '{"verb": "pause", "target": "standby"'
-        other = {pause: pause + ', "to_offset": 47'}
-        found = await typed(stage.control.url, await stage.token(Role.ADMIN), other=other)
+        await stage.sees("standby", 47)
+        found = await typed(stage.control.url, await stage.token(Role.ADMIN))
         shown = [(one.shown.keys(), one.answer.keys()) for one in found if one.shown is not None]
         assert len(shown) == 6
         assert all(said == came for said, came in shown), shown

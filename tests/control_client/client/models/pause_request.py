@@ -27,7 +27,7 @@ class PauseRequest:
 
         Attributes:
             target (str):
-            to_offset (int | None | Unset): The cut; default: the one that the target was last seen at.
+            to_offset (int | None | Unset): The cut that the target was last seen at; another one is refused.
             verb (Literal['pause'] | Unset):  Default: 'pause'.
      """
 

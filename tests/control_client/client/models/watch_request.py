@@ -22,7 +22,7 @@ T = TypeVar("T", bound="WatchRequest")
 
 @_attrs_define
 class WatchRequest:
-    """ Poll the source once.
+    """ Poll the source once; a watcher that runs does it, and continues.
 
         Attributes:
             verb (Literal['watch'] | Unset):  Default: 'watch'.

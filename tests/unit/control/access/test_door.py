@@ -534,11 +534,23 @@ async def test_a_target_pauses_at_the_cut_that_it_was_seen_at(tmp_path: Path):
             "POST", "/v1/jobs", {"verb": "pause", "target": "standby"}
         )
         assert (status, problem["type"]) == (409, "RefusedError")
-        body = {"verb": "pause", "target": "standby", "to_offset": 7}
-        assert (await stage.ask("POST", "/v1/jobs?wait=5", body))[0] == 200
-        assert stage.program.runs[0].arguments == [
-            "restore", "--pause", "--yes", "--to-offset=7", "--", "standby",
-        ]  # fmt: skip
+        body = {"verb": "pause", "target": "standby"}
+        await stage.sees("standby", 7)
+        status, job = await stage.ask("POST", "/v1/jobs?wait=5", body)
+        assert status == 200
+        assert (await stage.ask("POST", "/v1/jobs?wait=5", body | {"to_offset": 7}))[0] == 200
+        assert [one.arguments for one in stage.program.runs] == 2 * [
+            ["restore", "--pause", "--yes", "--to-offset=7", "--", "standby"]
+        ]
+        await stage.sees("standby", 9)
+        for path, sent in (
+            ("/v1/jobs", body | {"to_offset": 7}),
+            (f"/v1/jobs/{job['id']}/again", None),
+        ):
+            status, problem = await stage.ask("POST", path, sent)
+            assert (status, problem["type"]) == (409, "RefusedError")
+            assert "at offset 9, and a pause keeps it there: not at 7" in problem["detail"]
+        assert len(stage.program.runs) == 2, "another cut takes a restore, and that a plan"
 
 
 async def article(stage: Served, path: str, body: object) -> tuple[int, dict[str, object]]:

@@ -282,6 +282,16 @@ async def test_a_change_stream_that_is_followed_is_told_and_no_trouble():
     )
 
 
+async def test_a_whole_read_of_the_stream_counts_as_a_poll_for_those_who_wait_for_one():
+    """While a stream is followed nothing but audits is a poll; a drain would wait for hours."""
+    pipeline, beating = await followed()
+    assert beating.pulse.polls == 1
+    beating.observe(read_by(pipeline, whole=False))
+    assert beating.pulse.polls == 1, "more of what was committed is still to come"
+    beating.observe(read_by(pipeline))
+    assert beating.pulse.polls == 2
+
+
 @pytest.mark.parametrize(
     ("told", "trouble"),
     [

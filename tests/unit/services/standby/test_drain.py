@@ -14,6 +14,8 @@ from replicator.model.plans.restore_point import Latest
 from replicator.model.row import Segment
 from replicator.services.replication.applier import Applier
 from replicator.services.replication.watcher import Watcher
+from replicator.services.running import processes
+from replicator.services.running.processes import RunningProcesses
 from replicator.services.standby import drain as module
 from replicator.services.standby.drain import Drain, OwnServices
 from tests.builders import segment
@@ -25,6 +27,7 @@ NAME = "standby"
 @pytest.fixture(autouse=True)
 def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK_S", 0.001)
+    monkeypatch.setattr(processes, "LOOK_S", 0.001)
 
 
 def drain_of(pipeline: Pipeline, made: list[str]) -> Drain:
@@ -40,9 +43,10 @@ def drain_of(pipeline: Pipeline, made: list[str]) -> Drain:
 
     return Drain(
         pipeline.wired().target,
-        pulses=pipeline.log,
+        running=RunningProcesses(
+            pipeline.log, pipeline.clock, host="here", is_alive=lambda _: False
+        ),
         own=OwnServices(watcher=watcher, applier=applier),
-        clock=pipeline.clock,
     )
 
 

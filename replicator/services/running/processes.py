@@ -1,0 +1,81 @@
+"""The processes that do the work of the watcher and of the appliers already."""
+
+import asyncio
+from collections.abc import Callable
+
+from replicator.errors import ConfigError, NotFoundError, TransientError
+from replicator.model.operations.pulse import WATCH, Pulse, pulse_of
+from replicator.ports import Clock, Pulses
+
+LOOK_S = 0.5
+"""Seconds between two looks at a process that does the work."""
+POLLS_SEEN = 2
+"""Number of polls of a running watcher that must end: the second began after the request."""
+
+
+class RunningProcesses:
+    """Processes whose work is waited for: a second one would fence them, and so end them.
+
+    Args:
+        pulses: Their heartbeats.
+        clock: Clock by which a heartbeat is recent.
+        host: Name of this machine.
+        is_alive: Returns whether this machine has a process with a number.
+    """
+
+    def __init__(
+        self, pulses: Pulses, clock: Clock, *, host: str, is_alive: Callable[[int], bool]
+    ) -> None:
+        self._pulses, self._clock = pulses, clock
+        self._host, self._is_alive = host, is_alive
+
+    async def heard(self, who: str) -> Pulse | None:
+        """Return the heartbeat of a process that continues; None if none does, or can be heard.
+
+        Args:
+            who: The work, by `model/operations/pulse.py`.
+        """
+        try:
+            said = await self._pulses.heard(who)
+        except (ConfigError, NotFoundError):
+            return None  # the log denies heartbeats, also to the running process, or is not there
+        pulse = None if said is None else pulse_of(said)
+        if pulse is None or not pulse.goes_on or not pulse.is_heard(self._clock.now()):
+            return None
+        return pulse if pulse.may_live(self._host, self._is_alive) else None
+
+    async def poll(self) -> Pulse | None:
+        """Return once a running watcher has ended a poll that began after this call.
+
+        None: no watcher is heard, or not any more.
+        """
+        first = await self.heard(WATCH)
+        while first is not None and (pulse := await self.heard(WATCH)) is not None:
+            if pulse.since != first.since:
+                first = pulse  # the watcher was restarted, and counts from 0
+            if pulse.polls >= first.polls + POLLS_SEEN:
+                return pulse
+            await asyncio.sleep(LOOK_S)
+        return None
+
+    async def poll_within(self, timeout_s: float) -> Pulse | None:
+        """Return what `poll` does.
+
+        Raises:
+            TransientError: it takes longer than `timeout_s`.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self.poll()
+        except TimeoutError as exc:
+            raise _late(await self.heard(WATCH), timeout_s) from exc
+
+
+def _late(pulse: Pulse | None, timeout_s: float) -> TransientError:
+    reasons = [] if pulse is None else [pulse.waits, *(halt.reason for halt in pulse.halts)]
+    why = "".join(f": {reason}" for reason in reasons if reason)
+    process = "the running watcher" if pulse is None else f"{pulse.process},"
+    return TransientError(
+        f"{process} ended no poll that began after the request within {timeout_s:g} s{why}",
+        hint="see what it waits for in `status`, then run the command again",
+    )

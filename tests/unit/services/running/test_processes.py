@@ -1,0 +1,121 @@
+"""Work of a running watcher is waited for; only that of a watcher that is gone is done."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from rich.console import Console
+
+from replicator.cli.follow.taking_over import polled_by_another
+from replicator.errors import TransientError
+from replicator.model.operations.pulse import WATCH, Pulse, pulse_json
+from replicator.services.running import processes as module
+from replicator.services.running.processes import RunningProcesses
+from tests.builders import segment
+from tests.unit.pipeline import Pipeline
+
+HERE, DEAD = "here", 77
+"""This machine, and the number of a process that it does not have."""
+
+
+@pytest.fixture(autouse=True)
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_S", 0.001)
+
+
+@pytest.fixture
+async def pipeline() -> Pipeline:
+    """A log with one cut."""
+    made = Pipeline()
+    made.publish(segment())
+    await made.cut()
+    return made
+
+
+def running(pipeline: Pipeline) -> RunningProcesses:
+    return RunningProcesses(
+        pipeline.log, pipeline.clock, host=HERE, is_alive=lambda pid: pid != DEAD
+    )
+
+
+def pulse(pipeline: Pipeline, polls: int = 0) -> Pulse:
+    now, every = pipeline.clock.now(), timedelta(seconds=5)
+    return Pulse(verb="run", host=HERE, pid=1, since=now, seen_at=now, every=every, polls=polls)
+
+
+@asynccontextmanager
+async def watching(pipeline: Pipeline) -> AsyncIterator[None]:
+    """Play a `run` that polls and says so."""
+
+    async def run() -> None:
+        polls = 0
+        while True:
+            await pipeline.log.beat(WATCH, pulse_json(pulse(pipeline, polls)))
+            await asyncio.sleep(0.002)
+            await pipeline.watcher.poll()
+            polls += 1
+
+    task = asyncio.create_task(run())
+    await asyncio.sleep(0.01)
+    yield
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled(), "it was fenced"
+
+
+async def said(pipeline: Pipeline) -> tuple[bool, str] | None:
+    """Return whether a cut was published while the running watcher polled, and the text."""
+    outcome = await polled_by_another(running(pipeline), pipeline.history(), 5)
+    if outcome is None:
+        return None
+    console = Console(width=200)
+    with console.capture() as text:
+        outcome.show(console)
+    assert outcome.result["polled_by"] == "`run` on here, pid 1"
+    return outcome.result["published"], text.get()
+
+
+async def test_a_running_watcher_is_waited_for_and_goes_on(pipeline: Pipeline):
+    async with watching(pipeline):
+        unchanged = await said(pipeline)
+        pipeline.publish(segment("other"))
+        changed = await said(pipeline)
+    process = "(`run` on here, pid 1)"
+    assert unchanged == (False, f"the running watcher has polled: cut 1, no change {process}\n")
+    assert changed == (True, f"the running watcher has polled: cut 2 {process}\n")
+
+
+@pytest.mark.parametrize(
+    "away",
+    [
+        lambda one: replace(one, pid=DEAD),
+        lambda one: replace(one, verb="watch --once"),
+        lambda one: replace(one, ended_at=one.seen_at),
+        lambda one: replace(one, seen_at=one.seen_at - timedelta(seconds=16)),
+    ],
+    ids=["killed here", "ends by itself", "stopped", "stale"],
+)
+async def test_what_is_not_heard_is_not_waited_for(
+    pipeline: Pipeline, away: Callable[[Pulse], Pulse]
+):
+    await pipeline.log.beat(WATCH, pulse_json(away(pulse(pipeline))))
+    assert await said(pipeline) is None
+
+
+async def test_one_that_falls_silent_meanwhile_leaves_its_work(pipeline: Pipeline):
+    await pipeline.log.beat(WATCH, pulse_json(pulse(pipeline)))
+    waiting = asyncio.create_task(said(pipeline))
+    await asyncio.sleep(0.02)
+    assert not waiting.done()
+    pipeline.clock.move(60)
+    assert await waiting is None
+
+
+async def test_too_long_a_wait_says_what_the_watcher_waits_for(pipeline: Pipeline):
+    waits = replace(pulse(pipeline), waits="the source does not answer")
+    await pipeline.log.beat(WATCH, pulse_json(waits))
+    with pytest.raises(TransientError, match=r"pid 1, ended no poll .* 0\.05 s: the source does"):
+        await polled_by_another(running(pipeline), pipeline.history(), 0.05)
