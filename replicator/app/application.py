@@ -605,7 +605,7 @@ class Application:
         """Processes whose work is waited for rather than taken over."""
         from replicator.services.running.processes import RunningProcesses
 
-        return RunningProcesses(self._log, self.clock, host=host(), is_alive=is_alive)
+        return RunningProcesses(self._log, self.clock)
 
     async def others(self, who: Sequence[str]) -> list[Pulse]:
         """Return the processes that do this work now, named as for `heart`."""

@@ -68,7 +68,7 @@ class World:
 
     async def settles(self) -> None:
         """Let everything be followed, and prove that the target is what the source is."""
-        for args in (("watch", "--once"), ("apply", "standby", "--once")):
+        for args in (("watch", "--once", "--take-over"), ("apply", "standby", "--once")):
             ended = await self.types(*args)
             assert ended.code == 0, ended.err
         proof = await self.types("verify", "standby", "--level", "checksum", "--json")

@@ -1,6 +1,6 @@
 """Heartbeat of a long-running process, from which `status` tells whether it runs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -133,15 +133,6 @@ class Pulse:
     def is_of(self, other: "Pulse") -> bool:
         """Return whether both heartbeats are of one process."""
         return (self.host, self.pid) == (other.host, other.pid)
-
-    def may_live(self, host: str, is_alive: Callable[[int], bool]) -> bool:
-        """Return False for a process of this machine that is dead, whatever it said last.
-
-        Args:
-            host: Name of this machine.
-            is_alive: Returns whether this machine has a process with a number.
-        """
-        return self.host != host or is_alive(self.pid)
 
     def stopped(self, at: datetime) -> "Pulse":
         """Return the last heartbeat of a process that ends on request."""

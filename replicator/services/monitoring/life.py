@@ -214,7 +214,7 @@ def at_work(
         pulse = None if sign is None or sign.life is not Life.RUNNING else sign.pulse
         if pulse is None or not pulse.goes_on:
             continue
-        if pulse.may_live(host, is_alive):
+        if pulse.host != host or is_alive(pulse.pid):
             found.setdefault((pulse.host, pulse.pid), pulse)
     return list(found.values())
 

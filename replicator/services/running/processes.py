@@ -1,7 +1,6 @@
 """The processes that do the work of the watcher and of the appliers already."""
 
 import asyncio
-from collections.abc import Callable
 
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.operations.pulse import WATCH, Pulse, pulse_of
@@ -19,18 +18,16 @@ class RunningProcesses:
     Args:
         pulses: Their heartbeats.
         clock: Clock by which a heartbeat is recent.
-        host: Name of this machine.
-        is_alive: Returns whether this machine has a process with a number.
     """
 
-    def __init__(
-        self, pulses: Pulses, clock: Clock, *, host: str, is_alive: Callable[[int], bool]
-    ) -> None:
+    def __init__(self, pulses: Pulses, clock: Clock) -> None:
         self._pulses, self._clock = pulses, clock
-        self._host, self._is_alive = host, is_alive
 
     async def heard(self, who: str) -> Pulse | None:
         """Return the heartbeat of a process that continues; None if none does, or can be heard.
+
+        One of a dead process counts as long as any other: it may have been written over that of the
+        process which has taken over, and which beats again soon.
 
         Args:
             who: The work, by `model/operations/pulse.py`.
@@ -40,9 +37,9 @@ class RunningProcesses:
         except (ConfigError, NotFoundError):
             return None  # the log denies heartbeats, also to the running process, or is not there
         pulse = None if said is None else pulse_of(said)
-        if pulse is None or not pulse.goes_on or not pulse.is_heard(self._clock.now()):
+        if pulse is None or not pulse.goes_on:
             return None
-        return pulse if pulse.may_live(self._host, self._is_alive) else None
+        return pulse if pulse.is_heard(self._clock.now()) else None
 
     async def poll(self) -> Pulse | None:
         """Return once a running watcher has ended a poll that began after this call.

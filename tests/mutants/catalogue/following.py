@@ -792,7 +792,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="drain-takes-over-from-a-running-process",
         function="RunningProcesses.heard",
-        old="return pulse if pulse.may_live(self._host, self._is_alive) else None",
+        old="return pulse if pulse.is_heard(self._clock.now()) else None",
         new="return None",
         loses="A planned promotion ends the process that serves all other targets.",
         ring="unit",

@@ -17,9 +17,6 @@ from replicator.services.running.processes import RunningProcesses
 from tests.builders import segment
 from tests.unit.pipeline import Pipeline
 
-HERE, DEAD = "here", 77
-"""This machine, and the number of a process that it does not have."""
-
 
 @pytest.fixture(autouse=True)
 def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,14 +33,12 @@ async def pipeline() -> Pipeline:
 
 
 def running(pipeline: Pipeline) -> RunningProcesses:
-    return RunningProcesses(
-        pipeline.log, pipeline.clock, host=HERE, is_alive=lambda pid: pid != DEAD
-    )
+    return RunningProcesses(pipeline.log, pipeline.clock)
 
 
 def pulse(pipeline: Pipeline, polls: int = 0) -> Pulse:
     now, every = pipeline.clock.now(), timedelta(seconds=5)
-    return Pulse(verb="run", host=HERE, pid=1, since=now, seen_at=now, every=every, polls=polls)
+    return Pulse(verb="run", host="here", pid=1, since=now, seen_at=now, every=every, polls=polls)
 
 
 @asynccontextmanager
@@ -91,12 +86,11 @@ async def test_a_running_watcher_is_waited_for_and_goes_on(pipeline: Pipeline):
 @pytest.mark.parametrize(
     "away",
     [
-        lambda one: replace(one, pid=DEAD),
         lambda one: replace(one, verb="watch --once"),
         lambda one: replace(one, ended_at=one.seen_at),
         lambda one: replace(one, seen_at=one.seen_at - timedelta(seconds=16)),
     ],
-    ids=["killed here", "ends by itself", "stopped", "stale"],
+    ids=["ends by itself", "stopped", "stale"],
 )
 async def test_what_is_not_heard_is_not_waited_for(
     pipeline: Pipeline, away: Callable[[Pulse], Pulse]
@@ -112,6 +106,20 @@ async def test_one_that_falls_silent_meanwhile_leaves_its_work(pipeline: Pipelin
     assert not waiting.done()
     pipeline.clock.move(60)
     assert await waiting is None
+
+
+async def test_the_last_beat_of_one_that_was_shut_out_hides_no_newer_one(pipeline: Pipeline):
+    """It may come just after the first beat of the newer one, whose next one is seconds away."""
+    await pipeline.log.beat(WATCH, pulse_json(replace(pulse(pipeline), pid=2**22 + 1, polls=9)))
+    waiting = asyncio.create_task(said(pipeline))
+    await asyncio.sleep(0.02)
+    assert not waiting.done()
+    pipeline.clock.move(4)
+    newer = pulse(pipeline)
+    for polls in range(3):
+        await pipeline.log.beat(WATCH, pulse_json(replace(newer, polls=polls)))
+        await asyncio.sleep(0.02)
+    assert (await waiting) is not None
 
 
 async def test_too_long_a_wait_says_what_the_watcher_waits_for(pipeline: Pipeline):

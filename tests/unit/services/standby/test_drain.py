@@ -43,9 +43,7 @@ def drain_of(pipeline: Pipeline, made: list[str]) -> Drain:
 
     return Drain(
         pipeline.wired().target,
-        running=RunningProcesses(
-            pipeline.log, pipeline.clock, host="here", is_alive=lambda _: False
-        ),
+        running=RunningProcesses(pipeline.log, pipeline.clock),
         own=OwnServices(watcher=watcher, applier=applier),
     )
 
