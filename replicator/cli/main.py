@@ -24,7 +24,6 @@ from replicator.cli.help import (
     dressed,
     without_values,
 )
-from replicator.cli.terminal import signals
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +317,8 @@ def _leave(exc: SystemExit) -> None:
     (SIGABRT) during the interpreter's finalization, after all work is done and everything is
     closed; seen with obstore 0.12.1.
     """
+    from replicator.cli.terminal import signals  # noqa: PLC0415 - the list of verbs does without
+
     if not isinstance(exc.code, int | None):
         raise exc
     if not signals.WORK.hangs and "obstore" not in sys.modules:
