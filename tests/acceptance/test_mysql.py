@@ -76,6 +76,7 @@ async def chained(folder: Path, first: str, middle: str, last: str) -> tuple[str
             **{f"http://{name}": "http://none" for name in DRUIDS},
         }
     )
+    other["source"]["name"] = "middle"  # a second link of a chain is a source of its own
     for part in (other["source"], other["targets"]["standby"]):
         del part["druid"]
     return written(one, folder / "one.yaml"), written(other, folder / "other.yaml")

@@ -62,6 +62,6 @@ async def test_words_that_cannot_be_meant_are_refused(user: User):
     two = ("--datasource", "wikipedia", "--rename", "orders=x")
     assert (await user.types("restore", "standby", *point, *two)).code == 2
     taken = await user.types("restore", "standby", *point, "--rename", "orders=wikipedia")
-    assert (taken.code, "rows of a datasource 'wikipedia'" in taken.err) == (4, True)
+    assert (taken.code, "has a datasource 'wikipedia' of its own" in taken.err) == (4, True)
     absent = await user.types("restore", "standby", *point, "--rename", "nothing=x")
     assert absent.code == 6

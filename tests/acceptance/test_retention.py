@@ -61,9 +61,9 @@ async def expire(user: User, *args: str) -> Ended:
 
 async def named_and_held(user: User) -> list[int]:
     offsets = await story(user)
-    named = await user.types("points", "create", "before-drop", "--to-offset", str(offsets[2]))
+    named = await user.types("points", "create", "before-the-drop", "--to-offset", str(offsets[2]))
     assert named.code == 0, named.err
-    again = await user.types("points", "create", "before-drop", "--to-offset", str(offsets[1]))
+    again = await user.types("points", "create", "before-the-drop", "--to-offset", str(offsets[1]))
     assert again.code == 4
     assert "exists" in again.err
     held = await user.types(
@@ -113,11 +113,11 @@ async def test_what_has_expired_is_gone_and_what_is_held_can_be_restored(user: U
     last = await expire(user, "--retention", "1ms", "--yes")
     assert last.result["removed"] > 0
     assert (await user.types("verify", "standby", "--level", "checksum")).code == 0
-    assert (await user.types("points", "remove", "before-drop")).code == 0
+    assert (await user.types("points", "remove", "before-the-drop")).code == 0
 
 
 async def look_for_points(user: User, offsets: list[int]) -> None:
-    expired = await user.types("restore", "standby", "--to-point", "before-drop", "--yes")
+    expired = await user.types("restore", "standby", "--to-point", "before-the-drop", "--yes")
     assert expired.code == 11
     assert f"nearest that can be restored are offset {offsets[0]}" in expired.err
     listed = (await user.types("points", "--json")).result["targets"][0]

@@ -9,7 +9,8 @@ from replicator.ports import WatchedReader
 
 HINT = (
     "`source` and the target are exchanged: correct source.metadata; if it is to be the source from"
-    " now on, promote it first"
+    " now on, promote it first. A target that is replicated on is a source of its own: give it"
+    " another source.name"
 )
 
 
