@@ -138,44 +138,45 @@ class ArchivedLog:
             CorruptionError: a file is altered; the message names it.
         """
         await self._list_once()
-        index, found = self._history.holding(start), list[Record]()
-        if index < 0 or start >= self._history.ends[index]:
+        history = self._history  # another task may list anew meanwhile
+        index, found = history.holding(start), list[Record]()
+        if index < 0 or start >= history.ends[index]:
             self._require_end(start)
             return found
-        while index < len(self._history) and len(found) < records_max:
-            if self._history.starts[index] > start:
+        while index < len(history) and len(found) < records_max:
+            if history.starts[index] > start:
                 break
             try:
-                records = (await self._history.file(index)).records
+                records = (await history.file(index)).records
             except MissingFileError:
-                return await self._read_again(start, records_max)
+                return found or await self._read_again(start, records_max, history)
             at = bisect_left(records, start, key=_offset)
             found += records[at : at + records_max - len(found)]
-            start = self._history.ends[index]
+            start = history.ends[index]
             index += 1
         return found
 
-    async def _read_again(self, start: Offset, records_max: int) -> Sequence[Record]:
+    async def _read_again(self, start: Offset, records_max: int, before: Files) -> Sequence[Record]:
         """Read by a new listing: a file that is gone leaves a hole."""
-        before = self._history.names
         await self.refresh()
-        if self._history.names == before:
+        if self._history.names == before.names:
             raise CorruptionError(f"a file of log {self._log_id} is listed and cannot be read")
         return await self.read(start, records_max=records_max)
 
     async def offset_at(self, time: datetime) -> Offset | None:
         """Return the first offset appended at or after `time`; None also if that is unclear."""
         await self._list_once()
-        low, high = 0, len(self._history)
+        history = self._history
+        low, high = 0, len(history)
         try:
             while low < high:  # the first file whose last record is not older
                 middle = (low + high) // 2
-                records = (await self._history.file(middle)).records
+                records = (await history.file(middle)).records
                 older = not records or records[-1].appended_at < time
                 low, high = (middle + 1, high) if older else (low, middle)
-            if low == len(self._history):
+            if low == len(history):
                 return None
-            records = (await self._history.file(low)).records
+            records = (await history.file(low)).records
         except CorruptionError:
             return None  # only a hint: the search itself fails on this file if it needs the file
         return next((r.offset for r in records if r.appended_at >= time), None)
@@ -355,9 +356,10 @@ class ArchivedLog:
         """
         await self.refresh()
         bar = await horizon(self.store.area, self._log_id)
-        found, reached = list[Hole](), Offset(min(self._bases, default=Offset(-1)) + 1)
+        # what is before the horizon has expired, up to the record that closes its cut
+        found, reached = list[Hole](), Offset(max(min(self._bases, default=-1), bar or -1) + 1)
         for start, end in zip(self._history.starts, self._history.ends, strict=True):
-            if 0 < reached < start and start > bar:
+            if 0 < reached < start:
                 found.append(Hole(start=reached, until=start))
             reached = max(reached, end)
         return found
@@ -369,12 +371,12 @@ class ArchivedLog:
             CorruptionError: a file beside the hole is altered.
         """
         await self._list_once()
-        before = self._history.holding(Offset(hole.start - 1))
-        after = self._history.holding(hole.until)
+        history = self._history
+        before, after = history.holding(Offset(hole.start - 1)), history.holding(hole.until)
         begins = None
-        if before >= 0 and self._history.ends[before] == hole.start:
-            begins = (await self._history.file(before)).footer.sha256
-        return begins, (await self._history.file(after)).header.previous
+        if before >= 0 and history.ends[before] == hole.start:
+            begins = (await history.file(before)).footer.sha256
+        return begins, (await history.file(after)).header.previous
 
     async def unnamed(self) -> Sequence[str]:
         """List the files again; return a message for each lost part, whose rows nobody knows.
@@ -401,9 +403,10 @@ class ArchivedLog:
         Raises:
             CorruptionError: the file that closes the cut is altered.
         """
-        index = self._history.holding(Offset(window.end - 1))
-        while index >= 0 and self._history.ends[index] > window.base.offset + 1:
-            if (last := (await self._history.file(index)).footer.last) is not None:
+        history = self._history
+        index = history.holding(Offset(window.end - 1))
+        while index >= 0 and history.ends[index] > window.base.offset + 1:
+            if (last := (await history.file(index)).footer.last) is not None:
                 return last
             index -= 1
         return window.base.cut

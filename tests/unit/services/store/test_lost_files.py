@@ -14,7 +14,7 @@ from replicator.model.event import ClosedCut, Offset
 from replicator.model.extent import WHOLE
 from replicator.model.observed.faults import ArchiveDamaged
 from replicator.model.plans.restore_point import ToOffset
-from replicator.model.store.archive import BASES, HISTORY, manifest_name
+from replicator.model.store.archive import BASES, HISTORY, history_span, manifest_name
 from replicator.model.store.archive_notes import about_name
 from replicator.model.store.proof import Level
 from replicator.services.records.store_id import store_id
@@ -95,6 +95,18 @@ async def test_a_base_within_a_window_is_passed_over_and_verify_names_it():
     assert base.offset == offsets[0]
     found = await pipeline.verifier().verify(Level.EXISTS)
     assert found.findings == [f"{gone} is missing from the archive"]
+
+
+async def test_a_file_that_goes_after_it_was_listed_hides_no_record_before_it():
+    pipeline, _ = await story()
+    archive = ArchivedLog(Store(pipeline.area), LOG)
+    await archive.span()
+    files = sorted(name for name in pipeline.area.files if name.startswith(HISTORY))
+    span = history_span(files[0])
+    assert span is not None
+    del pipeline.area.files[files[1]]
+    records = await archive.read(span[0], records_max=1000)
+    assert [records[0].offset, records[-1].offset + 1] == list(span[:2])
 
 
 async def test_a_hole_in_the_history_and_a_lost_description_are_told_by_their_names():
