@@ -336,7 +336,10 @@ class ArchivedLog:
         Unlike `windows` this reads the manifest of each base, also of those within a window.
         """
         await self.refresh()
-        found, (bar, bases) = list[str](), await self._unexpired()
+        return await self._missing(*await self._unexpired())
+
+    async def _missing(self, bar: Offset, bases: Sequence[Offset]) -> list[str]:
+        found: list[str] = []
         for offset in bases:
             try:
                 await self.base(offset)
@@ -355,7 +358,9 @@ class ArchivedLog:
         next one then names none before it.
         """
         await self.refresh()
-        bar = await horizon(self.store.area, self._log_id)
+        return self._between_files(await horizon(self.store.area, self._log_id))
+
+    def _between_files(self, bar: Offset) -> list[Hole]:
         # what is before the horizon has expired, up to the record that closes its cut
         found, reached = list[Hole](), Offset(max(min(self._bases, default=-1), bar or -1) + 1)
         for start, end in zip(self._history.starts, self._history.ends, strict=True):
@@ -387,11 +392,12 @@ class ArchivedLog:
         Raises:
             CorruptionError: a file beside lost ones is altered.
         """
-        found = list(await self.lost())
-        bar, _ = await self._unexpired()
+        await self.refresh()
+        bar, bases = await self._unexpired()
+        found = await self._missing(bar, bases)
         if bar > 0 and bar not in self._bases:  # what expired before it left its rows to this base
             found.append(f"the base at offset {bar} is missing")
-        for hole in await self.holes():
+        for hole in self._between_files(bar):
             _, previous = await self.edges(hole)
             if previous is not None and str(hole) not in found:
                 found.append(f"the history from offset {hole.start} to {hole.until} is lost")
