@@ -128,6 +128,15 @@ class Gap:
         return self.opened <= offset and (self.closed is None or offset < self.closed)
 
 
+def changed_rows(gaps: Iterable[Gap]) -> frozenset[RowKey]:
+    """Return the rows whose location on a target held other bytes than the source had, and may."""
+    return frozenset(
+        RowKey(gap.kind, gap.key)
+        for gap in gaps
+        if gap.reason == OBJECT_CHANGED and gap.closed != gap.opened
+    )
+
+
 def merged(known: Iterable[Gap], changed: Iterable[Gap]) -> tuple[Gap, ...]:
     """Return all gaps of a target once some of them have changed."""
     found = {(gap.key, gap.opened): gap for gap in (*known, *changed)}

@@ -20,18 +20,9 @@ pytestmark = pytest.mark.timeout(0)
 SEEDS = int(os.environ.get("SEEDS") or times(52, 5_000))
 """A third more in the gate than travel every rare road: a seed takes about 2 s of one core."""
 LIVES = 8
-SHARED_LOCATION = pytest.mark.xfail(
-    reason="not mended: a row shares the location of one whose id Druid gave out again with other"
-    " bytes, and the target keeps the former bytes there",
-    raises=AssertionError,
-    strict=False,  # another order of calls anywhere sends the seed another way
-)
-SEEDS_TO_LIVE = [
-    pytest.param(seed, marks=SHARED_LOCATION) if seed == 48 else seed for seed in range(SEEDS)
-]
 
 
-@pytest.mark.parametrize("seed", SEEDS_TO_LIVE)
+@pytest.mark.parametrize("seed", range(SEEDS))
 def test_target_converges_whatever_dies(seed: int, record_property: Callable[[str, object], None]):
     """To replay one failure: pytest "tests/simulation/test_convergence.py::...[17]"."""
     world = World(seed)

@@ -22,6 +22,7 @@ its bytes are there.
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -46,6 +47,7 @@ from replicator.model.checkpoint import (
     Checkpoint,
     Gap,
     TargetState,
+    changed_rows,
     merged,
 )
 from replicator.model.event import ClosedCut, Epoch, Offset
@@ -375,8 +377,7 @@ class Applier:
             return False
         # rows that exist already prove nothing about bytes that the replicator did not copy
         found = await self._reconciler.reconcile(cut, paused=False, whole=followed is None)
-        doubted = {_row_key(gap) for gap in found.known_gaps if gap.reason == OBJECT_CHANGED}
-        doubted |= await self._reconciler.doubted(followed, span.log_id)
+        doubted = changed_rows(found.known_gaps) | await self._reconciler.doubted(followed)
         uncopied = await self._copier.copy(found.plan.picks, trust=Trust.NEVER, doubted=doubted)
         await self._refuse_wrong_storage(uncopied, is_newest=True)
         known = {gap.opened for gap in found.known_gaps}
@@ -388,7 +389,8 @@ class Applier:
         self._reconciler.refuse_lost(found, uncopied)
         plan = without(found.plan, uncopied, found.known_gaps)
         known |= {row.offset for row in uncopied}
-        passed = await self._passed(cut, followed.offset if same_log and followed else None, known)
+        since = followed.offset if same_log and followed else None
+        passed = await self._passed(cut, since, known, doubted)
         # An expiry that was announced during the copies may have counted these bytes as needed by
         # nothing. Its intent must be looked for after the history was written, which protects them
         # from every later expiry, and before the rows, which would point at deleted bytes (trap 4).
@@ -400,7 +402,11 @@ class Applier:
         return True
 
     async def _passed(
-        self, cut: ClosedCut, followed: Offset | None, known: set[Offset]
+        self,
+        cut: ClosedCut,
+        followed: Offset | None,
+        known: set[Offset],
+        doubted: AbstractSet[RowKey],
     ) -> Sequence[Gap]:
         """Return gaps for rows of an earlier seed attempt whose bytes cannot be copied any more.
 
@@ -415,7 +421,9 @@ class Applier:
             found = await self._reconciler.reconcile(begun, paused=False)
         except (CorruptionError, GapError):
             return ()  # a base that cannot be read is not restored either
-        uncopied = await self._copier.copy(found.plan.picks, trust=Trust.NEVER, again=True)
+        uncopied = await self._copier.copy(
+            found.plan.picks, trust=Trust.NEVER, doubted=doubted, again=True
+        )
         known = known | {gap.opened for gap in found.known_gaps}
         return [
             gap_of(_killed(row), closed=cut.offset) for row in uncopied if row.offset not in known
@@ -624,8 +632,7 @@ class Applier:
         gaps = await self._target.gaps(checkpoint.log_id)
         self._recorded = frozenset((gap.key, gap.opened) for gap in gaps)
         self._gaps = {key_hash(_row_key(gap)): gap for gap in gaps if gap.closed is None}
-        changed = (gap for gap in self._gaps.values() if gap.reason == OBJECT_CHANGED)
-        self._group = _CutGroup(doubted={*map(_row_key, changed)})
+        self._group = _CutGroup(doubted={*changed_rows(gaps)})
         if not self._early:  # otherwise the reader is ahead already
             self._reader.skip_to(
                 checkpoint.offset, checkpoint.cut, checkpoint.digest, checkpoint.source_time

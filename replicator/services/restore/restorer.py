@@ -199,7 +199,7 @@ class Restorer:
             found.plan.picks,
             gaps=found.known_gaps,
             reached=state.reached_in(log_id),
-            doubted=await self._reconciler.doubted(state.checkpoint, log_id),
+            doubted=await self._reconciler.doubted(state.checkpoint),
             by_reference=self._by_reference,
         )
         return Copied(plan=plan, state=state, reconciliation=found, uncopied=uncopied)

@@ -1,7 +1,8 @@
 """Copies the bytes of segments to a target's deep storage, and proves the copies."""
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -44,7 +45,7 @@ from replicator.model.observation import ObjectCopied, Progress
 from replicator.model.operations.clocks import CLOCK_SKEW_MAX
 from replicator.model.operations.words import counted, moment
 from replicator.model.plans.cost import AHEAD_MAX_BYTES, SERVER_SIDE_MIN_BYTES
-from replicator.model.row import Row, RowKey, Segment, datasource_of, key_of
+from replicator.model.row import Kind, Row, RowKey, Segment, datasource_of, key_of
 from replicator.model.timestamps import time_of
 from replicator.ports import (
     Checked,
@@ -228,13 +229,14 @@ class Copier:
         picks: Offsets,
         *,
         trust: Trust,
-        doubted: Collection[RowKey] = (),
+        doubted: AbstractSet[RowKey] = frozenset(),
         again: bool = False,
     ) -> tuple[Uncopied, ...]:
         """Copy the bytes of all picked rows to the target; return the rows it cannot have.
 
         `trust` says what to do with bytes that the target already has. The location of a `doubted`
-        row held other bytes once: its bytes count only while the source still confirms them. With
+        row held other bytes once: its bytes, and those of rows that share them (upgraded segments),
+        count only while the source still confirms them. With
         `again` the bytes of these rows were reported before; those that exist are not reported.
 
         An object that is written again during each attempt that the policy allows is a row's
@@ -291,7 +293,7 @@ class Copier:
         return True
 
     async def _copy_entries(
-        self, entries: Sequence[Entry], *, trust: Trust, doubted: Collection[RowKey]
+        self, entries: Sequence[Entry], *, trust: Trust, doubted: AbstractSet[RowKey]
     ) -> list[Uncopied]:
         wanted: dict[Location, _WantedBytes] = {}
         uncopied = [*self._placed(entries, wanted)]
@@ -334,13 +336,13 @@ class Copier:
             found.rows.append((entry, row))
             found.size_bytes = max(found.size_bytes, size_bytes)
 
-    def _aim(self, location: Location, found: _WantedBytes, doubted: Collection[RowKey]) -> _Copy:
+    def _aim(self, location: Location, found: _WantedBytes, doubted: AbstractSet[RowKey]) -> _Copy:
         source_location = location if self._backup is None else self._backup.layout.place(location)
         return _Copy(
             source_location,
             self._mapping.target.place(location),
             found.size_bytes,
-            doubted=any(key_of(row) in doubted for _, row in found.rows),
+            doubted=any(not doubted.isdisjoint(_sharers(row)) for _, row in found.rows),
             born=max(filter(None, [_born(row) for _, row in found.rows]), default=None),
         )
 
@@ -575,6 +577,13 @@ def _born(segment: Segment) -> datetime | None:
     if segment.upgraded_from_segment_id is not None:
         return None
     return time_of(segment.created_date)
+
+
+def _sharers(segment: Segment) -> Iterator[RowKey]:
+    """Yield the row, and the row whose bytes it shares: what is wrong with one is with both."""
+    yield key_of(segment)
+    if segment.upgraded_from_segment_id is not None:
+        yield RowKey(Kind.SEGMENT, segment.upgraded_from_segment_id)
 
 
 def uncopied_row(entry: Entry, row: Row, reason: str, detail: str) -> Uncopied:

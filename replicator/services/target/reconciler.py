@@ -17,11 +17,11 @@ from replicator.errors import (
     RefusedError,
 )
 from replicator.model.checkpoint import (
-    OBJECT_CHANGED,
     PLACE_REFUSED,
     REMEDIES,
     Checkpoint,
     Gap,
+    changed_rows,
 )
 from replicator.model.document import natural
 from replicator.model.event import ClosedCut, Offset
@@ -204,15 +204,15 @@ class Reconciler:
             hint=await nearest(self._history, datasource),
         )
 
-    async def doubted(self, reached: Checkpoint | None, log_id: str) -> frozenset[RowKey]:
-        """Return the rows whose bytes on the target are known to differ from the source's.
+    async def doubted(self, reached: Checkpoint | None) -> frozenset[RowKey]:
+        """Return the rows whose bytes on the target differed from the source's once.
 
-        Gaps that were recorded under a previous log say so.
+        The gaps of the log that the target has followed say so, also those that are closed: another
+        row may share the bytes of a row that is gone.
         """
-        if reached is None or reached.log_id == log_id:
+        if reached is None:
             return frozenset()
-        gaps = await self._target.gaps(reached.log_id)
-        return frozenset(RowKey(one.kind, one.key) for one in gaps if one.reason == OBJECT_CHANGED)
+        return changed_rows(await self._target.gaps(reached.log_id))
 
     async def estimate(self, reconciliation: Reconciliation) -> Estimate:
         """Return a plan's size in segments, rows, objects and bytes."""

@@ -1,6 +1,7 @@
 """Restores the bytes of rows that a target had before."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 import numpy as np
 
@@ -21,7 +22,7 @@ async def recover(
     *,
     gaps: Sequence[Gap],
     reached: Offset | None,
-    doubted: Collection[RowKey] = (),
+    doubted: AbstractSet[RowKey] = frozenset(),
     by_reference: bool = False,
 ) -> tuple[Uncopied, ...]:
     """Copy the bytes that the target lacks; bytes that it has are trusted, with exceptions.

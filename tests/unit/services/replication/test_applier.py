@@ -700,6 +700,57 @@ async def test_other_bytes_do_not_become_right_because_the_source_has_none_any_m
     assert segment().id not in pipeline.target_ids()
 
 
+def upgraded(partition: int) -> Segment:
+    """Return a row of another partition with the bytes of `segment()`."""
+    payload = segment_payload(partition=partition, loadSpec=load_spec())
+    return segment(
+        partition=partition,
+        upgraded_from_segment_id=segment().id,
+        payload=json_bytes(payload),
+    )
+
+
+async def with_a_root_of_other_bytes() -> Pipeline:
+    """An id was given out again; the target has the bytes of its former life, and a gap."""
+    pipeline = await seeded(segment("seed"), segment())
+    reborn = replace(segment(), created_date="2024-08-01T00:00:00.000Z")
+    pipeline.source_storage.stored[place_of(segment())] = {"00000.smoosh": b"y" * 1967}
+    pipeline.source.rows[key_of(reborn)] = reborn
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.gaps() == [(segment().id, "object_changed", True)]
+    return pipeline
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("root_is_killed", [False, True])
+async def test_nor_for_a_row_that_shares_them(*, root_is_killed: bool, restarted: bool):
+    """Concurrent append and replace of a row whose bytes the target does not have."""
+    pipeline = await with_a_root_of_other_bytes()
+    if root_is_killed:
+        del pipeline.source.rows[key_of(segment())]
+        await pipeline.cut()
+        await pipeline.follow()
+    if restarted:
+        pipeline.applier = pipeline.new_applier()
+    pipeline.source.rows[key_of(upgraded(1))] = upgraded(1)
+    await pipeline.cut()
+    del pipeline.source_storage.stored[place_of(segment())]
+    await pipeline.follow()
+    assert pipeline.gaps()[-1] == (upgraded(1).id, "object_changed", True)
+    assert pipeline.target_ids() == {segment("seed").id}
+
+
+async def test_nor_in_a_restore_of_a_row_that_shares_them():
+    pipeline = await with_a_root_of_other_bytes()
+    pipeline.source.rows[key_of(upgraded(1))] = upgraded(1)
+    await pipeline.cut()
+    del pipeline.source_storage.stored[place_of(segment())]
+    plan = await pipeline.restorer().plan(Latest(), datasource=None, adopt=False, pause=True)
+    await pipeline.restorer().execute(plan, accept_gaps=True)
+    assert pipeline.target_ids() == {segment("seed").id}
+
+
 async def test_nor_when_the_target_is_filled_anew():
     pipeline = await seeded(segment())
     pipeline.source_storage.stored[place_of(segment())] = {"00000.smoosh": b"y" * 1967}
