@@ -109,6 +109,12 @@ class GapError(ReplicatorError):
 
     exit_code = 11
     hint = "`replicator points` lists what can be restored and the gaps in it"
+    beyond_hole = (
+        "what is in the targets' stores stays restorable (`replicator points`); to follow the"
+        " source again, delete the log's topic, or move its file away, and type"
+        " `replicator run --new-log`"
+    )
+    """The hint where a log lacks what nobody else has: nothing can follow it beyond that."""
 
 
 class MissingObjectError(GapError):

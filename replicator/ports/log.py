@@ -22,6 +22,16 @@ class Span:
     """Offset larger than that of any record that can be read; not smaller than `first`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How long a log keeps its records."""
+
+    retention: timedelta | None = None
+    """Time from the append of a record on; None: for ever. A log may trim later than it could."""
+    threat: Obstacle | None = None
+    """Why it would lose records that it was told to keep; None: it would not."""
+
+
 class EventLog(Protocol):
     """Totally ordered history of one source cluster, as its readers see it."""
 
@@ -50,10 +60,8 @@ class EventLog(Protocol):
         """Return the first offset appended at or after `time` by the log's clock, None if none."""
         ...
 
-    async def retention(self) -> timedelta | None:
-        """Return how long the log keeps a record after its append; None if it never deletes one.
-
-        This is the least time: a log may trim later than it could.
+    async def keeping(self) -> Keeping:
+        """Return how long the log keeps its records, and what would lose them sooner.
 
         Raises:
             TransientError: as for `span`.

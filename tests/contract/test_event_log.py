@@ -22,7 +22,7 @@ from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.errors import FencedError, GapError, NotFoundError, TransientError
 from replicator.model.event import Document, Offset
 from replicator.model.operations.pulse import BYTES_MAX
-from replicator.ports import EventLog, EventLogWriter, Pulses
+from replicator.ports import EventLog, EventLogWriter, Keeping, Pulses
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -398,12 +398,12 @@ async def test_milliseconds_survive(place: Place, log: EventLogWriter):
 
 
 async def test_a_log_keeps_its_records_for_ever_unless_it_is_told_otherwise(log: EventLogWriter):
-    assert await log.retention() is None
+    assert await log.keeping() == Keeping()
 
 
 async def test_a_log_that_is_not_there_keeps_nothing(place: Place):
     with pytest.raises(NotFoundError):
-        await place.open().retention()
+        await place.open().keeping()
 
 
 # ----------------------------------------------------------------------------- trimmed, or another

@@ -31,7 +31,7 @@ from replicator.errors import (
     TransientError,
 )
 from replicator.model.event import Document, Offset
-from replicator.ports import EventLog
+from replicator.ports import EventLog, Keeping
 from tests.rings import times
 from tests.servers.kafka import PASSWORD, SECURED, USER, Kafka, KafkaCluster, Security
 from tests.servers.tied import tied
@@ -142,13 +142,17 @@ async def test_the_topic_itself_says_how_long_it_keeps_a_record(kafka_broker: Ka
     """Whoever runs the brokers may have changed it; `log` says only what it was made with."""
     wanted, server = topic(retention_ms=7 * 86_400_000), session(kafka_broker.bootstrap)
     await make(server, wanted)
-    assert await logs(server, wanted).retention() == timedelta(days=7)
+    assert await logs(server, wanted).keeping() == Keeping(timedelta(days=7))
     admin = AIOKafkaAdminClient(**server.options())
     await admin.start()
     changed = {"retention.ms": "3600000"}
     await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, wanted.name, changed)])
     await admin.close()
-    assert await logs(server, wanted).retention() == timedelta(hours=1)
+    keeping = await logs(server, wanted).keeping()
+    assert keeping.retention == timedelta(hours=1)
+    assert keeping.threat is not None
+    assert "retention.ms is 3600000" in keeping.threat.what
+    assert "--add-config retention.ms=604800000" in keeping.threat.remedy
 
 
 async def test_asking_for_a_topic_does_not_make_it(kafka_broker: Kafka, logs: Logs):
@@ -677,7 +681,7 @@ async def test_the_acls_of_the_docs_are_enough(logs: Logs, kafka_broker: Kafka):
     reading = logs(applier, wanted)
     assert await contents(reading) == ["a"]
     assert (await reading.span()).first == BEGIN
-    assert await reading.retention() is None
+    assert await reading.keeping() == Keeping()
     await reading.report("standby", Offset(1), "a-store")
     with pytest.raises(ConfigError, match="uthorization"):
         await reading.acquire()

@@ -8,7 +8,7 @@ from replicator.model.event import ClosedCut, CutClosed, CutNumber, Envelope, Ep
 from replicator.model.fingerprint import Digest, Fingerprint
 from replicator.model.log.wire import encode
 from replicator.model.row import Segment
-from replicator.ports import Span
+from replicator.ports import Keeping, Span
 from tests.builders import changed, json_bytes, segment, segment_payload
 
 SOURCE, LOG_ID = "prod", "made-up"
@@ -98,8 +98,8 @@ class MadeUpLog:
     async def offset_at(self, time: datetime) -> Offset | None:
         return None
 
-    async def retention(self) -> timedelta | None:
-        return None
+    async def keeping(self) -> Keeping:
+        return Keeping()
 
     async def report(self, reader: str, offset: Offset, store: str) -> None:
         return None

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from random import Random
 from typing import Any
 
@@ -30,6 +30,7 @@ from replicator.ports import (
     DeepStorage,
     DeepStorageReader,
     EventLogWriter,
+    Keeping,
     Known,
     MetadataWriter,
     Piece,
@@ -103,8 +104,8 @@ class FlakyLog:
     async def offset_at(self, time: datetime) -> Offset | None:
         return await self._log.offset_at(time)
 
-    async def retention(self) -> timedelta | None:
-        return await self._log.retention()
+    async def keeping(self) -> Keeping:
+        return await self._log.keeping()
 
     async def report(self, reader: str, offset: Offset, store: str) -> None:
         await self._weather.before()

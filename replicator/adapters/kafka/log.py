@@ -48,15 +48,15 @@ from replicator.errors import (
     TransientError,
 )
 from replicator.model.event import Document, Epoch, Offset, Record
-from replicator.ports import Clock, LogState, Obstacle, Span
+from replicator.ports import Clock, Keeping, LogState, Obstacle, Span
 
 STABLE_POLL_S = 0.002
 NEWER_WRITER_SHOWS_S = 5.0
 NEWER_WRITER_POLL_S = 0.1
 MARKERS = 1
 """Records that the broker adds after the last one of a transaction; each cut ends one."""
-RETENTION_ASKED_EVERY_S = 60.0
-"""Time between two questions for the retention: each takes a connection, and it rarely changes."""
+KEEPING_ASKED_EVERY_S = 60.0
+"""Time between two questions for the topic's settings: it takes connections."""
 
 _MILLISECOND = timedelta(milliseconds=1)
 _EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -98,11 +98,11 @@ class _TopicLog:
 
 
 @dataclass(frozen=True, slots=True)
-class _TopicRetention:
-    """The topic's retention when it was last asked for."""
+class _TopicKeeping:
+    """How the topic kept its records when it was last asked."""
 
     asked_at_s: float
-    retention: timedelta | None
+    keeping: Keeping
 
 
 class KafkaEventLog:
@@ -132,7 +132,7 @@ class KafkaEventLog:
         self._lock = asyncio.Lock()
         self._appends: set[asyncio.Task[Offset]] = set()
         self._groups: dict[str, AIOKafkaConsumer] = {}
-        self._retention: _TopicRetention | None = None
+        self._kept: _TopicKeeping | None = None
 
     async def close(self) -> None:
         """Finish the appends under way and close all connections."""
@@ -189,12 +189,12 @@ class KafkaEventLog:
         records = await self.read(Offset(at + shift), records_max=1)
         return records[0].offset if records else None
 
-    async def retention(self) -> timedelta | None:
+    async def keeping(self) -> Keeping:
         now_s = asyncio.get_running_loop().time()
-        if self._retention is None or now_s - self._retention.asked_at_s > RETENTION_ASKED_EVERY_S:
-            retention = await kafka_topic.retention(self._session, self._topic)
-            self._retention = _TopicRetention(now_s, retention)
-        return self._retention.retention
+        if self._kept is None or now_s - self._kept.asked_at_s > KEEPING_ASKED_EVERY_S:
+            keeping = await kafka_topic.keeping(self._session, self._topic)
+            self._kept = _TopicKeeping(now_s, keeping)
+        return self._kept.keeping
 
     async def obstacles(self) -> Sequence[Obstacle]:
         return await kafka_topic.obstacles(self._session, self._topic)

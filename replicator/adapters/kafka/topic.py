@@ -27,7 +27,7 @@ from aiokafka.structs import OffsetAndMetadata
 from replicator.adapters.kafka.describing import Described, Survey, find, survey
 from replicator.adapters.kafka.session import ACL_HINT, KafkaSession, translated
 from replicator.errors import ConfigError, NotFoundError, TransientError
-from replicator.ports import Obstacle
+from replicator.ports import Keeping, Obstacle
 
 UNLIMITED = -1
 FOREVER = timedelta(days=365_000)
@@ -153,8 +153,8 @@ def _out_of_sync(found: Described, wanted: TopicSettings) -> Iterator[Obstacle]:
         )
 
 
-async def retention(session: KafkaSession, wanted: TopicSettings) -> timedelta | None:
-    """Return how long the topic keeps a record, None: for ever.
+async def keeping(session: KafkaSession, wanted: TopicSettings) -> Keeping:
+    """Return how long the topic keeps a record, and which of its settings would lose one sooner.
 
     If the brokers deny the question, return what the settings say: a watcher does not start on a
     topic that keeps records for less.
@@ -165,12 +165,12 @@ async def retention(session: KafkaSession, wanted: TopicSettings) -> timedelta |
     """
     try:
         async with _admin(session) as admin:
+            found = await find(session, wanted.name)
             values = await _values(session, admin, wanted.name)
     except ConfigError:
-        retention_ms = wanted.retention_ms
-    else:
-        retention_ms = int(values["retention.ms"])
-    return duration_of(retention_ms)
+        return Keeping(duration_of(wanted.retention_ms))
+    threat = _threat(session, found, values, wanted)
+    return Keeping(duration_of(int(values["retention.ms"])), threat)
 
 
 def duration_of(retention_ms: int) -> timedelta | None:
@@ -253,12 +253,21 @@ async def _checked(
 ) -> Described:
     found = await find(session, wanted.name)
     values = await _values(session, admin, wanted.name)
-    if problems := [*_problems(found, values, wanted)]:
-        raise ConfigError(
-            f"topic {wanted.name} would lose history: " + "; ".join(problems),
-            hint=_mended_by(session, found, values, wanted),
-        )
+    if (threat := _threat(session, found, values, wanted)) is not None:
+        raise ConfigError(threat.what, hint=threat.remedy)
     return found
+
+
+def _threat(
+    session: KafkaSession, found: Described, values: Mapping[str, str], wanted: TopicSettings
+) -> Obstacle | None:
+    """Return what would lose history; None: nothing would."""
+    if not (problems := [*_problems(found, values, wanted)]):
+        return None
+    return Obstacle(
+        what=f"topic {wanted.name} would lose history: " + "; ".join(problems),
+        remedy=_mended_by(session, found, values, wanted),
+    )
 
 
 async def _values(

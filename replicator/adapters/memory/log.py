@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from replicator.errors import FencedError, GapError, NotFoundError
 from replicator.model.event import Document, Epoch, Offset, Record
-from replicator.ports import Clock, Span
+from replicator.ports import Clock, Keeping, Obstacle, Span
 
 _OFFSET, _APPENDED_AT = attrgetter("offset"), attrgetter("appended_at")
 
@@ -28,6 +28,7 @@ class _Stored:
     """Time of the last append, so that times do not go back after all records were trimmed."""
     records: list[Record] = field(default_factory=list)
     retention: timedelta | None = None
+    threat: Obstacle | None = None
     """Retention that the log reports; nothing is trimmed by itself."""
     pulses: dict[str, bytes] = field(default_factory=dict)
     reports: dict[str, str] = field(default_factory=dict)
@@ -95,10 +96,10 @@ class MemoryEventLog:
         at = bisect_left(records, time, key=_APPENDED_AT)
         return records[at].offset if at < len(records) else None
 
-    async def retention(self) -> timedelta | None:
+    async def keeping(self) -> Keeping:
         await asyncio.sleep(0)
         self._span()
-        return self._stored.retention
+        return Keeping(self._stored.retention, self._stored.threat)
 
     async def report(self, reader: str, offset: Offset, store: str) -> None:
         del offset

@@ -27,7 +27,7 @@ from replicator.adapters.sqlite import notes
 from replicator.adapters.sqlite.file import PAGE_BYTES, LogFile, SqliteSession, translated
 from replicator.errors import ConfigError, FencedError, GapError
 from replicator.model.event import Document, Epoch, Offset, Record
-from replicator.ports import Clock, LogState, Obstacle, Span
+from replicator.ports import Clock, Keeping, LogState, Obstacle, Span
 
 MIB = 1 << 20
 ROWS_PER_FETCH = 128
@@ -146,10 +146,10 @@ class SqliteEventLog:
     async def offset_at(self, time: datetime) -> Offset | None:
         return await _in(self._read_thread, lambda: self._offset_at(to_us(time)))
 
-    async def retention(self) -> timedelta | None:
-        """Do nothing: only an operator trims a file."""
+    async def keeping(self) -> Keeping:
+        """Return that all stays, if there is a file: only an operator trims it."""
         await self.span()
-        return None
+        return Keeping()
 
     async def obstacles(self) -> Sequence[Obstacle]:
         return await _in(self._read_thread, lambda: [*self._file.obstacles()])

@@ -143,6 +143,12 @@ class ClosedCuts:
 
     async def _outside(self, span: Span, what: str, hint: str = "") -> GapError:
         last = await self._last_cut(span, span.end)
+        if last is None and span.first > 0:
+            return GapError(
+                f"{what}: the log was trimmed, it begins at offset {span.first} and has no closed"
+                " cut since; no target's store has what was there",
+                hint=GapError.beyond_hole,
+            )
         if last is None:
             return GapError(
                 f"{what}: the log holds no closed cut yet", hint="run `replicator watch`"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from replicator.model.plans.restore_point import RestorePoint
     from replicator.model.row import Kind, Row
     from replicator.model.store.archive import Base
-    from replicator.ports import Bases, EventLog, Span, Workers
+    from replicator.ports import Bases, EventLog, Keeping, Span, Workers
 
 RECORDS_PER_READ_MAX = 2_000
 
@@ -183,9 +183,9 @@ class History:
         records = await self._log.read(start, records_max=1)
         return records[0].appended_at if records and records[0].offset <= until else None
 
-    async def retention(self) -> timedelta | None:
-        """Return how long the log keeps a record; None if it never deletes one."""
-        return await self._log.retention()
+    async def keeping(self) -> Keeping:
+        """Return how long the log keeps its records, and what would lose them sooner."""
+        return await self._log.keeping()
 
     async def records(self, offsets: Offsets) -> AsyncIterator[list[Record]]:
         """Yield the records at the given ascending offsets, undecoded.

@@ -13,7 +13,7 @@ from replicator.model.store.drill import Drilled
 from replicator.model.store.proof import Proof
 from replicator.model.store.rates import Rates
 from replicator.model.store.testimony import WitnessMemory
-from replicator.ports import Area, Clock, Freshness, MetadataWriter, SourceReader
+from replicator.ports import Area, Clock, Freshness, MetadataWriter, Obstacle, SourceReader
 from replicator.services.history.backlog import NOTHING, BacklogReader
 from replicator.services.history.reader import History
 from replicator.services.records.drill_record import DrillRecord
@@ -38,6 +38,8 @@ class LogStatus:
     first: Offset
     retention: timedelta | None = None
     """How long the log keeps a record; None: until an operator trims it."""
+    threat: Obstacle | None = None
+    """Why it would lose records sooner than it was told; None: it would not."""
     failure: ReplicatorError | None = None
     """Why it cannot be read; None: it can."""
     missing: str = ""
@@ -242,7 +244,7 @@ class StatusReader:
         """Return the state of the log; an empty one if there is no log yet."""
         try:
             span = await self.history.span()
-            retention = await self.history.retention()
+            keeping = await self.history.keeping()
         except NotFoundError as exc:
             missing = f"{exc}; {exc.hint}" if exc.hint else str(exc)
             return LogStatus(log_id="", records=0, last=None, first=Offset(0), missing=missing)
@@ -256,7 +258,8 @@ class StatusReader:
             records=span.end - span.first,
             last=last,
             first=span.first,
-            retention=retention,
+            retention=keeping.retention,
+            threat=keeping.threat,
         )
         return self._log
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from replicator.errors import ConfigError, ReplicatorError
+from replicator.errors import ConfigError, GapError, ReplicatorError
 from replicator.model.checkpoint import MENDABLE
 from replicator.model.operations.pulse import HaltedService, Pulse, StreamPulse
 from replicator.model.operations.words import (
@@ -87,6 +87,7 @@ def troubles(seen: Seen) -> list[Trouble]:
     """Return what is wrong, the worst first."""
     return [
         *_halted(seen.life),
+        *_of_log_itself(seen.log),
         *_of_all(seen),
         *_of_the_clock(seen),
         *_log_gone(seen),
@@ -95,9 +96,14 @@ def troubles(seen: Seen) -> list[Trouble]:
     ]
 
 
+def _of_log_itself(log: LogStatus) -> Iterator[Trouble]:
+    if log.unknown:
+        yield Trouble(f"the log cannot be read: {log.unknown}", "check")
+    if (threat := log.threat) is not None:
+        yield Trouble(f"{threat.what}: {threat.remedy}")
+
+
 def _of_all(seen: Seen) -> Iterator[Trouble]:
-    if seen.log.unknown:
-        yield Trouble(f"the log cannot be read: {seen.log.unknown}", "check")
     if seen.is_overdue and seen.is_poll_unknown:  # a `run` that was typed could fence a good one
         yield Trouble(
             "the log cannot be read, so it is not known whether a watcher runs and when it"
@@ -407,7 +413,10 @@ def _of_the_log(found: TargetStatus, log: LogStatus) -> Iterator[Trouble]:
             f" makes a new one, and go over to that: `replicator {_goes_over(found)}`"
         )
     elif found.trimmed:
-        yield Trouble(f"{name}: the log begins at offset {log.first}: what it needs was trimmed")
+        yield Trouble(
+            f"{name}: the log begins at offset {log.first}: what it needs was trimmed;"
+            f" {GapError.beyond_hole}"
+        )
 
 
 def kill_words(found: TargetStatus) -> str:

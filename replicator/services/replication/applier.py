@@ -342,12 +342,27 @@ class Applier:
         if checkpoint.paused or goes_over:
             return await self._seed(state.epoch, span, followed=checkpoint)
         if cut is None or cut.offset != checkpoint.offset:  # another applier was quicker
-            cut = await self._history.find(ToOffset(offset=checkpoint.offset))
+            cut = await self._cut_of(checkpoint)
         await self._cover(cut, (), whole=False)
         await self._start_after(checkpoint, state.epoch)
         await self._report(checkpoint.offset)
         self._retries.begin(self._gaps.values(), self._now_s())
         return await self._follow(state.epoch)
+
+    async def _cut_of(self, checkpoint: Checkpoint) -> ClosedCut:
+        """Return the cut that the target is at.
+
+        Raises:
+            GapError: the log was trimmed beyond it, and no store has what lies between.
+        """
+        try:
+            return await self._history.find(ToOffset(offset=checkpoint.offset))
+        except GapError as exc:
+            raise GapError(
+                f"the log was trimmed beyond offset {checkpoint.offset}, where {self._target.name}"
+                f" is, and no target's store has what lies between: {exc}",
+                hint=GapError.beyond_hole,
+            ) from exc
 
     async def _refuse_wrong_log(self) -> ClosedCut | None:
         """Refuse a log that the target does not follow, before its applier is shut out.
@@ -708,7 +723,7 @@ def _require_untrimmed(span: Span) -> None:
         raise GapError(
             f"the log was trimmed up to offset {span.first} and has no closed cut left; no store"
             " has what was trimmed",
-            hint="raise the log's retention; an empty target can be filled from a new log",
+            hint=GapError.beyond_hole,
         )
 
 

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 
 from replicator.errors import CorruptionError, GapError, NotFoundError
@@ -26,7 +26,7 @@ from replicator.model.store.archive_notes import (
     gaps_of,
 )
 from replicator.model.store.holds import HOLDS, hold_of
-from replicator.ports import LIST_BYTES_MAX, Area, Span
+from replicator.ports import LIST_BYTES_MAX, Area, Keeping, Span
 from replicator.services.store.files import Files, MissingFileError, merged_part, spanned
 from replicator.services.store.intents import horizon
 from replicator.services.store.store import Listing, Store
@@ -181,9 +181,9 @@ class ArchivedLog:
             return None  # only a hint: the search itself fails on this file if it needs the file
         return next((r.offset for r in records if r.appended_at >= time), None)
 
-    async def retention(self) -> timedelta | None:
-        """Return None: these files stay until a target expires them."""
-        return None
+    async def keeping(self) -> Keeping:
+        """Return that these files stay: only an expiry of their target deletes them."""
+        return Keeping()
 
     async def report(self, reader: str, offset: Offset, store: str) -> None:
         """Do nothing: the files have no operator to report to."""

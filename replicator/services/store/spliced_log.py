@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TypeVar
 
 from replicator.errors import (
@@ -14,7 +14,7 @@ from replicator.errors import (
 )
 from replicator.model.event import Offset, Record
 from replicator.model.store.archive import Base
-from replicator.ports import EventLog, Span
+from replicator.ports import EventLog, Keeping, Span
 from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.store import Store
 
@@ -65,13 +65,13 @@ class SplicedLog:
         """
         try:
             return await self._log.read(start, records_max=records_max)
-        except GapError:
+        except GapError as exc:
             for archive in await self._archives_from(await self._log.span()):
                 if await archive.resume(start) != start:
                     await archive.refresh()  # history was written since the listing
                 if await archive.resume(start) == start:
                     return await archive.read(start, records_max=records_max)
-            raise
+            raise GapError(f"{exc}; no target's store has it", hint=GapError.beyond_hole) from exc
 
     async def offset_at(self, time: datetime) -> Offset | None:
         """Return the first offset appended at or after `time`; None also if that is unclear."""
@@ -83,9 +83,9 @@ class SplicedLog:
                 return earlier
         return found
 
-    async def retention(self) -> timedelta | None:
-        """Return how long the log itself keeps a record; archives have their own retention."""
-        return await self._log.retention()
+    async def keeping(self) -> Keeping:
+        """Return how the log itself keeps its records; archives have their own retention."""
+        return await self._log.keeping()
 
     async def report(self, reader: str, offset: Offset, store: str) -> None:
         """Tell the log itself how far a reader is."""

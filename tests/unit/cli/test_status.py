@@ -23,7 +23,7 @@ from replicator.model.operations.pulse import Pulse
 from replicator.model.operations.schedule import Timing
 from replicator.model.operations.scheduled_run import RunRecord, RunState
 from replicator.model.store.drill import Drilled
-from replicator.ports import Freshness
+from replicator.ports import Freshness, Obstacle
 from replicator.ports.notifications import QueueLength
 from replicator.services.monitoring.life import Life, LifeSign, LifeSigns
 from replicator.services.monitoring.status import (
@@ -206,6 +206,14 @@ def test_without_the_log_nothing_is_said_that_only_the_log_tells():
     assert "waits not known" in said
     for wrong in ("has ever polled", "replicator run", "nothing yet", "all that the log has"):
         assert wrong not in said
+
+
+def test_a_setting_by_which_the_log_would_lose_records_is_named_while_nothing_is_lost():
+    threat = Obstacle(what="topic a would lose history: retention.ms is 1", remedy="set it")
+    found = report(targets={"standby": TARGET})
+    seen = replace(found.seen, log=replace(found.seen.log, threat=threat))
+    said = text(replace(found, seen=seen))
+    assert "wrong topic a would lose history: retention.ms is 1: set it" in said
 
 
 def test_what_is_typed_next_names_the_configuration():

@@ -149,8 +149,27 @@ async def test_nobody_waits_for_the_first_cut_of_a_log_that_had_some(*, resume: 
     pipeline.publish(segment("lost"))
     await pipeline.cut()
     pipeline.log.trim((await pipeline.log.span()).end)
-    with pytest.raises(GapError, match="was trimmed up to offset 10"):
+    with pytest.raises(GapError, match="was trimmed up to offset 10") as caught:
         await pipeline.new_applier(resume=resume).apply_next()
+    assert "run --new-log" in caught.value.hint
+
+
+@pytest.mark.parametrize("closes", [False, True])
+async def test_a_hole_that_nobody_has_names_the_way_on(*, closes: bool):
+    """A running watcher is no way on, whether or not it has closed a cut behind the hole."""
+    pipeline = Pipeline()
+    await followed(pipeline, cuts=2)
+    pipeline.publish(segment("lost"))
+    await pipeline.cut()
+    lost_until = (await pipeline.log.span()).end
+    pipeline.publish(segment("kept"))
+    await pipeline.cut()
+    pipeline.log.trim(lost_until if closes else (await pipeline.log.span()).end)
+    for attempt in (pipeline.new_applier().apply_next, pipeline.new_watcher().poll):
+        with pytest.raises(GapError, match=r"trimmed.*no target's store has") as caught:
+            await attempt()
+        assert "run --new-log" in caught.value.hint
+        assert "replicator watch" not in caught.value.hint
 
 
 async def test_a_log_that_is_trimmed_while_it_is_folded_is_read_on_from_a_base(
