@@ -34,7 +34,6 @@ GO = {
     "versitygw": "github.com/versity/versitygw/cmd/versitygw@v1.8.0",
     "fake-gcs-server": "github.com/fsouza/fake-gcs-server@v1.56.1",
 }
-PROMTOOL = "github.com/prometheus/prometheus/cmd/promtool@v0.313.2"
 AZURITE = "azurite@3.35.0"
 AXE = "axe-core@4.14.1"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -90,33 +89,18 @@ def go_program(name: str) -> Path:
 
 
 def promtool() -> Path:
-    """Return the program that checks and tests Prometheus' rules: the machine's, or one we build.
+    """Return the program that checks and tests Prometheus' rules.
 
-    Its module has replacements, which `go install` refuses: it is built from a module of our own.
+    It comes with Prometheus: to build it takes minutes, which are a machine's without a cache.
 
     Raises:
-        MissingToolError: Go is missing, too.
+        MissingToolError: it is not there.
     """
-    if (found := shutil.which("promtool")) is not None:
-        return Path(found)
-    package, _, version = PROMTOOL.rpartition("@")
-    place = CACHE / f"promtool-{version}"
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with _alone(CACHE / "promtool.lock"):
-        if not place.exists():
-            _require("go", hint="or install Prometheus (Debian: apt install prometheus)")
-            new = Path(tempfile.mkdtemp(prefix=f"{place.name}-", dir=CACHE))
-            try:
-                _run("go", "mod", "init", "promtool", cwd=new)
-                _run("go", "get", f"{package}@{version}", cwd=new)
-                build = ("go", "build", "-buildvcs=false", "-tags", "remove_all_sd")
-                _run(*build, "-o", "promtool", package, cwd=new)
-                new.chmod(0o755)
-                new.rename(place)
-            except BaseException:
-                shutil.rmtree(new)
-                raise
-    return place / "promtool"
+    if (found := shutil.which("promtool")) is None:
+        raise MissingToolError(
+            "promtool not found: it tests the alerts (Debian: apt install prometheus)"
+        )
+    return Path(found)
 
 
 def azurite() -> Path:
@@ -250,11 +234,9 @@ def _make(name: str, ours: list[Path], place: Path, sources: str | None) -> None
         raise
 
 
-def _run(*command: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
+def _run(*command: str, env: Mapping[str, str] | None = None) -> None:
     environ = dict(os.environ) | dict(env or {})
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=environ, cwd=cwd
-    )
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
     if done.returncode:
         raise RuntimeError(f"{command[0]} failed:\n{(done.stdout + done.stderr)[-3000:]}")
 
