@@ -11,7 +11,14 @@ from prometheus_client.registry import Collector
 
 from replicator.ports import Clock
 from replicator.services.monitoring.poller import Poller, Seen
-from replicator.services.monitoring.status import DRILL, KILL_MARGIN, LOG_MARGIN, RPO, TargetStatus
+from replicator.services.monitoring.status import (
+    DRILL,
+    KILL_MARGIN,
+    LOG_MARGIN,
+    RPO,
+    Pending,
+    TargetStatus,
+)
 
 OTHERS = "(others)"
 
@@ -59,7 +66,7 @@ class StatusGauges(Collector):
         if (pending := status.pending) is not None:
             families.pending_objects.add_metric(labels, pending.objects)
             families.pending_bytes.add_metric(labels, pending.size_bytes)
-            for datasource, margin in self._bounded(pending.kill_margins).items():
+            for datasource, margin in self._bounded(pending).items():
                 left = (margin - age).total_seconds()
                 families.kill_margin.add_metric((*labels, datasource), left)
         self._add_proved(families, status)
@@ -75,9 +82,9 @@ class StatusGauges(Collector):
         for level, proved_at in status.proved.items():
             families.proved.add_metric((*labels, level), proved_at.timestamp())
 
-    def _bounded(self, margins: Mapping[str, timedelta]) -> Mapping[str, timedelta]:
+    def _bounded(self, pending: Pending) -> Mapping[str, timedelta]:
         """Return the smallest margins by name, and the smallest of all others together."""
-        nearest = sorted(margins.items(), key=lambda item: item[1])
+        nearest = pending.nearest_kills(self._datasources_max + 1)
         shown, others = nearest[: self._datasources_max], nearest[self._datasources_max :]
         return dict(shown) | ({OTHERS: others[0][1]} if others else {})
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from heapq import nlargest
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from replicator.errors import ReplicatorError
+    from replicator.model.checkpoint import Gap
     from replicator.model.operations.pulse import HaltedService
     from replicator.model.operations.scheduled_run import RunRecord
     from replicator.model.store.testimony import WitnessMemory
@@ -15,6 +17,12 @@ if TYPE_CHECKING:
     from replicator.services.monitoring.poller import Failure, Poller
     from replicator.services.monitoring.status import LogStatus, SourceStatus, TargetStatus
     from replicator.services.schedules.states import LineState
+
+NAMED_MAX: Final = 200
+"""Gaps, and datasources with a kill margin, that are listed of each target.
+
+Anybody who reaches `web.listen` may ask, and nobody may hold up the process by it.
+"""
 
 
 def status_json(log: LogStatus, targets: Sequence[TargetStatus]) -> dict[str, Any]:
@@ -158,20 +166,12 @@ def target_json(found: TargetStatus) -> dict[str, Any]:
         "pending_bytes": pending.size_bytes if pending else None,
         "bytes_per_second": found.rates.bytes_per_s,
         "catch_up_seconds": _seconds(found.catch_up),
-        "gaps": [
-            {
-                "kind": gap.kind.value,
-                "row": gap.key,
-                "datasource": gap.datasource,
-                "reason": gap.reason,
-                "since": gap.opened,
-            }
-            for gap in found.gaps
-        ],
+        "gap_count": len(found.gaps),
+        "gaps": _gaps_json(found.gaps),
         "kill_margin_seconds": _seconds(found.kill_margin),
         "kill_margins": [
             {"datasource": name, "seconds": _seconds(margin)}
-            for name, margin in sorted(pending.kill_margins.items() if pending else ())
+            for name, margin in sorted(pending.nearest_kills(NAMED_MAX) if pending else ())
         ],
         "log_retention_margin_seconds": _seconds(found.log_margin),
         "log_trimmed": found.trimmed,
@@ -189,6 +189,21 @@ def target_json(found: TargetStatus) -> dict[str, Any]:
         "keeps_promise": found.keeps_promise,
         "broken_promises": list(found.broken),
     }
+
+
+def _gaps_json(gaps: Sequence[Gap]) -> list[dict[str, Any]]:
+    """Return the newest gaps, in their order; `points` lists all."""
+    newest = nlargest(NAMED_MAX, gaps, key=lambda gap: gap.opened)
+    return [
+        {
+            "kind": gap.kind.value,
+            "row": gap.key,
+            "datasource": gap.datasource,
+            "reason": gap.reason,
+            "since": gap.opened,
+        }
+        for gap in sorted(newest, key=lambda gap: gap.opened)
+    ]
 
 
 def _memory_json(memory: WitnessMemory | None) -> dict[str, Any] | None:

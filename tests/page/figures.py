@@ -166,7 +166,7 @@ def _facts(target: Document, restorable: Document | None, applier: str | None) -
         "Restorable": alone,
         "At cut": cut,
         "Waiting": waits,
-        "Gaps": counted(len(target["gaps"]), "row") if target["gaps"] else "none",
+        "Gaps": counted(target["gap_count"], "row") if target["gap_count"] else "none",
         "Verified": verified or "never",
         "Applier": applier or NOTHING,
     }

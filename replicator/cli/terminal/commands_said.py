@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from replicator.model.operations.command_line import with_options
 
@@ -12,7 +13,8 @@ DEFAULT_CONFIG = Path("replicator.yaml")
 CONFIG_VARIABLE = "REPLICATOR_CONFIG"
 ANY_TARGET = "TARGET"
 """Placeholder in a message for the name of a target that its writer does not know."""
-_NAMED = re.compile(r"`replicator ([^`]+)`")
+_NAMED: Final = re.compile(r"""`replicator ((?:'[^'\n]{0,999}'|"[^"\\\n]{0,999}"|[^`'"\\\n])++)`""")
+"""A command in backquotes whose quotes are closed, as `typed` writes it: a name may hold both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

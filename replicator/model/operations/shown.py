@@ -11,7 +11,7 @@ _PICTURES = 0x2400
 """First of Unicode's pictures for control characters: ␛ is the one of escape."""
 _DELETE = "\x7f"
 _REPLACEMENT = "\ufffd"
-_NOT_PLAIN = re.compile("[^\x00-\x7e]")
+_NOT_PLAIN = re.compile("[^\x00-\x7e]+")
 
 
 def printable(text: str, *, lines: bool = False) -> str:
@@ -42,8 +42,12 @@ def _mark(one: str) -> str:
     return "\u2421" if one == _DELETE else _REPLACEMENT
 
 
-def _escape(one: str) -> str:
-    if one.isprintable():
-        return one
+def _escape(run: str) -> str:
+    if run.isprintable():  # a look at each letter of 100,000 names would take a minute
+        return run
+    return "".join(one if one.isprintable() else _escaped(one) for one in run)
+
+
+def _escaped(one: str) -> str:
     pairs = one.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{int.from_bytes(pairs[at : at + 2]):04x}" for at in range(0, len(pairs), 2))

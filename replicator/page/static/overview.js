@@ -105,7 +105,7 @@ function Target({ target, failure, restorable, store, life, may }) {
         ? html`${counted(target.pending_objects, "segment")}, ${size(target.pending_bytes)} <span class="quiet">${
           target.catch_up_seconds === null ? "" : `about ${duration(target.catch_up_seconds)}`}</span>`
         : "nothing"}<//>
-      <${Fact} name="Gaps" class=${target.gaps.length ? "bad" : ""}>${target.gaps.length ? counted(target.gaps.length, "row") : "none"}<//>
+      <${Fact} name="Gaps" class=${target.gap_count ? "bad" : ""}>${target.gap_count ? counted(target.gap_count, "row") : "none"}<//>
       <${Fact} name="Verified">${proofs.length ? proofs.map(([level, at], place) => html`<span key=${level}>${place > 0 && ", "}${level} <span class="quiet"><${Age} at=${at} /></span></span>`) : "never"}<//>
       <${Fact} name="Applier" class=${applier && applier.state !== "running" ? "bad" : ""}>${applier ? applier.state : "–"}<//>
     </dl>
@@ -141,7 +141,7 @@ export function Overview({ overview, may }) {
   const away = new Map((status?.failures ?? []).map((one) => [one.what.replace(/^target /, ""), one]));
   const known = new Set((status?.targets ?? []).map((one) => one.target));
   const unseen = [...away].filter(([name]) => !known.has(name));
-  const isWell = (one) => !away.has(one.target) && !one.broken_promises.length && !one.gaps.length;
+  const isWell = (one) => !away.has(one.target) && !one.broken_promises.length && !one.gap_count;
   const many = (status?.targets.length ?? 0) > CARDS_MAX && !all;
   const ordered = status ? (many ? status.targets.toSorted((a, b) => isWell(a) - isWell(b)) : status.targets) : [];
   const shown = many ? ordered.slice(0, CARDS_MAX) : ordered;

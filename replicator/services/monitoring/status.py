@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from heapq import nsmallest
 
 from replicator.errors import ConfigError, NotFoundError, ReplicatorError, TransientError
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
@@ -105,6 +106,10 @@ class Pending:
 
     Empty: no bytes wait, or nothing is killed at the source.
     """
+
+    def nearest_kills(self, count: int) -> Sequence[tuple[str, timedelta]]:
+        """Return the datasources with the smallest kill margins, the smallest first."""
+        return nsmallest(count, self.kill_margins.items(), key=lambda item: item[1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

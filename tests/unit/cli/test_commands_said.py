@@ -21,6 +21,7 @@ HOLE = "1"
 """Stands for what a message fills in: the name of a target, an offset."""
 NAMES = {"demo", "points rotate", HOLE}
 """What is named as a verb, and not to be typed."""
+AS_OPTIONS = ["-x", "--yes", "- y", "a -- b", "it's"]
 STANDS_FOR = {"OFFSET": "1", "ROLE": "operator"}
 
 
@@ -100,7 +101,7 @@ def test_a_command_names_the_configuration_unless_it_is_found_without():
     assert elsewhere.command("run") == "replicator run --config replicator.yaml"
 
 
-@pytest.mark.parametrize("name", ["-x", "--yes", "- y", "a -- b", "it's"])
+@pytest.mark.parametrize("name", [*AS_OPTIONS, "a`b", "`replicator x -- 'y`", '-`a"b\\'])
 @pytest.mark.parametrize("verb_of", ["blame", "undelete"])
 def test_a_name_that_looks_like_an_option_is_an_argument(
     name: str, verb_of: str, monkeypatch: pytest.MonkeyPatch
@@ -109,11 +110,19 @@ def test_a_name_that_looks_like_an_option_is_an_argument(
     monkeypatch.setattr(verb, "run", lambda call, _: calls.append(call))
     options = "--on standby" if verb_of == "undelete" else ""
     text = f"see `replicator {typed(verb_of, name, options)}`"
-    (command,) = NAMED.findall(said("/etc/a b.yaml").complete(text))
-    args = shlex.split(command)
+    completed = said("/etc/a b.yaml").complete(text)
+    args = shlex.split(completed.removeprefix("see `replicator ").removesuffix("`"))
     app(args, standalone_mode=False)
     assert [str(call.config_path) for call in calls] == ["/etc/a b.yaml"]
     assert args[-1] == name or args[1] == name
+
+
+@pytest.mark.parametrize(
+    "name", ["`replicator x -- 'y`", '`replicator x -- "y`', "`replicator x -- \\`"]
+)
+def test_a_name_that_is_no_whole_command_is_shown_as_it_is(name: str):
+    shown = f"datasource {name} was dropped"
+    assert said("/etc/a b.yaml").complete(shown) == shown
 
 
 def test_commands_are_quoted_in_one_place():

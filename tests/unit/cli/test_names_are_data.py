@@ -31,6 +31,7 @@ from replicator.cli.terminal.screen import Screen
 from replicator.errors import NotFoundError, ReplicatorError
 from replicator.model.log.locations import HashSet
 from replicator.model.observed.faults import Waiting
+from replicator.model.operations import shown
 from replicator.model.operations.shown import escaped_json, printable
 from replicator.model.store.canary import CanarySummary
 from replicator.services.monitoring.drops import RecentDrop
@@ -252,6 +253,20 @@ def test_a_document_means_what_it_says_and_is_printable():
         assert not unprintable(data)
         assert json.loads(data)["result"] == name
     assert escaped_json('"日本"') == '"日本"'
+    assert escaped_json('"日\u202e本\U000e0001"') == '"日\\u202e本\\udb40\\udc01"'
+
+
+def test_a_document_of_long_names_costs_little(monkeypatch: pytest.MonkeyPatch):
+    """Anybody may ask for one: 100,000 names of 60 letters took the process 40 seconds."""
+    looked: list[str] = []
+
+    def look(run: str) -> str:
+        looked.append(run)
+        return run
+
+    monkeypatch.setattr(shown, "_escape", look)
+    escaped_json(f'["{"日本" * 500}", "{"日本" * 500}"]')
+    assert len(looked) == 2
 
 
 def test_what_is_shown_is_as_long_as_the_name():

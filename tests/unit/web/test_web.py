@@ -17,6 +17,7 @@ from replicator.adapters.memory.metadata import MemoryMetadata
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.errors import ConfigError, TransientError
 from replicator.model.checkpoint import Gap
+from replicator.model.event import Offset
 from replicator.model.load_spec import Location
 from replicator.model.observation import GapOpened, Observation
 from replicator.model.observed.faults import Halted, Waiting, WentOn
@@ -333,6 +334,46 @@ async def test_no_segment_is_a_label_and_datasources_are_bounded():
         days = {labels["datasource"]: round(value / 86_400, 2) for labels, value in margins}
         assert days == {"d9": 21, "d8": 22, "d7": 23, OTHERS: 24}
         assert "2024-01-01T" not in await client.text("/metrics")
+
+
+async def test_whoever_asks_for_the_status_gets_few_of_many_rows(monkeypatch: pytest.MonkeyPatch):
+    """Nobody logs in there: what one answer costs the process is bounded."""
+    monitored = Monitored()
+    pipeline = monitored.pipeline
+    pipeline.publish(segment("seed"))
+    await pipeline.cut()
+    await pipeline.follow()
+    at = pipeline.clock.now()
+    for number in range(300):
+        pipeline.publish(
+            unused(f"wiki{number:03}", at - timedelta(days=20) + timedelta(minutes=number))
+        )
+    await pipeline.cut()
+    gaps = [
+        Gap(
+            key=f"a{number}",
+            datasource="名" * 200,
+            reason="object_missing",
+            detail="",
+            opened=Offset(number // 200),
+        )
+        for number in range(300)
+    ]
+
+    async def known(*_: object) -> list[Gap]:
+        return gaps
+
+    monkeypatch.setattr(monitored.target, "gaps", known)
+    await monitored.poller.look()
+    async with monitored.served() as client:
+        (found,) = (await client.document())["result"]["targets"]
+    assert found["gap_count"] == 300
+    assert [one["row"] for one in found["gaps"]] == [
+        f"a{number}" for number in (*range(100), *range(200, 300))
+    ]
+    assert [one["datasource"] for one in found["kill_margins"]] == [
+        f"wiki{number:03}" for number in range(200)
+    ]
 
 
 async def test_a_target_that_cannot_be_reached_keeps_its_last_status_and_lags_on():
