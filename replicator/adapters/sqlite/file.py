@@ -72,6 +72,8 @@ HINTS: dict[type[ReplicatorError], str] = {
 
 COMPANIONS = ("-wal", "-shm", "-journal")
 """Suffixes of the files that SQLite creates beside a database, and writes to if they exist."""
+FREE_BYTES_MIN = 1 << 20
+"""Less than this is a full disk: SQLite needs pages beside those that it writes."""
 LINKED_HINT = "find out who has made it, then remove it; nothing of this file is in it"
 NONE_HINT = (
     "if there was one, mount the volume that it is on, or correct log.path; if there never was"
@@ -180,6 +182,33 @@ class LogFile:
         ):
             what = f"{self.path}: this user may not write there"
             yield Obstacle(what=what, remedy=f"give the user that runs the watcher {folder}")
+        else:
+            yield from self.disk_obstacles()
+
+    def _is_on_read_only_disk(self) -> bool:
+        """A disk with errors is made read-only under its mount, whose flags stay.
+
+        The log itself is not opened: closing it would end the locks that SQLite has on it.
+        """
+        try:
+            os.close(os.open(self.path.parent, os.O_TMPFILE | os.O_WRONLY, 0o600))
+        except OSError as exc:
+            return exc.errno == EROFS
+        return False
+
+    def disk_obstacles(self) -> Iterator[Obstacle]:
+        """Yield why the disk takes nothing of any user: no beat of a process that runs, either."""
+        folder = self.path.parent
+        with suppress(OSError):  # whoever opens the file says what is the matter
+            disk = os.statvfs(folder)
+            if disk.f_flag & os.ST_RDONLY or self._is_on_read_only_disk():
+                what = f"{self.path}: its disk is mounted read-only, so no process can write"
+                yield Obstacle(what=what, remedy=f"look at the kernel's log, mount {folder} anew")
+            elif (free_bytes := disk.f_bavail * disk.f_frsize) < FREE_BYTES_MIN:
+                what = f"{self.path}: its disk is full ({free_bytes} bytes are free)"
+                yield Obstacle(
+                    what=what, remedy=f"free some space in {folder}; what runs goes on by itself"
+                )
 
     def log_id(self) -> str | None:
         """Return the id of the log; None if the file is empty.

@@ -147,9 +147,10 @@ class SqliteEventLog:
         return await _in(self._read_thread, lambda: self._offset_at(to_us(time)))
 
     async def keeping(self) -> Keeping:
-        """Return that all stays, if there is a file: only an operator trims it."""
+        """Return that all stays, as only an operator trims a file, and what a full disk does."""
         await self.span()
-        return Keeping()
+        found = await _in(self._read_thread, lambda: [*self._file.disk_obstacles()])
+        return Keeping(threat=found[0] if found else None)
 
     async def obstacles(self) -> Sequence[Obstacle]:
         return await _in(self._read_thread, lambda: [*self._file.obstacles()])

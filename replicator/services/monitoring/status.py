@@ -40,7 +40,7 @@ class LogStatus:
     retention: timedelta | None = None
     """How long the log keeps a record; None: until an operator trims it."""
     threat: Obstacle | None = None
-    """Why it would lose records sooner than it was told; None: it would not."""
+    """Why it takes no records, or would lose some sooner than it was told; None: neither."""
     failure: ReplicatorError | None = None
     """Why it cannot be read; None: it can."""
     missing: str = ""

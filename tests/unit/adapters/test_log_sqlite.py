@@ -26,6 +26,7 @@ from replicator.errors import (
     TransientError,
 )
 from replicator.model.event import Document, Offset
+from replicator.ports import Keeping
 from tests.servers.disk import Disk
 from tests.servers.tied import tied
 
@@ -433,7 +434,13 @@ async def test_a_full_disk_stores_nothing_by_halves_and_the_log_goes_on_after_it
             await filled(log)
         count = len(await contents(log))
         assert count % 1000 == 1
+        with pytest.raises(OSError, match="No space"):
+            (small_disk / "rest").write_bytes(b"x" * 4_000_000)
+        (said,) = await log.obstacles()
+        assert f"{path}: its disk is full" in said.what
+        assert (await log.keeping()).threat == said, "a beat cannot be written, and status says why"
         ballast.unlink()
+        assert (await log.keeping(), await log.obstacles()) == (Keeping(), [])
         assert await log.append(documents("after")) == count
         assert len(await contents(log)) == count + 1
 
@@ -453,6 +460,9 @@ async def test_a_disk_that_became_read_only_is_waited_for(tmp_path: Path):
                 with pytest.raises(TransientError, match=str(path)) as caught:
                     await log.append(documents("lost"))
                 assert "read-only" in caught.value.hint
+            threat = (await log.keeping()).threat
+            assert threat is not None
+            assert "read-only" in threat.what
         disk.repair()
         async with opened(path) as log:
             assert len(await contents(log)) == 1
