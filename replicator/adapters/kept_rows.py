@@ -4,15 +4,16 @@ Whoever can write to that database can write anything there: a row that is none 
 this target, and no defect of the program.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Final
 
 from replicator.errors import CorruptionError
-from replicator.model.checkpoint import Checkpoint, TargetState
+from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.document import NATURAL, Shape, Time
-from replicator.model.event import Epoch
+from replicator.model.event import CutNumber, Epoch, Offset
+from replicator.model.log.renaming import Renamed
 
 HINT: Final = (
     "somebody else has written there: put the row back from a copy; or remove it, and `replicator"
@@ -29,7 +30,22 @@ class _Owner:
     store: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Gaps:
+    rows: tuple[Gap, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RenamedRow:
+    datasource: str
+    original: str
+    offset: Annotated[Offset, NATURAL]
+    cut: Annotated[CutNumber, NATURAL]
+    source_time: Time
+
+
 _OWNER, _CHECKPOINT = Shape(_Owner, HINT), Shape(Checkpoint, HINT)
+_GAPS, _RENAMED = Shape(_Gaps, HINT), Shape(_RenamedRow, HINT)
 
 
 def state_of(database: str, table: str, row: Mapping[str, Any]) -> TargetState:
@@ -53,16 +69,51 @@ def state_of(database: str, table: str, row: Mapping[str, Any]) -> TargetState:
         )
 
 
+def gaps_of(database: str, table: str, rows: Iterable[Mapping[str, Any]]) -> list[Gap]:
+    """Return the gaps that rows hold; `rows` may read them while they are gone through.
+
+    Raises:
+        CorruptionError: a value is none of ours, or a column is missing.
+    """
+    with sound(database, table):
+        return list(_GAPS.checked({"rows": list(rows)}).rows)
+
+
+def renamed_of(database: str, table: str, rows: Iterable[Mapping[str, Any]]) -> list[Renamed]:
+    """Return the renamed datasources that rows hold, as `gaps_of` does.
+
+    Raises:
+        CorruptionError: as for `gaps_of`.
+    """
+    with sound(database, table):
+        names = [one.name for one in fields(_RenamedRow)]
+        found = [_RENAMED.checked({name: row[name] for name in names}) for row in rows]
+    return [
+        Renamed(
+            datasource=one.datasource,
+            original=one.original,
+            offset=one.offset,
+            cut=one.cut,
+            source_time=one.source_time,
+        )
+        for one in found
+    ]
+
+
 @contextmanager
 def sound(database: str, table: str) -> Generator[None]:
     """Translate what our own rows raise that do not hold what we write.
+
+    Tables can be altered as well as rows: a column may be missing, hold a NULL, or be of another
+    type, whose values lack what ours can do.
 
     Raises:
         CorruptionError: one does not.
     """
     try:
         yield
-    except (ValueError, TypeError, OverflowError) as exc:
+    except (ValueError, TypeError, OverflowError, LookupError, AttributeError) as exc:
+        said = f"column {exc} is missing" if isinstance(exc, KeyError) else exc
         raise CorruptionError(
-            f"{database}: a row of {table} cannot be read: {exc}", hint=HINT
+            f"{database}: a row of {table} cannot be read: {said}", hint=HINT
         ) from exc

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import chain
 from operator import attrgetter
-from typing import Final, Unpack
+from typing import Any, Final, Unpack
 
 from replicator.adapters import refusals
-from replicator.adapters.kept_rows import sound, state_of
+from replicator.adapters.kept_rows import gaps_of, renamed_of, sound, state_of
 from replicator.adapters.mysql import druid_tables
 from replicator.adapters.mysql.errors import CLASH, CLASH_HINT
 from replicator.adapters.mysql.fitness import obstacles
@@ -53,7 +53,7 @@ from replicator.adapters.mysql.sql import (
 from replicator.errors import RefusedError, UnfitRowError
 from replicator.model.batches import batches, by_kind, slices
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
-from replicator.model.event import CutNumber, Epoch, Offset
+from replicator.model.event import Epoch
 from replicator.model.fingerprint import fingerprint, hex_digest
 from replicator.model.inventory.ledger import Keys, items
 from replicator.model.log.renaming import Renamed
@@ -172,8 +172,7 @@ class MysqlMetadataWriter:
                 return []
             args = (source.encode(), log_id.encode())
             found = await session.fetch(f"read {own.gaps}", query, *args)
-        with sound(self._database.name, own.gaps):
-            return [_gap(row) for row in found]
+        return gaps_of(self._database.name, own.gaps, map(_gap, found))
 
     async def renamed(self, source: str) -> Sequence[Renamed]:
         own = self._own
@@ -185,8 +184,7 @@ class MysqlMetadataWriter:
             if not await _exists(session, own.renamed):
                 return []
             found = await session.fetch(f"read {own.renamed}", query, source.encode())
-        with sound(self._database.name, own.renamed):
-            return [_renamed(row) for row in found]
+        return renamed_of(self._database.name, own.renamed, map(_renamed, found))
 
     @asynccontextmanager
     async def transaction(self, source: str, epoch: Epoch) -> AsyncGenerator[Transaction]:
@@ -585,28 +583,20 @@ def _gap_values(gap: Gap) -> Generator[object]:
         yield value.encode() if name in {"key", "datasource"} else value
 
 
-def _gap(row: Values) -> Gap:
-    kind, key, opened, closed, datasource, reason, detail = row
-    return Gap(
-        kind=Kind(kind),
-        key=key.decode(),
-        datasource=datasource.decode(),
-        reason=reason,
-        detail=detail,
-        opened=Offset(opened),
-        closed=None if closed is None else Offset(closed),
-    )
+def _gap(row: Values) -> Mapping[str, Any]:
+    found = dict(zip(GAP_COLUMNS, row, strict=True))
+    return {**found, **{name: found[name].decode() for name in ("key", "datasource")}}
 
 
-def _renamed(row: Values) -> Renamed:
+def _renamed(row: Values) -> Mapping[str, Any]:
     datasource, original, offset, cut, source_time = row
-    return Renamed(
-        datasource=datasource.decode(),
-        original=original.decode(),
-        offset=Offset(offset),
-        cut=CutNumber(cut),
-        source_time=_aware(source_time),
-    )
+    return {
+        "datasource": datasource.decode(),
+        "original": original.decode(),
+        "offset": offset,
+        "cut": cut,
+        "source_time": _aware(source_time),
+    }
 
 
 def _naive(time: datetime) -> datetime:

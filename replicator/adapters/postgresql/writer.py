@@ -14,7 +14,7 @@ from typing import Any, Final, Unpack
 import asyncpg
 
 from replicator.adapters import refusals
-from replicator.adapters.kept_rows import sound, state_of
+from replicator.adapters.kept_rows import gaps_of, renamed_of, sound, state_of
 from replicator.adapters.postgresql import druid_tables
 from replicator.adapters.postgresql.fitness import obstacles, put_forward
 from replicator.adapters.postgresql.reader import CHUNK_ROWS, reading
@@ -48,7 +48,7 @@ from replicator.adapters.postgresql.sql import (
 from replicator.errors import RefusedError, TransientError, UnfitRowError
 from replicator.model.batches import batches, by_kind, slices
 from replicator.model.checkpoint import FORMER_PAUSED, Checkpoint, Gap, TargetState
-from replicator.model.event import CutNumber, Epoch, Offset
+from replicator.model.event import Epoch
 from replicator.model.fingerprint import hex_digest
 from replicator.model.inventory.ledger import Keys, items
 from replicator.model.log.renaming import Renamed
@@ -151,14 +151,12 @@ class PostgresqlMetadataWriter:
     async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
         query = gaps_sql(self._gaps, self._checkpoints)
         found = await self._read_own(self._gaps, query, source, log_id)
-        with sound(self._database.name, self._gaps):
-            return [_gap(row) for row in found]
+        return gaps_of(self._database.name, self._gaps, map(_gap, found))
 
     async def renamed(self, source: str) -> Sequence[Renamed]:
         query = f"SELECT * FROM {self._renamed} WHERE source = $1 ORDER BY datasource"  # noqa: S608 - quoted names
         found = await self._read_own(self._renamed, query, source)
-        with sound(self._database.name, self._renamed):
-            return [_renamed(row) for row in found]
+        return renamed_of(self._database.name, self._renamed, map(dict, found))
 
     @asynccontextmanager
     async def transaction(self, source: str, epoch: Epoch) -> AsyncGenerator[Transaction]:
@@ -233,8 +231,9 @@ class PostgresqlMetadataWriter:
             raise refusals.older_epoch(self._database.name, source, epoch, found)
 
     def _state_of(self, row: asyncpg.Record) -> TargetState:
-        paused = row["paused" if "paused" in row else FORMER_PAUSED]
-        found = {**dict(row), "store": row.get("store"), "paused": paused}
+        with sound(self._database.name, self._checkpoints):
+            paused = row["paused" if "paused" in row else FORMER_PAUSED]
+            found = {**dict(row), "store": row.get("store"), "paused": paused}
         return state_of(self._database.name, self._checkpoints, found)
 
     async def _read_own(self, table: str, query: str, *args: str) -> list[asyncpg.Record]:
@@ -410,23 +409,6 @@ def _unescaped(text: str) -> str:
     return text.replace(f"{ESCAPE}0", NUL).replace(f"{ESCAPE}1", ESCAPE)
 
 
-def _gap(row: asyncpg.Record) -> Gap:
-    return Gap(
-        kind=Kind(row["kind"]),
-        key=_unescaped(row["key"]),
-        datasource=_unescaped(row["datasource"]),
-        reason=row["reason"],
-        detail=_unescaped(row["detail"]),
-        opened=Offset(row["opened"]),
-        closed=None if row["closed"] is None else Offset(row["closed"]),
-    )
-
-
-def _renamed(row: asyncpg.Record) -> Renamed:
-    return Renamed(
-        datasource=row["datasource"],
-        original=row["original"],
-        offset=Offset(row["offset"]),
-        cut=CutNumber(row["cut"]),
-        source_time=row["source_time"].astimezone(UTC),
-    )
+def _gap(row: asyncpg.Record) -> Mapping[str, Any]:
+    texts = {name: _unescaped(row[name]) for name in ("key", "datasource", "detail")}
+    return {**{name: row[name] for name in GAP_COLUMNS}, **texts}

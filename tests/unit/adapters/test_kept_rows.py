@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from replicator.adapters.kept_rows import sound, state_of
+from replicator.adapters.kept_rows import gaps_of, renamed_of, sound, state_of
+from replicator.adapters.mysql import writer as mysql
 from replicator.adapters.mysql.writer import _held
+from replicator.adapters.postgresql import writer as postgresql
 from replicator.errors import CorruptionError
 from replicator.model.row import Kind
 
@@ -70,3 +72,72 @@ def test_a_gap_of_an_unknown_kind_is_damage():
         sound("here", "gaps"),
     ):
         Kind("planet")
+
+
+GAP: Any = {
+    "source": "prod",
+    "kind": "segment",
+    "key": "a",
+    "opened": 7,
+    "closed": None,
+    "datasource": "wiki",
+    "reason": "object_missing",
+    "detail": "gone",
+}
+OF_MYSQL = ("segment", b"a", 7, None, b"wiki", "object_missing", "gone")
+RENAMED: Any = {"datasource": "old", "original": "wiki", "offset": 7, "cut": 2, "source_time": AT}
+
+
+def of_postgresql(row: Any) -> object:
+    return gaps_of("here", "t", map(postgresql._gap, [row]))
+
+
+def of_mysql(row: Any) -> object:
+    return gaps_of("here", "t", map(mysql._gap, [row]))
+
+
+def of_renamed(row: Any) -> object:
+    return renamed_of("here", "t", [row])
+
+
+def without(row: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key != name}
+
+
+def test_gaps_and_renamed_datasources_are_read_as_they_were_written():
+    (gap,) = gaps_of("here", "t", map(postgresql._gap, [GAP | {"more": object()}]))
+    assert (gap.kind, gap.key, gap.opened, gap.closed) == (Kind.SEGMENT, "a", 7, None)
+    assert gaps_of("here", "t", map(mysql._gap, [OF_MYSQL])) == [gap]
+    (renamed,) = renamed_of("here", "t", [RENAMED | {"more": object()}])
+    assert (renamed.datasource, renamed.original, renamed.source_time) == ("old", "wiki", AT)
+    row = (b"old", b"wiki", 7, 2, AT.replace(tzinfo=None))
+    assert renamed_of("here", "t", map(mysql._renamed, [row])) == [renamed]
+
+
+@pytest.mark.parametrize(
+    ("read", "row"),
+    [
+        (of_postgresql, GAP | {"key": None}),
+        (of_postgresql, GAP | {"detail": 7}),
+        (of_postgresql, GAP | {"reason": None}),
+        (of_postgresql, GAP | {"opened": "first"}),
+        (of_postgresql, GAP | {"kind": "planet"}),
+        (of_postgresql, without(GAP, "closed")),
+        (of_mysql, (None, *OF_MYSQL[1:])),
+        (of_mysql, ("segment", None, *OF_MYSQL[2:])),
+        (of_mysql, ("segment", "a", *OF_MYSQL[2:])),
+        (of_mysql, (*OF_MYSQL[:-1], None)),
+        (of_renamed, RENAMED | {"source_time": "noon"}),
+        (of_renamed, RENAMED | {"source_time": None}),
+        (of_renamed, RENAMED | {"original": None}),
+        (of_renamed, without(RENAMED, "cut")),
+        (lambda row: renamed_of("here", "t", map(mysql._renamed, [row])), (b"a", b"b", 7, 2, None)),
+        (lambda row: state_of("here", "t", row), without(ROW, "applied_at")),
+        (lambda row: state_of("here", "t", row), without(ROW, "log_id")),
+    ],
+    ids=range(17),
+)
+def test_an_altered_table_is_damage_and_no_traceback(read: Any, row: Any):
+    with pytest.raises(CorruptionError, match="here: a row of t cannot be read: ") as told:
+        read(row)
+    assert "--adopt" in told.value.hint
