@@ -41,11 +41,21 @@ def _within_years(time: datetime) -> datetime:
 
 
 def _name(text: str) -> str:
-    if not (text.isprintable() and 0 < len(text) <= NAME_CHARACTERS_MAX) or "/" in text:
-        raise ValueError("it is no name: something printable without a slash")
     if text in {".", ".."}:
         raise ValueError("it is no name, but that of a folder")
+    if not is_name(text):
+        raise ValueError("it is no name: something printable without a slash")
     return text
+
+
+def is_name(text: str) -> bool:
+    """Return whether a text can be a part of a file's name, as a `Name` is."""
+    return (
+        text.isprintable()
+        and 0 < len(text) <= NAME_CHARACTERS_MAX
+        and "/" not in text
+        and text not in {".", ".."}
+    )
 
 
 def _relative_name(text: str) -> str:

@@ -28,6 +28,7 @@ from replicator.adapters.kafka.log_place import (
     CONTINUES,
     MOVED,
     NOT_EVENTS,
+    NOT_OURS_HINT,
     TYPE,
     TYPE_AT,
     LogPlace,
@@ -35,6 +36,7 @@ from replicator.adapters.kafka.log_place import (
     moved_to,
     refuse_unreadable,
     tail_of,
+    time_at,
 )
 from replicator.adapters.kafka.reader import PartitionReader
 from replicator.adapters.kafka.session import KafkaSession, started, stopped, translated
@@ -494,18 +496,24 @@ def _records(found: Sequence[ConsumerRecord], shift: int) -> list[Record]:
     types, times = _Types(), _Times()
     new = tuple.__new__  # a third faster than the constructor of a NamedTuple
     try:
-        return [
+        records = [
             new(Record, (one.offset + shift, times[one.timestamp], type_, one.value))
             for one in found
             if (type_ := types[one.headers[TYPE_AT][1]]) not in NOT_EVENTS
         ]
-    except (IndexError, UnicodeDecodeError, OverflowError):
-        raise CorruptionError(
-            f"a record between offsets {found[0].offset} and {found[-1].offset} has no {TYPE}, or"
-            " no time, of ours: another program wrote it",
-            hint="see which one may write to this topic: only the watcher should"
-            " (docs/kafka.md#acls)",
-        ) from None
+    except (IndexError, AttributeError, UnicodeDecodeError, OverflowError):
+        raise _foreign(found, f"{TYPE}, or no time") from None
+    if any(record.data is None for record in records):
+        raise _foreign(found, "value")
+    return records
+
+
+def _foreign(found: Sequence[ConsumerRecord], lacks: str) -> CorruptionError:
+    return CorruptionError(
+        f"a record between offsets {found[0].offset} and {found[-1].offset} has no {lacks}, of"
+        " ours: another program wrote it",
+        hint=NOT_OURS_HINT,
+    )
 
 
 class _Types(dict[bytes, str]):
@@ -520,5 +528,5 @@ class _Times(dict[int, datetime]):
     """The time of a timestamp."""
 
     def __missing__(self, time_ms: int) -> datetime:
-        self[time_ms] = found = _EPOCH_START + time_ms * _MILLISECOND
+        self[time_ms] = found = time_at(time_ms)
         return found

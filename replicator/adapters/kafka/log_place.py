@@ -7,15 +7,18 @@ record has it because retention may trim any other.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple, Self
 
 from aiokafka import ConsumerRecord
 
 from replicator.adapters.kafka.reader import PartitionReader
 from replicator.errors import ConfigError, CorruptionError, RefusedError
-from replicator.model.document import parsed
+from replicator.model.document import INT_MAX, is_name, parsed
 from replicator.model.event import Epoch
+from replicator.model.timestamps import FIRST_YEAR, LAST_YEAR
 
 ACQUIRED: Final = "log.acquired"
 """Type of a writer's first record."""
@@ -32,6 +35,10 @@ CLOUD_EVENT: Final = b"application/cloudevents+json; charset=UTF-8"
 """Header for a whole CloudEvent in the value: structured mode of CloudEvents' Kafka binding."""
 CONTINUES, MOVING = "log", "moving"
 """Headers of records of a log that was moved here, and of one whose move has not ended."""
+NOT_OURS_HINT: Final = (
+    "see which program may write to this topic: only the watcher should (docs/kafka.md#acls)"
+)
+_EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
 STEP, STEP_FACTOR, RECORDS_MAX = 4, 8, 1000
 
 
@@ -43,17 +50,17 @@ class LogPlace(NamedTuple):
     """Difference between an offset of the log and the topic's."""
 
     @classmethod
-    def of(cls, value: bytes) -> Self:
+    def of(cls, value: bytes | None) -> Self:
         """Return the log that a header names.
 
         Raises:
             CorruptionError: this program did not write the header.
         """
-        log_id, _, shift = value.decode(errors="replace").partition(" ")
-        try:
-            return cls(log_id, int(shift))
-        except ValueError:
-            raise CorruptionError(f"a record has no place of its log: {value!r}") from None
+        log_id, _, shift = (value or b"").decode(errors="replace").partition(" ")
+        with suppress(ValueError):
+            if is_name(log_id) and abs(found := int(shift)) <= INT_MAX:
+                return cls(log_id, found)
+        raise CorruptionError(f"a record has no place of its log: {value!r}", hint=NOT_OURS_HINT)
 
     @property
     def header(self) -> bytes:
@@ -92,6 +99,18 @@ async def tail_of(reader: PartitionReader) -> Tail | None:
     return None
 
 
+def time_at(timestamp_ms: int) -> datetime:
+    """Return the time of a record's timestamp.
+
+    Raises:
+        OverflowError: it is beyond the years that a time can have here.
+    """
+    found = _EPOCH_START + timedelta(milliseconds=timestamp_ms)
+    if not FIRST_YEAR <= found.year <= LAST_YEAR:
+        raise OverflowError("the time of a record is beyond the calendar")
+    return found
+
+
 def headers(type_: str, epoch: Epoch, *more: tuple[str, bytes]) -> list[tuple[str, bytes]]:
     """Return the headers of a record."""
     own = [(CONTENT_TYPE, CLOUD_EVENT), (TYPE, type_.encode()), (EPOCH, str(epoch).encode())]
@@ -128,16 +147,22 @@ def _tail(last: ConsumerRecord) -> Tail:
     said = dict(last.headers)
     if missing := {TYPE, EPOCH} - said.keys():
         raise _not_ours(last, min(missing))
-    place = said.get(CONTINUES, said.get(MOVING))
+    moved_here = [said[name] for name in (CONTINUES, MOVING) if name in said]
     try:
         epoch = Epoch(int(said[EPOCH]))
-    except ValueError:
+    except (TypeError, ValueError):
         raise _not_ours(last, EPOCH) from None
+    if not 0 <= epoch < INT_MAX:  # the next writer's is one larger, and has 64 bits, too
+        raise _not_ours(last, EPOCH)
+    try:
+        time_at(last.timestamp)  # no record of the next writer is older than this one
+    except OverflowError:
+        raise _not_ours(last, "time") from None
     return Tail(
         offset=last.offset,
         epoch=epoch,
         appended_at_ms=last.timestamp,
-        place=None if place is None else LogPlace.of(place),
+        place=LogPlace.of(moved_here[0]) if moved_here else None,
         is_moving=MOVING in said,
         moved_into=_moved_into(last) if said[TYPE] == MOVED.encode() else None,
     )
@@ -153,5 +178,5 @@ def _moved_into(record: ConsumerRecord) -> str:
 def _not_ours(record: ConsumerRecord, what: str) -> CorruptionError:
     return CorruptionError(
         f"the record at offset {record.offset} lacks a {what} of ours: another program wrote it",
-        hint="see which one may write to this topic: only the watcher should (docs/kafka.md#acls)",
+        hint=NOT_OURS_HINT,
     )

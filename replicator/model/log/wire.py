@@ -38,6 +38,7 @@ SPEC_VERSION = "1.0"
 SCHEMA_BASE = "https://druid-replicator.dev/schemas/"
 VERSION = 1
 CUT_CLOSED = "cut.closed"
+UNREADABLE_HINT = "it was not written by this tool, or it was altered; restore the log from a copy"
 
 _CHANGED_VERB = {Kind.SEGMENT: "published", Kind.COMMIT: "committed", Kind.AUDIT: "recorded"}
 CHANGED_TYPE: Mapping[Kind, str] = {
@@ -175,7 +176,7 @@ def parse(record: Record) -> Parsed:
     except (KeyError, TypeError, ValueError, RecursionError) as exc:
         raise CorruptionError(
             f"the event at offset {record.offset} of the log cannot be read: {_reason(exc)}",
-            hint="it was not written by this tool, or it was altered; restore the log from a copy",
+            hint=UNREADABLE_HINT,
         ) from exc
 
 

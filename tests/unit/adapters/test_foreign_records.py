@@ -7,7 +7,15 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from replicator.adapters.kafka import log as module
-from replicator.adapters.kafka.log_place import MOVED, _tail, headers, moved_to
+from replicator.adapters.kafka.log_place import (
+    ACQUIRED,
+    CONTINUES,
+    MOVED,
+    LogPlace,
+    _tail,
+    headers,
+    moved_to,
+)
 from replicator.errors import CorruptionError
 from replicator.model.event import Epoch
 
@@ -15,7 +23,7 @@ OURS = headers("segment.published", Epoch(3))
 
 
 def consumed(
-    said: Sequence[tuple[str, bytes]], value: bytes | None = b"{}", time_ms: int = 1000
+    said: Sequence[tuple[str, bytes | None]], value: bytes | None = b"{}", time_ms: int = 1000
 ) -> Any:
     return ConsumerRecord(
         topic="log", partition=0, offset=7, timestamp=time_ms, timestamp_type=0, key=None,
@@ -42,6 +50,13 @@ def test_a_record_of_ours_is_read():
         consumed([("any", b"header")]),
         consumed([("any", b"header"), ("ce_type", b"\xff"), ("epoch", b"3")]),
         consumed([*OURS[:2], ("epoch", b"three")]),
+        consumed([OURS[0], ("ce_type", None), OURS[2]]),
+        consumed([*OURS[:2], ("epoch", None)]),
+        consumed([*OURS[:2], ("epoch", b"-1")]),
+        consumed([*OURS[:2], ("epoch", b"9223372036854775807")]),
+        consumed(OURS, value=None),
+        consumed(headers(ACQUIRED, Epoch(3)), time_ms=2**63 - 1),
+        consumed(headers(ACQUIRED, Epoch(3)), time_ms=253_000_000_000_000),
         consumed(OURS, time_ms=2**63 - 1),
         consumed(headers(MOVED, Epoch(3)), value=None),
         consumed(headers(MOVED, Epoch(3)), value=b"[7]"),
@@ -49,6 +64,8 @@ def test_a_record_of_ours_is_read():
     ],
     ids=[
         "no header", "another header", "a type that is no text", "an epoch that is no number",
+        "a type without a value", "an epoch without a value", "an epoch below 0", "the last epoch",
+        "no value of an event", "a writer's time that is none", "a writer's time in the year 9987",
         "a time that is none", "no value", "a value of another kind", "a value that is cut short",
     ],
 )  # fmt: skip
@@ -58,3 +75,13 @@ def test_a_record_of_another_program_is_damage_and_no_traceback(found: Any):
     assert "offset" in str(caught.value)
     assert "another program wrote it" in str(caught.value)
     assert "acls" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, b"", b"log-1", b"log-1 many", b"../log-1 3", b"log-1\x1b 3", b"log-1 " + b"9" * 30],
+)
+def test_a_place_that_is_none_of_ours_is_damage(value: bytes | None):
+    with pytest.raises(CorruptionError, match="no place of its log"):
+        read(consumed([*OURS, (CONTINUES, value)]))
+    assert LogPlace.of(b"log-1 -3") == ("log-1", -3)
