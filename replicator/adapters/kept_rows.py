@@ -31,7 +31,7 @@ class _Owner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Gaps:
+class _GapRows:
     rows: tuple[Gap, ...]
 
 
@@ -45,7 +45,7 @@ class _RenamedRow:
 
 
 _OWNER, _CHECKPOINT = Shape(_Owner, HINT), Shape(Checkpoint, HINT)
-_GAPS, _RENAMED = Shape(_Gaps, HINT), Shape(_RenamedRow, HINT)
+_GAPS, _RENAMED = Shape(_GapRows, HINT), Shape(_RenamedRow, HINT)
 
 
 def state_of(database: str, table: str, row: Mapping[str, Any]) -> TargetState:
