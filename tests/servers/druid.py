@@ -25,6 +25,10 @@ SOON = "PT0.3S"
 AT_REST_S = 0.6
 """What has not changed for so long has been seen by all roles: twice their period."""
 MIB = 1 << 20
+WELL = dict.fromkeys(("broker", "historical", "indexer"), "/status/health") | {
+    "coordinator": "/druid/coordinator/v1/isLeader"  # it is healthy before it answers anything
+}
+"""What each role answers with 200 once it works."""
 
 Row: TypeAlias = dict[str, Any]
 Login: TypeAlias = tuple[str, str]
@@ -165,7 +169,7 @@ class Druid:
         async with aiohttp.ClientSession(timeout=timeout) as session:
             try:
                 for role in self.release.roles:
-                    async with session.get(f"{self.url(role)}/status/health") as answer:
+                    async with session.get(f"{self.url(role)}{WELL[role]}") as answer:
                         if answer.status != 200:
                             return False
             except (aiohttp.ClientError, TimeoutError):

@@ -28,7 +28,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -446,6 +446,22 @@ def _make_schemas() -> None:
             shape.checked({})
 
 
+def _make_commands() -> None:
+    """Make the parsers of all verbs, of which a command makes its own."""
+    import typer.main  # noqa: PLC0415 - as _main
+
+    from replicator.cli.main import VERBS, Verb, app  # noqa: PLC0415
+
+    typer.main.get_command = cache(typer.main.get_command)
+    Verb.command = cache(Verb.command)  # type: ignore[method-assign]
+    made = [typer.main.get_command(app), *(verb.command(name) for name, verb in VERBS.items())]
+    while made:
+        one = made.pop()
+        for parameter in one.params:
+            parameter.get_runtime_param()
+        made += getattr(one, "commands", {}).values()
+
+
 async def _make_client() -> None:
     """Read the definitions of S3, which a command would read for its first client of it."""
     from replicator.adapters.s3.service import S3Address, s3_service  # noqa: PLC0415 - as _main
@@ -464,6 +480,7 @@ if __name__ == "__main__":
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)  # for the forks
     _make_schemas()
+    _make_commands()
     asyncio.run(_make_client())
     gc.freeze()  # so that no child copies these pages only to look for garbage in them
     assert len(list(Path("/proc/self/task").iterdir())) == 1, "threads do not survive a fork"

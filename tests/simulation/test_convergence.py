@@ -17,8 +17,8 @@ from tests.simulation.world import SOURCE, World
 
 # The virtual loop finds hangs itself; a wall-clock alarm inside a callback is swallowed by asyncio.
 pytestmark = pytest.mark.timeout(0)
-SEEDS = int(os.environ.get("SEEDS") or times(52, 5_000))
-"""A third more in the gate than travel every rare road: a seed takes about 2 s of one core."""
+SEEDS = int(os.environ.get("SEEDS") or times(44, 5_000))
+"""Some more in the gate than travel every rare road: a seed takes a second or two of one core."""
 LIVES = 8
 
 
