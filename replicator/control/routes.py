@@ -69,12 +69,16 @@ class Reply:
     """A handler's answer."""
 
     content: BaseModel | None = None
+    written: Mapping[str, bytes] = field(default_factory=dict)
+    """Members of `content` that are JSON already, like a job's document, which may be large."""
     status: HTTPStatus = HTTPStatus.OK
     headers: Mapping[str, str] = field(default_factory=dict)
     job_id: str | None = None
     """The job that was accepted, or ended."""
     targets: tuple[str, ...] = ()
     """The targets of the answer, if the request does not name them."""
+    changes: bool = True
+    """Whether what was requested can have changed something."""
     raw: web.StreamResponse | None = None
     """An answer that is not JSON, like a file; the other members are ignored then."""
 

@@ -4,7 +4,7 @@ import asyncio
 import fcntl
 import os
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, partial
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
@@ -36,11 +36,13 @@ from replicator.control.endpoints.schedules import ScheduleRoutes
 from replicator.control.endpoints.views import WAIT_S_MAX
 from replicator.control.openapi import openapi
 from replicator.control.problems import Problem
+from replicator.control.requests.verbs import only_looks
 from replicator.control.routes import ApiCall, Reply, Route, RouteTable
 from replicator.control.work.jobs import Jobs
 from replicator.control.work.launch import Program
 from replicator.errors import ConfigError
 from replicator.model.operations.access import Role
+from replicator.model.operations.job import Job
 from replicator.task_group import TaskGroup
 from replicator.web.gate import IDLE_S_MAX, GateLimits
 from replicator.web.panorama import Panorama
@@ -48,6 +50,8 @@ from replicator.web.port import Port
 
 log = structlog.get_logger("replicator")
 LOCK: Final = "service.lock"
+UNREAD_MAX: Final = 4
+"""Number of the largest answers that may wait until one client reads them."""
 CONNECTION_S_MAX: Final = KEPT_S_MAX + IDLE_S_MAX + 2 * WAIT_S_MAX
 """Longest life of a connection, in seconds, such that it never interrupts a request.
 
@@ -87,7 +91,7 @@ class Control:
             settings=control.jobs,
             drain_s=settings.drain_s,
         )
-        self.jobs.subscribe(lambda job: panorama.refresh(job.targets))
+        self.jobs.subscribe(partial(_refresh, panorama))
         self.audit = AuditLog(
             self._folder / AUDIT_FILE,
             bytes_max=control.audit_bytes_max,
@@ -125,7 +129,9 @@ class Control:
             listen=control.listen,
             setting="web.control.listen",
             limits=GateLimits(
-                connections_max=control.connections_max, connection_s_max=CONNECTION_S_MAX
+                connections_max=control.connections_max,
+                connection_s_max=CONNECTION_S_MAX,
+                unsent_bytes_max=UNREAD_MAX * control.jobs.answer_bytes_max,
             ),
             tls=None if self._certificates is None else self._certificates.context,
         )
@@ -184,6 +190,11 @@ class Control:
         for route in self.table.routes:
             made.router.add_route(route.method, route.path, door.handler(route))
         return made
+
+
+def _refresh(panorama: Panorama, ended: Job) -> None:
+    if not only_looks(ended):
+        panorama.refresh(ended.targets)
 
 
 def _notifications(application: Application) -> NotificationRoutes:

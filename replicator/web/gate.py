@@ -56,6 +56,8 @@ class GateLimits:
     """Open at once; one more closes one of a stranger's: the oldest of the address with most."""
     connection_s_max: float = 10.0
     """Longest life of a connection, in seconds, its answers included."""
+    unsent_bytes_max: int = 64 << 20
+    """Answers that wait until one known client reads them; more closes its oldest connection."""
 
     @property
     def known_max(self) -> int:
@@ -176,6 +178,11 @@ class Crowd(Generic[_Connection]):
         if not theirs:
             del self._of[whose]
 
+    def like(self, connection: _Connection) -> list[_Connection]:
+        """Return all connections of the same client, the oldest first."""
+        whose = self._whose.get(connection)
+        return [] if whose is None else list(self._of[whose])
+
     def first_to_go(self) -> _Connection:
         """Return the oldest connection of the client with the most: it loses its own ones."""
         most = max(self._of, key=lambda whose: len(self._of[whose]))
@@ -191,7 +198,7 @@ class Gate:
         self._timers: dict[Connection | Handshake, asyncio.TimerHandle] = {}
         self._strangers = Crowd[Connection | Handshake]()
         """Connections by address."""
-        self._known = Crowd[Connection | Handshake]()
+        self._known = Crowd[Connection]()
         """Connections by the principal's name; no stranger ends one of these."""
 
     def __call__(self) -> "Connection":
@@ -219,12 +226,27 @@ class Gate:
         if len(self._known) > self._limits.known_max:
             self._known.first_to_go().abort()
 
+    def make_room(self, connection: "Connection", size_bytes: int) -> None:
+        """Let a known client have an answer of this size; its connections that read none give way.
+
+        Each answer stays in memory until it is read.
+        """
+        others = [one for one in self._known.like(connection) if one.unsent_bytes]
+        unsent_bytes = size_bytes + sum(one.unsent_bytes for one in others)
+        for other in others:
+            if unsent_bytes <= self._limits.unsent_bytes_max:
+                return
+            if other is not connection:
+                unsent_bytes -= other.unsent_bytes
+                other.abort()
+
     def leave(self, connection: "Connection | Handshake") -> None:
         """Forget a connection that is closed, or will be at once."""
         if (timer := self._timers.pop(connection, None)) is not None:
             timer.cancel()
         self._strangers.discard(connection)
-        self._known.discard(connection)
+        if isinstance(connection, Connection):
+            self._known.discard(connection)
 
     def close(self) -> None:
         """Close all of them."""
@@ -306,6 +328,24 @@ class Connection(web.RequestHandler):
     def is_of(self, name: str) -> None:
         """Assign the connection to a principal, so that no stranger's connection ends it."""
         self._gate.recognise(self, name)
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Size of the answers that the client has not read yet."""
+        return 0 if self.transport is None else self.transport.get_write_buffer_size()
+
+    def make_room(self, answer: web.StreamResponse) -> None:
+        """Make room for an answer, if it has one size."""
+        self._gate.make_room(self, answer.content_length or 0)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer; what aiohttp refuses before any middleware is told like all else."""
+        if isinstance(resp, web.HTTPException):
+            resp = problem(HTTPStatus(resp.status))
+            resp.force_close()
+        return await super().finish_response(request, resp, start_time)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Leave it."""

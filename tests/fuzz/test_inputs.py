@@ -325,6 +325,11 @@ def _rows() -> dict[str, Input]:
     }
 
 
+def _blob(value: Any) -> Any:
+    """Return a text as a column of bytes has it."""
+    return value.encode(errors="surrogatepass") if isinstance(value, str) else value
+
+
 def _file_rows() -> dict[str, Input]:
     """Rows of the control file and of the journal, as SQLite gives their columns."""
     at = TIME.isoformat()
@@ -335,8 +340,14 @@ def _file_rows() -> dict[str, Input]:
     kinds: dict[str, tuple[Callable[[tuple[Any, ...]], object], list[object]]] = {
         "token": (tokens._token, ["t1", "ops", "viewer", targets, at, None, at, "ab" * 32]),
         "job": (jobs._job, job),
-        "agreed plan": (jobs._plan, ["d1", "restore", request, "{}", targets, "ops", at]),
-        "answer": (lambda row: jobs._answer("j1", row), [request, "out", "err"]),
+        "agreed plan": (
+            lambda row: jobs._plan((*row[:3], _blob(row[3]), *row[4:]), jobs.SoundDocuments()),
+            ["d1", "restore", request, "{}", targets, "ops", at],
+        ),
+        "answer": (
+            lambda row: jobs._answer("j1", (_blob(row[0]), *row[1:]), jobs.SoundDocuments()),
+            [request, "out", "err"],
+        ),
         "condition": (journal._condition, ["target standby", 0, at, 1, 7]),
         "delivery": (
             journal._delivery,

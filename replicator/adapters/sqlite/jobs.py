@@ -2,10 +2,11 @@
 
 import sqlite3
 from collections import Counter, deque
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, Literal
+from zlib import crc32
 
 import orjson
 
@@ -21,9 +22,35 @@ PLAN_COLUMNS = "digest, verb, request, document, targets, by, made_at"
 SELECT = f"SELECT {COLUMNS} FROM jobs"  # noqa: S608 - names of our own
 SELECT_PLAN = f"SELECT {PLAN_COLUMNS} FROM plans"  # noqa: S608
 UNFINISHED = (JobState.QUEUED.value, JobState.RUNNING.value)
-_PLAN = shape_of(AgreedPlan)
 _JOB = shape_of(Job)
-_ANSWER = shape_of(JobAnswer)
+
+SOUND_MAX: Final = 1_000
+"""Number of documents that need not be read again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PlanRow:
+    """A row of `plans` without its document, which is handed on as it is."""
+
+    digest: str
+    verb: str
+    request: Mapping[str, Any]
+    is_sound: Literal[True]
+    targets: tuple[str, ...]
+    by: str
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _AnswerRow:
+    """A row of `answers` without its document."""
+
+    is_sound: Literal[True]
+    stdout: str
+    stderr: str
+
+
+_PLAN, _ANSWER = shape_of(_PlanRow), shape_of(_AnswerRow)
 
 
 class JobStore:
@@ -31,6 +58,7 @@ class JobStore:
 
     def __init__(self, file: ControlFile) -> None:
         self._file = file
+        self._sound = SoundDocuments()
 
     async def add(self, job: Job, *, key: str | None, kept_max: int, kept_bytes_max: int) -> None:
         """Keep a new job under its owner's key, and with it `kept_max` jobs that have ended.
@@ -80,7 +108,7 @@ class JobStore:
                     "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)",
                     (
                         job.id,
-                        None if answer.document is None else orjson.dumps(answer.document),
+                        answer.written,
                         answer.stdout,
                         answer.stderr,
                     ),
@@ -106,7 +134,7 @@ class JobStore:
             row = connection.execute(query, (id_,)).fetchone()
             if row is None:
                 return None
-            return _answer(id_, row)
+            return _answer(id_, row, self._sound)
 
         return await self._file.read("look up a job's answer", look)
 
@@ -132,7 +160,7 @@ class JobStore:
                     plan.digest,
                     plan.verb,
                     _text(plan.request),
-                    orjson.dumps(plan.document),
+                    plan.written,
                     _text(plan.targets),
                     plan.by,
                     plan.made_at.isoformat(),
@@ -149,9 +177,32 @@ class JobStore:
             row = connection.execute(query, (digest,)).fetchone()
             if row is None:
                 return None
-            return _plan(row)
+            return _plan(row, self._sound)
 
         return await self._file.read("look up a plan", look)
+
+
+class SoundDocuments:
+    """Checks a stored document once: to read 16 MiB of JSON for each request would hold up all."""
+
+    def __init__(self) -> None:
+        self._known = dict[str, int]()
+        """Checksum by id; the oldest is forgotten first."""
+
+    def has(self, id_: str, data: bytes) -> bool:
+        """Return whether this is a document in JSON.
+
+        Raises:
+            ValueError, TypeError: it is not JSON.
+        """
+        checksum = crc32(data)
+        if self._known.get(id_) != checksum:
+            if not isinstance(orjson.loads(data), dict):
+                return False
+            while len(self._known) >= SOUND_MAX:
+                del self._known[next(iter(self._known))]
+            self._known[id_] = checksum
+        return True
 
 
 def _forget_beyond(connection: sqlite3.Connection, kept_max: int) -> None:
@@ -216,14 +267,14 @@ def _row(job: Job) -> tuple[object, ...]:
     )
 
 
-def _plan(row: tuple[Any, ...]) -> AgreedPlan:
-    return row_as(
+def _plan(row: tuple[Any, ...], sound: SoundDocuments) -> AgreedPlan:
+    found = row_as(
         _PLAN,
         lambda: {
             "digest": row[0],
             "verb": row[1],
             "request": orjson.loads(row[2]),
-            "document": orjson.loads(row[3]),
+            "is_sound": sound.has(row[0], row[3]),
             "targets": orjson.loads(row[4]),
             "by": row[5],
             "made_at": row[6],
@@ -231,19 +282,29 @@ def _plan(row: tuple[Any, ...]) -> AgreedPlan:
         table="plans",
         id_=row[0],
     )
+    return AgreedPlan(
+        digest=found.digest,
+        verb=found.verb,
+        request=found.request,
+        written=row[3],
+        targets=found.targets,
+        by=found.by,
+        made_at=found.made_at,
+    )
 
 
-def _answer(id_: str, row: tuple[Any, ...]) -> JobAnswer:
-    return row_as(
+def _answer(id_: str, row: tuple[Any, ...], sound: SoundDocuments) -> JobAnswer:
+    found = row_as(
         _ANSWER,
         lambda: {
-            "document": None if row[0] is None else orjson.loads(row[0]),
+            "is_sound": row[0] is None or sound.has(id_, row[0]),
             "stdout": row[1],
             "stderr": row[2],
         },
         table="answers",
         id_=id_,
     )
+    return JobAnswer(written=row[0], stdout=found.stdout, stderr=found.stderr)
 
 
 def _job(row: tuple[Any, ...]) -> Job:

@@ -72,14 +72,14 @@ class AuditLog:
             if target in self._areas and not self._waiting.full():
                 self._waiting.put_nowait((target, deed))
 
-    async def record_begun(self, deed: Deed) -> None:
+    async def record_begun(self, deed: Deed, *, changes: bool) -> None:
         """Write a deed before it begins, or after it; count it if it changed nothing.
 
         Raises:
             TransientError: the deed cannot be written.
         """
         await self.record(deed)
-        if deed.status is not None and deed.status >= HTTPStatus.BAD_REQUEST:
+        if deed.status is not None and (not changes or deed.status >= HTTPStatus.BAD_REQUEST):
             self._limit.began(deed)
 
     def closed_to(self, who: str, token: str) -> timedelta | None:

@@ -64,6 +64,8 @@ class _Passage:
     targets: tuple[str, ...] = ()
     job_id: str | None = None
     why: str = ""
+    changes: bool = True
+    """Whether the handler has accepted something that can change something."""
     begun: bool = False
     """Whether the first audit line was written, so that a second one must follow."""
     id: str = field(default_factory=lambda: token_hex(8))
@@ -127,8 +129,10 @@ class Door:
             for name, value in self._headers.items():
                 answer.headers.setdefault(name, value)
             answer.headers.setdefault("Cache-Control", "no-store")
-            if isinstance(request.protocol, Connection) and request.protocol.age_s > KEPT_S_MAX:
-                answer.force_close()  # before the gate would, in the middle of a later request
+            if isinstance(request.protocol, Connection):
+                request.protocol.make_room(answer)
+                if request.protocol.age_s > KEPT_S_MAX:
+                    answer.force_close()  # before the gate would, in the middle of a later request
             return answer
 
         return finish
@@ -193,6 +197,7 @@ class Door:
         reply = await route.handler(call)
         passage.job_id = reply.job_id
         passage.targets = passage.targets or reply.targets
+        passage.changes = reply.changes
         return response(reply)
 
     def _refuse_restless(self, principal: Principal | None) -> None:
@@ -302,7 +307,10 @@ class Door:
             request=short_request(passage.asked),
             why=passage.why[:WHY_CHARS_MAX],
         )
-        await (self._audit.record_begun(deed) if passage.begun else self._audit.record_some(deed))
+        if passage.begun:
+            await self._audit.record_begun(deed, changes=passage.changes)
+        else:
+            await self._audit.record_some(deed)
 
 
 def _only_looks(body: Any) -> bool:
@@ -357,6 +365,8 @@ def response(reply: Reply) -> web.StreamResponse:
         return reply.raw
     if reply.content is None:
         return web.Response(status=reply.status, headers=reply.headers)
-    answer = reply_of(reply.status, reply.content.model_dump(mode="json", by_alias=True))
+    content = reply.content.model_dump(mode="json", by_alias=True)
+    content |= {name: orjson.Fragment(data) for name, data in reply.written.items()}
+    answer = reply_of(reply.status, content)
     answer.headers.update(reply.headers)
     return answer

@@ -19,8 +19,9 @@ from replicator.control.requests.planned import RestoreRequest
 from replicator.control.requests.upkeep import ApplyRequest, TargetCreateRequest
 from replicator.control.requests.verb_request import OffsetNumber, Text, VerbRequest
 from replicator.control.routes import ApiCall, Reply, RequestBody, Route
+from replicator.control.work.jobs import Accepted
 from replicator.model.operations.access import Role
-from replicator.model.operations.job import Job, JobState
+from replicator.model.operations.job import JobState
 
 WAIT_S = 30.0
 """Longest wait for a plan, in seconds; a larger plan is requested again."""
@@ -222,10 +223,10 @@ class ArticleRoutes:
         return _reply(await self._jobs.submitted(call, request), request)
 
     async def _planned(self, call: ApiCall, request: RestoreRequest) -> Reply:
-        job = await self._jobs.submitted(call, request, planning=True, wait_s=WAIT_S)
-        if job.state.is_final and job.plan is None:
+        accepted = await self._jobs.submitted(call, request, planning=True, wait_s=WAIT_S)
+        if (job := accepted.job).state.is_final and job.plan is None:
             raise await self._jobs.no_plan(job)
-        return _reply(job, request, plan=job.plan)
+        return _reply(accepted, request, plan=job.plan)
 
     async def _run(self, call: ApiCall, task: IngestTask) -> Reply:
         request = _restore(task)
@@ -263,8 +264,11 @@ def _restore(task: IngestTask) -> RestoreRequest:
     )
 
 
-def _reply(job: Job, request: VerbRequest, plan: str | None = None) -> Reply:
+def _reply(accepted: Accepted, request: VerbRequest, plan: str | None = None) -> Reply:
+    job = accepted.job
     status = HTTPStatus.OK if job.state.is_final else HTTPStatus.ACCEPTED
     view = TaskView(task=job.id, cluster=request.changed[0], plan=plan)
     headers = {"Location": f"/v1/jobs/{job.id}"}
-    return Reply(content=view, status=status, headers=headers, job_id=job.id)
+    return Reply(
+        content=view, status=status, headers=headers, job_id=job.id, changes=accepted.changes
+    )

@@ -23,11 +23,11 @@ from replicator.control.requests.upkeep import PauseRequest
 from replicator.control.requests.verb_request import VerbRequest, touched_by
 from replicator.control.requests.verbs import AnyJob, AnyPlan, needed_role, request_of
 from replicator.control.routes import ApiCall, Reply, Route
-from replicator.control.work.jobs import Jobs
+from replicator.control.work.jobs import Accepted, Jobs
 from replicator.control.work.launch import Order, Terminal
 from replicator.errors import RefusedError
 from replicator.model.operations.access import Role
-from replicator.model.operations.job import AgreedPlan, Job, JobState
+from replicator.model.operations.job import AgreedPlan, Job, JobAnswer, JobState
 from replicator.services.monitoring.poller import Poller
 
 
@@ -189,37 +189,43 @@ class JobRoutes:
         planning: bool = False,
         plan: AgreedPlan | None = None,
         wait_s: float = 0.0,
-    ) -> Job:
+    ) -> Accepted:
         """Submit a call's request, and return the job after the wait that the call asks for."""
         order = Order(request=request, by=call.by.name, key=call.key, planning=planning, plan=plan)
         return await self._submitted(call, order, wait_s=wait_s)
 
-    async def _submitted(self, call: ApiCall, order: Order, *, wait_s: float = 0.0) -> Job:
-        job = await self._jobs.submit(order)
-        return await self._waited(job, max(wait_s, call.queried(WaitQuery).wait))
+    async def _submitted(self, call: ApiCall, order: Order, *, wait_s: float = 0.0) -> Accepted:
+        accepted = await self._jobs.accept(order)
+        wait_s = max(wait_s, call.queried(WaitQuery).wait)
+        return replace(accepted, job=await self._waited(accepted.job, wait_s))
 
-    async def _reply(self, job: Job) -> Reply:
+    async def _reply(self, accepted: Accepted) -> Reply:
+        job = accepted.job
         answer = await self._jobs.answer(job.id) if job.state.is_final else None
         status = HTTPStatus.OK if job.state.is_final else HTTPStatus.ACCEPTED
         headers = {"Location": f"/v1/jobs/{job.id}"}
         return Reply(
-            content=JobView.of(job, answer),
+            content=JobView.of(job),
+            written=_written(answer),
             status=status,
             headers=headers,
             job_id=job.id,
             targets=job.targets,
+            changes=accepted.changes,
         )
 
     async def _waited(self, job: Job, wait_s: float) -> Job:
         return await self._jobs.ended(job.id, min(wait_s, self._settings.wait_max_s))
 
     async def _make_plan(self, call: ApiCall) -> Reply:
-        job = await self._submitted(call, replace(_order(call, call.body), planning=True))
+        accepted = await self._submitted(call, replace(_order(call, call.body), planning=True))
+        job = accepted.job
         if job.state is JobState.DONE and job.plan is not None:
-            return replace(await self._plan_reply(job.plan), job_id=job.id)
+            reply = await self._plan_reply(job.plan)
+            return replace(reply, job_id=job.id, changes=accepted.changes)
         if job.state.is_final:
             raise await self.no_plan(job)
-        return await self._reply(job)
+        return await self._reply(accepted)
 
     async def no_plan(self, job: Job) -> Problem:
         """Return the problem of a plan that could not be made: the verb's own error."""
@@ -235,7 +241,8 @@ class JobRoutes:
 
     async def _plan_reply(self, digest: str) -> Reply:
         plan = await self._jobs.plan(digest)
-        return Reply(content=PlanView.of(plan, plan.made_at + self._settings.plan_valid))
+        view = PlanView.of(plan, plan.made_at + self._settings.plan_valid)
+        return Reply(content=view, written={"document": plan.written})
 
     async def _plan(self, call: ApiCall) -> Reply:
         plan = await self._jobs.plan(call.path["digest"])
@@ -269,7 +276,7 @@ class JobRoutes:
         job = await self.own(call)
         job = await self._waited(job, call.queried(WaitQuery).wait)
         answer = await self._jobs.answer(job.id) if job.state.is_final else None
-        return Reply(content=JobView.of(job, answer))
+        return Reply(content=JobView.of(job), written=_written(answer))
 
     async def _text(self, call: ApiCall) -> Reply:
         job = await self.own(call)
@@ -314,6 +321,10 @@ class JobRoutes:
         job = await self._jobs.job(call.path["id"])
         require(call.by, touched_by(job.request))
         return job
+
+
+def _written(answer: JobAnswer | None) -> dict[str, bytes]:
+    return {} if answer is None or answer.written is None else {"document": answer.written}
 
 
 def _order(call: ApiCall, request: VerbRequest) -> Order:

@@ -1,5 +1,6 @@
 """The route of the schedules: past runs with their results, and the next ones."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -52,6 +53,7 @@ class ScheduleRoutes:
     def __init__(self, lines: Sequence[ScheduledLine], clock: Clock, *, timeout_s: float) -> None:
         self._lines, self._clock, self._patience = lines, clock, Patience(timeout_s)
         self._states: list[LineState] = []
+        self._looking = asyncio.Lock()
 
     def routes(self) -> Iterator[Route]:
         """Yield the route."""
@@ -67,10 +69,14 @@ class ScheduleRoutes:
         )
 
     async def _list(self, call: ApiCall) -> Reply:
+        async with self._looking:  # whoever comes meanwhile waits for the same look
+            await self._look()
+        states = [one for one in self._states if call.by.may_touch([one.line.target])]
+        found = [ScheduleView.model_validate(one) for one in schedules_json(states)]
+        return Reply(content=SchedulesView(schedules=found))
+
+    async def _look(self) -> None:
         now = self._clock.now()
         age = now - self._states[0].looked_at if self._states else FRESH
         if not timedelta(0) <= age < FRESH:  # the clock may have been set back
             self._states = await line_states(self._lines, now, self._patience)
-        states = [one for one in self._states if call.by.may_touch([one.line.target])]
-        found = [ScheduleView.model_validate(one) for one in schedules_json(states)]
-        return Reply(content=SchedulesView(schedules=found))

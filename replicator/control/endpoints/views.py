@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from replicator.control.requests.verbs import needed_role
 from replicator.control.routes import RequestBody
 from replicator.model.operations.access import Role
-from replicator.model.operations.job import AgreedPlan, Job, JobAnswer, JobProgress, JobState
+from replicator.model.operations.job import AgreedPlan, Job, JobProgress, JobState
 from replicator.web.document import SCHEMA
 
 
@@ -68,9 +68,8 @@ class JobView(View):
     """Document of `--json`: a `result`, or an `error` with its hint; null in lists."""
 
     @classmethod
-    def of(cls, job: Job, answer: JobAnswer | None = None) -> Self:
-        """Return the view of a job, with its verb's output."""
-        document = None if answer is None or answer.document is None else dict(answer.document)
+    def of(cls, job: Job) -> Self:
+        """Return the view of a job without its verb's output, which is added as it is stored."""
         return cls(
             id=job.id,
             verb=job.verb,
@@ -87,7 +86,6 @@ class JobView(View):
             why=job.why,
             plan=job.plan,
             again=job.again,
-            document=document,
         )
 
 
@@ -121,7 +119,7 @@ class PlanView(View):
 
     @classmethod
     def of(cls, plan: AgreedPlan, valid_until: datetime) -> Self:
-        """Return the view of a plan."""
+        """Return the view of a plan without its document, which is added as it is stored."""
         return cls(
             digest=plan.digest,
             verb=plan.verb,
@@ -130,7 +128,7 @@ class PlanView(View):
             by=plan.by,
             made_at=plan.made_at,
             valid_until=valid_until,
-            document=dict(plan.document),
+            document={},
         )
 
 

@@ -127,6 +127,11 @@ def needed_role(job: Job) -> Role:
         return Role.ADMIN
 
 
+def only_looks(job: Job) -> bool:
+    """Return whether a job changes nothing, so that any viewer may ask for it."""
+    return needed_role(job) is Role.VIEWER
+
+
 def flags_of(form: type[VerbRequest]) -> dict[str, str]:
     """Return the member for each option of a verb."""
     return {

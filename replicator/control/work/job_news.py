@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 
+from replicator.control.requests.verbs import only_looks
 from replicator.model.operations.job import Job, JobState
 from replicator.model.operations.notification import Sighting, Topic
 
@@ -19,9 +20,14 @@ class JobNews:
         self._ended: deque[Job] = deque(maxlen=KEPT_MAX)
 
     def hear(self, job: Job) -> None:
-        """Record a job that has ended."""
-        if not job.by.startswith(SCHEDULED) and job.state is not JobState.CANCELLED:
-            self._ended.append(job)
+        """Record a job that has ended.
+
+        A look that fails is news for whoever asked: a viewer must not be able to call operators, or
+        to push what they need to know out of a webhook's queue.
+        """
+        if job.by.startswith(SCHEDULED) or job.state is JobState.CANCELLED or only_looks(job):
+            return
+        self._ended.append(job)
 
     def sightings(self) -> Sequence[Sighting]:
         """Return the jobs that ended since the last call, in order."""

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from secrets import token_hex
 from typing import Any, Final
 
+import orjson
 import structlog
 
 from replicator.adapters.sqlite.jobs import JobStore
@@ -25,6 +26,15 @@ from replicator.task_group import TaskGroup
 log = structlog.get_logger("replicator")
 UNFINISHED: Final = (JobState.QUEUED, JobState.RUNNING)
 Listener = Callable[[Job], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """An accepted order."""
+
+    job: Job
+    changes: bool
+    """Whether the order can change something: a look, and a repetition of an order, cannot."""
 
 
 class Jobs:
@@ -64,7 +74,11 @@ class Jobs:
         self._listeners.append(listener)
 
     async def submit(self, order: Order) -> Job:
-        """Accept an order and return its job; with a known key, the job of the first order.
+        """Accept an order and return its job; see `accept`."""
+        return (await self.accept(order)).job
+
+    async def accept(self, order: Order) -> Accepted:
+        """Accept an order; with a known key, its job is that of the first order.
 
         Raises:
             BusyError: another job changes the same target.
@@ -185,7 +199,7 @@ class Jobs:
 
     # -------------------------------------------------------------------------------- one by one
 
-    async def _taken(self, order: Order) -> Job:
+    async def _taken(self, order: Order) -> Accepted:
         job = Job(
             id=token_hex(8),
             verb=order.verb,
@@ -199,7 +213,7 @@ class Jobs:
             again=order.again,
         )
         if order.key is not None and (known := await self._store.keyed(order.by, order.key)):
-            return self._same(known, job)
+            return Accepted(job=self._same(known, job), changes=False)
         self._refuse_busy(job)
         waiting = sum(live.job.state is JobState.QUEUED for live in self._live.values())
         self._leave_places(order)
@@ -215,7 +229,7 @@ class Jobs:
         )
         self._live[job.id] = LiveJob(job=job, order=order)
         self._woken.set()
-        return job
+        return Accepted(job=job, changes=not order.only_looks)
 
     def _same(self, known: Job, job: Job) -> Job:
         if (known.verb, known.request, known.plan) != (job.verb, job.request, job.plan):
@@ -282,7 +296,8 @@ class Jobs:
         job = replace(live.job, state=JobState.FAILED, progress=None, why=str(error))
         document = error_document(job.verb, type(error).__name__, str(error), error.hint)
         try:
-            await self._close(live, job, JobAnswer(document=document, stdout="", stderr=""))
+            answer = JobAnswer(written=orjson.dumps(document), stdout="", stderr="")
+            await self._close(live, job, answer)
         except ReplicatorError as exc:  # the next start marks the job as interrupted
             log.error("a job was lost sight of", id=job.id, reason=str(exc))  # noqa: TRY400
             self._let_go(live, job)
@@ -302,7 +317,7 @@ class Jobs:
             digest=digest,
             verb=order.request.name,
             request=order.request_json,
-            document=document,
+            written=orjson.dumps(document),
             targets=order.request.changed,
             by=order.by,
             made_at=now,

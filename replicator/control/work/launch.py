@@ -187,13 +187,14 @@ def planned(order: Order, ended: VerbEnded) -> tuple[str, Mapping[str, Any]] | N
 
 def answer_of(ended: VerbEnded) -> JobAnswer:
     """Return the output of a process in the form in which jobs store it."""
-    return JobAnswer(document=ended.document, stdout=ended.stdout, stderr=ended.stderr)
+    written = None if ended.document is None else orjson.dumps(ended.document)
+    return JobAnswer(written=written, stdout=ended.stdout, stderr=ended.stderr)
 
 
 def error_answer(verb: str, kind: str, message: str, hint: str, ended: VerbEnded) -> JobAnswer:
     """Return an answer with an error document in the form of the verb's own."""
-    document = error_document(verb, kind, message, hint)
-    return JobAnswer(document=document, stdout=ended.stdout, stderr=ended.stderr)
+    written = orjson.dumps(error_document(verb, kind, message, hint))
+    return JobAnswer(written=written, stdout=ended.stdout, stderr=ended.stderr)
 
 
 def error_document(verb: str, kind: str, message: str, hint: str) -> Mapping[str, Any]:

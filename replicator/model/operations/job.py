@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+import orjson
+
 ASKED_AT: Final = "REPLICATOR_ASKED_AT"
 """Environment variable of a job's process: how its client's terminal names the service."""
 CHANNEL: Final = "REPLICATOR_JOB_CHANNEL"
@@ -48,10 +50,18 @@ class JobProgress:
 class JobAnswer:
     """A verb's output: the document of `--json`, and the text for a terminal."""
 
-    document: Mapping[str, Any] | None
-    """JSON document of the verb; None: it printed none, because it was killed for example."""
+    written: bytes | None
+    """The verb's document in JSON; None: it printed none, because it was killed for example.
+
+    It may be large, and goes to whoever asks for it as it is.
+    """
     stdout: str
     stderr: str
+
+    @property
+    def document(self) -> Mapping[str, Any] | None:
+        """The verb's document."""
+        return None if self.written is None else orjson.loads(self.written)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +104,14 @@ class AgreedPlan:
     digest: str
     verb: str
     request: Mapping[str, Any]
-    document: Mapping[str, Any]
-    """The plan as a document; for a restore, the plan file itself."""
+    written: bytes
+    """The plan's document in JSON; for a restore, the plan file itself."""
     targets: tuple[str, ...]
     by: str
     made_at: datetime
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """The plan as a document."""
+        found: Mapping[str, Any] = orjson.loads(self.written)
+        return found

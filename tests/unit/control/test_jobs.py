@@ -3,13 +3,18 @@
 import fcntl
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import orjson
 import pytest
 
 from replicator.adapters.machine.verb_process import VerbEnded
+from replicator.adapters.sqlite import jobs as stored_jobs
+from replicator.control.work.job_news import JobNews
 from replicator.errors import ConfigError, TransientError
 from replicator.model.operations.access import Role
+from replicator.web.panorama import Panorama
 from tests.unit.control.stage import Served, ended, served, soon_running
 
 VERIFY = {"verb": "verify", "target": "standby"}
@@ -149,6 +154,49 @@ async def test_no_results_fill_the_disk(tmp_path: Path):
             ids.append(job["id"])
         _, listed = await stage.ask("GET", "/v1/jobs")
         assert [one["id"] for one in listed["jobs"]] == [*reversed(ids[1:]), theirs["id"]]
+
+
+async def test_a_large_result_is_read_once_however_often_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """16 MiB take as long to read as the whole process is held up."""
+    read = list[int]()
+
+    def loads(data: bytes | str) -> Any:
+        read.append(len(data))
+        return orjson.loads(data)
+
+    fake = SimpleNamespace(loads=loads, dumps=orjson.dumps)
+    async with served(tmp_path) as stage:
+        stage.program.says.append(lambda _: ended({"events": "x" * 30_000}))
+        _, job = await stage.ask("POST", "/v1/jobs", {"verb": "log"}, role=Role.VIEWER)
+        monkeypatch.setattr(stored_jobs, "orjson", fake)
+        path = f"/v1/jobs/{job['id']}?wait=5"
+        found = [(await stage.ask("GET", path, role=Role.VIEWER))[1] for _ in range(3)]
+        assert [one["document"]["result"]["events"] for one in found] == ["x" * 30_000] * 3
+        assert len([size for size in read if size > 30_000]) == 1
+
+
+async def test_only_who_asked_for_a_look_is_told_that_it_failed(tmp_path: Path):
+    """Else any viewer calls the operators, in words of their own, as often as they like."""
+    news, error = JobNews(), {"type": "NotFoundError", "message": "@everyone", "hint": ""}
+    async with served(tmp_path) as stage:
+        stage.control.jobs.subscribe(news.hear)
+        stage.program.says.append(lambda _: ended(error=error, code=6))
+        for body in ({"verb": "diff", "before": "x", "after": "y"}, VERIFY):
+            await stage.ask("POST", "/v1/jobs?wait=5", body)
+        assert [one.name for one in news.sightings()] == ["verify"]
+
+
+async def test_a_look_that_has_ended_lets_no_store_be_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    refreshed = list[tuple[str, ...]]()
+    monkeypatch.setattr(Panorama, "refresh", lambda _, targets=(): refreshed.append(targets))
+    async with served(tmp_path) as stage:
+        for body in ({"verb": "drill list", "target": "vault"}, VERIFY):
+            await stage.ask("POST", "/v1/jobs?wait=5", body)
+        assert refreshed == [("standby",)]
 
 
 async def test_a_job_says_what_ends_it(tmp_path: Path):

@@ -5,13 +5,16 @@ import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from replicator.app.verbs.schedules import scheduled_lines
+from replicator.control.endpoints import schedules
 from replicator.control.work import schedule_runs
 from replicator.control.work.schedule_runs import ScheduleRuns
 from replicator.services.schedules.scheduler import RunEnd, RunLine
+from replicator.services.schedules.states import LineState, line_states
 from tests.unit.control.stage import Served, ended, served
 
 NEVER = "0 0 1 1 *"
@@ -35,6 +38,30 @@ async def scheduled(folder: Path) -> AsyncIterator[tuple[Served, dict[str, RunLi
 
 async def worked(line: RunLine) -> RunEnd:
     return await line.work()
+
+
+async def test_whoever_asks_meanwhile_waits_for_the_same_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Each look at a store that hangs holds a thread, and a viewer may ask as often as it likes."""
+    looks, may_end = list[int](), asyncio.Event()
+    look = line_states
+
+    async def counted(*args: Any) -> list[LineState]:
+        looks.append(1)
+        await may_end.wait()
+        return await look(*args)
+
+    async with scheduled(tmp_path) as (stage, _):
+        monkeypatch.setattr(schedules, "line_states", counted)
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(stage.ask("GET", "/v1/schedules")) for _ in range(5)]
+            while not looks:
+                await asyncio.sleep(0.01)
+            await stage.ask("GET", "/healthz", role=None)
+            may_end.set()
+    assert looks == [1]
+    assert {len(task.result()[1]["schedules"]) for task in asked} == {2}
 
 
 async def newest(stage: Served):

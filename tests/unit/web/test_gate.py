@@ -67,6 +67,8 @@ async def said(
         (b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"A: a\r\n" * 99 + b"\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nExpect: more\r\n\r\n", 417),
+        (b"GET /healthz HTTP/1.1\r\nHost: evil.example\r\nExpect: more\r\n\r\n", 417),
     ],
 )
 async def test_each_request_has_its_answer_and_nothing_is_logged(
@@ -85,7 +87,7 @@ async def test_each_request_has_its_answer_and_nothing_is_logged(
     assert b"Python" not in answer
     assert b"Server: druid-replicator\r\n" in answer
     assert b"Traceback" not in answer
-    assert (status == 400) == (b"\r\nContent-Type: application/problem+json\r\n" in answer)
+    assert (status in {400, 417}) == (b"\r\nContent-Type: application/problem+json\r\n" in answer)
     assert (out, err, caplog.records) == ("", "", [])
 
 

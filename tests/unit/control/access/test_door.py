@@ -13,9 +13,11 @@ import orjson
 import pytest
 
 from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.machine.verb_process import VerbEnded
 from replicator.adapters.sqlite.control_file import ControlFile
 from replicator.adapters.sqlite.tokens import TokenStore
 from replicator.app.verbs.privacy import open_to_others
+from replicator.control import service
 from replicator.control.access import door, refusal_limit
 from replicator.control.access.audit import AuditLog
 from replicator.control.endpoints.views import WAIT_S_MAX
@@ -240,6 +242,37 @@ async def test_strangers_end_no_request_of_whoever_has_a_token(tmp_path: Path):
                 assert b"200 OK" in await reader.readline()
 
 
+async def test_whoever_reads_no_answers_loses_their_own_connections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """An answer of 16 MiB is in memory until it is read, and so is each further one."""
+    monkeypatch.setattr(service, "UNREAD_MAX", 1)
+    document = {"result": {"events": "x" * 16_000_000}}
+    said = VerbEnded(code=0, document=document, stdout="", stderr="")
+    async with AsyncExitStack() as stack:
+        stage = await stack.enter_async_context(
+            served(tmp_path, more={"web.control.jobs.answer_bytes_max": 32 << 20})
+        )
+        stage.program.says.append(lambda _: said)
+        _, job = await stage.ask("POST", "/v1/jobs?wait=5", {"verb": "log"})
+        viewer = await stage.token(Role.VIEWER)
+        header = f"Host: localhost\r\nAuthorization: {BEARER}{viewer}"
+        request = f"GET /v1/jobs/{job['id']} HTTP/1.1\r\n{header}\r\n\r\n".encode()
+        port = int(stage.control.url.rpartition(":")[2])
+        opened = list[asyncio.StreamReader]()
+        for _ in range(6):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+            stack.callback(writer.close)
+            writer.write(request)
+            opened.append(reader)
+            assert b"200 OK" in await reader.readline()
+        gate = stage.control._port._gate
+        assert gate is not None
+        unsent = [one.unsent_bytes for one in gate._known._whose]
+        assert 0 < sum(unsent) <= 32 << 20
+        assert (await stage.ask("GET", f"/v1/jobs/{job['id']}"))[0] == 200, "others get theirs"
+
+
 async def test_who_asked_for_what_is_kept_here_and_in_the_targets_store(tmp_path: Path):
     async with served(tmp_path) as stage:
         _, job = await stage.ask("POST", "/v1/jobs?wait=5", VERIFY, role=Role.OPERATOR)
@@ -303,6 +336,28 @@ async def test_whose_deeds_come_to_nothing_again_and_again_begins_no_more(
         asked = [await stage.ask("POST", unknown, role=Role.OPERATOR) for _ in range(9)]
         assert [status for status, _ in asked] == [404] * 5 + [429] * 4
         assert len(stage.audited()) <= 2 * 5 + 5
+        assert (await stage.ask("POST", "/v1/jobs?wait=5", VERIFY, role=Role.ADMIN))[0] == 200
+
+
+async def test_what_changes_nothing_again_and_again_is_no_way_to_push_others_out_of_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A look that is run again, and an order that is sent again by its key, have lines as well."""
+    monkeypatch.setattr(refusal_limit, "LINES_MAX", 5)
+    key = {"Idempotency-Key": "k"}
+    async with served(tmp_path) as stage:
+        _, job = await stage.ask("POST", "/v1/jobs?wait=5", {"verb": "log"}, role=Role.VIEWER)
+        again = f"/v1/jobs/{job['id']}/again?wait=5"
+        asked = [
+            (await stage.ask("POST", again, role=Role.VIEWER, headers=sent))[0]
+            for sent in [None] * 4 + [key] * 4
+        ]
+        assert asked == [200] * 5 + [429] * 3
+        asked = [
+            (await stage.ask("POST", "/v1/jobs?wait=5", VERIFY, role=Role.OPERATOR, headers=key))[0]
+            for _ in range(9)
+        ]
+        assert asked == [200] * 6 + [429] * 3, "the first one changes something"
         assert (await stage.ask("POST", "/v1/jobs?wait=5", VERIFY, role=Role.ADMIN))[0] == 200
 
 
