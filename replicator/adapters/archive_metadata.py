@@ -86,7 +86,9 @@ class State(Written):
 
 
 _STATE = Shape(
-    Written, "remove it: the state before it counts then, and its cuts are applied again"
+    Written,
+    "remove it: the state before it counts then, and its cuts are applied again",
+    is_list=True,
 )
 
 

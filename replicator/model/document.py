@@ -6,6 +6,7 @@ once, strictly, when it is read. Whoever can write to a store can write anything
 of a document is used before that.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from typing import Annotated, Any, Final, Generic, TypeAlias, TypeVar, get_type_
 
 import orjson
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import CoreSchema, ErrorDetails, SchemaValidator
 
 from replicator.errors import CorruptionError
 from replicator.model.timestamps import FIRST_YEAR, LAST_YEAR
@@ -30,6 +31,18 @@ DEPTH_MAX: Final = 200
 How many can be read, written, compared or shown depends on who does it, and on how deep the stack
 is by then: what one of them takes ends another one.
 """
+CONTAINERS_MAX: Final = 250_000
+"""Arrays and objects of one document; a receipt of a hundred thousand files has 200,000.
+
+An empty one takes two bytes of a text, some sixty in memory, and more than a thousand while it is
+checked: a small file could fill the memory of a process.
+"""
+VALUES_MAX: Final = 16 * CONTAINERS_MAX
+"""Values of one document; whatever holds more has sixteen in each object."""
+LIST_FACTOR: Final = 2
+"""How many times as many values a list of a target's gaps may have: half a million gaps."""
+_TEXTS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+"""Texts of a JSON document, each of them found by one pass even if the last has no end."""
 
 
 def _within_years(time: datetime) -> datetime:
@@ -101,7 +114,9 @@ class Shape(Generic[_T]):
     """The numbers that this release reads; None: this kind has none."""
     closed: bool = False
     """Whether a member that the dataclass does not name is refused: else it is left alone."""
-    _adapter: TypeAdapter[_T] | None = field(default=None, init=False)
+    is_list: bool = False
+    """Whether it lists something that grows with a target, so that it may have more values."""
+    _validator: SchemaValidator | None = field(default=None, init=False)
     _names: frozenset[str] | None = field(default=None, init=False)
 
     def read(self, name: str, data: bytes) -> _T:
@@ -116,7 +131,7 @@ class Shape(Generic[_T]):
                 a member is missing or of another type; the message names file and member.
         """
         try:
-            return self.checked(parsed(data, self.formats))
+            return self.checked(parsed(data, self.formats, is_list=self.is_list))
         except ValueError as exc:
             raise self.unreadable(name, exc) from exc
 
@@ -128,12 +143,13 @@ class Shape(Generic[_T]):
         """
         if self.closed and (unknown := found.keys() - self._members()):
             raise ValueError(f"field {min(unknown)!r} is unknown to this release")
-        if self._adapter is None:  # made when it is needed: it takes milliseconds
-            self._adapter = TypeAdapter(self.type_)
+        if self._validator is None:  # made when it is needed: it takes milliseconds
+            self._validator = first_fault_validator(self.type_)
         try:
-            return self._adapter.validate_json(orjson.dumps(found), strict=True)
+            checked: _T = self._validator.validate_json(orjson.dumps(found), strict=True)
         except ValidationError as exc:
             raise ValueError(_said(exc.errors(include_url=False, include_input=False)[0])) from exc
+        return checked
 
     def _members(self) -> frozenset[str]:
         if self._names is None:  # looked up once: it takes as long as to check a checkpoint
@@ -145,12 +161,19 @@ class Shape(Generic[_T]):
         return CorruptionError(f"{name} cannot be read: {why}", hint=self.hint)
 
 
-def parsed(data: bytes, formats: frozenset[int] | None) -> dict[str, Any]:
+def parsed(data: bytes, formats: frozenset[int] | None, *, is_list: bool = False) -> dict[str, Any]:
     """Return the JSON object that a document is, whatever its members.
 
+    Args:
+        data: The document.
+        formats: The numbers of formats that are known; None: it has none.
+        is_list: Whether it may have the values of a list that grows with a target.
+
     Raises:
-        ValueError: it is none, is nested too deeply, or its format is none of these.
+        ValueError: it is none, has too many values, is nested too deeply, or its format is none of
+            these.
     """
+    refuse_many_values(data, factor=LIST_FACTOR if is_list else 1)
     found = orjson.loads(data)
     if is_deep(found, data.count(b"[") + data.count(b"{")):
         raise ValueError(f"it is nested more than {DEPTH_MAX} levels deep")
@@ -163,6 +186,44 @@ def parsed(data: bytes, formats: frozenset[int] | None) -> dict[str, Any]:
                 "it has no format" if number is None else f"it has format {number!r:.20}"
             )
     return found
+
+
+def refuse_many_values(data: bytes, *, factor: int = 1) -> None:
+    """Refuse a JSON text with more values than one that we or a server of ours would write.
+
+    Raises:
+        ValueError: it has too many; nothing of it was read.
+    """
+    if len(data) <= CONTAINERS_MAX:  # too short for so many
+        return
+    if _has_many_values(data, factor) and _has_many_values(_TEXTS.sub(b"", data), factor):
+        raise ValueError(f"it has more than {factor * VALUES_MAX} values, or objects than a 16th")
+
+
+def _has_many_values(data: bytes, factor: int) -> bool:
+    containers = data.count(b"[") + data.count(b"{")
+    values = containers + data.count(b",")
+    return containers > factor * CONTAINERS_MAX or values > factor * VALUES_MAX
+
+
+def first_fault_validator(type_: Any) -> SchemaValidator:
+    """Return what checks a JSON text against a type, and ends with the first fault of a list.
+
+    By default each element that is wrong takes a kilobyte for a message that nobody reads.
+    """
+    return SchemaValidator(_fail_fast(TypeAdapter(type_).core_schema))
+
+
+def _fail_fast(schema: Any) -> CoreSchema | Any:
+    match schema:
+        case dict():
+            found = {name: _fail_fast(value) for name, value in schema.items()}
+            is_sequence = found.get("type") in {"list", "tuple", "set", "frozenset"}
+            return {**found, "fail_fast": True} if is_sequence else found
+        case list() | tuple():
+            return type(schema)(map(_fail_fast, schema))
+        case _:
+            return schema
 
 
 def is_deep(value: Any, brackets: int) -> bool:

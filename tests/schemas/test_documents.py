@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from replicator.errors import CorruptionError
+from replicator.model.document import CONTAINERS_MAX, LIST_FACTOR
 from tests.schemas.golden_documents import DOCUMENTS, Golden
 
 GOLDEN = Path(__file__).parent / "golden" / "store-v1"
@@ -75,6 +76,16 @@ def test_whatever_is_wrong_is_damage_that_names_file_and_member(name: str):
 )
 def test_what_is_no_such_document_is_damage(name: str, data: bytes):
     assert refused(DOCUMENTS[name], data)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_document_of_very_many_values_is_not_even_parsed(name: str):
+    """Each takes two bytes of a file, and up to a thousand while it is checked."""
+    golden = DOCUMENTS[name]
+    found = orjson.loads((GOLDEN / name).read_bytes())
+    many = orjson.dumps({**found, "more": [[]] * (LIST_FACTOR * CONTAINERS_MAX)})
+    with pytest.raises(CorruptionError, match="values, or objects"):
+        golden.read(golden.name, many)
 
 
 @pytest.mark.parametrize("name", ["lease.json", "hold-until.json", "intent.json", "until.json"])

@@ -6,7 +6,10 @@ from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 
 import orjson
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
+from pydantic_core import SchemaValidator
+
+from replicator.model.document import first_fault_validator, refuse_many_values
 
 _T_co = TypeVar("_T_co", covariant=True)
 
@@ -32,22 +35,27 @@ class AnswerShape(Generic[_T_co]):
 
     def __init__(self, type_: Any) -> None:
         self._type = type_
-        self._adapter: TypeAdapter[_T_co] | None = None
+        self._validator: SchemaValidator | None = None
 
     def read(self, data: bytes) -> _T_co:
         """Return what an answer says.
 
         Raises:
-            OddAnswerError: it is no JSON, or a member is missing or of another type.
+            OddAnswerError: it is no JSON, has too many values, or a member is missing or of another
+                type.
         """
-        if self._adapter is None:  # made when it is needed: it takes milliseconds
-            self._adapter = TypeAdapter(self._type)
+        if self._validator is None:  # made when it is needed: it takes milliseconds
+            self._validator = first_fault_validator(self._type)
         try:
-            return self._adapter.validate_json(data)
+            refuse_many_values(data)
+            found: _T_co = self._validator.validate_json(data)
         except ValidationError as exc:
             first = exc.errors(include_url=False, include_input=False)[0]
             place = ".".join(map(str, first["loc"]))
             raise OddAnswerError(": ".join(filter(None, (place, first["msg"])))) from exc
+        except ValueError as exc:
+            raise OddAnswerError(str(exc)) from exc
+        return found
 
 
 def told(body: str) -> str:

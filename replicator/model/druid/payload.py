@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from replicator.errors import MalformedRowError
-from replicator.model.document import DEPTH_MAX, is_deep
+from replicator.model.document import DEPTH_MAX, is_deep, refuse_many_values
 
 _DECODER = json.JSONDecoder()
 _ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
@@ -46,9 +46,11 @@ def parse_any(payload: bytes) -> Any:
     """Return the value of a payload, of any type.
 
     Raises:
-        MalformedRowError: the payload is not UTF-8, not JSON, or nested too deeply.
+        MalformedRowError: the payload is not UTF-8, not JSON, has too many values, or is nested too
+            deeply.
     """
     try:
+        refuse_many_values(payload)
         text = payload.decode()
         found = json.loads(text)
     except (ValueError, RecursionError) as exc:
@@ -200,6 +202,10 @@ def _skip(text: str, at: int) -> int:
 
 def _decode(payload: bytes) -> str:
     try:
-        return payload.decode()
+        text = payload.decode()
+        refuse_many_values(payload)
     except UnicodeDecodeError as exc:
         raise MalformedRowError(f"its payload is not UTF-8: {exc}") from exc
+    except ValueError as exc:
+        raise MalformedRowError(f"its payload is not read: {exc}") from exc
+    return text

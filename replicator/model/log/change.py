@@ -7,8 +7,10 @@ passwords anywhere: of its values only `true`, `false` and `null` are shown.
 import json
 from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from replicator.errors import MalformedRowError
+from replicator.model.druid.payload import parse_any
 from replicator.model.event import RowChanged, RowEvent
 from replicator.model.row import (
     KIND_OF,
@@ -24,6 +26,8 @@ from replicator.model.row import (
 
 DETAILS_MAX = 20
 VALUE_SHOWN_CHARS = 120
+PATHS_CHARS_MAX: Final = 16 << 20
+"""Characters of all paths of one payload; a specification of a megabyte has some ten million."""
 USED_SINCE = "used_status_last_updated"
 _WITHOUT_SECRETS = (Segment, CommitMetadata, Rules)
 """Rows whose values Druid itself computes, or that only say where segments are loaded."""
@@ -167,7 +171,7 @@ def _payload_differences(before: bytes, after: bytes, shown: Callable[[Any], str
         return
     old, new = _leaves(before), _leaves(after)
     if old is None or new is None:
-        yield f"a payload that is no JSON: {len(before)} → {len(after)} bytes"
+        yield f"a payload that is no JSON, or a very large one: {len(before)} → {len(after)} bytes"
         return
     if old == new:
         yield "the payload's bytes, and none of its values"
@@ -186,11 +190,20 @@ def _leaves_of(payload: bytes) -> Iterator[str]:
 
 
 def _leaves(payload: bytes) -> dict[str, Any] | None:
-    """Return all values of a JSON document by their paths; None: it is not JSON."""
+    """Return all values of a JSON document by their paths; None: it is not JSON, or too much.
+
+    Each path repeats the names above it: a long one above many values would fill the memory.
+    """
+    found, left = dict[str, Any](), PATHS_CHARS_MAX
     try:
-        return dict(_walk(json.loads(payload), ""))
-    except (ValueError, RecursionError):
+        for path, value in _walk(parse_any(payload), ""):
+            left -= len(path)
+            if left < 0:
+                return None
+            found[path] = value
+    except MalformedRowError:
         return None
+    return found
 
 
 def _walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, assert_never, get_args, get_type_hints
 import orjson
 
 from replicator.errors import CorruptionError
-from replicator.model.document import INT_MAX, time_text
+from replicator.model.document import INT_MAX, refuse_many_values, time_text
 from replicator.model.event import (
     CutClosed,
     CutNumber,
@@ -102,7 +102,7 @@ def document_of(record: Record) -> Document:
         CorruptionError: it is not a CloudEvent.
     """
     try:
-        subject = str(orjson.loads(record.data)["subject"])
+        subject = str(_document(record)["subject"])
     except (ValueError, KeyError, TypeError, RecursionError) as exc:
         raise CorruptionError(f"the record at offset {record.offset} is no event: {exc}") from None
     return Document(type=record.type, subject=subject, data=record.data)
@@ -191,7 +191,7 @@ def segment_payload(record: Record) -> bytes | None:
     if _KIND_CHANGED.get(record.type) is not Kind.SEGMENT:
         return None
     try:
-        row = orjson.loads(record.data)["data"]["row"]
+        row = _document(record)["data"]["row"]
         if (text := row.get("payload_base64")) is not None:
             return _bytes(text, "payload_base64")
         payload: bytes = _typed(row, "payload", str).encode()
@@ -202,8 +202,14 @@ def segment_payload(record: Record) -> bytes | None:
     return payload
 
 
+def _document(record: Record) -> Any:
+    """Return the JSON of a record; payloads are texts in it, whose values do not count."""
+    refuse_many_values(record.data)
+    return orjson.loads(record.data)
+
+
 def _parse(record: Record) -> Parsed:
-    document = orjson.loads(record.data)
+    document = _document(record)
     if not isinstance(document, dict):
         raise TypeError("it is not a JSON object")
     if document["specversion"] != SPEC_VERSION:

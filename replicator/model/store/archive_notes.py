@@ -47,7 +47,7 @@ class _Gaps:
     gaps: tuple[Gap, ...]
 
 
-_ABOUT, _GAPS = Shape(About, HINT), Shape(_Gaps, HINT)
+_ABOUT, _GAPS = Shape(About, HINT), Shape(_Gaps, HINT, is_list=True)
 
 
 def about_name(log_id: str) -> str:

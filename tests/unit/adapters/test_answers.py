@@ -3,7 +3,14 @@
 import pytest
 
 from replicator.adapters.bucket.obstore import brief
-from replicator.adapters.transfer.answers import READ_MAX, SAID_MAX, answered
+from replicator.adapters.transfer.answers import (
+    READ_MAX,
+    SAID_MAX,
+    AnswerShape,
+    OddAnswerError,
+    answered,
+)
+from replicator.model.document import CONTAINERS_MAX
 
 SKEWED = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>RequestTimeTooSkewed</Code><Message>The'
@@ -57,3 +64,10 @@ def test_a_server_that_does_not_answer_is_named_without_what_was_asked():
     assert brief(OSError(text)) == (
         "http://s3.example:9000: HTTP error: error sending request: Connection refused"
     )
+
+
+def test_an_answer_of_very_many_values_is_not_even_parsed():
+    shape = AnswerShape[object](object)
+    assert shape.read(b"[" + b"{}," * 1000 + b"0]")
+    with pytest.raises(OddAnswerError, match="values, or objects"):
+        shape.read(b"[" + b"{}," * CONTAINERS_MAX + b"{}]")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from replicator.errors import MalformedRowError
-from replicator.model.document import DEPTH_MAX
+from replicator.model.document import CONTAINERS_MAX, DEPTH_MAX
 from replicator.model.druid import smile
 from replicator.model.druid.cluster_config import COORDINATOR, Wishes, configuration
 from replicator.model.druid.load_rules import LoadRules
@@ -66,6 +66,13 @@ def test_brackets_in_texts_are_no_depth():
     many = "[{" * 10 * DEPTH_MAX
     assert parse(json.dumps({"a": many, "b": [many] * 3}).encode())["a"] == many
     assert parse(json.dumps({"a": [[]] * 10 * DEPTH_MAX}).encode())
+
+
+@pytest.mark.parametrize("how", READERS.keys() - {"taken over"})
+def test_a_payload_of_very_many_values_is_one_rows_trouble(how: str):
+    """Each takes three bytes of a row, and some sixty in memory."""
+    with pytest.raises(MalformedRowError, match="values, or objects"):
+        READERS[how](b"[" + b"[]," * CONTAINERS_MAX + b"[]]")
 
 
 def test_half_a_pair_of_surrogates_is_written_as_it_was():

@@ -1,5 +1,6 @@
 """What an event did, in words."""
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -126,6 +127,18 @@ def test_a_payload_that_is_no_json_is_no_reason_to_fail(payload: bytes):
     what, details = described(segment(), replace(segment(), payload=payload))
     assert what is ChangeKind.PAYLOAD_REWRITTEN
     assert "no JSON" in details[0]
+
+
+def test_a_long_name_above_many_values_takes_no_more_memory_than_others():
+    many = json_bytes({"k" * 100_000: list(range(1000))})
+    tracemalloc.start()
+    try:
+        what, details = described(segment(), replace(segment(), payload=many))
+        assert tracemalloc.get_traced_memory()[1] < 40 << 20
+    finally:
+        tracemalloc.stop()
+    assert what is ChangeKind.PAYLOAD_REWRITTEN
+    assert "a very large one" in details[0]
 
 
 def test_there_is_an_end_to_details():

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replicator.errors import CorruptionError
+from replicator.model.document import CONTAINERS_MAX
 from replicator.model.event import (
     CutClosed,
     CutNumber,
@@ -24,7 +25,15 @@ from replicator.model.event import (
 )
 from replicator.model.fingerprint import DIGEST_MODULUS, Digest, Fingerprint, fingerprint
 from replicator.model.log.peek import summary_of
-from replicator.model.log.wire import EVENT_TYPES, decode, encode, event_type, schema_name
+from replicator.model.log.wire import (
+    EVENT_TYPES,
+    decode,
+    document_of,
+    encode,
+    event_type,
+    schema_name,
+)
+from replicator.model.log.wire import segment_payload as payload_of
 from replicator.model.row import TABLES, Kind, Row, RowKey, key_of
 from tests.builders import (
     ONE_OF_EACH,
@@ -279,6 +288,18 @@ def test_what_is_no_event_names_its_offset(data: bytes):
 
     with pytest.raises(CorruptionError, match="offset 4711 "):
         decode(broken)
+
+
+def test_an_event_of_very_many_values_is_damage_and_its_payloads_do_not_count():
+    many = b"[" + b"[]," * CONTAINERS_MAX + b"[]]"
+    row = segment(payload=many)
+    written = record(changed(row))
+    assert decode(written).event == changed(row)
+    assert payload_of(written) == many
+    altered = written._replace(data=b'{"more":%s,%s' % (many, written.data[1:]))
+    for read in (decode, payload_of, document_of):
+        with pytest.raises(CorruptionError, match=r"offset 4711 .*values, or objects"):
+            read(altered)
 
 
 @given(data=st.binary(max_size=30))

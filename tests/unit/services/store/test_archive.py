@@ -16,6 +16,7 @@ from replicator.adapters.memory.workers import InPlaceWorkers
 from replicator.adapters.signing.area import SignedArea
 from replicator.errors import CorruptionError, GapError, TransientError
 from replicator.model.checkpoint import OBJECT_MISSING, Gap
+from replicator.model.document import CONTAINERS_MAX
 from replicator.model.event import (
     ClosedCut,
     CutClosed,
@@ -172,6 +173,13 @@ def test_a_file_that_unpacks_to_too_much_is_refused_without_the_memory():
     assert unpack(name, data, bytes_max=body).footer.records == 3
     with pytest.raises(CorruptionError, match=r"raise `history.file_bytes_max`|unpacks to more"):
         unpack(name, data, bytes_max=body - 1)
+
+
+def test_a_footer_of_very_many_values_is_refused_without_the_memory():
+    """Six kilobytes can be millions of values."""
+    body = b'{"format":1}\n{"last":[' + b"[]," * CONTAINERS_MAX + b"[]]}\n"
+    with pytest.raises(CorruptionError, match=r"history/x cannot be read: .*values, or objects"):
+        unpack("history/x", bytes(cramjam.zstd.compress(body)))
 
 
 @pytest.mark.parametrize("times", [1, 30, 3_000])
