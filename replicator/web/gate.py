@@ -314,6 +314,7 @@ class Connection(web.RequestHandler):
         )
         self._gate = gate
         self._began_s = loop.time()
+        self._answer_bytes = 0
 
     @property
     def age_s(self) -> float:
@@ -331,12 +332,15 @@ class Connection(web.RequestHandler):
 
     @property
     def unsent_bytes(self) -> int:
-        """Size of the answers that the client has not read yet."""
-        return 0 if self.transport is None else self.transport.get_write_buffer_size()
+        """Size of the answer that the client has not read to its end: all of it is in memory."""
+        is_sent = self.transport is None or not self.transport.get_write_buffer_size()
+        return 0 if is_sent else self._answer_bytes
 
     def make_room(self, answer: web.StreamResponse) -> None:
         """Make room for an answer, if it has one size."""
-        self._gate.make_room(self, answer.content_length or 0)
+        size_bytes = answer.content_length or 0
+        self._gate.make_room(self, size_bytes)
+        self._answer_bytes = size_bytes
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
