@@ -32,6 +32,7 @@ from bench.wiring import SOURCE, Wiring
 from replicator.adapters.local.area import LocalArea
 from replicator.adapters.local.workspace import Workspace
 from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.machine.threads import Threads
 from replicator.adapters.machine.workers import ProcessWorkers
 from replicator.adapters.memory.log import MemoryEventLog
 from replicator.adapters.memory.metadata import MemoryMetadata
@@ -72,7 +73,9 @@ class CountingArea(LocalArea):
     """Counts what is read, and what is written of each kind."""
 
     def __init__(self, root: Path) -> None:
-        super().__init__(root, "_replicator", Workspace(root, lock_timeout_s=60.0))
+        super().__init__(
+            root, "_replicator", Workspace(root, lock_timeout_s=60.0), Threads(str(root))
+        )
         self.read_files, self.read_bytes = 0, 0
         self.written_bytes = Counter[str]()
         self.created_files, self.deleted_files = 0, 0

@@ -22,6 +22,7 @@ from bench.wiring import SOURCE, Wiring
 from replicator.adapters.local.area import LocalArea
 from replicator.adapters.local.workspace import Workspace
 from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.machine.threads import Threads
 from replicator.adapters.machine.workers import ProcessWorkers
 from replicator.adapters.memory.metadata import MemoryMetadata
 from replicator.adapters.memory.storage import MemoryDeepStorage
@@ -198,7 +199,9 @@ async def at(metadata: MemoryMetadata, cut: ClosedCut) -> None:
 
 async def measure(args: argparse.Namespace, folder: Path) -> bool:
     """Measure planning; return whether the goal is met."""
-    area = CountingArea(folder, "_replicator", Workspace(folder, lock_timeout_s=60.0))
+    area = CountingArea(
+        folder, "_replicator", Workspace(folder, lock_timeout_s=60.0), Threads(str(folder))
+    )
     metadata = MemoryMetadata(SystemClock())
     await at(metadata, await fill(area, args.rows, args.payload_bytes))
     expiry = await planner(area, metadata, ProcessWorkers(args.workers))

@@ -735,7 +735,9 @@ class Application:
     def _plain_storage(self, name: str) -> RealStorage:
         if name not in self._plain_storages:
             settings = self.settings.targets[name]
-            storage = self._storages.target(settings.deep_storage, settings.retention)
+            storage = self._storages.target(
+                settings.deep_storage, settings.retention, self.tools.observer(name)
+            )
             self._plain_storages[name] = storage
         return self._plain_storages[name]
 

@@ -12,7 +12,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import Request
 from google.oauth2 import service_account
 
-from replicator.adapters.machine.threads import finished
+from replicator.adapters.machine.threads import Threads
 from replicator.adapters.transfer.http_proxy import proxy_for
 from replicator.errors import ConfigError, TransientError
 from replicator.ports import Effective
@@ -30,6 +30,9 @@ class GoogleToken:
     def __init__(self, *, key_file: Path | None, anonymous: bool) -> None:
         self._key_file, self._anonymous = key_file, anonymous
         self._credentials: Credentials | None = None
+        self._threads = Threads(
+            "what gives tokens for Google", threads_max=1, hint="look at google-auth's settings"
+        )
 
     async def headers(self) -> Mapping[str, str]:
         """Return the headers that authenticate a request.
@@ -41,7 +44,7 @@ class GoogleToken:
         if self._anonymous:
             return {}
         if self._credentials is None or not self._credentials.valid:
-            self._credentials = await finished(self._fresh)
+            self._credentials = await self._threads.answered(self._fresh)
         return {"Authorization": f"Bearer {self._credentials.token}"}
 
     async def identity(self) -> Effective:

@@ -18,7 +18,7 @@ from replicator.adapters.local.files import (
 )
 from replicator.adapters.local.folder import Folder, Leaf, made, opened, walk
 from replicator.adapters.local.workspace import MOUNT, Workspace
-from replicator.adapters.machine.threads import finished
+from replicator.adapters.machine.threads import Threads
 from replicator.errors import NotFoundError, RefusedError, TransientError
 from replicator.ports import DOCUMENT_BYTES_MAX
 
@@ -33,25 +33,27 @@ class LocalArea:
         root: The deep storage's folder, as this process sees it.
         name: Name of the area's folder in it.
         unfinished: Workspace for files that are not complete yet.
+        threads: What makes the file calls.
     """
 
-    def __init__(self, root: Path, name: str, unfinished: Workspace) -> None:
+    def __init__(self, root: Path, name: str, unfinished: Workspace, threads: Threads) -> None:
         self._root, self._name, self._unfinished = root, name, unfinished
+        self._threads = threads
 
     async def names(self, prefix: str) -> Sequence[str]:
-        return await finished(lambda: self._names(prefix))
+        return await self._threads.answered(lambda: self._names(prefix))
 
     async def get(self, name: str, *, bytes_max: int = DOCUMENT_BYTES_MAX) -> bytes:
-        return await finished(lambda: self._get(name, bytes_max))
+        return await self._threads.answered(lambda: self._get(name, bytes_max))
 
     async def create(self, name: str, data: bytes) -> bool:
-        return await finished(lambda: self._create(name, data))
+        return await self._threads.finished(lambda: self._create(name, data))
 
     async def replace(self, name: str, data: bytes) -> None:
-        await finished(lambda: self._replace(name, data))
+        await self._threads.finished(lambda: self._replace(name, data))
 
     async def delete(self, name: str) -> None:
-        await finished(lambda: self._delete(name))
+        await self._threads.finished(lambda: self._delete(name))
 
     async def extend(self, name: str, until: datetime) -> None:
         """Do nothing: a folder has no locks."""

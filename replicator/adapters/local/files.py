@@ -1,6 +1,6 @@
 """File operations of a deep storage: listing, reading in pieces, and durable writing.
 
-Everything here blocks: adapters call it through `finished`.
+Everything here blocks: adapters call it through `Threads`.
 """
 
 import errno
@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from hashlib import sha256
 from io import FileIO
+from pathlib import Path
 from typing import NamedTuple
 
 from replicator.adapters.local.folder import Folder, Leaf, walk
@@ -226,6 +227,11 @@ class FileReading:
             piece += more
         return piece
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is open."""
+        return self._file is not None and not self._file.closed
+
     def mtime_ns(self) -> int | None:
         """Return the open file's modification time, None before it is opened."""
         return None if self._file is None else os.fstat(self._file.fileno()).st_mtime_ns
@@ -257,6 +263,11 @@ class FileWriting:
         rest = memoryview(data)
         while rest:
             rest = rest[self._file.write(rest) :]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is open."""
+        return self._file is not None and not self._file.closed
 
     def end(self, data: Piece) -> str:
         """Add the last bytes, make all of them durable and return their SHA-256."""
@@ -304,3 +315,22 @@ def sync_tree(leaf: Leaf) -> None:
         with leaf.folder.folder(leaf.name) as folder:
             for one in walk(folder):
                 one.folder.sync()
+
+
+def sync_file_system(root: Path) -> None:
+    """Make all that was written to the file system of a folder durable, and wait for no other one.
+
+    `os.sync` would wait for every mount of the machine, also for one that is gone.
+    """
+    import ctypes  # noqa: PLC0415 - a look does without
+
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        library = ctypes.CDLL(None, use_errno=True)
+        if not hasattr(library, "syncfs"):  # not Linux
+            os.sync()
+        elif library.syncfs(descriptor) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(root))
+    finally:
+        os.close(descriptor)

@@ -17,7 +17,7 @@ from replicator.adapters.local.files import (
     translated,
 )
 from replicator.adapters.local.folder import Folder, Leaf, LinkError, opened, walk
-from replicator.adapters.machine.threads import finished
+from replicator.adapters.machine.threads import Threads
 from replicator.errors import (
     DeniedObjectError,
     MissingObjectError,
@@ -50,14 +50,18 @@ class LocalDeepStorageReader:
     Args:
         root: `druid.storage.storageDirectory`, as this process sees it.
         piece_bytes: Bytes read at once.
+        threads: What makes the file calls; default: threads of this folder alone.
     """
 
-    def __init__(self, root: Path, *, piece_bytes: int = PIECE_BYTES) -> None:
+    def __init__(
+        self, root: Path, *, piece_bytes: int = PIECE_BYTES, threads: Threads | None = None
+    ) -> None:
         self._root, self._piece_bytes = root, piece_bytes
+        self._threads = Threads(f"the folder {root}") if threads is None else threads
 
     async def objects(self, location: Location, *, ahead: bool = False) -> Sequence[StoredObject]:
         del ahead
-        found = await finished(lambda: self._files(location))
+        found = await self._threads.answered(lambda: self._files(location))
         return [
             StoredObject(name=file.name, size_bytes=file.size_bytes, tag=str(file.mtime_ns))
             for file in found
@@ -70,16 +74,16 @@ class LocalDeepStorageReader:
         reading = self._opened(location, name, start=start)
         try:
             while end is None or left > 0:
-                piece = await finished(partial(self._piece, reading, location, name))
+                piece = await self._threads.answered(partial(self._piece, reading, location, name))
                 if end is not None:
                     piece = piece[:left]
                 if not piece:
                     break
                 left -= len(piece)
                 yield piece
-            await finished(partial(self._require_same, reading, location, stored))
+            await self._threads.answered(partial(self._end, reading, location, stored))
         finally:
-            reading.close()
+            self._let_go(reading)
 
     async def check(self, location: Location) -> tuple[Checked, ...]:
         return tuple([await self._check(location, found) for found in await self.objects(location)])
@@ -90,15 +94,17 @@ class LocalDeepStorageReader:
         def add() -> int:
             piece = self._piece(reading, location, stored.name)
             checksum.update(piece)
+            if len(piece) < self._piece_bytes:
+                reading.close()
             return len(piece)
 
         try:
             got_bytes = self._piece_bytes
             while got_bytes == self._piece_bytes:
-                got_bytes = await finished(add)
+                got_bytes = await self._threads.answered(add)
                 size_bytes += got_bytes
         finally:
-            reading.close()
+            self._let_go(reading)
         return Checked(name=stored.name, size_bytes=size_bytes, sha256=checksum.hexdigest())
 
     def _files(self, location: Location) -> list[Found]:
@@ -123,9 +129,16 @@ class LocalDeepStorageReader:
     def _opened(self, location: Location, name: str, *, start: int = 0) -> FileReading:
         return FileReading(partial(self._file, location, name), self._piece_bytes, start)
 
-    def _require_same(self, reading: FileReading, location: Location, stored: StoredObject) -> None:
-        """Raise a RewrittenObjectError if the file was written since it was listed."""
-        if (tag := reading.mtime_ns()) is not None and str(tag) != stored.tag:
+    def _let_go(self, reading: FileReading) -> None:
+        """Close a file that was not read to its end; that may hang like any other call."""
+        if reading.is_open:
+            self._threads.leave(reading.close)
+
+    def _end(self, reading: FileReading, location: Location, stored: StoredObject) -> None:
+        """Close a file; raise a RewrittenObjectError if it was written since it was listed."""
+        tag = reading.mtime_ns()
+        reading.close()
+        if tag is not None and str(tag) != stored.tag:
             raise RewrittenObjectError(
                 f"{location}{stored.name} of {self._root} was written while it was read",
                 hint="it is listed and read again",

@@ -27,6 +27,7 @@ from replicator.adapters.local.files import (
     read_document,
     remove_empty,
     remove_files,
+    sync_file_system,
     sync_files,
     sync_tree,
     translated,
@@ -35,7 +36,7 @@ from replicator.adapters.local.folder import Folder, Leaf, LinkError, made
 from replicator.adapters.local.locations import local_locations
 from replicator.adapters.local.reader import PIECE_BYTES, LocalDeepStorageReader
 from replicator.adapters.local.workspace import InodeReceipt, Workspace, new_name
-from replicator.adapters.machine.threads import finished
+from replicator.adapters.machine.threads import Threads
 from replicator.adapters.transfer.hashing import Sha256
 from replicator.errors import (
     CorruptionError,
@@ -79,12 +80,18 @@ class LocalDeepStorage(LocalDeepStorageReader):
         root: `druid.storage.storageDirectory`, as this process sees it.
         piece_bytes: Bytes read at once.
         lock_timeout_s: Longest wait for another process that writes to the same location.
+        threads: What makes the file calls; default: threads of this folder alone.
     """
 
     def __init__(
-        self, root: Path, *, piece_bytes: int = PIECE_BYTES, lock_timeout_s: float = 60.0
+        self,
+        root: Path,
+        *,
+        piece_bytes: int = PIECE_BYTES,
+        lock_timeout_s: float = 60.0,
+        threads: Threads | None = None,
     ) -> None:
-        super().__init__(root, piece_bytes=piece_bytes)
+        super().__init__(root, piece_bytes=piece_bytes, threads=threads)
         self._area = Workspace(root, lock_timeout_s=lock_timeout_s)
         self._settled = False
 
@@ -101,18 +108,22 @@ class LocalDeepStorage(LocalDeepStorageReader):
 
     async def close(self) -> None:
         """Remove this process's part of the workspace."""
-        await finished(self._area.close)
+        if self._area.is_in_use:
+            await self._threads.finished(self._area.close)
 
     def area(self) -> LocalArea:
         """Return the target's own files."""
-        return LocalArea(self._root, OWN_AREA, self._area)
+        return LocalArea(self._root, OWN_AREA, self._area, self._threads)
 
     async def clean(self) -> None:
         """Remove unfinished work of dead processes, as the first `put` does too."""
-        await finished(self._clean)
+        await self._threads.finished(self._clean)
 
     async def receipt(self, location: Location) -> Receipt | None:
-        return await finished(lambda: self._receipt(location))
+        found = await self._threads.answered(lambda: self._receipt(location))
+        if found is not None and not self._settled:
+            await self._threads.finished(self._settle)
+        return found
 
     def copies_from(self, reader: DeepStorageReader, location: Location) -> bool:
         del reader, location
@@ -120,30 +131,30 @@ class LocalDeepStorage(LocalDeepStorageReader):
 
     async def put(self, location: Location, copy_source: CopySource) -> Receipt:
         _require_names(location, copy_source.objects)
-        if await finished(lambda: self._begin(location, copy_source)):
+        if await self._threads.finished(lambda: self._begin(location, copy_source)):
             return await self._adopt(location, copy_source)
         work = new_name()
         try:
             receipt = await self._written(work, location, copy_source)
-            return await finished(lambda: self._place(location, work, receipt))
+            return await self._threads.finished(lambda: self._place(location, work, receipt))
         finally:
-            await finished(lambda: self._area.discard(work))
+            await self._threads.finished(lambda: self._area.discard(work))
 
     async def remove(self, location: Location) -> None:
-        await finished(lambda: self._remove(location))
+        await self._threads.finished(lambda: self._remove(location))
 
     async def written_receipt(self, location: Location) -> Receipt | None:
-        found = await finished(lambda: self._inode_receipt(location))
+        found = await self._threads.answered(lambda: self._inode_receipt(location))
         return None if found is None else found.receipt
 
     async def write_receipt(self, location: Location, receipt: Receipt) -> None:
-        await finished(lambda: self._write_receipt(location, receipt))
+        await self._threads.finished(lambda: self._write_receipt(location, receipt))
 
     async def replace(
         self, location: Location, copy_source: CopySource, truth: Receipt | None
     ) -> Receipt:
         _require_names(location, copy_source.objects)
-        await finished(lambda: self._prepare(location))
+        await self._threads.finished(lambda: self._prepare(location))
         work = new_name()
         try:
             receipt = (await self._written(work, location, copy_source)).confirmed(truth)
@@ -152,10 +163,10 @@ class LocalDeepStorage(LocalDeepStorageReader):
                     f"{location}: the bytes that arrived differ from its receipt; the old ones stay"
                 )
             final = receipt
-            await finished(lambda: self._swap(location, work, final))
+            await self._threads.finished(lambda: self._swap(location, work, final))
             return final
         finally:
-            await finished(lambda: self._area.discard(work))
+            await self._threads.finished(lambda: self._area.discard(work))
 
     async def extend(self, location: Location, until: datetime) -> None:
         del until
@@ -163,14 +174,14 @@ class LocalDeepStorage(LocalDeepStorageReader):
 
     async def stored_locations(self, known: Known) -> AsyncIterator[Sequence[StoredLocation]]:
         found = local_locations(self._root, self._area, known)
-        while page := await finished(lambda: self._page(found)):
+        while page := await self._threads.answered(lambda: self._page(found)):
             yield page
 
     async def create(self) -> None:
-        await finished(self._create)
+        await self._threads.finished(self._create)
 
     async def probe(self) -> Sequence[str]:
-        await finished(self._probe)
+        await self._threads.finished(self._probe)
         return ()
 
     async def _adopt(self, location: Location, copy_source: CopySource) -> Receipt:
@@ -183,7 +194,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
             raise TransientError(f"{exc}: it was there when its copy began") from exc
         if there != receipt.objects:
             raise _holds_others(str(self._path(location)))
-        await finished(lambda: self._take_over(location, receipt, listed))
+        await self._threads.finished(lambda: self._take_over(location, receipt, listed))
         return receipt
 
     async def _written(self, work: str, location: Location, copy_source: CopySource) -> Receipt:
@@ -203,12 +214,13 @@ class LocalDeepStorage(LocalDeepStorageReader):
             async for piece in copy_source.read(wanted):
                 if last:
                     with translated(doing):
-                        await finished(partial(writing.piece, last))
+                        await self._threads.finished(partial(writing.piece, last))
                 last = piece
             with translated(doing):
-                checksum = await finished(partial(writing.end, last))
+                checksum = await self._threads.finished(partial(writing.end, last))
         finally:
-            writing.close()
+            if writing.is_open:
+                await self._threads.finished(writing.close)
         if writing.size_bytes != wanted.size_bytes:
             raise _other_number(location, wanted, writing.size_bytes)
         return Checked(name=wanted.name, size_bytes=wanted.size_bytes, sha256=checksum)
@@ -236,15 +248,14 @@ class LocalDeepStorage(LocalDeepStorageReader):
             ):
                 written_receipt = self._area.written_receipt(location)
                 if written_receipt is not None and _holds(leaf, written_receipt.receipt):
-                    self._settle()
                     return written_receipt.receipt
             return None
 
     def _settle(self) -> None:
         """Once per process, sync what a killed process may have renamed without a sync."""
-        if not self._settled:
-            os.sync()
-            self._settled = True
+        with translated(f"cannot sync {self._root}"):
+            sync_file_system(self._root)
+        self._settled = True
 
     def _begin(self, location: Location, copy_source: CopySource) -> bool:
         """Refuse early, before anything is read; `_place` checks again.

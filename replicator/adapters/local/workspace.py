@@ -69,6 +69,11 @@ class Workspace:
         self._mutex = threading.Lock()
         self._alive: int | None = None
 
+    @property
+    def is_in_use(self) -> bool:
+        """Whether this process has made its part."""
+        return self._alive is not None
+
     def prepare(self) -> None:
         """Make the workspace at this process's first call, and clean up after dead processes.
 

@@ -22,7 +22,7 @@ from botocore.exceptions import BotoCoreError
 from botocore.loaders import Loader
 from botocore.session import Session
 
-from replicator.adapters.machine.threads import finished
+from replicator.adapters.machine.threads import Threads
 from replicator.adapters.transfer.http_proxy import proxy_for
 from replicator.errors import ConfigError
 from replicator.ports import Effective
@@ -89,6 +89,9 @@ class S3Keys:
         self._lock = Lock()
         self._current: ReadOnlyCredentials | None = None
         self._looked_at_s = 0.0
+        self._threads = Threads(
+            "what gives keys for S3", threads_max=1, hint="look at the SDK's profile and its role"
+        )
 
     def current(self) -> "ReadOnlyCredentials":
         """Return keys that are valid for minutes; may request new ones, which takes seconds.
@@ -106,7 +109,7 @@ class S3Keys:
         """Return the current keys without blocking the event loop."""
         if (current := self._current) is not None and not self._is_due():
             return current
-        return await finished(self.current)
+        return await self._threads.answered(self.current)
 
     def _is_due(self) -> bool:
         return self.end and self._clock() - self._looked_at_s >= LOOKED_AT_EVERY_S

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from replicator.adapters.local.files import translated
-from replicator.adapters.machine.threads import finished
+from replicator.adapters.machine.threads import Threads
 from replicator.errors import ConfigError, RefusedError
 
 LOCK = "lock"
@@ -37,16 +37,17 @@ async def scratch(folder: Path, tidy: Tidy) -> AsyncGenerator[Path]:
         ConfigError: the folder cannot be made, or another user could write there.
         TransientError: the disk fails.
     """
-    lock = await finished(lambda: _locked(folder))
+    threads = Threads(f"the scratch folder {folder}")
+    lock = await threads.finished(lambda: _locked(folder))
     try:
-        for left in await finished(lambda: sorted(folder.glob(f"{BEGINNING}*"))):
-            await _remove(left, tidy)
+        for left in await threads.finished(lambda: sorted(folder.glob(f"{BEGINNING}*"))):
+            await _remove(left, tidy, threads)
         made = folder / f"{BEGINNING}{os.getpid()}"
-        await finished(lambda: _make(made))
+        await threads.finished(lambda: _make(made))
         try:
             yield made
         finally:
-            await _remove(made, tidy)
+            await _remove(made, tidy, threads)
     finally:
         os.close(lock)
 
@@ -88,11 +89,11 @@ def _make(made: Path) -> None:
         made.chmod(FOLDER_MODE)
 
 
-async def _remove(path: Path, tidy: Tidy) -> None:
+async def _remove(path: Path, tidy: Tidy, threads: Threads) -> None:
     await tidy(path)
 
     def remove() -> None:
         with translated(f"remove the scratch folder {path}"):
             shutil.rmtree(path)
 
-    await finished(remove)
+    await threads.finished(remove)

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from replicator.adapters.machine.threads import finished
+from replicator.adapters.machine.threads import Threads
 from replicator.adapters.sqlite.file import refuse_linked, translated
 from replicator.adapters.sqlite.rows import flag, row_as, shape_of
 from replicator.errors import ConfigError
@@ -65,6 +65,7 @@ class SqliteJournal:
     def __init__(self, path: Path, *, waiting_max: int, kept_max: int) -> None:
         self._path, self._waiting_max, self._kept_max = path, waiting_max, kept_max
         self._is_made = False
+        self._threads = Threads(f"the journal {path}")
 
     async def decide(self, decide: Callable[[Mapping[str, Condition]], Decision]) -> None:
         await self._do("record what was seen", partial(self._decide, decide))
@@ -100,7 +101,7 @@ class SqliteJournal:
             with translated(self._path, doing), self._transaction() as connection:
                 return work(connection)
 
-        return await finished(run)
+        return await self._threads.finished(run)
 
     async def _look(
         self, doing: str, work: Callable[[sqlite3.Connection], _Result], *, nothing: _Result
@@ -116,7 +117,7 @@ class SqliteJournal:
                 with closing(sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S)) as connection:
                     return work(connection)
 
-        return await finished(run)
+        return await self._threads.finished(run)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

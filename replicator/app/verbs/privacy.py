@@ -1,18 +1,24 @@
 """Finds files with passwords or signing keys that other users of the machine can read."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Final
 
 from replicator.adapters.machine.privacy import exposed
+from replicator.adapters.machine.threads import answers
 from replicator.app.control_folder import control_folder
 from replicator.app.verbs.sqlite_files import sqlite_files
 from replicator.config import LocalStorageSettings, Settings
 from replicator.errors import ConfigError
 from replicator.ports import AREAS
 
+LOOK_WITHIN_S: Final = 5.0
+"""How long a place may take; what needs a mount that hangs says so itself."""
 
-def open_to_others(settings: Settings, targets: Iterable[str]) -> Sequence[Path]:
+
+async def open_to_others(settings: Settings, targets: Iterable[str]) -> Sequence[Path]:
     """Return the replicator's files that are open to other users.
 
     Checked are the log, the journal of notifications, the replicator's folders in stores, signing
@@ -21,20 +27,23 @@ def open_to_others(settings: Settings, targets: Iterable[str]) -> Sequence[Path]
     This release creates them closed; earlier ones, copies and restored backups may be open.
     """
     names = list(targets)
-    return exposed(
-        [
-            *chain.from_iterable(sqlite_files(settings)),
-            *_folders(settings, names),
-            *_keys(settings, names),
-            *_control(settings),
-        ]
-    )
+    calls: dict[str, Callable[[], Sequence[Path]]] = {
+        "log": lambda: exposed(chain.from_iterable(sqlite_files(settings))),
+        **{str(root): partial(exposed, _folders(root)) for root in _roots(settings, names)},
+        "keys": lambda: exposed(_keys(settings, names)),
+        "control": lambda: exposed(_control(settings)),
+    }
+    found = await answers(calls, within_s=LOOK_WITHIN_S)
+    return [path for place in calls for path in found.get(place, ())]
 
 
-def _folders(settings: Settings, targets: Iterable[str]) -> list[Path]:
+def _roots(settings: Settings, targets: Iterable[str]) -> list[Path]:
     storages = [settings.targets[name].deep_storage for name in targets]
-    roots = [one.root for one in storages if isinstance(one, LocalStorageSettings)]
-    return [root / area for root in roots for area in sorted(AREAS)]
+    return [one.root for one in storages if isinstance(one, LocalStorageSettings)]
+
+
+def _folders(root: Path) -> list[Path]:
+    return [root / area for area in sorted(AREAS)]
 
 
 def _keys(settings: Settings, targets: Iterable[str]) -> list[Path]:

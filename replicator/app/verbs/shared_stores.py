@@ -1,17 +1,20 @@
 """Whether two clusters are one, or have their bytes in one place, however that is written."""
 
-import asyncio
 import os
+from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
+from replicator.adapters.machine.threads import answers
 from replicator.app.application import Application
 from replicator.config import LocalStorageSettings, Settings, SourceSettings, TargetSettings
 from replicator.config.checks import collisions
 from replicator.errors import ConfigError, ReplicatorError
 from replicator.services.history.own_target import refuse_own_target
 from replicator.services.records.store_id import store_id
+from replicator.task_group import TaskGroup
 
 
 async def refuse_exchanged(application: Application) -> None:
@@ -33,18 +36,13 @@ async def refuse_shared(application: Application) -> None:
     Raises:
         ConfigError: two names lead to the same store.
     """
-    for problem in await asyncio.to_thread(_behind_links, application.settings):
+    for problem in await _behind_links(application.settings):
         raise ConfigError(
             f"{problem}, by the folders that their links lead to",
             hint="give each a folder of its own",
         )
     owners = dict[str, str]()
-    for name in application.target_names:
-        found = None
-        with suppress(ReplicatorError):  # whoever needs that store reports what is wrong with it
-            found = await store_id(application.target(name).area())
-        if found is None:
-            continue
+    for name, found in (await _ids(application)).items():
         if (owner := owners.setdefault(found, name)) != name:
             raise ConfigError(
                 f"targets.{owner}.deep_storage and targets.{name}.deep_storage are one store"
@@ -54,19 +52,43 @@ async def refuse_shared(application: Application) -> None:
             )
 
 
+async def _ids(application: Application) -> dict[str, str]:
+    """Return the ids of the stores that can be reached, by their targets."""
+    found = dict[str, str]()
+
+    async def ask(name: str) -> None:
+        with suppress(ReplicatorError):  # whoever needs that store reports what is wrong with it
+            if (id_ := await store_id(application.target(name).area())) is not None:
+                found[name] = id_
+
+    async with TaskGroup() as group:
+        for name in application.target_names:
+            group.create_task(ask(name))
+    return {name: found[name] for name in application.target_names if name in found}
+
+
 _Part = TypeVar("_Part", SourceSettings, TargetSettings)
+LINKS_WITHIN_S: Final = 10.0
+"""How long a folder may take to say where its links lead; one that hangs is not compared."""
 
 
-def _behind_links(settings: Settings) -> list[str]:
+async def _behind_links(settings: Settings) -> list[str]:
     """Return the clusters that would write into each other, by their folders' real paths."""
-    source = None if settings.source is None else _resolved(settings.source)
-    targets = {name: _resolved(target) for name, target in settings.targets.items()}
+    storages = [target.deep_storage for target in settings.targets.values()]
+    if settings.source is not None:
+        storages.append(settings.source.deep_storage)
+    roots = {str(one.root) for one in storages if isinstance(one, LocalStorageSettings)}
+    calls = {root: partial(os.path.realpath, root) for root in roots}
+    real = await answers(calls, within_s=LINKS_WITHIN_S)
+    source = None if settings.source is None else _resolved(settings.source, real)
+    targets = {name: _resolved(target, real) for name, target in settings.targets.items()}
     return [*collisions(source, targets)]
 
 
-def _resolved(part: _Part) -> _Part:
+def _resolved(part: _Part, real: Mapping[str, str]) -> _Part:
     storage = part.deep_storage
     if not isinstance(storage, LocalStorageSettings):
         return part
-    real = storage.model_copy(update={"root": Path(os.path.realpath(storage.root))})
-    return part.model_copy(update={"deep_storage": real})
+    root = str(storage.root)
+    found = storage.model_copy(update={"root": Path(real.get(root, root))})
+    return part.model_copy(update={"deep_storage": found})

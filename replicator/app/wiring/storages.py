@@ -3,10 +3,11 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
 from replicator.adapters.local.reader import LocalDeepStorageReader
 from replicator.adapters.local.storage import LocalDeepStorage
+from replicator.adapters.machine.threads import Threads
 from replicator.adapters.transfer.pacing import InFlight, Pace
 from replicator.adapters.transfer.sizes import Sizes
 from replicator.adapters.transfer.source_storages import SourceStorages
@@ -24,7 +25,7 @@ from replicator.config import (
     overlap,
     undecided,
 )
-from replicator.errors import ConfigError
+from replicator.errors import ConfigError, TransientError
 from replicator.model.load_spec import (
     AzureLayout,
     GoogleLayout,
@@ -44,9 +45,14 @@ if TYPE_CHECKING:
     from replicator.adapters.hdfs import HdfsAddress
     from replicator.adapters.s3.lock import S3Lock
     from replicator.adapters.s3.service import S3Address, S3Writing
+    from replicator.model.observation import Observer
 
 RealStorage: TypeAlias = "LocalDeepStorage | ObjectStorage"
 Close: TypeAlias = Callable[[], Awaitable[None]]
+HANGS: Final = (
+    "look for the mount or the disk that hangs; if it is only slow, raise `answer_timeout_s` of"
+    " that `deep_storage`"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +114,22 @@ class Storages:
             {name: self._reader(storage) for name, storage in others},
         )
 
-    def target(self, settings: DeepStorageSettings, retention: timedelta | None) -> "RealStorage":
+    def target(
+        self,
+        settings: DeepStorageSettings,
+        retention: timedelta | None,
+        observer: "Observer" = lambda _: None,
+    ) -> "RealStorage":
         """Return a target's storage, which locks what it stores where that is set.
 
         Wrong settings, such as a secret that is not set, make a storage whose calls raise them.
+        `observer` is told of calls that write and do not return.
         """
         try:
-            storage = _target(settings, retention, self._shared)
+            if isinstance(settings, LocalStorageSettings):
+                storage: RealStorage = _local(settings, observer)
+            else:
+                storage = _target(settings, retention, self._shared)
         except ConfigError as exc:
             return self.out_of_reach(exc)
         self._closes(storage.close)
@@ -155,7 +170,7 @@ class Storages:
         self, settings: DeepStorageSettings
     ) -> "LocalDeepStorageReader | ObjectStorageReader":
         if isinstance(settings, LocalStorageSettings):
-            return LocalDeepStorageReader(settings.root)
+            return LocalDeepStorageReader(settings.root, threads=threads_of(settings))
         try:
             reader = _remote_reader(settings, self._shared)
         except ConfigError as exc:
@@ -167,12 +182,30 @@ class Storages:
 # The clouds' libraries take a second to import: only those that are used are.
 
 
-def _target(
-    settings: DeepStorageSettings, retention: timedelta | None, shared: Shared
-) -> "RealStorage":
+def _local(settings: LocalStorageSettings, observer: "Observer") -> LocalDeepStorage:
+    def tell(hangs: TransientError) -> None:
+        from replicator.model.observed.faults import Waiting  # noqa: PLC0415 - see below
+
+        observer(Waiting(what="write", reason=str(hangs), delay_s=settings.answer_timeout_s))
+
+    return LocalDeepStorage(settings.root, threads=threads_of(settings, tell))
+
+
+def threads_of(
+    settings: LocalStorageSettings, tell: Callable[[TransientError], None] = lambda _: None
+) -> Threads:
+    """Return threads for the calls of one folder alone."""
+    return Threads(
+        f"the folder {settings.root}",
+        threads_max=settings.threads_max,
+        answer_timeout_s=settings.answer_timeout_s,
+        tell=tell,
+        hint=HANGS,
+    )
+
+
+def _target(settings: RemoteStorage, retention: timedelta | None, shared: Shared) -> "RealStorage":
     match settings:
-        case LocalStorageSettings():
-            return LocalDeepStorage(settings.root)
         case S3StorageSettings():
             from replicator.adapters.s3.storage import S3Storage  # noqa: PLC0415 - see above
 

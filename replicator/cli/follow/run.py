@@ -323,7 +323,7 @@ async def supervised(
     logger()  # configured before a service logs
     call.screen.follow()
     application, command = call.application, call.typed.command
-    for path in open_to_others(application.settings, targets):
+    for path in await open_to_others(application.settings, targets):
         logger().warning("other users can read this", path=str(path), remedy=f"chmod -R go= {path}")
     monitor = await application.monitor(targets)
     if monitor is not None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from replicator.app import Application
 from replicator.app.control_folder import control_folder
 from replicator.app.signing import shared_keys
-from replicator.app.verbs.ownership import of_others
+from replicator.app.verbs.ownership import LOOK_WITHIN_S, of_others
 from replicator.app.verbs.privacy import open_to_others
 from replicator.app.verbs.shared_stores import refuse_exchanged, refuse_shared
 from replicator.cli.command import OpenCall, Outcome
@@ -36,7 +36,8 @@ async def check(call: OpenCall) -> Outcome:
     for name in application.target_names:
         findings += await _target(application, checkup, name)
     findings += await _stores(application)
-    findings += [*_services(application), *_exposed(application), *_foreign(application)]
+    findings += [*_services(application), *await _exposed(application)]
+    findings += await _foreign(application)
     findings += _keys(application)
     said = call.typed.said
     return Outcome(
@@ -117,7 +118,7 @@ def _made(what: str, make: Callable[[], object]) -> Iterator[Finding]:
         yield failed(what, exc)
 
 
-def _exposed(application: Application) -> list[Finding]:
+async def _exposed(application: Application) -> list[Finding]:
     """Return own files with contents of Druid's tables that other users can read."""
     return [
         Finding(
@@ -127,12 +128,13 @@ def _exposed(application: Application) -> list[Finding]:
             detail=f"other users of this machine can read {path}",
             hint=f"`chmod -R go= {path}`",
         )
-        for path in open_to_others(application.settings, application.target_names)
+        for path in await open_to_others(application.settings, application.target_names)
     ]
 
 
-def _foreign(application: Application) -> list[Finding]:
+async def _foreign(application: Application) -> list[Finding]:
     """Return files of root or another user in the folders of this service."""
+    found, silent = await of_others(application.settings, application.target_names)
     return [
         Finding(
             what="ownership",
@@ -141,7 +143,15 @@ def _foreign(application: Application) -> list[Finding]:
             + (f"; {one.count - 1} more are like it" if one.count > 1 else ""),
             hint=f"`chown -R {one.user} {shlex.quote(str(one.first))}`; type verbs as that user",
         )
-        for one in of_others(application.settings, application.target_names)
+        for one in found
+    ] + [
+        Finding(
+            what="ownership",
+            good=False,
+            detail=f"{place} did not answer within {LOOK_WITHIN_S:g} s",
+            hint="look for a mount or a disk that hangs",
+        )
+        for place in silent
     ]
 
 

@@ -1,10 +1,11 @@
 """The event loop of a verb; SIGTERM ends it after the verb has cleaned up."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import uvloop
 
@@ -12,10 +13,16 @@ from replicator.cli.terminal import signals
 from replicator.services.running.patience import GIVEN_UP
 
 T = TypeVar("T")
+LOOKUPS_MAX: Final = 16
+"""Names of hosts looked up at once: one whose name server is gone takes a place for half a minute.
+
+libuv, which looks them up for all of asyncio, has two places by default; it lends half its threads.
+"""
 
 
 def in_loop(within: Callable[[], Awaitable[T]]) -> T:
     """Return the result of a coroutine in a new event loop; SIGTERM ends it."""
+    os.environ.setdefault("UV_THREADPOOL_SIZE", str(2 * LOOKUPS_MAX))
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     try:
         outcome = runner.run(_unless_terminated(within))

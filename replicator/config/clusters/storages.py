@@ -35,6 +35,14 @@ class LocalStorageSettings(Section):
     """The storage directory as this program sees it."""
     root_in_load_spec: AbsolutePath | None = None
     """The same directory as Druid sees it (`druid.storage.storageDirectory`); default: `root`."""
+    threads_max: Annotated[int, Field(ge=2, le=256)] = 8
+    """Number of file calls at once; a mount that hangs holds up these threads and no others."""
+    answer_timeout_s: Positive = 45.0
+    """How long one call that reads may take until the folder counts as not answering, in seconds.
+
+    Shorter than `look_timeout_s`, so that whoever looks is told which folder it is. A call that
+    writes is not given up: it goes on when the mount is back.
+    """
 
     @property
     def druid_root(self) -> Path:

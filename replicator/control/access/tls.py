@@ -6,7 +6,7 @@ from pathlib import Path
 
 import structlog
 
-from replicator.adapters.machine.threads import finished
+from replicator.adapters.machine.threads import Threads
 from replicator.config.operations.control import ControlTlsSettings
 from replicator.errors import ConfigError
 from replicator.services.running.pause import pause
@@ -29,12 +29,13 @@ class Certificates:
         if settings.client_ca_file is not None:
             self._trust(settings.client_ca_file)
         self._seen = self._stamps()
+        self._threads = Threads(f"the certificate {settings.certificate_file}")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Check the files regularly until `stop` is set."""
         while not stop.is_set():
             await pause(stop, self._settings.reload_interval_s)
-            await finished(self.look)
+            await self._threads.finished(self.look)
 
     def look(self) -> None:
         """Load changed files; if they cannot be read, the previous certificate stays in use."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from replicator.adapters.machine.threads import finished
+from replicator.adapters.machine.threads import Threads
 from replicator.adapters.sqlite.file import translated
 
 FOLDER: Final = "running"
@@ -23,10 +23,11 @@ class JobLocks:
     Args:
         folder: The control folder.
         wait_s: Longest wait for the end of a process, in seconds.
+        threads: What makes the file calls.
     """
 
-    def __init__(self, folder: Path, wait_s: float) -> None:
-        self._folder, self._wait_s = folder / FOLDER, wait_s
+    def __init__(self, folder: Path, wait_s: float, threads: Threads) -> None:
+        self._folder, self._wait_s, self._threads = folder / FOLDER, wait_s, threads
 
     async def take(self, id_: str) -> int:
         """Return an open file with a job's lock, for the job's process to inherit.
@@ -35,22 +36,22 @@ class JobLocks:
             TransientError: the file cannot be created.
         """
         with translated(self._folder, "begin a job"):
-            return await finished(lambda: self._taken(id_))
+            return await self._threads.finished(lambda: self._taken(id_))
 
     async def give_back(self, id_: str, held: int) -> None:
         """Close the file and remove it; the job has no process any more."""
         os.close(held)
         with suppress(OSError):  # a file without a lock means nothing, and the job is done
-            await finished(lambda: self._path(id_).unlink(missing_ok=True))
+            await self._threads.finished(lambda: self._path(id_).unlink(missing_ok=True))
 
     async def is_let_go(self, id_: str) -> bool:
         """Wait for the end of an unwatched job's process; return False if it still lives."""
         path = self._path(id_)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._wait_s):
-                while not await finished(lambda: _is_free(path)):  # noqa: ASYNC110
+                while not await self._threads.finished(lambda: _is_free(path)):  # noqa: ASYNC110
                     await asyncio.sleep(POLL_S)  # a lock's end is not signalled
-                await finished(lambda: path.unlink(missing_ok=True))
+                await self._threads.finished(lambda: path.unlink(missing_ok=True))
                 return True
         return False
 

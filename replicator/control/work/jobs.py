@@ -59,7 +59,7 @@ class Jobs:
     ) -> None:
         self._store, self._clock = store, clock
         self._settings, self._drain_s = settings, drain_s
-        self._locks = JobLocks(program.folder, drain_s)
+        self._locks = JobLocks(program.folder, drain_s, program.threads)
         self._processes = JobProcesses(program, self._locks, drain_s)
         self._live: dict[str, LiveJob] = {}
         self._taking = asyncio.Lock()

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from replicator.adapters.machine.threads import finished
+from replicator.adapters.machine.threads import Threads
 from replicator.adapters.machine.verb_process import VerbEnded, VerbProcess
 from replicator.adapters.sqlite.file import translated
 from replicator.control.requests.planned import Planned, RestoreRequest
@@ -100,6 +100,10 @@ class Program:
     environ: Mapping[str, str] = field(repr=False)
     folder: Path
     document_bytes_max: int
+    threads: Threads = field(
+        default_factory=lambda: Threads("the control folder"), repr=False, compare=False
+    )
+    """What makes the calls of files in the folder."""
 
     def process(
         self, arguments: Sequence[str], *, terminal: Terminal, held: int | None
@@ -121,12 +125,12 @@ class Launch:
     Args:
         order: Order to carry out.
         job_id: Id of the job, which names the file.
-        folder: The control folder.
+        program: Program that it starts.
     """
 
-    def __init__(self, order: Order, job_id: str, folder: Path) -> None:
-        self._order = order
-        self._file = folder / PLANS / f"{job_id}.json"
+    def __init__(self, order: Order, job_id: str, program: Program) -> None:
+        self._order, self._threads = order, program.threads
+        self._file = program.folder / PLANS / f"{job_id}.json"
 
     async def arguments(self) -> list[str]:
         """Return the arguments of the order's process.
@@ -142,12 +146,12 @@ class Launch:
         if not isinstance(request, Planned):
             return request.arguments()
         if order.planning and _has_file(request):
-            await finished(self._make_folder)
+            await self._threads.finished(self._make_folder)
             words = request.arguments()
             return ["restore", "plan", f"--output={self._file}", *words[1:]]
         if order.plan is not None and _has_file(request):
             document = order.plan.document
-            await finished(lambda: self._write(document))
+            await self._threads.finished(lambda: self._write(document))
             return ["restore", "run", "--yes", "--", str(self._file)]
         if order.planning:
             return _with_options(request.arguments(), *request.looks)
@@ -157,7 +161,7 @@ class Launch:
     async def end(self) -> None:
         """Remove the file; one that stays is overwritten later, or never read."""
         with suppress(OSError):
-            await finished(lambda: self._file.unlink(missing_ok=True))
+            await self._threads.finished(lambda: self._file.unlink(missing_ok=True))
 
     def _make_folder(self) -> None:
         self._file.parent.mkdir(mode=0o700, exist_ok=True)

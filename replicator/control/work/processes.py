@@ -32,7 +32,7 @@ class JobProcesses:
 
     async def run(self, live: LiveJob) -> tuple[VerbEnded, JobAnswer]:
         """Run a job's process; return how it ended, and its output."""
-        launch = Launch(live.order, live.job.id, self._program.folder)
+        launch = Launch(live.order, live.job.id, self._program)
         held = await self._locks.take(live.job.id)
         try:
             ended = await self._one(live, await launch.arguments(), held)

@@ -80,7 +80,7 @@ class ScheduleRuns:
     async def _run(self, order: Order) -> RunEnd:
         if self._jobs is not None:
             return await self._as_job(order, self._jobs)
-        arguments = await Launch(order, "schedule", self._program.folder).arguments()
+        arguments = await Launch(order, "schedule", self._program).arguments()
         process = self._program.process(arguments, terminal=HERE, held=None)
         ended = await process.run(lambda _: None)
         return RunEnd(exit_code=ended.code, message=_message(ended))

@@ -463,8 +463,8 @@ ADAPTERS: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="folder-reads-a-file-that-is-being-written",
-        function="LocalDeepStorageReader._require_same",
-        old="if (tag := reading.mtime_ns()) is not None and str(tag) != stored.tag:",
+        function="LocalDeepStorageReader._end",
+        old="if tag is not None and str(tag) != stored.tag:",
         new="if False:",
         loses="Half of the old bytes and half of the new ones are stored as one segment.",
         ring="contract",

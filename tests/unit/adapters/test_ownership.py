@@ -39,7 +39,7 @@ def settings(tmp_path: Path) -> Settings:
     )
 
 
-def test_what_root_has_left_before_is_named_with_who_cannot_use_it(
+async def test_what_root_has_left_before_is_named_with_who_cannot_use_it(
     tmp_path: Path, settings: Settings
 ):
     (tmp_path / "log" / "prod.log-running-watch.json").touch()
@@ -47,7 +47,8 @@ def test_what_root_has_left_before_is_named_with_who_cannot_use_it(
     os.chown(tmp_path / "deep" / "_replicator", SERVICE, SERVICE)
     (tmp_path / "deep" / "wiki").mkdir()
     (tmp_path / "told" / "notifications-prod.sqlite-wal").touch()
-    log, journal, store = of_others(settings, ["vault"])
+    (log, journal, store), silent = await of_others(settings, ["vault"])
+    assert silent == []
     assert (journal.first.name, journal.count) == ("notifications-prod.sqlite-wal", 1)
     assert (log.first.name, log.count, log.owner) == ("prod.log-running-watch.json", 1, "root")
     assert (store.first.name, store.count) == ("wiki", 2)

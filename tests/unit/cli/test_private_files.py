@@ -74,11 +74,11 @@ async def test_a_drills_folder_is_entered_by_nobody_but_roots_postgresql(tmp_pat
         assert [one.stat().st_mode & 0o777 for one in (made.parent, made)] == [wanted, wanted]
 
 
-def test_what_others_can_read_is_named(tmp_path: Path):
+async def test_what_others_can_read_is_named(tmp_path: Path):
     """Made by an earlier release, or brought back by a backup: log, companions and our folders."""
     log, root = tmp_path / "prod.log", tmp_path / "deep"
     found = settings(log, root)
-    assert open_to_others(found, ["standby"]) == [], "nothing is there yet"
+    assert await open_to_others(found, ["standby"]) == [], "nothing is there yet"
     own = [log, tmp_path / "prod.log-running-watch.json", tmp_path / "prod.log-wal"]
     own.append(tmp_path / "notifications-prod.sqlite")
     folders, key = [root / ".replicator", root / "_replicator"], tmp_path / "key.pem"
@@ -87,11 +87,11 @@ def test_what_others_can_read_is_named(tmp_path: Path):
     for path in folders:
         path.mkdir(0o700, parents=True)
     paths = [*own, *folders, key]
-    assert open_to_others(found, ["standby"]) == []
+    assert await open_to_others(found, ["standby"]) == []
     for path, mode in zip(paths, (0o640, 0o604, 0o604, 0o604, 0o701, 0o710, 0o644), strict=True):
         path.chmod(mode)
-    assert sorted(open_to_others(found, ["standby"])) == sorted(paths)
-    assert open_to_others(found, []) == own
+    assert sorted(await open_to_others(found, ["standby"])) == sorted(paths)
+    assert await open_to_others(found, []) == own
 
 
 def settings(log: Path, root: Path) -> Settings:

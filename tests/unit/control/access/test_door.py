@@ -103,10 +103,12 @@ async def test_what_the_service_keeps_and_others_can_read_is_named(tmp_path: Pat
     async with served(tmp_path) as stage:
         await stage.ask("POST", "/v1/jobs/none/cancel")
         folder, settings = tmp_path / "prod.log.control", stage.application.settings
-        assert not [one for one in open_to_others(settings, []) if folder in (one, one.parent)]
+        assert not [
+            one for one in await open_to_others(settings, []) if folder in (one, one.parent)
+        ]
         for name in ("", "audit.jsonl", "control.db"):
             (folder / name).chmod(0o755)
-        found = set(open_to_others(settings, []))
+        found = set(await open_to_others(settings, []))
         assert {folder, folder / "audit.jsonl", folder / "control.db"} <= found
 
 
