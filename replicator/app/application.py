@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from replicator.model.observation import Observer
     from replicator.model.operations.pulse import Pulse
     from replicator.model.store.rates import Rates
-    from replicator.ports import Area, Clock, MetadataWriter
+    from replicator.ports import Area, Clock
     from replicator.ports.druid import DruidCluster, TellsRelease
     from replicator.services.checkup.checkup import Checkup
     from replicator.services.checkup.copy_trial import CopyTrial
@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from replicator.services.replication.base_writer import BaseWriter
     from replicator.services.replication.history_merger import HistoryMerger
     from replicator.services.replication.log_mover import LogMover
+    from replicator.services.replication.readers import LogReader
     from replicator.services.replication.watcher import Watcher
     from replicator.services.retention.holds import Holds
     from replicator.services.retention.named_points import Naming
@@ -193,12 +194,15 @@ class Application:
             readers=self._readers(),
         )
 
-    def _readers(self) -> Mapping[str, MetadataWriter]:
-        """Return the metadata stores of the targets; one that cannot be made is asked nothing."""
-        found: dict[str, MetadataWriter] = {}
+    def _readers(self) -> Mapping[str, LogReader]:
+        """Return the targets; one that cannot be made is asked nothing."""
+        from replicator.services.replication.readers import LogReader
+
+        found: dict[str, LogReader] = {}
         for name in self.target_names:
             with suppress(ConfigError):  # a watcher alone needs no secret of a target
-                found[name] = self.target(name).metadata
+                target = self.target(name)
+                found[name] = LogReader(target.metadata, target.area())
         return found
 
     def change_stream(self) -> PostgresqlChangeStream | None:

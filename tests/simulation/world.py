@@ -55,6 +55,7 @@ from replicator.services.history.reader import History
 from replicator.services.replication.applier import Applier
 from replicator.services.replication.base_writer import BaseWriter
 from replicator.services.replication.history_merger import HistoryMerger
+from replicator.services.replication.readers import LogReader
 from replicator.services.replication.watcher import Watcher
 from replicator.services.retention.holds import Holds
 from replicator.services.store.archived_log import ArchivedLog, archived_gaps
@@ -286,7 +287,7 @@ class World:
             tools=self.tools(),
             observer=self.observe,
             following=self.following(),
-            readers={"standby": self.target},
+            readers={"standby": LogReader(self.target, self.area)},
         )
 
     def following(self) -> Following | None:

@@ -26,6 +26,7 @@ from replicator.ports import MetadataWriter
 from replicator.services.history.reader import History
 from replicator.services.replication.applier import Applier
 from replicator.services.replication.base_writer import BaseWriter
+from replicator.services.replication.readers import LogReader
 from replicator.services.replication.watcher import Watcher
 from replicator.services.restore.restorer import Restorer
 from replicator.services.retention.expirer import Expirer
@@ -168,7 +169,7 @@ class Pipeline:
         *,
         trust_versions: bool = False,
         accept_vanished: bool = False,
-        readers: Mapping[str, MetadataWriter] | None = None,
+        readers: Mapping[str, LogReader] | None = None,
     ) -> Watcher:
         return wiring.watcher(
             watch_settings(
@@ -186,7 +187,7 @@ class Pipeline:
             history=self.history(preferred=False),
             tools=self.tools(),
             observer=self.seen.append,
-            readers={"standby": self.target} if readers is None else readers,
+            readers={"standby": LogReader(self.target, self.area)} if readers is None else readers,
             trust_versions=trust_versions,
             accept_vanished=accept_vanished,
         )

@@ -30,7 +30,6 @@ from replicator.ports import (
     ChangeStream,
     DeepStorageReader,
     EventLogWriter,
-    MetadataWriter,
     WatchedReader,
 )
 from replicator.services.history.reader import History
@@ -39,7 +38,7 @@ from replicator.services.replication.base_writer import BaseWriter
 from replicator.services.replication.commit_follower import CommitFollower, FollowLimits
 from replicator.services.replication.cut_writer import CutWriter
 from replicator.services.replication.history_merger import HistoryMerger
-from replicator.services.replication.readers import Readers
+from replicator.services.replication.readers import LogReader, Readers
 from replicator.services.replication.scout import VersionOptions
 from replicator.services.replication.watcher import Watcher, WatchLimits
 from replicator.services.restore.estimator import Estimator
@@ -108,13 +107,13 @@ def watcher(
     trust_versions: bool = False,
     accept_vanished: bool = False,
     following: Following | None = None,
-    readers: Mapping[str, MetadataWriter] = MappingProxyType({}),
+    readers: Mapping[str, LogReader] = MappingProxyType({}),
 ) -> Watcher:
     """Return the watcher of a source; `history` reads the log that the watcher writes to.
 
     With `trust_versions`, row versions and the change stream are trusted again although they missed
     a change; with `accept_vanished`, nearly all of the source's rows may be gone at once.
-    `readers` are the metadata stores of the source's targets, by their names.
+    `readers` are the source's targets, by their names.
     """
     writer = CutWriter(
         source=source,
@@ -122,7 +121,7 @@ def watcher(
         history=history,
         append_bytes_max=settings.append_bytes_max,
         observer=observer,
-        readers=Readers(source, readers),
+        readers=Readers(source, readers, observer),
     )
     return Watcher(
         metadata=metadata,

@@ -72,6 +72,7 @@ from replicator.services.records.missing_wait import Awaited, MissingWait
 from replicator.services.replication.delay import Delay
 from replicator.services.replication.gap_retries import GapRetries
 from replicator.services.replication.source_check import SourceCheck
+from replicator.services.replication.wrong_checkpoint import is_wrong, proves_cut_short, wrong
 from replicator.services.running.loop import LookInterval
 from replicator.services.store.archivist import Archivist
 from replicator.services.store.expiry_guard import ExpiryGuard
@@ -331,6 +332,8 @@ class Applier:
         await self._guard.look()
         span = await self._history.span()
         checkpoint = state.checkpoint
+        if checkpoint is not None and await self._is_let_go(checkpoint):
+            checkpoint = None
         if checkpoint is None:
             if not self._options.adopt:
                 refuse_foreign_rows(await self._reconciler.foreign_rows(), self._target.name)
@@ -380,7 +383,24 @@ class Applier:
             return None
         if self._options.new_log and checkpoint.log_id != await self._log_id():
             return None
+        if await self._is_let_go(checkpoint):
+            return None
         return await require_log_of(checkpoint, self._target)
+
+    async def _is_let_go(self, checkpoint: Checkpoint) -> bool:
+        """Return whether the operator gives up a checkpoint beyond the log, as no log has its cut.
+
+        Raises:
+            CorruptionError: nobody applied it, and the operator has not said so.
+        """
+        span = await self._history.span()
+        if checkpoint.log_id != span.log_id or checkpoint.offset < span.end:
+            return False
+        if self._options.adopt:
+            return not await proves_cut_short(span, self._target.area)
+        if await is_wrong(checkpoint, span, self._target.area):
+            raise wrong(checkpoint, span, self._target.name)
+        return False
 
     async def _seed(self, epoch: Epoch, span: Span, *, followed: Checkpoint | None = None) -> bool:
         """Bring the target to the newest due cut in one step, whatever rows it has now."""

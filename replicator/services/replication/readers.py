@@ -8,16 +8,31 @@ contents. Only the targets can tell.
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
-from replicator.errors import NotFoundError, ReplicatorError
+from replicator.errors import NotFoundError, ReplicatorError, TransientError
 from replicator.model.checkpoint import Checkpoint
-from replicator.ports import MetadataWriter
+from replicator.model.observation import Observer
+from replicator.model.observed.faults import Waiting
+from replicator.ports import Area, MetadataWriter
+from replicator.ports.log import Span
 from replicator.services.history.reader import History
+from replicator.services.replication.wrong_checkpoint import is_wrong, wrong
 from replicator.services.target.reconciler import refuse_cut_short
 from replicator.task_group import TaskGroup
 
 ANSWER_MAX_S = 5.0
 """Seconds within which a target says where it is; one that is away holds up no watcher."""
+STORE_ANSWER_MAX_S = 60.0
+"""Seconds within which a target's store says whether its checkpoint can be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogReader:
+    """A target that reads the log."""
+
+    metadata: MetadataWriter
+    area: Area
 
 
 class Readers:
@@ -25,18 +40,21 @@ class Readers:
 
     Args:
         source: Name of the source cluster.
-        targets: Metadata stores of its targets, by their names.
+        targets: Its targets, by their names.
+        observer: Is told of targets whose checkpoints are wrong.
     """
 
-    def __init__(self, source: str, targets: Mapping[str, MetadataWriter]) -> None:
-        self._source, self._targets = source, targets
+    def __init__(self, source: str, targets: Mapping[str, LogReader], observer: Observer) -> None:
+        self._source, self._targets, self._observer = source, targets, observer
 
     async def refuse_cut_short(self, history: History) -> None:
         """Refuse to write a log that ends before the cut of one of its targets.
 
+        A target whose checkpoint is wrong is told of and passed over: its own applier halts.
+
         Raises:
             LogCutShortError: it has lost records that were applied already.
-            TransientError: the log cannot be reached.
+            TransientError: the log cannot be reached, or the store of a target that is further.
         """
         checkpoints = await self._checkpoints()  # before the log's end, which only grows
         try:
@@ -44,8 +62,24 @@ class Readers:
         except NotFoundError:
             return  # the writer makes it, under a new id
         for name, checkpoint in checkpoints.items():
-            if checkpoint.log_id == span.log_id:
-                refuse_cut_short(checkpoint, span, name)
+            if checkpoint.log_id == span.log_id and checkpoint.offset >= span.end:
+                await self._judge(name, checkpoint, span)
+
+    async def _judge(self, name: str, checkpoint: Checkpoint, span: Span) -> None:
+        try:
+            async with asyncio.timeout(STORE_ANSWER_MAX_S):
+                passed_over = await is_wrong(checkpoint, span, self._targets[name].area)
+        except (TransientError, TimeoutError) as exc:
+            raise TransientError(
+                f"target {name!r} is at offset {checkpoint.offset}, and the log ends at {span.end};"
+                f" whether the log was put back to an older copy is in the target's store, which"
+                f" does not answer: {exc}",
+                hint="bring the store back; nothing is published until then",
+            ) from exc
+        if not passed_over:
+            refuse_cut_short(checkpoint, span, name)
+        reason = str(wrong(checkpoint, span, name))
+        self._observer(Waiting(what="heed a target", reason=reason, delay_s=0.0, is_part=True))
 
     async def _checkpoints(self) -> Mapping[str, Checkpoint]:
         found = dict[str, Checkpoint]()
@@ -59,6 +93,6 @@ class Readers:
                     found[name] = state.checkpoint
 
         async with TaskGroup() as group:
-            for name, metadata in self._targets.items():
-                group.create_task(ask(name, metadata))
+            for name, one in self._targets.items():
+                group.create_task(ask(name, one.metadata))
         return found

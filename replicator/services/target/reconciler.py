@@ -437,7 +437,8 @@ def refuse_cut_short(checkpoint: Checkpoint, span: Span, target: str) -> None:
         raise LogCutShortError(
             f"target {target!r} is at offset {checkpoint.offset}, but the log ends at {span.end}:"
             " the log has lost records that were already applied",
-            hint=_NEWEST_COPY,
+            hint=f"{_NEWEST_COPY}. If nobody put the log back and that target is wrong, `replicator"
+            f" apply {target} --adopt` lets go what it says",
         )
 
 

@@ -25,8 +25,8 @@ from replicator.model.observation import (
 )
 from replicator.model.row import RowKey, Segment, key_of
 from replicator.model.stream import Lsn
-from replicator.ports import MetadataWriter
 from replicator.services.replication import commit_follower
+from replicator.services.replication.readers import LogReader
 from replicator.services.replication.watcher import Watcher
 from tests.builders import segment, supervisor
 from tests.rings import times
@@ -46,7 +46,7 @@ class Followed(Pipeline):
         *,
         trust_versions: bool = False,
         accept_vanished: bool = False,
-        readers: Mapping[str, MetadataWriter] | None = None,
+        readers: Mapping[str, LogReader] | None = None,
     ) -> Watcher:
         if self.source.change_stream is None:
             self.source.change_stream = MemoryChangeStream(self.source)
@@ -69,7 +69,7 @@ class Followed(Pipeline):
             observer=self.seen.append,
             trust_versions=trust_versions,
             accept_vanished=accept_vanished,
-            readers={"standby": self.target} if readers is None else readers,
+            readers={"standby": LogReader(self.target, self.area)} if readers is None else readers,
             following=Following(
                 stream=self.stream, read_interval_s=0.01, retained_bytes_max=RETAINED_MAX
             ),

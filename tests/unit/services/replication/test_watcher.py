@@ -9,13 +9,14 @@ import pytest
 
 from replicator.errors import CorruptionError, FencedError, LogCutShortError, TransientError
 from replicator.model.checkpoint import TargetState
-from replicator.model.event import CutClosed, Entry, Offset, RowChanged, RowRemoved
+from replicator.model.event import CutClosed, CutNumber, Entry, Offset, RowChanged, RowRemoved
 from replicator.model.fingerprint import EMPTY_DIGEST, changed, fingerprint
 from replicator.model.log.wire import decode
+from replicator.model.observed.faults import Waiting
 from replicator.model.row import Row, Segment, key_of
 from replicator.services.replication import readers
 from tests.builders import CREATED, commit, json_bytes, segment, segment_payload
-from tests.unit.pipeline import HandClock, Pipeline
+from tests.unit.pipeline import SOURCE, HandClock, Pipeline
 
 
 async def entries(pipeline: Pipeline) -> list[Entry]:
@@ -216,6 +217,88 @@ async def test_a_log_that_was_put_back_to_an_older_copy_gets_no_cut():
         with pytest.raises(LogCutShortError, match=r"'standby' is at offset \d, .* ends at 2"):
             await watcher.poll()
     assert (len(stored.records), stored.epoch) == (2, 1), "and nobody was fenced"
+
+
+async def written_by_somebody(pipeline: Pipeline, *, paused: bool = False) -> None:
+    """Put a checkpoint far beyond the log into the target's own table."""
+    books = pipeline.target.sources[SOURCE]
+    assert books.checkpoint is not None
+    books.checkpoint = replace(
+        books.checkpoint, offset=Offset(10**6), cut=CutNumber(10**5), paused=paused
+    )
+
+
+async def test_a_checkpoint_that_nobody_applied_halts_its_target_and_no_watcher():
+    """Who can write to one target's database cannot say that the log was put back."""
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    await written_by_somebody(pipeline)
+    pipeline.watcher = pipeline.new_watcher()
+    pipeline.publish(segment("orders"))
+    await pipeline.cut()
+    (told,) = (one for one in pipeline.seen if isinstance(one, Waiting))
+    assert "'standby' says that it is at offset 1000000; neither the log" in told.reason
+    with pytest.raises(CorruptionError, match="nobody applied it") as halted:
+        await pipeline.new_applier().apply_next()
+    assert "replicator apply standby --adopt" in halted.value.hint
+    pipeline.applier = pipeline.new_applier(adopt=True)
+    await pipeline.follow()
+    assert pipeline.target_ids() == {segment().id, segment("orders").id}
+    pipeline.publish(segment("clicks"))
+    await pipeline.cut()
+    await pipeline.follow()
+    found = (await pipeline.target.state(SOURCE)).checkpoint
+    assert found is not None
+    assert found.cut == 3
+
+
+async def test_what_a_paused_target_says_holds_until_its_operator_lets_it_go():
+    """A restore needs no history in its target's store: only the operator knows."""
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    await written_by_somebody(pipeline, paused=True)
+    with pytest.raises(LogCutShortError, match="'standby' is at offset") as refused:
+        await pipeline.new_watcher().poll()
+    assert "replicator apply standby --adopt" in refused.value.hint
+    pipeline.applier = pipeline.new_applier(adopt=True)
+    await pipeline.follow()
+    pipeline.watcher = pipeline.new_watcher()
+    pipeline.publish(segment("orders"))
+    await pipeline.cut()
+
+
+async def test_a_log_that_a_store_knows_more_of_is_refused_whatever_is_adopted():
+    pipeline = Pipeline()
+    for name in ("wiki", "orders"):
+        pipeline.publish(segment(name))
+        await pipeline.cut()
+        await pipeline.follow()
+    stored = pipeline.log._stored
+    del stored.records[2:]
+    stored.end = Offset(2)
+    with pytest.raises(LogCutShortError):
+        await pipeline.new_applier(adopt=True).apply_next()
+
+
+async def test_a_store_that_is_away_is_waited_for(monkeypatch: pytest.MonkeyPatch):
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    await written_by_somebody(pipeline)
+
+    async def names(prefix: str) -> list[str]:
+        raise TransientError("it is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline.area, "names", names)
+        with pytest.raises(TransientError, match="whether the log was put back"):
+            await pipeline.new_watcher().poll()
+    await pipeline.new_watcher().poll()
 
 
 async def test_a_target_that_cannot_be_asked_holds_up_no_watcher(monkeypatch: pytest.MonkeyPatch):
