@@ -143,7 +143,7 @@ async def watch(dsn: str, folder: Path, rows: int) -> None:
                 history=history,
                 append_bytes_max=2 << 20,
                 observer=seen.append,
-                readers=Readers("bench", {}),
+                readers=Readers("bench", {}, lambda _: None),
             ),
             history=history,
             follower=None,

@@ -175,7 +175,7 @@ async def watch(dsn: str, folder: Path, rows: int, rounds: int) -> bool:
                 history=history,
                 append_bytes_max=2 << 20,
                 observer=lambda _: None,
-                readers=Readers("bench", {}),
+                readers=Readers("bench", {}, lambda _: None),
             ),
             history=history,
             follower=None,
