@@ -71,8 +71,8 @@ from replicator.services.records.applier_record import LOOK_S, ApplierRecord, Pa
 from replicator.services.records.missing_wait import Awaited, MissingWait
 from replicator.services.replication.delay import Delay
 from replicator.services.replication.gap_retries import GapRetries
+from replicator.services.replication.readers import is_wrong, proves_cut_short, wrong
 from replicator.services.replication.source_check import SourceCheck
-from replicator.services.replication.wrong_checkpoint import is_wrong, proves_cut_short, wrong
 from replicator.services.running.loop import LookInterval
 from replicator.services.store.archivist import Archivist
 from replicator.services.store.expiry_guard import ExpiryGuard

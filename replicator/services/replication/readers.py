@@ -3,6 +3,12 @@
 A log that was put back to an older copy, or has lost its newest records, is as good as any to
 whoever writes to it: the next cut would take numbers and offsets that targets know with other
 contents. Only the targets can tell.
+
+Whether a checkpoint beyond the log's end says something of the log, or of itself, is in the
+target's store: an applier writes the history of a cut there before its checkpoint reaches the cut.
+So one that neither the log nor that history reaches was written by somebody else, and the log is as
+good as before. A restore needs no history in its target's store: the checkpoint of a paused target
+is believed.
 """
 
 import asyncio
@@ -10,14 +16,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from replicator.errors import NotFoundError, ReplicatorError, TransientError
+from replicator.errors import CorruptionError, NotFoundError, ReplicatorError, TransientError
 from replicator.model.checkpoint import Checkpoint
 from replicator.model.observation import Observer
 from replicator.model.observed.faults import Waiting
 from replicator.ports import Area, MetadataWriter
 from replicator.ports.log import Span
 from replicator.services.history.reader import History
-from replicator.services.replication.wrong_checkpoint import is_wrong, wrong
+from replicator.services.store.archived_log import ArchivedLog
+from replicator.services.store.store import Store
 from replicator.services.target.reconciler import refuse_cut_short
 from replicator.task_group import TaskGroup
 
@@ -96,3 +103,41 @@ class Readers:
             for name, one in self._targets.items():
                 group.create_task(ask(name, one.metadata))
         return found
+
+
+async def is_wrong(checkpoint: Checkpoint, span: Span, area: Area) -> bool:
+    """Return whether a checkpoint beyond the log's end was not written by an applier.
+
+    Raises:
+        TransientError: the target's store cannot be asked.
+    """
+    if checkpoint.paused:
+        return False
+    end = await history_end(span, area)
+    return end is not None and end <= span.end
+
+
+async def proves_cut_short(span: Span, area: Area) -> bool:
+    """Return whether a target's store has more of the log than the log.
+
+    Raises:
+        TransientError: the target's store cannot be asked.
+    """
+    end = await history_end(span, area)
+    return end is not None and end > span.end
+
+
+async def history_end(span: Span, area: Area) -> int | None:
+    """Return where the history of a log ends in a target's store; None: there is none."""
+    return await ArchivedLog(Store(area), span.log_id).end()
+
+
+def wrong(checkpoint: Checkpoint, span: Span, target: str) -> CorruptionError:
+    """Return what is said of such a target, with the way out."""
+    return CorruptionError(
+        f"target {target!r} says that it is at offset {checkpoint.offset}; neither the log, which"
+        f" ends at {span.end}, nor the history in the target's own store reaches that: nobody"
+        " applied it",
+        hint=f"see who can write to the target's metadata store; then"
+        f" `replicator apply {target} --adopt` brings it to the log's newest cut",
+    )
