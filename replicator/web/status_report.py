@@ -67,7 +67,7 @@ class StatusReport:
                 )
 
     def of(self, targets: Collection[str]) -> StatusReport:
-        """Return the report on some targets only; of the log no count stays."""
+        """Return the report on some targets only; no count of the log stays, and no webhook."""
         seen = self.seen
         life = replace(
             seen.life,
@@ -87,7 +87,6 @@ class StatusReport:
             restorable=restorable,
             schedules=schedules,
             canaries=[one for one in self.canaries if one.target in targets],
-            webhooks=self.webhooks,
             mixed=[one for one in self.mixed if one.target in targets],
             away_since={name: at for name, at in self.away_since.items() if name in targets},
         )

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from datetime import date, timedelta
+from datetime import timedelta
 from http import HTTPStatus
 from itertools import islice
 from pathlib import Path
@@ -21,13 +21,16 @@ from replicator.errors import ReplicatorError
 from replicator.ports import Area, Clock
 from replicator.services.records.deed_record import FOLDER, Deed, keep_deed
 from replicator.services.running.pause import pause
+from replicator.task_group import TaskGroup
 
 log = structlog.get_logger("replicator")
 FILE: Final = "audit.jsonl"
 KEPT_ASIDE: Final = 2
 WAITING_MAX: Final = 10_000
-"""Number of lines that may wait for their target's store; the file has them in any case."""
+"""Number of lines that may wait for one target's store; the file has them in any case."""
 RETRY_S: Final = 30.0
+LOOK_S: Final = 1.0
+"""Pause before the next look for deeds that wait for a target's store, in seconds."""
 BLOCK_BYTES: Final = 65_536
 """Bytes read at once, from the end of the file."""
 
@@ -55,9 +58,8 @@ class AuditLog:
         self._path, self._bytes_max, self._areas = path, bytes_max, areas
         self._kept, self._clock = kept, clock
         self._limit = RefusalLimit(clock)
-        self._cleared: date | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="audit")
-        self._waiting: asyncio.Queue[tuple[str, Deed]] = asyncio.Queue(WAITING_MAX)
+        self._waiting = {target: asyncio.Queue[Deed](WAITING_MAX) for target in areas}
 
     async def record(self, deed: Deed) -> None:
         """Write a deed, durably.
@@ -69,8 +71,12 @@ class AuditLog:
         with translated(self._path, "write who asked for what"):
             await finished(lambda: self._append(line), self._thread)
         for target in deed.targets if deed.status is not None else ():
-            if target in self._areas and not self._waiting.full():
-                self._waiting.put_nowait((target, deed))
+            if (waiting := self._waiting.get(target)) is None:
+                continue
+            if waiting.full():
+                log.warning("an audit line stays out of its target's store", target=target)
+            else:
+                waiting.put_nowait(deed)
 
     async def record_begun(self, deed: Deed, *, changes: bool) -> None:
         """Write a deed before it begins, or after it; count it if it changed nothing.
@@ -99,16 +105,16 @@ class AuditLog:
             await self.record(deed)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Copy deeds to their targets' stores until `stop` is set, then the waiting ones."""
-        while not (stop.is_set() and self._waiting.empty()):
-            if self._waiting.empty():
+        """Copy deeds to their targets' stores until `stop` is set, then the waiting ones.
+
+        Stores are served side by side: one that is away or hangs holds up no other's deeds.
+        """
+        async with TaskGroup() as group:
+            for target in self._areas:
+                group.create_task(self._copy(target, stop))
+            while not stop.is_set():
                 await self._say_left_out(at_end=False)
-                await self._clear()
-                await pause(stop, 1.0)
-                continue
-            target, deed = self._waiting.get_nowait()
-            while not await self._is_kept(target, deed) and not stop.is_set():
-                await pause(stop, RETRY_S)
+                await pause(stop, LOOK_S)
         await self._say_left_out(at_end=True)
 
     async def newest(self, limit: int) -> list[dict[str, object]]:
@@ -120,6 +126,20 @@ class AuditLog:
         await finished(lambda: None, self._thread)
         self._thread.shutdown(wait=False)
 
+    async def _copy(self, target: str, stop: asyncio.Event) -> None:
+        """Copy the deeds of one target; remove old ones once a day, while none waits."""
+        waiting, cleared = self._waiting[target], None
+        while not (stop.is_set() and waiting.empty()):
+            if waiting.empty():
+                if cleared != (today := self._clock.now().date()):
+                    cleared = today
+                    await self._clear(target)
+                await pause(stop, LOOK_S)
+                continue
+            deed = waiting.get_nowait()
+            while not await self._is_kept(target, deed) and not stop.is_set():
+                await pause(stop, RETRY_S)
+
     async def _say_left_out(self, *, at_end: bool) -> None:
         for deed in self._limit.left_out(at_end=at_end):
             try:
@@ -127,20 +147,15 @@ class AuditLog:
             except ReplicatorError as exc:
                 log.warning("an audit line was lost", line=deed.why, reason=str(exc))
 
-    async def _clear(self) -> None:
-        """Once a day, remove deeds from the targets' stores that have been kept long enough."""
-        now = self._clock.now()
-        if self._cleared == now.date():
-            return
-        self._cleared = now.date()
-        oldest = f"{FOLDER}/{now - self._kept:%Y/%m/%d}"
-        for target, area in self._areas.items():
-            try:
-                for name in await area.names(f"{FOLDER}/"):
-                    if name < oldest:
-                        await area.delete(name)
-            except ReplicatorError as exc:  # locked, or unreachable: again tomorrow
-                log.warning("old audit lines stay", target=target, reason=str(exc))
+    async def _clear(self, target: str) -> None:
+        """Remove deeds from a target's store that have been kept long enough."""
+        area, oldest = self._areas[target], f"{FOLDER}/{self._clock.now() - self._kept:%Y/%m/%d}"
+        try:
+            for name in await area.names(f"{FOLDER}/"):
+                if name < oldest:
+                    await area.delete(name)
+        except ReplicatorError as exc:  # locked, or unreachable: again tomorrow
+            log.warning("old audit lines stay", target=target, reason=str(exc))
 
     async def _is_kept(self, target: str, deed: Deed) -> bool:
         try:

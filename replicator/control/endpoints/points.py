@@ -127,6 +127,8 @@ class PointRoutes:
         )
         gaps = {name: one.gaps for name, one in notes.items()}
         cuts, first = chronicle.cuts, self._first_place(chronicle)
+        if call.by.targets is not None:
+            cuts = cuts.uncounted
         before = len(cuts) if query.before is None else _place(cuts, query.before)
         fits = first + np.flatnonzero((cuts.events[first:before] > 0) | query.all)
         words = self._words(chronicle) if call.by.targets is None else {}

@@ -7,7 +7,7 @@ the newest cuts with a change.
 from array import array
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -48,6 +48,12 @@ class CutColumns:
 
     def __len__(self) -> int:
         return len(self.offsets)
+
+    @property
+    def uncounted(self) -> "CutColumns":
+        """The same for who may see some targets: whether a cut changed anything, not how much."""
+        none = np.zeros_like(self.events)
+        return replace(self, events=np.minimum(self.events, 1), new_bytes=none, lost=none)
 
 
 class Chronicle:

@@ -1,6 +1,7 @@
 """What can be restored and what is held is answered from what was seen, page by page, at once."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -83,6 +84,16 @@ async def test_a_token_for_some_targets_sees_no_other_and_not_what_happened(made
     status, found = await asked(made, "holds", principal=LIMITED)
     assert {one["target"] for one in found["result"]["holds"]} == {"standby"}
     assert (await asked(made, "holds?target=vault", principal=LIMITED))[0] == 403
+
+
+async def test_a_token_for_some_targets_sees_that_a_cut_changed_something_and_not_how_much(
+    made: MadeUp, monkeypatch: pytest.MonkeyPatch
+):
+    cuts = made.panorama.chronicle.cuts
+    monkeypatch.setattr(made.panorama.chronicle, "_cuts", replace(cuts, events=cuts.events * 7))
+    for principal, events in ((OPERATOR, {7}), (LIMITED, {1})):
+        _, found = await asked(made, "points?limit=1000", principal=principal)
+        assert {one["events"] for one in found["result"]["points"]} == events
 
 
 async def test_holds_are_those_of_one_store_or_of_all(made: MadeUp):

@@ -145,6 +145,7 @@ async def test_who_may_see_one_target_sees_that_alone(made: MadeUp):
     assert [one["target"] for one in status["running"]["appliers"]] == ["standby"]
     assert [one["target"] for one in status["restorable"]] == ["standby"]
     assert [one["schedule"] for one in status["schedules"]] == ["nightly-proof"]
+    assert status["webhooks"] == [], "as /v1/notifications says"
     assert not any("vault" in one["what"] for one in status["wrong"])
     assert (found["datasources"], found["datasource_count"]) == ([], 0)
     assert [one["target"] for one in found["stores"]] == ["standby"]

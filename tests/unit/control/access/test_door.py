@@ -14,6 +14,7 @@ import pytest
 
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.machine.verb_process import VerbEnded
+from replicator.adapters.memory.area import MemoryArea
 from replicator.adapters.sqlite.control_file import ControlFile
 from replicator.adapters.sqlite.tokens import TokenStore
 from replicator.app.verbs.privacy import open_to_others
@@ -291,6 +292,35 @@ async def test_who_asked_for_what_is_kept_here_and_in_the_targets_store(tmp_path
                 await asyncio.sleep(0.02)
         assert job["id"] in kept[0].read_text()
         assert list((tmp_path / "vault").rglob("audit/**/*.json")) == []
+
+
+class HangingArea(MemoryArea):
+    """A store on a mount that is gone."""
+
+    async def create(self, name: str, data: bytes) -> bool:
+        return bool(await asyncio.Event().wait())
+
+
+async def test_a_store_that_hangs_keeps_no_deed_out_of_others(tmp_path: Path):
+    areas = {"standby": HangingArea(), "vault": MemoryArea()}
+    audit = AuditLog(
+        tmp_path / "audit.jsonl",
+        bytes_max=1 << 20,
+        areas=areas,
+        kept=timedelta(days=1),
+        clock=SystemClock(),
+    )
+    async with served(tmp_path) as stage:
+        await stage.ask("POST", "/v1/jobs/none/cancel")
+        deed = Deed(**{**stage.audited()[-1], "at": soon(0), "targets": ("standby", "vault")})
+    running = asyncio.create_task(audit.run(asyncio.Event()))
+    await audit.record(deed)
+    async with asyncio.timeout(10):
+        while not [name for name in await areas["vault"].names("audit/")]:
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.wait([running])
+    await audit.close()
 
 
 async def test_what_is_kept_in_a_store_long_enough_is_removed(tmp_path: Path):
