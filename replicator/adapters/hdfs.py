@@ -36,6 +36,7 @@ from replicator.adapters.transfer.http_session import (
     complaint,
     in_pieces,
     reached,
+    refuse_redirect,
     whole,
 )
 from replicator.adapters.transfer.pacing import InFlight, Pace
@@ -65,7 +66,6 @@ ABANDONED_AFTER = timedelta(days=2)
 """Age above which an unfinished file counts as abandoned; one object is copied within minutes."""
 OPERATIONS = "/webhdfs/v1/"
 """Start of the path of each request, to name nodes and to data nodes."""
-REDIRECTS = range(300, 400)
 NOT_EMPTY = "PathIsNotEmptyDirectoryException"
 DEPTH_MAX = 32
 """Depth to which folders are listed; Druid makes about six levels."""
@@ -278,7 +278,7 @@ class HdfsFolder:
             raise MissingObjectError(f"{key} is not in {self.name}")
         await self._pace.request()
         with reached(self.name, doing):
-            async with self._http.request("GET", place, allow_redirects=False) as response:
+            async with self._http.request("GET", place) as response:
                 await self._require(response, doing)
                 pieces = in_pieces(response, size_bytes=end - start, piece_bytes=piece_bytes)
                 async for piece in pieces:
@@ -395,7 +395,6 @@ class HdfsFolder:
                 place,
                 data=BytesIO(data),
                 headers={"Content-Type": "application/octet-stream"},
-                allow_redirects=False,
             ) as response:
                 await self._require(response, doing)
 
@@ -476,6 +475,7 @@ class HdfsFolder:
                 async with self._http.request(
                     asking.method, f"{url.rstrip('/')}/webhdfs/v1{path}", params=asking.params
                 ) as response:
+                    refuse_redirect(response, f"{self.name} at {url}: {doing}")
                     text = await whole(
                         response, f"{self.name}: {doing}", too_large=UnreadableObjectError
                     )
@@ -493,11 +493,7 @@ class HdfsFolder:
 
     async def _require(self, response: ClientResponse, doing: str) -> None:
         """Refuse a data node's answer that is an error, or a redirect to somewhere else."""
-        if response.status in REDIRECTS:
-            raise TransientError(
-                f"{self.name}: {doing}: the data node {response.url.host} redirects, which is not"
-                " followed"
-            )
+        refuse_redirect(response, f"{self.name}: {doing}")
         if not response.ok:
             self._refuse(response, await complaint(response), doing)
 

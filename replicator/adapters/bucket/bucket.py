@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from replicator.errors import ConfigError, TransientError
+from replicator.errors import ConfigError, TransientError, UnreadableObjectError
 from replicator.ports import Piece
 
 MIB = 1 << 20
 PAGE_OBJECTS_MAX = 1000
 """Number of objects that S3 and Google list per request."""
+LISTED_MAX, PAGES_MAX = 1_000_000, 100_000
+"""Objects of one folder that are in memory at once, and answers that it takes to list them."""
 ARCHIVED_HINT = (
     "bring the object back from its archive tier (S3: RestoreObject, Azure: rehydrate), and leave"
     " what Druid still uses out of the lifecycle rule that moved it"
@@ -152,8 +154,22 @@ class Bucket(Protocol):
 
 
 async def listed(bucket: Bucket, prefix: str) -> list[Listed]:
-    """Return all files below a folder of few, sorted by key."""
-    found = [one async for page in files(bucket.pages(prefix), prefix) for one in page]
+    """Return all files below a folder of few, sorted by key.
+
+    Raises:
+        UnreadableObjectError: there are too many, or the listing does not end.
+    """
+    found, pages = list[Listed](), 0
+    async for page in files(bucket.pages(prefix), prefix):
+        found += page
+        pages += 1
+        if len(found) > LISTED_MAX or pages > PAGES_MAX:
+            raise UnreadableObjectError(
+                f"{bucket.name}: the listing of {prefix or 'it'} has no end: {len(found)} objects"
+                f" in {pages} answers",
+                hint="no folder of a segment or of ours holds so many: look at what is there, and"
+                " at the server",
+            )
     folders = {key[:at] for key in (one.key for one in found) for at in _slashes(key)}
     real = [one for one in found if one.size_bytes or one.key not in folders]
     return sorted(real, key=lambda one: one.key)

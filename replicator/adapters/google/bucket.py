@@ -12,7 +12,7 @@ from datetime import datetime
 from http import HTTPStatus
 from io import BytesIO
 from typing import TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import orjson
 from aiohttp import ClientResponse, MultipartWriter
@@ -35,6 +35,7 @@ from replicator.adapters.transfer.http_session import (
     complaint,
     in_pieces,
     reached,
+    refuse_redirect,
     whole,
 )
 from replicator.adapters.transfer.pacing import Pace
@@ -132,6 +133,7 @@ class GoogleBucket:
         """Yield the objects below a folder, one request per page."""
         page: dict[str, str] = {"prefix": f"{prefix.rstrip('/')}/" if prefix else ""}
         page["maxResults"] = str(page_objects_max)
+        asked = set[str]()
         while True:
             url, doing = f"{self._url}/storage/v1/b/{self._bucket}/o", f"cannot list {prefix}"
             _, answer = await self._asked("GET", url, doing, params=page, shape=_PAGE)
@@ -141,8 +143,9 @@ class GoogleBucket:
             next_page = answer.nextPageToken
             if next_page is None:
                 return
-            if next_page == page.get("pageToken"):
+            if next_page in asked:
                 raise TransientError(f"{self.name}: {doing}: the listing does not go on")
+            asked.add(next_page)
             page["pageToken"] = next_page
 
     async def read(
@@ -203,6 +206,8 @@ class GoogleBucket:
                 await self._require(response, doing)
                 if (session := response.headers.get("Location")) is None:
                     raise OddAnswerError("it names no place for the upload")
+                if urlsplit(session)[:2] != urlsplit(self._url)[:2]:  # token and bytes go there
+                    raise OddAnswerError("it names another server for the upload")
         return GoogleWriter(self, session, key, chunk_bytes=_chunk(part_bytes))
 
     async def identity(self) -> Effective:
@@ -267,7 +272,6 @@ class GoogleBucket:
                 session,
                 data=BytesIO(data),
                 headers={**headers, **await self._token.headers()},
-                allow_redirects=False,
             ) as response:
                 if response.status == HTTPStatus.PERMANENT_REDIRECT:
                     return None
@@ -341,6 +345,7 @@ class GoogleBucket:
         return f"{self.name}: {doing}"
 
     async def _require(self, response: ClientResponse, doing: str) -> None:
+        refuse_redirect(response, self._said(doing))
         if response.ok:
             return
         text = await complaint(response)

@@ -57,13 +57,15 @@ class HttpSession:
     def request(self, method: str, url: str, **options: Any) -> "_RequestContextManager":
         """Send a request, through the environment's proxy for its host.
 
-        Redirects use the same proxy.
+        No redirect is followed: a server could let this process ask anything of any other host, and
+        a DELETE keeps its method on the way.
         """
         parts = urlsplit(url)
         server = parts.scheme, parts.netloc
         if server not in self._proxies:
             self._proxies[server] = proxy_for(url)
-        return self.session().request(method, url, proxy=self._proxies[server], **options)
+        proxy = self._proxies[server]
+        return self.session().request(method, url, proxy=proxy, allow_redirects=False, **options)
 
     def session(self) -> ClientSession:
         """Return the session.
@@ -101,6 +103,26 @@ CERTIFICATE_HINT = (
     "name the CA of the server's certificate in ca_file, or correct the host's name: the server"
     " answered, and is not trusted"
 )
+
+
+def refuse_redirect(response: ClientResponse, doing: str) -> None:
+    """Refuse an answer that sends to somewhere else.
+
+    Args:
+        response: Answer of a server that may be anybody's.
+        doing: What was asked for, and of whom, in messages.
+
+    Raises:
+        TransientError: it does.
+    """
+    if HTTPStatus.MULTIPLE_CHOICES <= response.status < HTTPStatus.BAD_REQUEST:
+        raise TransientError(
+            f"{doing}: {response.url.host} redirects, which is not followed (status"
+            f" {response.status})",
+            hint="configure the address that it redirects to",
+        )
+
+
 BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 """Status codes of a server with too many requests."""
 

@@ -401,7 +401,7 @@ class Copier:
                 self._proved = self._probed = True
 
     async def _copy_unless_there(self, copy: _Copy, *, trust: Trust) -> _Failure | None:
-        if (receipt := await self._target_storage.receipt(copy.target_location)) is None:
+        if (receipt := await self._receipt_of_target(copy)) is None:
             return await self._copy_new(copy)
         # There are bytes with a receipt: but are they this row's? Druid gives an id out again, and
         # with it the location (kill, then publish anew), so whole bytes can be a former row's.
@@ -423,6 +423,17 @@ class Copier:
                 return OBJECT_CHANGED, doubt
         self._tell_there(copy, receipt)
         return None
+
+    async def _receipt_of_target(self, copy: _Copy) -> Receipt | None:
+        """Return the receipt of what the target has at a location; None: it has nothing whole.
+
+        Raises:
+            RefusedError: somebody has altered it; no other row needs it.
+        """
+        try:
+            return await self._target_storage.receipt(copy.target_location)
+        except CorruptionError as exc:
+            raise RefusedError(str(exc), hint=exc.hint) from exc
 
     def _tell_there(self, copy: _Copy, receipt: Receipt) -> None:
         if not self._again:

@@ -2,17 +2,19 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any
 
 import pytest
 
+from replicator.adapters.bucket import bucket as module
 from replicator.adapters.bucket.bucket import Bucket
 from replicator.adapters.google.storage import GoogleAddress, google_reader
 from replicator.adapters.hdfs import DEPTH_MAX, HdfsAddress, HdfsFolder
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.transfer.answers import AnswerShape, OddAnswerError
 from replicator.adapters.transfer.pacing import Pace
-from replicator.errors import TransientError
+from replicator.errors import TransientError, UnreadableObjectError
 from tests.contract.storages import SIZES
 from tests.servers.fake_http import Fake, serving
 
@@ -130,3 +132,72 @@ async def test_folders_in_one_another_end():
 def test_what_is_odd_is_named():
     with pytest.raises(OddAnswerError, match=r"^a\.1: Input should be a valid integer"):
         AnswerShape[dict[str, list[int]]](dict[str, list[int]]).read(b'{"a": [1, "x"]}')
+
+
+async def removal(bucket: Bucket) -> None:
+    await bucket.delete("a")
+
+
+async def writing(bucket: Bucket) -> object:
+    return await bucket.create("a", b"x")
+
+
+async def reading(bucket: Bucket) -> object:
+    return [piece async for piece in bucket.read("a", tag="7", start=0, end=1, piece_bytes=1)]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("asked", [look, listing, removal, writing, reading])
+@pytest.mark.parametrize("of", [hdfs, google])
+async def test_no_server_lets_us_ask_another_one(
+    of: Callable[[str], Any], asked: Callable[[Bucket], Awaitable[object]], status: int
+):
+    other = Fake(body={})
+    async with serving(other) as elsewhere:
+        sending = Fake(status=status, headers={"Location": f"{elsewhere}/latest/meta-data"})
+        async with serving(sending) as url, of(url) as bucket:
+            with pytest.raises(TransientError, match="redirects, which is not followed"):
+                await asked(bucket)
+    assert other.asked == []
+
+
+async def test_a_large_upload_goes_to_the_server_that_was_asked():
+    other = Fake(body={})
+    async with serving(other) as elsewhere:
+        sending = Fake(body={}, headers={"Location": f"{elsewhere}/upload"})
+        async with serving(sending) as url, google(url) as bucket:
+            with pytest.raises(TransientError, match="another server for the upload"):
+                await bucket.writer("a", part_bytes=1)
+    assert other.asked == []
+
+
+async def test_page_tokens_that_go_round_end_a_listing():
+    said = iter("abcab")
+
+    class Round(Fake):
+        async def answer(self, request: Any) -> Any:
+            self.body = {"items": [OBJECT], "nextPageToken": next(said)}
+            return await super().answer(request)
+
+    async with serving(Round()) as url, google(url) as bucket:
+        with pytest.raises(TransientError, match="does not go on"):
+            await listing(bucket)
+    assert next(said) == "b"
+
+
+@pytest.mark.parametrize("found", [[OBJECT], []], ids=["objects", "none"])
+async def test_a_listing_that_goes_on_for_ever_is_one_folders_trouble(
+    found: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "LISTED_MAX", 5)
+    monkeypatch.setattr(module, "PAGES_MAX", 9)
+    numbers = count()
+
+    class Endless(Fake):
+        async def answer(self, request: Any) -> Any:
+            self.body = {"items": found, "nextPageToken": str(next(numbers))}
+            return await super().answer(request)
+
+    async with serving(Endless()) as url, google(url) as bucket:
+        with pytest.raises(UnreadableObjectError, match="the listing of x has no end"):
+            await module.listed(bucket, "x")

@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from replicator.adapters.transfer.pacing import Pace
 from replicator.errors import (
     ArchivedObjectError,
     ConfigError,
+    CorruptionError,
     DeniedObjectError,
     RefusedError,
     ReplicatorError,
@@ -236,6 +238,32 @@ async def test_one_row_is_a_gap_with_its_remedy_and_the_rest_goes_on(
     (kept,) = (found for found in pipeline.target.sources.values())
     assert all(gap.detail.endswith(f"; {error.hint}") for gap in kept.gaps.values())
     assert refusing.probed == 1, "once, before the first bytes"
+
+
+async def test_an_altered_receipt_of_the_target_is_one_rows_gap_until_it_is_removed():
+    pipeline = Pipeline()
+    bad, good = segment("bad"), segment("good")
+    pipeline.publish(bad, good)
+    await pipeline.cut()
+    await pipeline.follow()
+    receipt, altered = pipeline.target_storage.receipt, {place_of(bad)}
+
+    async def read(location: Location) -> Receipt | None:
+        if location in altered:
+            raise CorruptionError("the receipt cannot be read", hint="remove it")
+        return await receipt(location)
+
+    pipeline.target_storage.receipt = read  # type: ignore[method-assign]
+    pipeline.publish(replace(bad, used=False), segment("new"))
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.gaps() == [(bad.id, "place_refused", True)]
+    assert pipeline.target_ids() == {good.id, segment("new").id}
+    altered.clear()
+    pipeline.publish(bad)
+    await pipeline.cut()
+    await pipeline.follow()
+    assert pipeline.target_ids() == {bad.id, good.id, segment("new").id}
 
 
 async def test_a_target_that_takes_nothing_stops():
