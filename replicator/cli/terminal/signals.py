@@ -7,6 +7,7 @@ signal may arrive within it.
 import os
 import select
 import signal
+import stat
 import sys
 import threading
 from collections.abc import Callable, Generator, Sequence
@@ -70,9 +71,14 @@ def terminated_code(args: Sequence[str]) -> int:
 
 
 def leave_early() -> None:
-    """Let signals end the process at once, while it has not begun to do anything."""
+    """Let signals end the process at once, while it has not begun to do anything.
+
+    A terminal that closes is a SIGTERM from here on, unless it may close (nohup).
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _close)
 
 
 def begin() -> None:
@@ -141,6 +147,16 @@ def _leave(number: int, _: FrameType | None) -> None:
     said = "interrupted" if number == signal.SIGINT else "terminated"
     os.write(2, f"replicator: {said} before it began; nothing was done\n".encode())
     os._exit(INTERRUPTED if number == signal.SIGINT else terminated_code(sys.argv[1:]))
+
+
+def _close(_: int, __: FrameType | None) -> None:
+    """End as by SIGTERM; nobody can read what is said any more, and to say it is no failure."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for file in (1, 2):
+        if stat.S_ISCHR(os.fstat(file).st_mode):  # a closed one is no terminal any more
+            os.dup2(null, file)
+    os.close(null)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _unwind(_: int, __: FrameType | None) -> None:

@@ -128,3 +128,50 @@ def test_a_question_waits_for_its_answer_and_leaves_signals_as_they_were():
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
     os.close(reader)
     os.close(writer)
+
+
+CLEANING_UP = """
+import asyncio, sys
+from pathlib import Path
+from replicator.cli.terminal import signals
+from replicator.cli.terminal import loop
+
+async def verb():
+    print("works", flush=True)
+    try:
+        await asyncio.sleep(60)
+    finally:
+        print("that nobody reads", file=sys.stderr, flush=True)
+        Path(sys.argv[-1]).write_text("cleaned up")
+
+signals.leave_early()
+signals.begin()
+loop.in_loop(verb)
+"""
+
+
+@pytest.mark.parametrize("may_close", [False, True])
+def test_a_terminal_that_is_closed_ends_a_verb_after_it_has_cleaned_up(
+    tmp_path: Path, *, may_close: bool
+):
+    """A drill left what it had restored; with `nohup` it goes on, and SIGTERM ends it."""
+    cleaned = tmp_path / "cleaned"
+    pid, terminal = os.forkpty()
+    if pid == 0:
+        if may_close:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        verb = [sys.executable, "-c", CLEANING_UP, "drill", str(cleaned)]
+        os.execv(sys.executable, verb)  # noqa: S606 - a terminal is had by a fork alone
+    try:
+        assert b"works" in os.read(terminal, 100)
+        if may_close:
+            os.kill(pid, signal.SIGHUP)
+            assert os.waitpid(pid, os.WNOHANG) == (0, 0)
+            os.kill(pid, signal.SIGTERM)
+            while b"nobody reads" not in (said := os.read(terminal, 100)):
+                assert said
+    finally:
+        os.close(terminal)
+        _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == signals.TERMINATED
+    assert cleaned.read_text() == "cleaned up"
