@@ -316,7 +316,7 @@ async def test_a_store_that_hangs_keeps_no_deed_out_of_others(tmp_path: Path):
     running = asyncio.create_task(audit.run(asyncio.Event()))
     await audit.record(deed)
     async with asyncio.timeout(10):
-        while not [name for name in await areas["vault"].names("audit/")]:
+        while not list(await areas["vault"].names("audit/")):
             await asyncio.sleep(0.01)
     running.cancel()
     await asyncio.wait([running])
