@@ -1,9 +1,10 @@
 """A pytest plugin that says where the time of a run went: total of each ring, slowest tests.
 
 The figures are wall seconds of tests, several of which run at once: they compare rings with one
-another, and a run with itself.
+another, and a run with itself. The CPU seconds of the whole run compare it with others.
 """
 
+import os
 from collections import Counter, defaultdict
 from typing import Final
 
@@ -25,7 +26,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print seconds and tests of each ring, and the slowest tests."""
+    """Print seconds and tests of each ring, the slowest tests, and the CPU seconds of all."""
     tests: dict[str, float] = defaultdict(float)
     for reports in terminalreporter.stats.values():
         for report in reports:
@@ -44,3 +45,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section(f"{SLOWEST} slowest tests")
     for nodeid in sorted(tests, key=lambda nodeid: tests[nodeid], reverse=True)[:SLOWEST]:
         terminalreporter.write_line(f"{tests[nodeid]:8.1f} s  {nodeid}")
+    spent = os.times()  # the processes that ran tests have ended, and what they started
+    cpu_s = spent.user + spent.system + spent.children_user + spent.children_system
+    terminalreporter.section(f"{cpu_s:.0f} CPU seconds with servers")

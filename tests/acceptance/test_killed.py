@@ -125,6 +125,13 @@ async def world(
         yield World(tmp_path, path, druid, target, forks, rng)
 
 
+KAFKA_IN_LONG_RUNS = pytest.mark.parametrize(
+    "world",
+    ["sqlite", pytest.param("kafka", marks=[pytest.mark.long, pytest.mark.xdist_group("jvms")])],
+    indirect=True,
+)
+
+
 async def test_watch_and_apply_are_killed_again_and_again(world: World):
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
@@ -138,6 +145,7 @@ async def test_watch_and_apply_are_killed_again_and_again(world: World):
     await world.settles()
 
 
+@KAFKA_IN_LONG_RUNS
 async def test_a_second_watcher_and_a_second_applier_shut_out_the_first(world: World):
     """Whoever is shut out notices when it wants to write, so there must be something to write."""
     stop = asyncio.Event()
@@ -162,11 +170,7 @@ async def test_a_second_watcher_and_a_second_applier_shut_out_the_first(world: W
     await world.settles()
 
 
-@pytest.mark.parametrize(
-    "world",
-    ["sqlite", pytest.param("kafka", marks=[pytest.mark.long, pytest.mark.xdist_group("jvms")])],
-    indirect=True,
-)
+@KAFKA_IN_LONG_RUNS
 async def test_a_restore_that_is_killed_leaves_exactly_the_old_cut_or_the_new_one(world: World):
     for _ in range(2):
         for _ in range(60):

@@ -148,6 +148,7 @@ async def test_orphans_are_found_and_removed_when_asked(user: User):
     assert stray.exists()
 
 
+@pytest.mark.long
 async def test_two_at_once(user: User):
     await story(user)
     args = ("expire", "standby", "--retention", "1ms", "--yes", "--json")

@@ -259,7 +259,7 @@ ALL = {
 IN_BUCKETS = {name: ALL[name] for name in ("s3", "google", "azure", "hdfs")}
 ALIKE = {"google", "azure"}
 """Buckets to which S3 is enough in the gate: all three carry receipts in metadata, HDFS not."""
-IN_GATE = {"s3": {2}, "google": {1}, "azure": {0}, "hdfs": {0, 1}}
+IN_GATE = {"s3": {2}, "google": {1}, "azure": {0}, "hdfs": {0}}
 """Which of the places of `cells` the gate has of a bucket."""
 
 

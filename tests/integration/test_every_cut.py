@@ -190,10 +190,10 @@ async def present_rows(dsn: str) -> dict[RowKey, tuple[Any, ...]]:
 @pytest.mark.parametrize(
     ("source_layout", "target_layout", "cuts"),
     [
-        ("druid-33", "druid-33", times(30, 200)),
-        ("druid-37", "druid-37", times(8, 25)),
-        ("druid-33-centralized", "druid-33", times(8, 25)),
-        ("druid-33", "druid-37-centralized", times(8, 25)),
+        ("druid-33", "druid-33", times(20, 200)),
+        ("druid-37", "druid-37", times(5, 25)),
+        ("druid-33-centralized", "druid-33", times(5, 25)),
+        ("druid-33", "druid-37-centralized", times(5, 25)),
     ],
 )
 async def test_every_cut_of_a_random_history_can_be_restored(
