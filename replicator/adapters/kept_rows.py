@@ -20,6 +20,10 @@ HINT: Final = (
     " apply TARGET --once --adopt` compares the target anew"
 )
 
+TABLE_HINT: Final = (
+    "somebody has altered the table: look for triggers, rules and a missing primary key there"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Owner:
@@ -98,6 +102,23 @@ def renamed_of(database: str, table: str, rows: Iterable[Mapping[str, Any]]) -> 
         )
         for one in found
     ]
+
+
+def require_written(database: str, table: str, source: str, *, is_one: bool) -> None:
+    """Require that a transaction has written a source's checkpoint, and nothing else beside it.
+
+    Its row is there and locked, so only the table itself can prevent that: a trigger, a rule, or
+    two rows where the primary key was dropped.
+
+    Raises:
+        CorruptionError: none or several rows were written.
+    """
+    if not is_one:
+        raise CorruptionError(
+            f"{database}: the checkpoint of {source!r} in {table} is not one row that can be"
+            " written; nothing was",
+            hint=TABLE_HINT,
+        )
 
 
 @contextmanager

@@ -946,6 +946,45 @@ async def test_a_checkpoint_of_another_source_is_a_bug(druid_dsn: str):
             await transaction.record(replace(CHECKPOINT, source="west"), [])
 
 
+NOTHING = (
+    "CREATE FUNCTION leave_out() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+    " CREATE TRIGGER leave_out BEFORE UPDATE OF cut ON replicator_checkpoint"
+    " FOR EACH ROW EXECUTE FUNCTION leave_out()"
+)
+TWICE = (
+    "ALTER TABLE replicator_checkpoint DROP CONSTRAINT replicator_checkpoint_pkey;"
+    " INSERT INTO replicator_checkpoint SELECT * FROM replicator_checkpoint"
+)
+
+
+@pytest.mark.parametrize("altered", [NOTHING, TWICE], ids=["a trigger", "two rows"])
+async def test_a_checkpoint_that_cannot_be_one_row_is_damage_of_the_target(
+    druid_dsn: str, altered: str
+):
+    """Whoever owns the database of one target must not end what works for all of them."""
+    async with writing(druid_dsn) as transaction:
+        await transaction.record(CHECKPOINT, [])
+    writer = PostgresqlMetadataWriter(druid_dsn)
+    state = await writer.acquire(CHECKPOINT.source)
+    await execute(druid_dsn, altered)
+    with pytest.raises(CorruptionError, match="is not one row that can be written") as told:
+        async with writer.transaction(CHECKPOINT.source, state.epoch) as transaction:
+            await transaction.record(CHECKPOINT, [])
+    assert "triggers" in told.value.hint
+
+
+async def test_a_column_of_numbers_that_holds_others_is_the_operators_matter(druid_dsn: str):
+    writer = PostgresqlMetadataWriter(druid_dsn)
+    await put(druid_dsn, SUPERVISOR)
+    await execute(
+        druid_dsn,
+        "ALTER TABLE druid_supervisors ALTER id TYPE numeric;"
+        " UPDATE druid_supervisors SET id = 'NaN'",
+    )
+    with pytest.raises(ConfigError, match='"id" is no column of whole numbers'):
+        await writer.obstacles()
+
+
 async def test_a_table_that_is_filled_anew_is_never_empty_in_a_snapshot(druid_dsn: str):
     """TRUNCATE is seen by older snapshots too, so none may be older than the wait for its lock."""
     await put(druid_dsn, SEGMENT, CONFIG)

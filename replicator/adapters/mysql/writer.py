@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Any, Final, Unpack
 
 from replicator.adapters import refusals
-from replicator.adapters.kept_rows import gaps_of, renamed_of, sound, state_of
+from replicator.adapters.kept_rows import gaps_of, renamed_of, require_written, sound, state_of
 from replicator.adapters.mysql import druid_tables
 from replicator.adapters.mysql.errors import CLASH, CLASH_HINT
 from replicator.adapters.mysql.fitness import obstacles
@@ -321,6 +321,8 @@ class MysqlTransaction:
             await self._remove(shape, [key.decode() for (key,) in found])
 
     async def record(self, checkpoint: Checkpoint, gaps: Sequence[Gap]) -> None:
+        if checkpoint.source != self._source:
+            raise ValueError(f"source {checkpoint.source!r} is not the one of this transaction")
         own, source = self._own, checkpoint.source.encode()
         checkpoints, table = quoted(own.checkpoints), quoted(own.gaps)
         log_id = checkpoint.log_id.encode()
@@ -340,8 +342,9 @@ class MysqlTransaction:
             _naive(self._now),
             source,
         )
-        if written != 1:
-            raise ValueError(f"source {checkpoint.source!r} is not the one of this transaction")
+        require_written(
+            self._database.name, own.checkpoints, checkpoint.source, is_one=written == 1
+        )
         latest = {(gap.key, gap.opened): gap for gap in gaps}
         for batch in slices(latest.values(), BATCH_ROWS):
             args = [value for gap in batch for value in (source, *_gap_values(gap))]

@@ -87,7 +87,12 @@ async def count_of(session: PostgresqlSession, shape: Shape) -> Count | None:
     if (column := shape.table.numbered) is None or column not in shape.types:
         return None
     query = f"SELECT coalesce(max({quoted(column)}), 0) FROM {shape.relation}"  # noqa: S608 - quoted names
-    largest = int(await session.value(f"read {shape.relation}", query))
+    largest = await session.value(f"read {shape.relation}", query)
+    if not isinstance(largest, int):
+        raise ConfigError(
+            f"{shape.relation}: {quoted(column)} is no column of whole numbers, as Druid makes it",
+            hint=f"ALTER TABLE {shape.relation} ALTER {quoted(column)} TYPE bigint",
+        )
     rows = await session.fetch("look for sequences", SEQUENCE, shape.relation, column)
     sequence, usable, last = rows[0] if rows else (None, False, None)
     return Count(

@@ -14,7 +14,7 @@ from typing import Any, Final, Unpack
 import asyncpg
 
 from replicator.adapters import refusals
-from replicator.adapters.kept_rows import gaps_of, renamed_of, sound, state_of
+from replicator.adapters.kept_rows import gaps_of, renamed_of, require_written, sound, state_of
 from replicator.adapters.postgresql import druid_tables
 from replicator.adapters.postgresql.fitness import obstacles, put_forward
 from replicator.adapters.postgresql.reader import CHUNK_ROWS, reading
@@ -310,6 +310,8 @@ class PostgresqlTransaction:
             await self._remove(shape, remove_hashed_sql(shape), items(keys))
 
     async def record(self, checkpoint: Checkpoint, gaps: Sequence[Gap]) -> None:
+        if checkpoint.source != self._source:
+            raise ValueError(f"source {checkpoint.source!r} is not the one of this transaction")
         written = await self._session.execute(
             f"write {self._checkpoints}",
             record_checkpoint_sql(self._checkpoints, self._gaps),
@@ -324,8 +326,9 @@ class PostgresqlTransaction:
             checkpoint.datasource,
             self._now,
         )
-        if written != "UPDATE 1":
-            raise ValueError(f"source {checkpoint.source!r} is not the one of this transaction")
+        require_written(
+            self._database.name, self._checkpoints, self._source, is_one=written == "UPDATE 1"
+        )
         latest = {(gap.key, gap.opened): gap for gap in gaps}
         for batch in slices(latest.values(), BATCH_GAPS):
             columns = [[_gap_value(gap, name) for gap in batch] for name in GAP_COLUMNS]
