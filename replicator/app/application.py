@@ -38,7 +38,6 @@ from replicator.config import (
 )
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.druid.release import release_of
-from replicator.model.observed.faults import Waiting
 from replicator.services.monitoring.life import Ear, at_work, refuse_beside
 from replicator.services.store.spliced_log import SplicedLog
 from replicator.services.store.windows import windows
@@ -490,6 +489,7 @@ class Application:
         Raises:
             ConfigError: it is older than the configured one.
         """
+        from replicator.model.observed.faults import Waiting
         from replicator.services.records.druid_release import remember
 
         target, druid = self.target(name), self.druid(name)

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from replicator.adapters.signing.area import Signatures, SignedArea
-from replicator.services.store.witness import Witness
 
 if TYPE_CHECKING:
     from replicator.app.wiring.storages import RealStorage
     from replicator.config import SigningSettings
     from replicator.model.observation import Observer
     from replicator.ports import Area, TargetStorage
+    from replicator.services.store.witness import Witness
 
 # The library of ciphers takes a twentieth of a second to import: only where there are keys.
 
@@ -87,5 +87,7 @@ def witness(
     """
     if settings is None or (place := settings.witness or settings.witness_folder) is None:
         return None
+    from replicator.services.store.witness import Witness  # noqa: PLC0415 - few have one
+
     name = f"target {place!r}" if isinstance(place, str) else str(place)
     return Witness(SignedArea(area(place), rule), target, f"the witness {name}")

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple, NewType, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, NewType, TypeAlias
 
 from replicator.model.fingerprint import Digest, Fingerprint
 from replicator.model.row import Row, RowKey, key_of
-from replicator.model.stream import StreamPosition
+
+if TYPE_CHECKING:
+    from replicator.model.stream import StreamPosition
 
 Offset = NewType("Offset", int)
 """A record's place in the log; later records have larger offsets, gaps between them are normal."""
@@ -49,7 +51,7 @@ class CutClosed:
     distrusts_versions: bool = False
     """Whether the source's row versions have missed a change, and nobody has said since that they
     may be trusted again."""
-    stream: StreamPosition | None = field(default=None, compare=False)
+    stream: "StreamPosition | None" = field(default=None, compare=False)
     """From where the source's change stream continues this cut; None: from nowhere. Only the log
     keeps it: a target's history has no use for it."""
 

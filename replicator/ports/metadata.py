@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import Epoch
-from replicator.model.inventory.ledger import Keys, Marks
-from replicator.model.log.renaming import Renamed
 from replicator.model.operations.words import moment
 from replicator.model.row import AuditRow, Kind, Row, RowKey
-from replicator.model.stream import NoStream, StreamPosition
-from replicator.model.versions import BinlogPosition, Continuity, Places, Versions
 from replicator.ports.obstacle import Obstacle
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from replicator.model.inventory.ledger import Keys, Marks
+    from replicator.model.log.renaming import Renamed
+    from replicator.model.stream import NoStream, StreamPosition
+    from replicator.model.versions import BinlogPosition, Continuity, Places, Versions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class Chunk:
 
 Visit: TypeAlias = Callable[[Chunk], None]
 """Called with each chunk of a scan; must not block."""
-VisitVersions: TypeAlias = Callable[[Versions], None]
+VisitVersions: TypeAlias = "Callable[[Versions], None]"
 """Called with each chunk of versions; must not block."""
 
 

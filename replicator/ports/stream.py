@@ -1,12 +1,16 @@
 """A source that reports each of its commits."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from replicator.model.stream import Lsn, RowChange, SourceCommit, StreamPosition
 from replicator.ports.obstacle import Obstacle
+
+if TYPE_CHECKING:
+    from replicator.model.stream import Lsn, RowChange, SourceCommit, StreamPosition
 
 
 class CommitVisitor(Protocol):

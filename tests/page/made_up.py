@@ -19,13 +19,13 @@ from replicator.model.operations.schedule import Timing
 from replicator.model.operations.scheduled_run import RunRecord, RunState
 from replicator.model.store.canary import CanarySummary
 from replicator.model.store.drill import (
-    Drilled,
     DrillStep,
     Evidence,
     Rehearsed,
     Trial,
     evidence_json,
 )
+from replicator.model.store.drilled import Drilled
 from replicator.model.store.holds import Hold, NamedPoint
 from replicator.model.store.rates import Rates
 from replicator.ports import Freshness

@@ -5,19 +5,20 @@ The role needs SELECT, INSERT, UPDATE and DELETE on Druid's tables, USAGE on the
 tables exist.
 """
 
+from __future__ import annotations
+
 from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import chain, groupby
-from typing import Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import asyncpg
 
 from replicator.adapters import refusals
 from replicator.adapters.kept_rows import gaps_of, renamed_of, require_written, sound, state_of
 from replicator.adapters.postgresql import druid_tables
-from replicator.adapters.postgresql.fitness import obstacles, put_forward
-from replicator.adapters.postgresql.reader import CHUNK_ROWS, reading
+from replicator.adapters.postgresql.reader import CHUNK_ROWS
 from replicator.adapters.postgresql.session import (
     Database,
     Options,
@@ -50,11 +51,15 @@ from replicator.model.batches import batches, by_kind, slices
 from replicator.model.checkpoint import FORMER_PAUSED, Checkpoint, Gap, TargetState
 from replicator.model.event import Epoch
 from replicator.model.fingerprint import hex_digest
-from replicator.model.inventory.ledger import Keys, items
-from replicator.model.log.renaming import Renamed
 from replicator.model.row import KIND_OF, TABLES, Kind, Row, RowKey, key_of
 from replicator.model.timestamps import iso_ms
 from replicator.ports import Obstacle, Snapshot, Transaction
+
+if TYPE_CHECKING:
+    from replicator.model.inventory.ledger import Keys
+    from replicator.model.log.renaming import Renamed
+
+# Verbs that change nothing, like `status`, do not import what only a change or its trial needs.
 
 BATCH_ROWS: Final = 250
 BATCH_BYTES: Final = 64 << 10
@@ -92,6 +97,8 @@ class PostgresqlMetadataWriter:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[Snapshot]:
+        from replicator.adapters.postgresql.snapshot import reading  # noqa: PLC0415 - as the reader
+
         async with (
             connect(self._database) as session,
             reading(session, self._database, chunk_rows=self._chunk_rows, target=True) as snapshot,
@@ -105,6 +112,8 @@ class PostgresqlMetadataWriter:
 
     async def obstacles(self) -> Sequence[Obstacle]:
         async with connect(self._database) as session:
+            from replicator.adapters.postgresql.fitness import obstacles  # noqa: PLC0415 - see above
+
             shapes = await discover(session, self._database)
             return await obstacles(session, self._database, shapes)
 
@@ -122,6 +131,8 @@ class PostgresqlMetadataWriter:
             if made:
                 await self._make_druids_tables(session, release, centralized=centralized)
             await self._make_own_tables(session)
+            from replicator.adapters.postgresql.fitness import put_forward  # noqa: PLC0415 - see above
+
             for shape in (await discover(session, self._database)).values():
                 await put_forward(session, shape)
         return made
@@ -306,6 +317,8 @@ class PostgresqlTransaction:
                 await self._remove(shape, remove_sql(shape), names)
 
     async def remove_hashed(self, kind: Kind, keys: Keys) -> None:
+        from replicator.model.inventory.ledger import items  # noqa: PLC0415 - see above
+
         if shape := (await self._discovered()).get(kind):
             await self._remove(shape, remove_hashed_sql(shape), items(keys))
 
@@ -367,6 +380,8 @@ class PostgresqlTransaction:
 
     async def _put_forward(self, kind: Kind, shape: Shape) -> None:
         if shape.table.numbered and kind not in self._put:
+            from replicator.adapters.postgresql.fitness import put_forward  # noqa: PLC0415 - see above
+
             await put_forward(self._session, shape)
             self._put.add(kind)
 

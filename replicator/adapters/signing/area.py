@@ -1,13 +1,17 @@
 """An area whose files are signed when they are written, and checked when they are read."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from replicator.errors import ConfigError, CorruptionError
-from replicator.model.observed.faults import FileUnsigned
 from replicator.model.operations.signature import END_BYTES_MAX, Signature, signed, split, statement
 from replicator.ports import DOCUMENT_BYTES_MAX, Area
+
+if TYPE_CHECKING:
+    from replicator.model.observed.faults import FileUnsigned
 
 UNSIGNED_HINT = (
     "if it is older than the key, read the store with `signing.unsigned: accept` and sign it once"
@@ -120,6 +124,8 @@ class Signatures:
     def reads_unsigned(self, name: str) -> bool:
         """Return whether unsigned files are read anyway; warn once for each folder."""
         if self._accept and (folder := name.partition("/")[0]) not in self._warned:
+            from replicator.model.observed.faults import FileUnsigned  # noqa: PLC0415 - rare
+
             self._warned.add(folder)
             self._warn(FileUnsigned(name=name))
         return self._accept

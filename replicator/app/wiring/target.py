@@ -1,5 +1,7 @@
 """A target with its settings, and what can be made of the two alone."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -11,15 +13,14 @@ from replicator.errors import ConfigError
 from replicator.model.druid.release import Release, release_of
 from replicator.model.store.archive import UNPACKED_BYTES_MAX
 from replicator.ports import Clock, MetadataWriter, TargetStorage
-from replicator.services.records.druid_release import remembered
 from replicator.services.store.points import StorePoints
 from replicator.services.store.store import Store
-from replicator.services.store.witness import Witness
 
 if TYPE_CHECKING:
     from replicator.adapters.archive_metadata import ArchiveMetadata
     from replicator.adapters.mysql.writer import MysqlMetadataWriter
     from replicator.adapters.signing.storage import SealedStorage
+    from replicator.services.store.witness import Witness
 
 RealMetadata: TypeAlias = "PostgresqlMetadataWriter | MysqlMetadataWriter | ArchiveMetadata"
 """A cluster's metadata store, or what an archive has instead."""
@@ -52,7 +53,7 @@ class RealTarget(ConfiguredTarget):
     plain_storage: RealStorage
     """The storage itself, which knows of no seals."""
 
-    def sealable(self) -> "SealedStorage":
+    def sealable(self) -> SealedStorage:
         """Return the storage whose locations can be sealed.
 
         Raises:
@@ -95,4 +96,6 @@ async def written_for(target: ConfiguredTarget) -> Release | None:
         return release_of(said)
     if target.settings.druid is None:
         return None
+    from replicator.services.records.druid_release import remembered  # noqa: PLC0415 - few
+
     return await remembered(target.area())

@@ -24,7 +24,8 @@ from replicator.errors import ConfigError
 from replicator.model.fingerprint import hex_digest
 from replicator.model.operations.words import counted, duration_text, moment, size_text, whole_time
 from replicator.model.plans.restore_point import Latest
-from replicator.model.store.drill import AnyCut, Drilled, DrillPoint, Evidence, evidence_json
+from replicator.model.store.drill import AnyCut, DrillPoint, Evidence, evidence_json
+from replicator.model.store.drilled import Drilled
 from replicator.model.store.testimony import WITHOUT_WITNESS
 from replicator.services.inspection.points_report import NotSeen
 from replicator.services.running.pause import unless

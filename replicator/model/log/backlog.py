@@ -19,7 +19,6 @@ from replicator.model.arrays import np
 from replicator.model.document import natural
 from replicator.model.event import Offset
 from replicator.model.fingerprint import key_hash
-from replicator.model.inventory.ledger import KEY
 from replicator.model.log.kill_margin import UNKNOWN, USED, kill_margins_ms
 from replicator.model.row import Kind, RowKey
 from replicator.model.timestamps import time_of
@@ -37,6 +36,8 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 @cache
 def _row() -> np.dtype[np.void]:
+    from replicator.model.inventory.ledger import KEY  # noqa: PLC0415 - a log without news needs none
+
     return np.dtype(
         [
             ("key", KEY),

@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from replicator.errors import ConfigError, CorruptionError, MalformedRowError
+from replicator.errors import CorruptionError, MalformedRowError
 from replicator.model.event import (
     CutClosed,
     CutNumber,
-    Entry,
     Envelope,
     Epoch,
     Offset,
@@ -25,7 +24,7 @@ from replicator.model.event import (
 from replicator.model.fingerprint import FINGERPRINT_BYTES, fingerprint_of, key_hash
 from replicator.model.log.peek import summary_of
 from replicator.model.log.row_mapping import RowMapping
-from replicator.model.log.wire import Parsed, RawRow, decode, parse
+from replicator.model.log.wire import Parsed, RawRow, parse, require_source
 from replicator.model.row import Kind, datasource_of
 
 _NO_MARK = bytes(FINGERPRINT_BYTES)
@@ -163,7 +162,7 @@ def read(records: Sequence[Record], *, source: str, rule: Rule) -> Reading:
     stretch: AttemptEvents | None = None
     for record in records:
         event = parse(record)
-        _require_source(event.offset, event.envelope, source)
+        require_source(event.offset, event.envelope, source)
         told = event.told
         if isinstance(told, CutClosed):
             parts.append(CutClosing(event.offset, told))
@@ -176,18 +175,6 @@ def read(records: Sequence[Record], *, source: str, rule: Rule) -> Reading:
         mark = rule.mark(told, event.offset) if isinstance(told, RawRow) else None
         stretch.add(event, told, mark)
     return Reading(parts=parts, last=records[-1].offset)
-
-
-def entry_of(record: Record, source: str) -> Entry:
-    """Return the event in a record.
-
-    Raises:
-        CorruptionError: it cannot be decoded.
-        ConfigError: it belongs to another source.
-    """
-    entry = decode(record)
-    _require_source(entry.offset, entry.envelope, source)
-    return entry
 
 
 def attempt_of(envelope: Envelope) -> Attempt:
@@ -207,15 +194,6 @@ def contribution(offset: Offset, told: RawRow | RowRemoved) -> tuple[int, int]:
     if fingerprint_of(told.key.kind, told.columns) != told.fingerprint:
         raise CorruptionError(f"the event at offset {offset} does not match its own fingerprint")
     return int.from_bytes(told.fingerprint), gone
-
-
-def _require_source(offset: Offset, envelope: Envelope, source: str) -> None:
-    if envelope.source != source:
-        raise ConfigError(
-            f"the log holds events of source {envelope.source!r} at offset"
-            f" {offset}, the configuration says {source!r}",
-            hint="point `log` at the log of this source, or correct `source.name`",
-        )
 
 
 class Tally(NamedTuple):

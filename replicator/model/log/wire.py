@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any, NamedTuple, assert_never, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, NamedTuple, assert_never, get_args, get_type_hints
 
 import orjson
 
-from replicator.errors import CorruptionError
+from replicator.errors import ConfigError, CorruptionError
 from replicator.model.document import INT_MAX, refuse_many_values, time_text
 from replicator.model.event import (
     CutClosed,
@@ -31,8 +31,12 @@ from replicator.model.event import (
 )
 from replicator.model.fingerprint import FINGERPRINT_BYTES, Digest, Fingerprint, hex_digest
 from replicator.model.row import KIND_OF, TABLES, Kind, Row, RowKey, Table, key_of
-from replicator.model.stream import StreamPosition, position_json, position_of
 from replicator.model.timestamps import FIRST_YEAR, LAST_YEAR
+
+if TYPE_CHECKING:
+    from replicator.model.stream import StreamPosition
+
+# Few sources have a change stream, whose positions are imported where one is met.
 
 SPEC_VERSION = "1.0"
 SCHEMA_BASE = "https://druid-replicator.dev/schemas/"
@@ -134,6 +138,8 @@ def encode(event: Event, envelope: Envelope) -> Document:
             if event.distrusts_versions:
                 data["distrusts_row_versions"] = True
             if event.stream is not None:
+                from replicator.model.stream import position_json  # noqa: PLC0415 - see above
+
                 data["change_stream"] = position_json(event.stream)
         case _:
             assert_never(event)
@@ -163,6 +169,28 @@ def decode(record: Record) -> Entry:
     offset, envelope, told = parse(record)
     event = told.event() if isinstance(told, RawRow) else told
     return Entry(offset=offset, envelope=envelope, event=event)
+
+
+def entry_of(record: Record, source: str) -> Entry:
+    """Return the event in a record.
+
+    Raises:
+        CorruptionError: it cannot be decoded.
+        ConfigError: it belongs to another source.
+    """
+    entry = decode(record)
+    require_source(entry.offset, entry.envelope, source)
+    return entry
+
+
+def require_source(offset: Offset, envelope: Envelope, source: str) -> None:
+    """Refuse an event of another source."""
+    if envelope.source != source:
+        raise ConfigError(
+            f"the log holds events of source {envelope.source!r} at offset"
+            f" {offset}, the configuration says {source!r}",
+            hint="point `log` at the log of this source, or correct `source.name`",
+        )
 
 
 def parse(record: Record) -> Parsed:
@@ -266,9 +294,11 @@ def _told(
     )
 
 
-def _position(data: Mapping[str, Any]) -> StreamPosition | None:
+def _position(data: Mapping[str, Any]) -> "StreamPosition | None":
     if "change_stream" not in data:
         return None
+    from replicator.model.stream import position_of  # noqa: PLC0415 - see above
+
     return position_of(_typed(data, "change_stream", dict))
 
 

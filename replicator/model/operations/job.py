@@ -4,14 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 import orjson
-
-ASKED_AT: Final = "REPLICATOR_ASKED_AT"
-"""Environment variable of a job's process: how its client's terminal names the service."""
-CHANNEL: Final = "REPLICATOR_JOB_CHANNEL"
-"""Environment variable with the descriptor of the pipe through which a job reports."""
 
 
 class JobState(StrEnum):

@@ -1,8 +1,6 @@
 """A drill's evidence, as the drilled target's store keeps it, and when the next drill is due."""
 
-import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from random import Random
 from typing import Annotated, Any, TypeAlias
 
@@ -14,12 +12,8 @@ from replicator.model.document import HEXADECIMAL, NATURAL, Natural, NotNegative
 from replicator.model.event import CutNumber, Offset
 from replicator.model.fingerprint import Digest, hex_digest
 from replicator.model.plans.restore_point import BeforeEvent, Latest, RestorePoint, ToOffset, ToTime
-from replicator.model.timestamps import stamped
 
 FORMAT = 1
-DRILLS = "drills"
-_TIME = "%Y%m%dT%H%M%S.%fZ"
-_NAME = re.compile(rf"{DRILLS}/(?P<time>\d{{8}}T\d{{6}}\.\d{{6}}Z)\.json", re.ASCII)
 FINDINGS_MAX = 100
 """Number of findings that a bad drill's evidence keeps; their count is complete."""
 PLAN, COPY, ROWS, VERIFY = "plan", "copy", "rows", "verify"
@@ -112,24 +106,6 @@ class Evidence:
         return sum(step.seconds for step in self.steps if step.name in RECOVERY)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drilled:
-    """State of a target's drills."""
-
-    last: Evidence | None = None
-    last_good: Evidence | None = None
-    faults: tuple[str, ...] = ()
-    """Messages for evidence that could not be read; such evidence does not count."""
-    unknown: str | None = None
-    """Reason why the store cannot be read; None: both fields above are known."""
-
-    def keeps(self, promise: timedelta | None, now: datetime) -> bool:
-        """Return whether the last good drill is recent enough for the promise."""
-        if promise is None:
-            return True
-        return self.last_good is not None and now - self.last_good.ended_at <= promise
-
-
 def drawn(windows: list[tuple[Offset, Offset]], rng: Random) -> RestorePoint:
     """Return a point within the windows, each given by its first and its last cut.
 
@@ -156,17 +132,6 @@ def point_text(point: DrillPoint) -> str:
             return f"before offset {offset}"
         case ToTime(time=time):
             return f"time {time.isoformat()}"
-
-
-def evidence_name(evidence: Evidence) -> str:
-    """Return the name of its file: by the time it began, so that names ascend with it."""
-    return f"{DRILLS}/{evidence.started_at.strftime(_TIME)}.json"
-
-
-def is_evidence(name: str) -> bool:
-    """Return whether a file has the name of a drill's evidence; others take no place among it."""
-    found = _NAME.fullmatch(name)
-    return found is not None and stamped(found["time"], _TIME) is not None
 
 
 def evidence_json(evidence: Evidence) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from functools import partial
@@ -12,15 +12,14 @@ from replicator.errors import CorruptionError, GapError, NotFoundError
 from replicator.model.arrays import np
 from replicator.model.event import ClosedCut, Entry, Offset, Record, RowChanged
 from replicator.model.log.peek import segment_update
-from replicator.model.log.reading import Reading, Recorded, Rule, Tally, entry_of, read, tally
-from replicator.model.log.wire import CHANGED_TYPE
-from replicator.model.observed.faults import ArchiveDamaged
+from replicator.model.log.wire import CHANGED_TYPE, entry_of
 from replicator.model.plans.restore_point import Latest
 from replicator.services.history.closed_cuts import ClosedCuts
 
 if TYPE_CHECKING:
     from replicator.model.inventory.ledger import Offsets
     from replicator.model.log.backlog import SegmentUpdate
+    from replicator.model.log.reading import Reading, Rule, Tally
     from replicator.model.observation import Observer
     from replicator.model.plans.restore_point import RestorePoint
     from replicator.model.row import Kind, Row
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from replicator.ports import Bases, EventLog, Keeping, Span, Workers
 
 RECORDS_PER_READ_MAX = 2_000
+# Verbs that fold no part of the log, like `status`, do not import how that is done.
 
 
 class History:
@@ -99,6 +99,8 @@ class History:
         Raises:
             CorruptionError, ConfigError: as for `entries`.
         """
+        from replicator.model.log.reading import Recorded, read  # noqa: PLC0415 - see above
+
         records = await self.raw(start)
         return read(records, source=self._source, rule=Recorded()) if records else None
 
@@ -110,8 +112,12 @@ class History:
         Raises:
             CorruptionError, ConfigError: as for `entries`.
         """
-        work = partial(read, source=self._source, rule=rule)
-        return self._workers.each(work, self._records(start, until))
+        return self._workers.each(self._fold(rule), self._records(start, until))
+
+    def _fold(self, rule: Rule) -> Callable[[Sequence[Record]], Reading]:
+        from replicator.model.log.reading import read  # noqa: PLC0415 - see above
+
+        return partial(read, source=self._source, rule=rule)
 
     async def _records(self, start: Offset, until: Offset) -> AsyncIterator[list[Record]]:
         while start <= until:
@@ -154,6 +160,8 @@ class History:
 
     async def tallies(self, offsets: Offsets) -> AsyncIterator[Tally]:
         """Yield counts of the rows at the given ascending offsets."""
+        from replicator.model.log.reading import tally  # noqa: PLC0415 - see above
+
         async with self._workers.each(tally, self.records(offsets)) as tallies:
             async for found in tallies:
                 yield found
@@ -287,8 +295,7 @@ class History:
         self, base: Base, rule: Rule
     ) -> AbstractAsyncContextManager[AsyncIterator[Reading]]:
         """Yield checked readings of a base's rows, as `readings` does for events."""
-        work = partial(read, source=self._source, rule=rule)
-        return self._workers.each(work, self.base_records(base))
+        return self._workers.each(self._fold(rule), self.base_records(base))
 
     async def resume(self, start: Offset) -> Offset | None:
         """Return the next offset that can be read, from `start` on; None if there is none."""
@@ -333,6 +340,8 @@ class History:
         """
         if self._observer is None:
             raise damage
+        from replicator.model.observed.faults import ArchiveDamaged  # noqa: PLC0415 - rare
+
         self._observer(ArchiveDamaged(reason=str(damage)))
 
     async def find(self, point: RestorePoint) -> ClosedCut:

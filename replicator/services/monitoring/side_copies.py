@@ -4,11 +4,16 @@ A target follows its source whatever it was told besides: rows that the source p
 a name come beside those of the copy, hide them by a newer version, or have the same ids.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from replicator.model.log.renaming import Renamed
 from replicator.ports import SourceReader
+
+if TYPE_CHECKING:
+    from replicator.model.log.renaming import Renamed
 
 COPIES_MAX = 100
 """Copies of a target that one look asks the source about."""

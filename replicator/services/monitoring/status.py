@@ -1,27 +1,32 @@
 """How far each target is, what threatens what it does not have yet, and which promises are kept."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from heapq import nsmallest
+from typing import TYPE_CHECKING
 
 from replicator.errors import ConfigError, NotFoundError, ReplicatorError, TransientError
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.plans.restore_point import Latest
-from replicator.model.store.drill import Drilled
+from replicator.model.store.drilled import Drilled
 from replicator.model.store.proof import Proof
 from replicator.model.store.rates import Rates
-from replicator.model.store.testimony import WitnessMemory
 from replicator.ports import Area, Clock, Freshness, MetadataWriter, Obstacle, SourceReader
 from replicator.services.history.backlog import NOTHING, BacklogReader
 from replicator.services.history.reader import History
 from replicator.services.records.drill_record import DrillRecord
 from replicator.services.records.proof_record import last_proved
 from replicator.services.records.store_id import refuse_other_store, store_id, with_reported
-from replicator.services.store.witness import Witness
 from replicator.services.target.rates import RateBook
+
+if TYPE_CHECKING:
+    from replicator.model.store.testimony import WitnessMemory
+    from replicator.services.store.witness import Witness
 
 RPO, KILL_MARGIN, LOG_MARGIN = "rpo", "kill_margin_min", "log_margin_min"
 DRILL = "drill.promise"

@@ -1,8 +1,11 @@
 """What is wrong, in the words of `status`, each with the command against it."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from replicator.errors import ConfigError, GapError, ReplicatorError
 from replicator.model.checkpoint import MENDABLE
@@ -16,7 +19,6 @@ from replicator.model.operations.words import (
     size_text,
 )
 from replicator.model.store.proof import OF_OBJECTS
-from replicator.model.store.testimony import WitnessMemory
 from replicator.services.monitoring.life import Life, LifeSign, LifeSigns
 from replicator.services.monitoring.status import (
     DRILL,
@@ -27,6 +29,9 @@ from replicator.services.monitoring.status import (
     SourceStatus,
     TargetStatus,
 )
+
+if TYPE_CHECKING:
+    from replicator.model.store.testimony import WitnessMemory
 
 RETAINED_SHARE = 0.5
 """Share of `retained_bytes_max` above which the source's retained WAL is a trouble."""

@@ -1,18 +1,18 @@
 """The evidence of a target's drills, kept in the target's own store."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from replicator.errors import ConfigError, CorruptionError, NotFoundError, TransientError
-from replicator.model.store.drill import (
-    DRILLS,
-    Drilled,
-    Evidence,
-    evidence_bytes,
-    evidence_name,
-    evidence_of,
-    is_evidence,
-)
+from replicator.model.store.drilled import DRILLS, Drilled, evidence_name, is_evidence
 from replicator.ports import Area
+
+if TYPE_CHECKING:
+    from replicator.model.store.drill import Evidence
+
+# A `status` of targets without drills does not import what their evidence is made of.
 
 KEPT_MAX = 1_000
 """Number of drills whose evidence is kept: with one drill a day, almost three years."""
@@ -35,6 +35,8 @@ class DrillRecord:
                 moment.
             ConfigError: this process has no permission to write there.
         """
+        from replicator.model.store.drill import evidence_bytes  # noqa: PLC0415 - see above
+
         name = evidence_name(evidence)
         if not await self._area.create(name, evidence_bytes(evidence)):
             raise TransientError(f"there is already evidence of another drill in {name}")
@@ -43,7 +45,8 @@ class DrillRecord:
 
     async def newest(self, count: int) -> tuple[Sequence[Evidence], Sequence[str]]:
         """Return the evidence of the newest drills, newest first, and what is wrong with others."""
-        found, faults = list[Evidence](), list[str]()
+        found: list[Evidence] = []
+        faults: list[str] = []
         for name in reversed((await self._names())[-count:]):
             try:
                 found.append(await self._read(name))
@@ -76,6 +79,8 @@ class DrillRecord:
 
     async def _read(self, name: str) -> Evidence:
         if name not in self._known:
+            from replicator.model.store.drill import evidence_of  # noqa: PLC0415 - see above
+
             while len(self._known) >= KEPT_MAX:
                 del self._known[next(iter(self._known))]
             self._known[name] = evidence_of(name, await self._area.get(name))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from replicator.errors import CorruptionError, NotFoundError, TransientError
 from replicator.model.event import Offset
-from replicator.model.log.locations import HASH_BYTES, LocationHashes, sorted_hashes
 from replicator.model.store.intent import (
     EXPIRY,
     Intent,
@@ -23,6 +23,9 @@ from replicator.model.store.intent import (
 )
 from replicator.ports import LIST_BYTES_MAX, Area, Clock
 from replicator.services.running.lease_watch import LeaseWatch
+
+if TYPE_CHECKING:
+    from replicator.model.log.locations import LocationHashes
 
 LOOKS_MAX = 5
 """Listings whose files may be gone when they are read."""
@@ -63,6 +66,11 @@ class Intents:
         Raises:
             CorruptionError: they are cut off, or something else.
         """
+        from replicator.model.log.locations import (  # noqa: PLC0415 - who only looks reads no list
+            HASH_BYTES,
+            sorted_hashes,
+        )
+
         name = intent_name(number, "places")
         try:
             data = await self._area.get(name, bytes_max=LIST_BYTES_MAX)

@@ -9,7 +9,7 @@ from replicator.model.observation import Observer, Progress
 from replicator.model.operations.scheduled_run import FOLDER as SCHEDULES
 from replicator.model.store.archive import BASES, HISTORY
 from replicator.model.store.archive_notes import ABOUT, GAPS
-from replicator.model.store.drill import DRILLS
+from replicator.model.store.drilled import DRILLS
 from replicator.model.store.head import heads_of
 from replicator.model.store.holds import HOLDS, POINTS, RESTORES
 from replicator.model.store.intent import EXPIRY

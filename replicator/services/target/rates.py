@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from replicator.errors import CorruptionError, NotFoundError, TransientError
 from replicator.model.document import Shape, written
-from replicator.model.observed.faults import Waiting
 from replicator.model.store.rates import Rates
 
 if TYPE_CHECKING:
@@ -78,6 +77,8 @@ class RateBook:
             rates = await self.rates()
             await self._area.replace(NAME, written(asdict(rates), None))
         except TransientError as exc:
+            from replicator.model.observed.faults import Waiting  # noqa: PLC0415 - rare
+
             what = "record the throughput"
             self._observer(Waiting(what=what, reason=str(exc), delay_s=SAVED_EVERY_S))
         else:

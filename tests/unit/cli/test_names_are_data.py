@@ -30,10 +30,13 @@ from replicator.cli.terminal.log_lines import configure_logging
 from replicator.cli.terminal.screen import Screen
 from replicator.errors import NotFoundError, ReplicatorError
 from replicator.model.log.locations import HashSet
+from replicator.model.log.renaming import Renamed
 from replicator.model.observed.faults import Waiting
 from replicator.model.operations import shown
 from replicator.model.operations.shown import escaped_json, printable
 from replicator.model.store.canary import CanarySummary
+from replicator.model.store.testimony import WitnessMemory
+from replicator.model.stream import StreamPosition
 from replicator.services.monitoring.drops import RecentDrop
 from replicator.services.monitoring.side_copies import MixedCopy
 from replicator.services.notifications.queues import WebhookQueue
@@ -107,7 +110,17 @@ def _mapping(key: Any, value: Any = int, *, absent: bool) -> dict[Any, Any]:
 
 TYPES = {
     one.__name__: one
-    for one in (CanarySummary, LineState, MixedCopy, RecentDrop, WebhookQueue, Windows)
+    for one in (
+        CanarySummary,
+        LineState,
+        MixedCopy,
+        RecentDrop,
+        Renamed,
+        StreamPosition,
+        WebhookQueue,
+        WitnessMemory,
+        Windows,
+    )
 } | {"NDArray": NDArray, "np": np}
 """Types that are only imported for annotations."""
 DOCUMENT = {"kind": HOSTILE, "key": HOSTILE, "gone": True, "price": None}

@@ -22,7 +22,7 @@ from replicator.model.fingerprint import EMPTY_DIGEST
 from replicator.model.operations.pulse import Pulse
 from replicator.model.operations.schedule import Timing
 from replicator.model.operations.scheduled_run import RunRecord, RunState
-from replicator.model.store.drill import Drilled
+from replicator.model.store.drilled import Drilled
 from replicator.ports import Freshness, Obstacle
 from replicator.ports.notifications import QueueLength
 from replicator.services.monitoring.life import Life, LifeSign, LifeSigns

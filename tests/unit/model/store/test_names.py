@@ -4,7 +4,7 @@ import pytest
 
 from replicator.model.event import Offset
 from replicator.model.store.archive import base_offset, history_name, history_span, manifest_name
-from replicator.model.store.drill import is_evidence
+from replicator.model.store.drilled import is_evidence
 from replicator.model.store.intent import IntentFiles, intent_name, intents, lease_name
 
 LOG = "0123456789abcdef"

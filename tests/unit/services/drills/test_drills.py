@@ -32,7 +32,6 @@ from replicator.model.observed.faults import Waiting
 from replicator.model.plans.restore_point import Latest, ToOffset
 from replicator.model.store.drill import (
     AnyCut,
-    Drilled,
     DrillPoint,
     DrillStep,
     Evidence,
@@ -40,9 +39,9 @@ from replicator.model.store.drill import (
     Trial,
     drawn,
     evidence_bytes,
-    evidence_name,
     evidence_of,
 )
+from replicator.model.store.drilled import Drilled, evidence_name
 from replicator.model.store.holds import Hold, NamedPoint
 from replicator.services.drills.driller import EMPTY_BYTES, ROW_BYTES, Driller, Rehearsal
 from replicator.services.records.drill_record import READ_MAX, DrillRecord
