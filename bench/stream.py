@@ -29,9 +29,9 @@ import asyncpg
 from bench.scan import fill
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.machine.workers import ProcessWorkers
-from replicator.adapters.postgresql.change_stream import PostgresqlChangeStream
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
-from replicator.adapters.postgresql.slot import StreamOptions
+from replicator.adapters.postgresql.stream.change_stream import PostgresqlChangeStream
+from replicator.adapters.postgresql.stream.slot import StreamOptions
 from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.app.wiring import pipeline as wiring
 from replicator.app.wiring.histories import Tools

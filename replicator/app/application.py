@@ -45,7 +45,7 @@ from replicator.services.store.windows import windows
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from replicator.adapters.postgresql.change_stream import PostgresqlChangeStream
+    from replicator.adapters.postgresql.stream.change_stream import PostgresqlChangeStream
     from replicator.adapters.transfer.source_storages import SourceStorages
     from replicator.app.logs import Log
     from replicator.app.monitoring import Monitor

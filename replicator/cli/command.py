@@ -22,7 +22,7 @@ from replicator.cli.terminal.job_channel import job_channel
 from replicator.cli.terminal.typed import parse_overrides
 from replicator.config import Settings
 from replicator.errors import RefusedError, ReplicatorError, worst
-from replicator.model.operations.job_environment import ASKED_AT
+from replicator.model.operations.command_line import ASKED_AT
 from replicator.web.document import document
 
 if TYPE_CHECKING:

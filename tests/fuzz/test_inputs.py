@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from replicator import config
 from replicator.adapters.bucket.bucket import Stat
 from replicator.adapters.bucket.receipts import METADATA, mapped, metadata_of
-from replicator.adapters.postgresql.pgoutput import message_of
+from replicator.adapters.postgresql.stream.pgoutput import message_of
 from replicator.adapters.sqlite import jobs, journal, tokens
 from replicator.adapters.sqlite.rows import DamagedRowError, damage
 from replicator.errors import ReplicatorError

@@ -13,9 +13,9 @@ import pytest
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.memory.log import MemoryEventLog
 from replicator.adapters.memory.workers import InPlaceWorkers
-from replicator.adapters.postgresql.change_stream import PostgresqlChangeStream
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
-from replicator.adapters.postgresql.slot import StreamOptions
+from replicator.adapters.postgresql.stream.change_stream import PostgresqlChangeStream
+from replicator.adapters.postgresql.stream.slot import StreamOptions
 from replicator.app.wiring import pipeline as wiring
 from replicator.app.wiring.histories import Tools
 from replicator.app.wiring.pipeline import Following

@@ -17,7 +17,7 @@ from typing import Any, Final
 import orjson
 
 from replicator.errors import TransientError
-from replicator.model.operations.job_environment import CHANNEL
+from replicator.model.operations.command_line import CHANNEL
 from replicator.task_group import TaskGroup
 
 TEXT_BYTES_MAX: Final = 1 << 20

@@ -16,7 +16,7 @@ from replicator.model.timestamps import iso_ms
 from replicator.ports import SAMPLES_MAX, Freshness, Snapshot
 
 if TYPE_CHECKING:
-    from replicator.adapters.postgresql.slot import StreamOptions
+    from replicator.adapters.postgresql.stream.slot import StreamOptions
 
 # Verbs that look at no rows, like `status`, do not import what reads a snapshot.
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     import asyncpg
     from numpy.typing import NDArray
 
-    from replicator.adapters.postgresql.change_stream import Before
-    from replicator.adapters.postgresql.slot import StreamOptions
+    from replicator.adapters.postgresql.stream.change_stream import Before
+    from replicator.adapters.postgresql.stream.slot import StreamOptions
 
 # The change stream's protocol is imported only where there is a stream: few sources have one.
 
@@ -93,7 +93,7 @@ async def reading(
     )
     position: StreamPosition | NoStream = NO_STREAM
     if stream is not None and before is not None:
-        from replicator.adapters.postgresql.change_stream import (  # noqa: PLC0415 - see above
+        from replicator.adapters.postgresql.stream.change_stream import (  # noqa: PLC0415 - see above
             position_of_snapshot,
         )
 
@@ -111,7 +111,7 @@ async def reading(
 
 
 async def _asked_before(session: PostgresqlSession, stream: StreamOptions) -> Before:
-    from replicator.adapters.postgresql.change_stream import (  # noqa: PLC0415 - see above
+    from replicator.adapters.postgresql.stream.change_stream import (  # noqa: PLC0415 - see above
         asked_before,
     )
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from replicator.adapters.mysql.reader import MysqlMetadataReader
     from replicator.adapters.mysql.session import Options as MysqlOptions
     from replicator.adapters.mysql.writer import MysqlMetadataWriter
-    from replicator.adapters.postgresql.change_stream import PostgresqlChangeStream
-    from replicator.adapters.postgresql.slot import StreamOptions
+    from replicator.adapters.postgresql.stream.change_stream import PostgresqlChangeStream
+    from replicator.adapters.postgresql.stream.slot import StreamOptions
 
 RealSource: TypeAlias = "PostgresqlMetadataReader | MysqlMetadataReader"
 """A source's metadata store."""
@@ -55,7 +55,7 @@ def change_stream(
     """Return a source's change stream; None if none is configured."""
     if not isinstance(settings, PostgresqlSettings) or (names := _stream(settings)) is None:
         return None
-    from replicator.adapters.postgresql.change_stream import (  # noqa: PLC0415 - see above
+    from replicator.adapters.postgresql.stream.change_stream import (  # noqa: PLC0415 - see above
         PostgresqlChangeStream,
     )
 
@@ -95,7 +95,7 @@ def metadata_writer(
 def _stream(settings: PostgresqlSettings) -> "StreamOptions | None":
     if not isinstance(settings, SourcePostgresqlSettings) or settings.change_stream is None:
         return None
-    from replicator.adapters.postgresql.slot import StreamOptions  # noqa: PLC0415 - see above
+    from replicator.adapters.postgresql.stream.slot import StreamOptions  # noqa: PLC0415 - see above
 
     stream = settings.change_stream
     return StreamOptions(slot=stream.slot, publication=stream.publication)

@@ -2,7 +2,7 @@
 
 import typer
 
-from replicator.adapters.postgresql.change_stream import PostgresqlChangeStream
+from replicator.adapters.postgresql.stream.change_stream import PostgresqlChangeStream
 from replicator.cli.command import OpenCall, Outcome
 from replicator.cli.verb import verb
 from replicator.errors import ConfigError

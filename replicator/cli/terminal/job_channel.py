@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from replicator.model.operations.job_environment import CHANNEL
+from replicator.model.operations.command_line import CHANNEL
 
 if TYPE_CHECKING:
     from replicator.model.observation import Progress

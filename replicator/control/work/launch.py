@@ -16,8 +16,8 @@ from replicator.adapters.sqlite.file import translated
 from replicator.control.requests.planned import Planned, RestoreRequest
 from replicator.control.requests.verb_request import VerbRequest
 from replicator.model.operations.access import Role
+from replicator.model.operations.command_line import ASKED_AT
 from replicator.model.operations.job import AgreedPlan, JobAnswer
-from replicator.model.operations.job_environment import ASKED_AT
 
 NO_DOCUMENT = "the process ended without a document, with code {code}"
 PLANS = "plans"

@@ -1,6 +1,15 @@
-"""Commands that are printed for people to type: names from data are words of a shell."""
+"""Commands that are printed for people to type, and how a service starts one as a job.
+
+In a printed command a name from data is one word of a shell.
+"""
 
 import shlex
+from typing import Final
+
+ASKED_AT: Final = "REPLICATOR_ASKED_AT"
+"""Environment variable of a job's process: how its client's terminal names the service."""
+CHANNEL: Final = "REPLICATOR_JOB_CHANNEL"
+"""Environment variable with the descriptor of the pipe through which a job reports."""
 
 
 def typed(verb: str, name: str, options: str = "") -> str:

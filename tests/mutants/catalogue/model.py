@@ -26,7 +26,7 @@ MODEL: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="log-of-another-source-is-read",
-        function="_require_source",
+        function="require_source",
         old="if envelope.source != source:",
         new="if False:",
         loses="A target is filled with the rows of another cluster.",

@@ -35,6 +35,7 @@ from replicator.model.observed.faults import Waiting
 from replicator.model.operations import shown
 from replicator.model.operations.shown import escaped_json, printable
 from replicator.model.store.canary import CanarySummary
+from replicator.model.store.drill import Evidence
 from replicator.model.store.testimony import WitnessMemory
 from replicator.model.stream import StreamPosition
 from replicator.services.monitoring.drops import RecentDrop
@@ -112,6 +113,7 @@ TYPES = {
     one.__name__: one
     for one in (
         CanarySummary,
+        Evidence,
         LineState,
         MixedCopy,
         RecentDrop,

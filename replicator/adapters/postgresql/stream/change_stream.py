@@ -15,7 +15,23 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Final, Unpack
 
-from replicator.adapters.postgresql.pgoutput import (
+from replicator.adapters.postgresql.session import (
+    Database,
+    Options,
+    PostgresqlSession,
+    connect,
+    discover,
+)
+from replicator.adapters.postgresql.sql import Shape, literal, quoted
+from replicator.adapters.postgresql.stream.fitness import (
+    PLUGIN,
+    advice,
+    moved_text,
+    unable,
+    unpublished,
+    unusable,
+)
+from replicator.adapters.postgresql.stream.pgoutput import (
     OF_ROWS,
     Begin,
     Commit,
@@ -28,23 +44,13 @@ from replicator.adapters.postgresql.pgoutput import (
     Update,
     message_of,
 )
-from replicator.adapters.postgresql.row_changes import RowChanges
-from replicator.adapters.postgresql.session import (
-    Database,
-    Options,
-    PostgresqlSession,
-    connect,
-    discover,
-)
-from replicator.adapters.postgresql.slot import Slot, StreamLook, StreamOptions, look_at, slot_of
-from replicator.adapters.postgresql.sql import Shape, literal, quoted
-from replicator.adapters.postgresql.stream_fitness import (
-    PLUGIN,
-    advice,
-    moved_text,
-    unable,
-    unpublished,
-    unusable,
+from replicator.adapters.postgresql.stream.row_changes import RowChanges
+from replicator.adapters.postgresql.stream.slot import (
+    Slot,
+    StreamLook,
+    StreamOptions,
+    look_at,
+    slot_of,
 )
 from replicator.errors import BrokenStreamError, ConfigError
 from replicator.model.row import Kind

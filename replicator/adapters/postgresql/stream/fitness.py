@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from replicator.adapters.postgresql.slot import Slot, StreamLook, StreamOptions
 from replicator.adapters.postgresql.sql import Shape, literal, quoted
+from replicator.adapters.postgresql.stream.slot import Slot, StreamLook, StreamOptions
 from replicator.model.row import TABLES, Kind
 from replicator.model.stream import Lsn, lsn_text
 from replicator.ports import Obstacle

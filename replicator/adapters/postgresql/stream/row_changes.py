@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
-from replicator.adapters.postgresql.pgoutput import (
+from replicator.adapters.postgresql.sql import Shape
+from replicator.adapters.postgresql.stream.pgoutput import (
     UNCHANGED,
     Delete,
     Insert,
@@ -14,7 +15,6 @@ from replicator.adapters.postgresql.pgoutput import (
     Update,
     Value,
 )
-from replicator.adapters.postgresql.sql import Shape
 from replicator.errors import BrokenStreamError, CorruptionError
 from replicator.model.row import Kind, RowKey
 from replicator.model.stream import RowChange, RowPut
