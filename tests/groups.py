@@ -22,6 +22,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item._id = NodeId.parse(item.nodeid.removesuffix(suffix) + suffix)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Refuse parameters without an order: two processes would collect different tests."""
+    for mark in metafunc.definition.iter_markers("parametrize"):
+        values = mark.args[1] if len(mark.args) > 1 else mark.kwargs.get("argvalues")
+        if isinstance(values, set | frozenset):
+            pytest.fail(f"{metafunc.definition.nodeid}: sort the set of its parameters")
+
+
 def _suffix(item: pytest.Item) -> str:
     names = {str(mark.args[0]) for mark in item.iter_markers(MARK)}
     return f"@{'_'.join(sorted(names))}" if names else ""

@@ -33,3 +33,12 @@ def test_the_scheduler_sees_the_group_of_each_test(items: list[pytest.Item], tim
     scopes = [LoadGroupScheduling._split_scope(scheduling, item.nodeid) for item in items]
     assert scopes == [alone, "stores", "stores"]
     assert items[1].nodeid.endswith("test_grouped[a@b]@stores")
+
+
+def test_parameters_without_an_order_are_refused(request: pytest.FixtureRequest):
+    """Each process would collect another list of tests, and pytest-xdist runs none."""
+    item = pytest.Function.from_parent(request.node.parent, name="test_x", callobj=lambda: None)
+    item.add_marker(pytest.mark.parametrize("name", {"a", "b"}))
+    metafunc = cast(pytest.Metafunc, Namespace(definition=item))
+    with pytest.raises(pytest.fail.Exception, match="sort the set"):
+        groups.pytest_generate_tests(metafunc)
