@@ -7,6 +7,7 @@ this target, and no defect of the program.
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from hashlib import sha256
 from typing import Annotated, Any, Final
 
 from replicator.errors import CorruptionError
@@ -23,6 +24,23 @@ HINT: Final = (
 TABLE_HINT: Final = (
     "somebody has altered the table: look for triggers, rules and a missing primary key there"
 )
+
+
+LONG_KEY: Final = "long_key"
+"""Name of the column of a key that no index takes."""
+KEY_BYTES_MAX: Final = 2000
+"""Longest key of a row by which a gap is found: an index of PostgreSQL takes some 2,700 bytes."""
+
+
+def indexed(key: str) -> str:
+    """Return what a gap is found by: the row's key, or the checksum of one that no index takes."""
+    data = key.encode()
+    return key if len(data) <= KEY_BYTES_MAX else f"sha256:{sha256(data).hexdigest()}"
+
+
+def unindexed(key: str) -> str | None:
+    """Return a row's key as it is kept beside its checksum; None: an index takes it."""
+    return None if indexed(key) == key else key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -992,6 +992,18 @@ async def test_a_gap_of_a_row_with_a_nul_is_remembered(store: Store):
     assert found == [replace(gap, closed=Offset(60))]
 
 
+async def test_a_gap_of_a_row_whose_key_no_index_takes_is_remembered(store: Store):
+    """A text of the source can be longer than any key of an index, and a datasource, too."""
+    keys = ["\u4e00\x10" * 3000, "\u4e00\x10" * 3000 + "x"]
+    gaps = [replace(GAP, key=key, datasource="d" * 70_000) for key in keys]
+    state = await store.target.acquire(SOURCE)
+    async with store.target.transaction(SOURCE, state.epoch) as transaction:
+        await transaction.record(CHECKPOINT, gaps)
+        await transaction.record(CHECKPOINT, [replace(gaps[0], closed=Offset(60))])
+    found = {gap.key: gap for gap in await store.target.gaps(SOURCE, CHECKPOINT.log_id)}
+    assert found == {keys[0]: replace(gaps[0], closed=Offset(60)), keys[1]: gaps[1]}
+
+
 async def test_gaps_of_another_log_are_forgotten_when_its_successor_is_recorded(store: Store):
     """Their offsets would be read as those of other events."""
     state, west = await store.target.acquire(SOURCE), await store.target.acquire("west")

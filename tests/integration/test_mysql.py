@@ -550,6 +550,20 @@ async def test_a_table_of_checkpoints_from_before_learns_of_stores(druid_dsn: st
     assert (await writer.acquire(SOURCE, store="here")).store == "here"
 
 
+async def test_a_table_of_gaps_from_before_learns_of_long_keys(druid_dsn: str):
+    long = replace(GAP, key="k" * 3000, datasource="d" * 3000)
+    writer = MysqlMetadataWriter(druid_dsn)
+    async with writing(druid_dsn) as transaction:
+        await transaction.record(CHECKPOINT, [GAP])
+    former = "DROP COLUMN long_key, MODIFY datasource VARBINARY(1024) NOT NULL"
+    await execute(druid_dsn, f"ALTER TABLE replicator_gap {former}")
+    assert list(await writer.gaps(SOURCE, CHECKPOINT.log_id)) == [GAP]
+    async with writing(druid_dsn) as transaction:
+        await transaction.record(CHECKPOINT, [long])
+    found = {gap.key: gap for gap in await writer.gaps(SOURCE, CHECKPOINT.log_id)}
+    assert found == {GAP.key: GAP, long.key: long}
+
+
 async def test_tables_of_another_prefix_and_spelling_are_found(mariadb: Mariadb):
     """`lower_case_table_names=1` has all names in lower case."""
     renamed = [f"RENAME TABLE druid_{name} TO my_{name.lower()}" for name in (

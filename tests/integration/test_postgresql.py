@@ -722,6 +722,40 @@ async def test_a_table_of_checkpoints_from_before_learns_of_stores(druid_dsn: st
     assert (await writer.acquire(SOURCE, store="here")).store == "here"
 
 
+async def test_a_table_of_gaps_from_before_learns_of_long_keys(druid_dsn: str):
+    long = replace(GAP, key="k" * 3000)
+    writer = PostgresqlMetadataWriter(druid_dsn)
+    async with writing(druid_dsn) as transaction:
+        await transaction.record(CHECKPOINT, [GAP])
+    await execute(druid_dsn, "ALTER TABLE replicator_gap DROP COLUMN long_key")
+    assert list(await writer.gaps(SOURCE, CHECKPOINT.log_id)) == [GAP]
+    async with writing(druid_dsn) as transaction:
+        await transaction.record(CHECKPOINT, [long])
+    found = {gap.key: gap for gap in await writer.gaps(SOURCE, CHECKPOINT.log_id)}
+    assert found == {GAP.key: GAP, long.key: long}
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "EUC_JP"])
+async def test_a_database_that_lacks_a_rows_characters_remembers_its_gap(
+    postgresql: Postgresql, encoding: str
+):
+    """Of another encoding than UTF-8, as old installations have them."""
+    name = f"of_{encoding.lower()}"
+    made = f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"
+    await execute(postgresql.dsn, made)
+    dsn = f"{postgresql.dsn.rpartition('/')[0]}/{name}"
+    try:
+        writer = PostgresqlMetadataWriter(dsn)
+        gap = replace(GAP, key="wiki_\u4e00_\u00e4\0\x10", datasource="\U0001f600", detail="\u00e4")
+        state = await writer.acquire(SOURCE)
+        for one in (gap, replace(gap, closed=Offset(60))):
+            async with writer.transaction(SOURCE, state.epoch) as transaction:
+                await transaction.record(CHECKPOINT, [one])
+            assert list(await writer.gaps(SOURCE, CHECKPOINT.log_id)) == [one]
+    finally:
+        await execute(postgresql.dsn, f"DROP DATABASE {name} WITH (FORCE)")
+
+
 async def test_a_table_of_checkpoints_from_before_the_first_release_is_read_and_renewed(
     druid_dsn: str,
 ):

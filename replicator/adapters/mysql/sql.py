@@ -8,7 +8,7 @@ sets and collations, which cannot be concatenated, and which equate `Wiki` and `
 no mode of the server decides what a backslash means.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from replicator.adapters.found_table import FoundTable
@@ -26,7 +26,16 @@ SPELLED: Final[Mapping[Kind, str]] = {
 BINARY_TYPES: Final = ("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "bit")
 BOOLEAN: Final = "tinyint(1)"
 """Type that stands for BOOLEAN."""
-GAP_COLUMNS: Final = ("kind", "key", "opened", "closed", "datasource", "reason", "detail")
+GAP_COLUMNS: Final = (
+    "kind",
+    "key",
+    "opened",
+    "closed",
+    "datasource",
+    "reason",
+    "detail",
+    "long_key",
+)
 COLUMNS: Final = """
 SELECT CAST(tables.TABLE_NAME AS CHAR), CAST(columns.COLUMN_NAME AS CHAR),
        LOWER(CAST(columns.COLUMN_TYPE AS CHAR)),
@@ -326,11 +335,20 @@ def gap_table_sql(relation: str) -> str:
             "key" VARBINARY(2048) NOT NULL,
             "opened" BIGINT NOT NULL,
             "closed" BIGINT,
-            "datasource" VARBINARY(1024) NOT NULL,
+            "datasource" LONGBLOB NOT NULL,
             "reason" VARCHAR(255) NOT NULL,
             "detail" LONGTEXT NOT NULL,
+            "long_key" LONGBLOB,
             PRIMARY KEY ("source", "key", "opened")
         ) {OWN_TABLE}"""
+
+
+def renew_gaps_sql(relation: str) -> str:
+    """Return the statement that lets an earlier table of gaps hold keys that no index takes."""
+    return (
+        f'ALTER TABLE {relation} ADD COLUMN "long_key" LONGBLOB,'
+        ' MODIFY "datasource" LONGBLOB NOT NULL'
+    )
 
 
 def renamed_table_sql(relation: str) -> str:
@@ -364,9 +382,12 @@ def record_checkpoint_sql(checkpoints: str) -> str:
     )
 
 
-def gaps_sql(gaps: str, checkpoints: str) -> str:
-    """Return the query for the gaps of the log that a target follows: the source, the log."""
-    names = ", ".join(f"gap.{quoted(name)}" for name in GAP_COLUMNS)
+def gaps_sql(gaps: str, checkpoints: str, columns: Collection[str]) -> str:
+    """Return the query for the gaps of the log that a target follows: the source, the log.
+
+    An earlier table has not all `columns` of this one.
+    """
+    names = ", ".join(f"gap.{quoted(name)}" if name in columns else "NULL" for name in GAP_COLUMNS)
     return (
         f"SELECT {names} FROM {gaps} AS gap JOIN {checkpoints} AS at_"  # noqa: S608 - quoted names
         ' ON at_."source" = gap."source"'

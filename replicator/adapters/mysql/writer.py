@@ -4,7 +4,7 @@ The user needs SELECT, INSERT, UPDATE and DELETE on Druid's tables, and CREATE a
 database until all tables exist.
 """
 
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import chain
@@ -12,7 +12,16 @@ from operator import attrgetter
 from typing import Any, Final, Unpack
 
 from replicator.adapters import refusals
-from replicator.adapters.kept_rows import gaps_of, renamed_of, require_written, sound, state_of
+from replicator.adapters.kept_rows import (
+    LONG_KEY,
+    gaps_of,
+    indexed,
+    renamed_of,
+    require_written,
+    sound,
+    state_of,
+    unindexed,
+)
 from replicator.adapters.mysql import druid_tables
 from replicator.adapters.mysql.errors import CLASH, CLASH_HINT
 from replicator.adapters.mysql.fitness import obstacles
@@ -47,6 +56,7 @@ from replicator.adapters.mysql.sql import (
     record_gaps_sql,
     remove_sql,
     renamed_table_sql,
+    renew_gaps_sql,
     spelled,
     standing_sql,
 )
@@ -166,10 +176,10 @@ class MysqlMetadataWriter:
 
     async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
         own = self._own
-        query = gaps_sql(quoted(own.gaps), quoted(own.checkpoints))
         async with connect(self._database) as session:
-            if not await _exists(session, own.gaps):
+            if not (columns := await _columns_of(session, own.gaps)):
                 return []
+            query = gaps_sql(quoted(own.gaps), quoted(own.checkpoints), columns)
             args = (source.encode(), log_id.encode())
             found = await session.fetch(f"read {own.gaps}", query, *args)
         return gaps_of(self._database.name, own.gaps, map(_gap, found))
@@ -223,6 +233,9 @@ class MysqlMetadataWriter:
         if STORE not in await _columns_of(session, own.checkpoints):
             what = f"add the store to {own.checkpoints}"
             await session.execute(what, add_store_sql(quoted(own.checkpoints)))
+        if LONG_KEY not in await _columns_of(session, own.gaps):
+            what = f"let {own.gaps} hold long keys"
+            await session.execute(what, renew_gaps_sql(quoted(own.gaps)))
 
     async def _check_epoch(self, session: Session, source: str, epoch: Epoch) -> None:
         # the lock makes `acquire` of a newer writer wait: the epoch stays true until the commit
@@ -580,14 +593,24 @@ def _held(source: str, row: Values) -> Mapping[str, object]:
     return {**found, **flags, "source": source}
 
 
-def _gap_values(gap: Gap) -> Generator[object]:
-    for name in GAP_COLUMNS:
-        value = gap.kind.value if name == "kind" else getattr(gap, name)
-        yield value.encode() if name in {"key", "datasource"} else value
+def _gap_values(gap: Gap) -> Sequence[object]:
+    long_key = unindexed(gap.key)
+    return (
+        gap.kind.value,
+        indexed(gap.key).encode(),
+        gap.opened,
+        gap.closed,
+        gap.datasource.encode(),
+        gap.reason,
+        gap.detail,
+        None if long_key is None else long_key.encode(),
+    )
 
 
 def _gap(row: Values) -> Mapping[str, Any]:
     found = dict(zip(GAP_COLUMNS, row, strict=True))
+    if (long_key := found.pop(LONG_KEY)) is not None:
+        found["key"] = long_key
     return {**found, **{name: found[name].decode() for name in ("key", "datasource")}}
 
 

@@ -146,6 +146,12 @@ class PostgresqlSession:
         self._connection = connection
         self._name = name
 
+    @property
+    def encoding(self) -> str:
+        """Encoding of the database, as PostgreSQL names it."""
+        found: str = self._connection.get_settings().server_encoding
+        return found
+
     async def execute(self, doing: str, query: str, *args: object) -> str:
         with self._translated(doing):
             return await self._connection.execute(query, *args)

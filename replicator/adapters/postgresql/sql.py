@@ -26,6 +26,7 @@ GAP_COLUMNS: Mapping[str, str] = {
     "datasource": "text",
     "reason": "text",
     "detail": "text",
+    "long_key": "text",
 }
 COLUMNS = """
 SELECT class.relname, attribute.attname, format_type(attribute.atttypid, NULL),
@@ -313,8 +314,16 @@ def gap_table_sql(relation: str) -> str:
             datasource text NOT NULL,
             reason text NOT NULL,
             detail text NOT NULL,
+            long_key text,
             PRIMARY KEY (source, key, opened)
         )"""
+
+
+def renew_gaps_sql(relation: str, columns: Collection[str]) -> Mapping[str, str]:
+    """Return the statements that let an earlier table of gaps hold keys that no index takes."""
+    if "long_key" in columns:
+        return {}
+    return {"long_key": f"ALTER TABLE {relation} ADD COLUMN IF NOT EXISTS long_key text"}
 
 
 def renamed_table_sql(relation: str) -> str:

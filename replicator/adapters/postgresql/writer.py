@@ -7,6 +7,7 @@ tables exist.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -16,7 +17,16 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 import asyncpg
 
 from replicator.adapters import refusals
-from replicator.adapters.kept_rows import gaps_of, renamed_of, require_written, sound, state_of
+from replicator.adapters.kept_rows import (
+    LONG_KEY,
+    gaps_of,
+    indexed,
+    renamed_of,
+    require_written,
+    sound,
+    state_of,
+    unindexed,
+)
 from replicator.adapters.postgresql import druid_tables
 from replicator.adapters.postgresql.reader import CHUNK_ROWS
 from replicator.adapters.postgresql.session import (
@@ -44,6 +54,7 @@ from replicator.adapters.postgresql.sql import (
     remove_sql,
     renamed_table_sql,
     renew_checkpoints_sql,
+    renew_gaps_sql,
     upsert_sql,
 )
 from replicator.errors import RefusedError, TransientError, UnfitRowError
@@ -74,6 +85,10 @@ NUL: Final = "\0"
 """The one character that no text of PostgreSQL can hold."""
 ESCAPE: Final = "\x10"
 """The control character "data link escape": with a digit after it, it stands for another one."""
+ESCAPED: Final = re.compile(f"{ESCAPE}(0|1|2[0-9a-f]{{6}})")
+ANY_CHARACTER: Final = frozenset({"UTF8", "SQL_ASCII"})
+"""Encodings of databases that hold every character that is sent."""
+ONE_BYTE_EACH: Final = ("latin", "cp", "iso_8859_", "koi8")
 OWN_TABLES_LOCK: Final = 0x72_65_70_6C
 """Advisory lock: CREATE TABLE IF NOT EXISTS fails when two sessions run it at once."""
 
@@ -212,11 +227,14 @@ class PostgresqlMetadataWriter:
         }
         missing = [name for name in wanted if not await _exists(session, name)]
         statements = [wanted[name] for name in missing]
-        if self._checkpoints not in missing:
-            columns = await self._columns_of_checkpoints(session)
-            renewed = renew_checkpoints_sql(self._checkpoints, columns)
-            missing += [f"{self._checkpoints}.{name}" for name in renewed]
-            statements += renewed.values()
+        for table, renew in (
+            (self._checkpoints, renew_checkpoints_sql),
+            (self._gaps, renew_gaps_sql),
+        ):
+            if table not in missing:
+                renewed = renew(table, await self._columns_of(session, table))
+                missing += [f"{table}.{name}" for name in renewed]
+                statements += renewed.values()
         if not missing:
             return  # so that a role without CREATE can continue
         await session.execute(
@@ -225,13 +243,13 @@ class PostgresqlMetadataWriter:
             " COMMIT",
         )
 
-    async def _columns_of_checkpoints(self, session: PostgresqlSession) -> Collection[str]:
-        """Return the columns of the table of checkpoints, which had others in earlier builds."""
+    async def _columns_of(self, session: PostgresqlSession, table: str) -> Collection[str]:
+        """Return the columns of one of our tables, which had others in earlier builds."""
         query = (
             "SELECT attname FROM pg_catalog.pg_attribute"
             " WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped"
         )
-        rows = await session.fetch("look for columns", query, self._checkpoints)
+        rows = await session.fetch("look for columns", query, table)
         return {row["attname"] for row in rows}
 
     async def _check_epoch(self, session: PostgresqlSession, source: str, epoch: Epoch) -> None:
@@ -311,7 +329,8 @@ class PostgresqlTransaction:
         await self._session.execute("release it", "RELEASE rows")
 
     async def remove(self, keys: Sequence[RowKey]) -> None:
-        held = [key for key in keys if NUL not in key.key]  # the others cannot be there
+        encoding = self._session.encoding
+        held = [key for key in keys if _can_hold(key.key, encoding)]  # others cannot be there
         for kind, names in by_kind(held).items():
             if shape := (await self._discovered()).get(kind):
                 await self._remove(shape, remove_sql(shape), names)
@@ -344,7 +363,8 @@ class PostgresqlTransaction:
         )
         latest = {(gap.key, gap.opened): gap for gap in gaps}
         for batch in slices(latest.values(), BATCH_GAPS):
-            columns = [[_gap_value(gap, name) for gap in batch] for name in GAP_COLUMNS]
+            rows = [_gap_values(gap, self._session.encoding) for gap in batch]
+            columns = [[row[name] for row in rows] for name in GAP_COLUMNS]
             await self._session.execute(
                 f"write {self._gaps}", record_gaps_sql(self._gaps), checkpoint.source, *columns
             )
@@ -413,20 +433,66 @@ async def _exists(session: PostgresqlSession, table: str) -> bool:
     )
 
 
-def _gap_value(gap: Gap, name: str) -> str | int | None:
-    value: str | int | None = gap.kind.value if name == "kind" else getattr(gap, name)
-    return _escaped(value) if isinstance(value, str) else value
+def _gap_values(gap: Gap, encoding: str) -> Mapping[str, str | int | None]:
+    key = _escaped(gap.key, encoding)
+    return {
+        "kind": gap.kind.value,
+        "key": indexed(key),
+        "opened": gap.opened,
+        "closed": gap.closed,
+        "datasource": _escaped(gap.datasource, encoding),
+        "reason": gap.reason,
+        "detail": _escaped(gap.detail, encoding),
+        "long_key": unindexed(key),
+    }
 
 
-def _escaped(text: str) -> str:
-    """Return a text without a NUL, from which `_unescaped` makes the same one again."""
-    return text.replace(ESCAPE, f"{ESCAPE}1").replace(NUL, f"{ESCAPE}0")
+def _escaped(text: str, encoding: str) -> str:
+    """Return a text that a database holds, from which `_unescaped` makes the same one again."""
+    text = text.replace(ESCAPE, f"{ESCAPE}1").replace(NUL, f"{ESCAPE}0")
+    if encoding in ANY_CHARACTER:
+        return text
+    codec = _codec(encoding)
+    return "".join(one if _is_of(codec, one) else f"{ESCAPE}2{ord(one):06x}" for one in text)
+
+
+def _can_hold(text: str, encoding: str) -> bool:
+    if encoding in ANY_CHARACTER:
+        return NUL not in text
+    codec = _codec(encoding)
+    return NUL not in text and all(_is_of(codec, one) for one in text)
+
+
+def _codec(encoding: str) -> str:
+    """Return Python's name of an encoding with a byte for each character; ASCII for all others."""
+    found = encoding.lower().replace("win", "cp")
+    return found if found.startswith(ONE_BYTE_EACH) else "ascii"
+
+
+def _is_of(codec: str, one: str) -> bool:
+    try:
+        one.encode(codec)
+    except (UnicodeEncodeError, LookupError):
+        return one.isascii()
+    return True
 
 
 def _unescaped(text: str) -> str:
-    return text.replace(f"{ESCAPE}0", NUL).replace(f"{ESCAPE}1", ESCAPE)
+    return ESCAPED.sub(_character, text)
+
+
+def _character(found: re.Match[str]) -> str:
+    match found[1]:
+        case "0":
+            return NUL
+        case "1":
+            return ESCAPE
+        case code:
+            return chr(int(code[1:], 16))
 
 
 def _gap(row: asyncpg.Record) -> Mapping[str, Any]:
-    texts = {name: _unescaped(row[name]) for name in ("key", "datasource", "detail")}
-    return {**{name: row[name] for name in GAP_COLUMNS}, **texts}
+    found = {name: row[name] for name in GAP_COLUMNS if name != LONG_KEY}
+    if (long_key := row.get(LONG_KEY)) is not None:  # an earlier table has no such column
+        found["key"] = long_key
+    return {**found, **{name: _unescaped(found[name]) for name in ("key", "datasource", "detail")}}

@@ -84,7 +84,7 @@ GAP: Any = {
     "reason": "object_missing",
     "detail": "gone",
 }
-OF_MYSQL = ("segment", b"a", 7, None, b"wiki", "object_missing", "gone")
+OF_MYSQL = ("segment", b"a", 7, None, b"wiki", "object_missing", "gone", None)
 RENAMED: Any = {"datasource": "old", "original": "wiki", "offset": 7, "cut": 2, "source_time": AT}
 
 
