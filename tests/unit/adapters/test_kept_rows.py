@@ -126,7 +126,9 @@ def test_gaps_and_renamed_datasources_are_read_as_they_were_written():
         (of_mysql, (None, *OF_MYSQL[1:])),
         (of_mysql, ("segment", None, *OF_MYSQL[2:])),
         (of_mysql, ("segment", "a", *OF_MYSQL[2:])),
-        (of_mysql, (*OF_MYSQL[:-1], None)),
+        (of_mysql, (*OF_MYSQL[:-2], None, None)),
+        (of_mysql, (*OF_MYSQL[:-1], 7)),
+        (of_postgresql, GAP | {"long_key": 7}),
         (of_renamed, RENAMED | {"source_time": "noon"}),
         (of_renamed, RENAMED | {"source_time": None}),
         (of_renamed, RENAMED | {"original": None}),
@@ -135,7 +137,7 @@ def test_gaps_and_renamed_datasources_are_read_as_they_were_written():
         (lambda row: state_of("here", "t", row), without(ROW, "applied_at")),
         (lambda row: state_of("here", "t", row), without(ROW, "log_id")),
     ],
-    ids=range(17),
+    ids=range(19),
 )
 def test_an_altered_table_is_damage_and_no_traceback(read: Any, row: Any):
     with pytest.raises(CorruptionError, match="here: a row of t cannot be read: ") as told:
