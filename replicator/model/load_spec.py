@@ -14,6 +14,7 @@ name. Paths of file systems are names between slashes, however many.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NewType, Protocol
 from urllib.parse import urlsplit
 
@@ -422,7 +423,7 @@ def _below(prefix: str, key: str, told: str) -> Location:
 
 def _in_folder(root: str, path: str, told: str) -> Location:
     """Return a path below a folder; doubled slashes and `.` say nothing in a file system."""
-    above, names = _names(root), _names(path)
+    above, names = _names_of_root(root), _names(path)
     relative = names[len(above) :]
     if (
         path[:1] != "/"
@@ -437,6 +438,11 @@ def _in_folder(root: str, path: str, told: str) -> Location:
 
 def _names(path: str) -> list[str]:
     return [name for name in path.split("/") if name not in {"", "."}]
+
+
+@lru_cache(maxsize=64)
+def _names_of_root(root: str) -> list[str]:
+    return _names(root)
 
 
 def _misplaced(path: str, root: str) -> MalformedRowError:
@@ -473,7 +479,7 @@ def _placed(location: Location) -> Location:
 
 
 def _short_names(location: Location) -> Location:
-    if len(location) * 4 <= NAME_BYTES_MAX:
+    if len(location) <= NAME_BYTES_MAX and location.isascii():
         return location
     longest = max(location.split("/"), key=lambda name: len(name.encode()))
     if len(longest.encode()) > NAME_BYTES_MAX:

@@ -7,6 +7,7 @@ negative years before it, and years of more than four digits.
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -51,6 +52,7 @@ class Interval(NamedTuple):
 ETERNITY = Interval(FIRST_MS, LAST_MS)
 
 
+@lru_cache(maxsize=4096)  # segments share their intervals: partitions, datasources, versions
 def interval(start: str, end: str) -> Interval:
     """Return the interval between two instants as Druid writes them; a date alone is in UTC.
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from replicator.errors import CorruptionError, GapError, NotFoundError
 from replicator.model.arrays import np
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from replicator.ports import Bases, EventLog, Keeping, Span, Workers
 
 RECORDS_PER_READ_MAX = 2_000
+RecordTaker: TypeAlias = "Callable[[Sequence[Record]], None]"
+"""Gets records that are read for another purpose as well."""
 # Verbs that fold no part of the log, like `status`, do not import how that is done.
 
 
@@ -158,11 +160,17 @@ class History:
         async for records in self.records(offsets):
             yield [entry_of(record, self._source) for record in records]
 
-    async def tallies(self, offsets: Offsets) -> AsyncIterator[Tally]:
-        """Yield counts of the rows at the given ascending offsets."""
+    async def tallies(
+        self, offsets: Offsets, *, taker: RecordTaker | None = None
+    ) -> AsyncIterator[Tally]:
+        """Yield counts of the rows at the given ascending offsets.
+
+        A `taker` gets the records too, and works here while the workers count.
+        """
         from replicator.model.log.reading import tally  # noqa: PLC0415 - see above
 
-        async with self._workers.each(tally, self.records(offsets)) as tallies:
+        records = self.records(offsets)
+        async with self._workers.each(tally, _taken(records, taker)) as tallies:
             async for found in tallies:
                 yield found
 
@@ -363,3 +371,12 @@ class History:
     async def cuts(self, start: Offset, end: Offset) -> list[ClosedCut]:
         """Return the cuts closed in this range of offsets, ascending."""
         return await self._cuts.between(start, end)
+
+
+async def _taken(
+    records: AsyncIterator[list[Record]], taker: RecordTaker | None
+) -> AsyncIterator[list[Record]]:
+    async for found in records:
+        if taker is not None:
+            taker(found)
+        yield found

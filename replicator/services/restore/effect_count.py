@@ -1,15 +1,14 @@
 """Counts what a restore does to the used segments of each datasource, before it is agreed to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from replicator.model.druid.interval import Interval, interval_or_eternity
+from replicator.model.event import Record
 from replicator.model.fingerprint import key_hash
-from replicator.model.inventory.ledger import Offsets
 from replicator.model.log.peek import kind_of, subject_of
 from replicator.model.plans.plan import Effect
 from replicator.model.row import Kind, Segment, key_of
-from replicator.services.history.reader import History
 
 UNNAMED = "?"
 """Stands for the datasource of a segment whose id does not tell it."""
@@ -24,11 +23,13 @@ class _EffectShare:
 
     def add(self, interval: Interval) -> None:
         """Count one more."""
-        known = self.interval or interval
         self.count += 1
-        self.interval = Interval(
-            min(known.start_ms, interval.start_ms), max(known.end_ms, interval.end_ms)
-        )
+        if (known := self.interval) is None:
+            self.interval = interval
+        elif not (known.start_ms <= interval.start_ms and interval.end_ms <= known.end_ms):
+            self.interval = Interval(
+                min(known.start_ms, interval.start_ms), max(known.end_ms, interval.end_ms)
+            )
 
 
 class EffectCount:
@@ -52,18 +53,20 @@ class EffectCount:
         if row.used:
             self._used.add(key_hash(key_of(row)))
 
-    async def of(self, history: History, picks: Offsets) -> tuple[Effect, ...]:
-        """Return what the rows at these offsets of the log do, the largest losses first."""
-        async for records in history.records(picks):
-            for record in records:
-                found = subject_of(record) if kind_of(record) is Kind.SEGMENT else None
-                if found is None:
-                    continue
-                was_used = key_hash(found.row_key) in self._used
-                if bool(found.used) != was_used:
-                    shares = self._lost if was_used else self._gained
-                    name = found.datasource or UNNAMED
-                    shares.setdefault(name, _EffectShare()).add(found.interval)
+    def come(self, records: Sequence[Record]) -> None:
+        """Take the cut's rows that the target gets, as the log has them."""
+        for record in records:
+            found = subject_of(record) if kind_of(record) is Kind.SEGMENT else None
+            if found is None:
+                continue
+            was_used = bool(self._used) and key_hash(found.row_key) in self._used
+            if bool(found.used) != was_used:
+                shares = self._lost if was_used else self._gained
+                name = found.datasource or UNNAMED
+                shares.setdefault(name, _EffectShare()).add(found.interval)
+
+    def effects(self) -> tuple[Effect, ...]:
+        """Return what the rows taken so far do, the largest losses first."""
         return tuple(sorted(self._effects(), key=_by_size))
 
     def _effects(self) -> Iterator[Effect]:

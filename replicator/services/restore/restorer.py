@@ -138,10 +138,8 @@ class Restorer:
         )
         if datasource is not None and not _is_at(state, found.plan.checkpoint):
             await self._reconciler.require_known(found, cut, datasource)
-        estimate = replace(
-            await self._reconciler.estimate(found),
-            effects=await effects.of(self._history, found.plan.picks),
-        )
+        sized = await self._reconciler.estimate(found, taker=effects.come)
+        estimate = replace(sized, effects=effects.effects())
         return RestorePlan(
             cut=cut,
             datasource=datasource,

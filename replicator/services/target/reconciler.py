@@ -45,6 +45,7 @@ from replicator.model.row import (
 from replicator.ports import Chunk, Snapshot, Span
 from replicator.services.history.cuts import fold_and_tell
 from replicator.services.history.datasources import ingests_into, nearest
+from replicator.services.history.reader import RecordTaker
 from replicator.services.target.copier import Uncopied
 from replicator.services.target.target import Target
 
@@ -214,21 +215,23 @@ class Reconciler:
             return frozenset()
         return changed_rows(await self._target.gaps(reached.log_id))
 
-    async def estimate(self, reconciliation: Reconciliation) -> Estimate:
-        """Return a plan's size in segments, rows, objects and bytes."""
+    async def estimate(
+        self, reconciliation: Reconciliation, *, taker: RecordTaker | None = None
+    ) -> Estimate:
+        """Return a plan's size in segments, rows, objects and bytes; a `taker` gets its records."""
         plan = reconciliation.plan
-        estimate = await self.sized(plan.picks)
+        estimate = await self.sized(plan.picks, taker=taker)
         return replace(
             estimate,
             removals=sum(len(keys) for keys in plan.surplus.values()),
             missing=reconciliation.known_gaps,
         )
 
-    async def sized(self, picks: Offsets) -> Estimate:
-        """Return the size of the rows at some offsets."""
+    async def sized(self, picks: Offsets, *, taker: RecordTaker | None = None) -> Estimate:
+        """Return the size of the rows at some offsets; a `taker` gets their records."""
         counts = Counter[str | None]()
         segments = objects = size_bytes = 0
-        async for found in self._history.tallies(picks):
+        async for found in self._history.tallies(picks, taker=taker):
             counts += found.by_datasource
             segments += found.segments
             objects += found.objects
