@@ -5,8 +5,9 @@ passwords anywhere: of its values only `true`, `false` and `null` are shown.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from replicator.errors import MalformedRowError
@@ -26,11 +27,12 @@ from replicator.model.row import (
 
 DETAILS_MAX = 20
 VALUE_SHOWN_CHARS = 120
-PATHS_CHARS_MAX: Final = 16 << 20
-"""Characters of all paths of one payload; a specification of a megabyte has some ten million."""
+PATH_SHOWN_CHARS = 200
 USED_SINCE = "used_status_last_updated"
 _WITHOUT_SECRETS = (Segment, CommitMetadata, Rules)
 """Rows whose values Druid itself computes, or that only say where segments are loaded."""
+_ABSENT: Final = object()
+"""Stands for a value that a document does not have."""
 
 
 class ChangeKind(StrEnum):
@@ -169,60 +171,93 @@ def _differences(before: Row, after: Row) -> Iterator[str]:
 def _payload_differences(before: bytes, after: bytes, shown: Callable[[Any], str]) -> Iterator[str]:
     if before == after:
         return
-    old, new = _leaves(before), _leaves(after)
-    if old is None or new is None:
-        yield f"a payload that is no JSON, or a very large one: {len(before)} → {len(after)} bytes"
+    old, new = _parsed(before), _parsed(after)
+    if old is _ABSENT or new is _ABSENT:
+        yield f"a payload that is no JSON: {len(before)} → {len(after)} bytes"
         return
-    if old == new:
+    is_equal = True
+    for path, was, now in _leaves(old, new):
+        if was is _ABSENT:
+            yield f"{path}: new, {shown(now)}"
+        elif now is _ABSENT:
+            yield f"{path}: {shown(was)} → gone"
+        elif was != now:
+            yield f"{path}: {shown(was)} → {shown(now)}"
+        else:
+            continue
+        is_equal = False
+    if is_equal:
         yield "the payload's bytes, and none of its values"
-    for path in {**old, **new}:
-        if path not in new:
-            yield f"{path}: {shown(old[path])} → gone"
-        elif path not in old:
-            yield f"{path}: new, {shown(new[path])}"
-        elif old[path] != new[path]:
-            yield f"{path}: {shown(old[path])} → {shown(new[path])}"
 
 
 def _leaves_of(payload: bytes) -> Iterator[str]:
-    for path, value in (_leaves(payload) or {}).items():
-        yield f"{path}: {_shown(value)}"
+    return (f"{path}: {_shown(value)}" for path, _, value in _leaves(_ABSENT, _parsed(payload)))
 
 
-def _leaves(payload: bytes) -> dict[str, Any] | None:
-    """Return all values of a JSON document by their paths; None: it is not JSON, or too much.
-
-    Each path repeats the names above it: a long one above many values would fill the memory.
-    """
-    found, left = dict[str, Any](), PATHS_CHARS_MAX
+def _parsed(payload: bytes) -> Any:
+    """Return a payload's JSON document; `_ABSENT`: it is none."""
     try:
-        for path, value in _walk(parse_any(payload), ""):
-            left -= len(path)
-            if left < 0:
-                return None
-            found[path] = value
+        return parse_any(payload)
     except MalformedRowError:
-        return None
-    return found
+        return _ABSENT
 
 
-def _walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    children: list[tuple[str, Any]] = []
+def _leaves(old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Yield each path of two documents with the value that either has there, or `_ABSENT`.
+
+    A source may write anything into a payload: paths are cut and made one by one, so that neither
+    a long name above many values nor deep nesting costs more than the payload's own size.
+    """
+    levels = [iter([("", old, new)])]
+    while levels:
+        if (found := next(levels[-1], None)) is None:
+            levels.pop()
+            continue
+        path, was, now = found
+        is_nested, stays_nested = _is_nested(was), _is_nested(now)
+        if not is_nested and not stays_nested:
+            yield path or "payload", was, now
+            continue
+        if not is_nested and was is not _ABSENT:
+            yield path or "payload", was, _ABSENT
+        levels.append(_below(path, was if is_nested else {}, now if stays_nested else {}))
+        if not stays_nested and now is not _ABSENT:
+            levels.insert(-1, iter([(path, _ABSENT, now)]))
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, dict | list) and bool(value)
+
+
+def _below(path: str, was: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Yield the members of two documents, those of the first one in its order before the others."""
+    olds, news = _members(was), _members(now)
+    for name, child in olds:
+        yield _step(path, name), child, _member(now, name)
+    for name, child in news:
+        if _member(was, name) is _ABSENT:
+            yield _step(path, name), _ABSENT, child
+
+
+def _members(value: Any) -> Iterable[tuple[str | int, Any]]:
+    return value.items() if isinstance(value, dict) else enumerate(value)
+
+
+def _member(value: Any, name: str | int) -> Any:
     if isinstance(value, dict):
-        children = list(value.items())
-    elif isinstance(value, list):
-        children = [(str(index), child) for index, child in enumerate(value)]
-    if not children:
-        yield path or "payload", value
-    for name, child in children:
-        yield from _walk(child, f"{path}.{name}" if path else name)
+        return value.get(name, _ABSENT)
+    return value[name] if isinstance(name, int) and name < len(value) else _ABSENT
+
+
+def _step(path: str, name: str | int) -> str:
+    below = f"{path}.{name}" if path else str(name)
+    return below if len(below) <= PATH_SHOWN_CHARS else f"…{below[-PATH_SHOWN_CHARS:]}"
 
 
 def _bounded(details: Iterator[str]) -> tuple[str, ...]:
-    found = list(details)
-    if len(found) <= DETAILS_MAX:
-        return tuple(found)
-    return (*found[: DETAILS_MAX - 1], f"and {len(found) - DETAILS_MAX + 1} more")
+    found = tuple(islice(details, DETAILS_MAX))
+    more = sum(1 for _ in details)
+    return (*found[:-1], f"and {more + 1} more") if more else found
 
 
 def _shown(value: Any) -> str:
@@ -236,4 +271,5 @@ def _veiled(value: Any) -> str:
 
 
 def _type(payload: bytes) -> Any:
-    return (_leaves(payload) or {}).get("type")
+    document = _parsed(payload)
+    return document.get("type") if isinstance(document, dict) else None
