@@ -144,7 +144,8 @@ class Holds:
     async def _require_unexpired(self, hold: Hold, *, had_base: bool) -> None:
         """Check for expiries that were announced meanwhile; a later expiry sees the hold.
 
-        An expiry announced before may have missed the hold, unless another hold keeps the same cut.
+        An expiry announced before may have missed the hold, unless another hold keeps the same cut:
+        the hold is taken back, whatever became of that expiry.
         """
         offset, log_id = hold.point.offset, hold.point.log_id
         if offset >= await self._points.horizon(log_id):
@@ -156,6 +157,11 @@ class Holds:
         if not had_base:  # the expiry may delete the base's files: it did not see the manifest
             await self._area.delete(manifest_name(log_id, offset))
         await self._points.refuse_expired(log_id, offset)
+        raise TransientError(  # it gave up: the cut is there, and the hold is not
+            f"an expiry was about to delete the cut at offset {offset} from the store of target"
+            f" {self._target!r}, so the hold was taken back; meanwhile that expiry has given up",
+            hint="run it again",
+        )
 
     async def _require_run(self, cut: ClosedCut) -> None:
         windows, _ = await self._archive.windows()

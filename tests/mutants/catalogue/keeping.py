@@ -389,6 +389,15 @@ KEEPING: Final[Sequence[Mutant]] = (
         tests="test_expiry.py",
     ),
     Mutant(
+        name="a-hold-that-was-taken-back-is-said-to-hold",
+        function="Holds._require_unexpired",
+        old="raise TransientError(",
+        new="TransientError(",
+        loses="A cut that its operator was told is held expires.",
+        ring="unit",
+        tests="test_expiry.py",
+    ),
+    Mutant(
         name="hold-does-not-look-again",
         function="Holds._require_unexpired",
         old="if offset >= await self._points.horizon(log_id):",

@@ -72,6 +72,7 @@ from replicator.services.retention.retained import listed_base
 from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.expiry_guard import ExpiryGuard
 from replicator.services.store.intents import horizon
+from replicator.services.store.points import StorePoints
 from replicator.services.store.restore_lease import LeaseLimits, RestoreLeases
 from replicator.services.store.store import Store
 from replicator.services.store.windows import windows
@@ -348,6 +349,27 @@ async def test_a_damaged_base_of_a_hold_is_named_also_when_all_around_it_has_exp
     assert [name in one for one in await ArchivedLog(Store(pipeline.area), "log").damages()] == [
         True
     ]
+
+
+async def test_a_hold_that_an_expiry_overtakes_and_then_gives_up_is_not_said_to_hold(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """The horizon has moved behind the cut and back while the hold was taken back."""
+    pipeline, days = await story()
+    holds = pipeline.holds()
+    horizons = iter([Offset(0), Offset(days[1] + 1), Offset(0), Offset(0)])
+
+    async def moving(_: StorePoints, __: str) -> Offset:
+        return next(horizons)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StorePoints, "horizon", moving)
+        with pytest.raises(TransientError, match="hold was taken back"):
+            await holds.create("audit", ToOffset(offset=days[1]), reason="r", until=None)
+    assert await pipeline.points().holds() == []
+    await holds.create("audit", ToOffset(offset=days[1]), reason="r", until=None)
+    await expire(pipeline)
+    await restorable(pipeline, days[1])
 
 
 async def test_a_hold_that_an_expiry_overtakes_leaves_no_half_of_a_base():
