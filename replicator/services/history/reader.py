@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from replicator.ports import Bases, EventLog, Keeping, Span, Workers
 
 RECORDS_PER_READ_MAX = 2_000
-RecordTaker: TypeAlias = "Callable[[Sequence[Record]], None]"
+RecordTaker: TypeAlias = Callable[[Sequence[Record]], None]
 """Gets records that are read for another purpose as well."""
 # Verbs that fold no part of the log, like `status`, do not import how that is done.
 
