@@ -75,8 +75,7 @@ if TYPE_CHECKING:
     from replicator.services.monitoring.status import LogStatus, StatusReader, TargetStatus
     from replicator.services.notifications.watch import PromiseWatch
     from replicator.services.replication.applier import Applier
-    from replicator.services.replication.base_writer import BaseWriter
-    from replicator.services.replication.history_merger import HistoryMerger
+    from replicator.services.replication.companions import BaseWriter, HistoryMerger
     from replicator.services.replication.log_mover import LogMover
     from replicator.services.replication.readers import LogReader
     from replicator.services.replication.watcher import Watcher

@@ -12,8 +12,7 @@ from replicator.app.wiring.target import ConfiguredTarget
 from replicator.config import LocalStorageSettings
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.services.replication.applier import Applier
-from replicator.services.replication.base_writer import BaseWriter
-from replicator.services.replication.history_merger import HistoryMerger
+from replicator.services.replication.companions import BaseWriter, HistoryMerger
 from tests.simulation.faults import FlakyArea, FlakyTargetStorage
 from tests.wiring import history_settings
 

@@ -53,8 +53,7 @@ from replicator.model.store.holds import HOLDS, file_name
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
 from replicator.services.replication.applier import Applier
-from replicator.services.replication.base_writer import BaseWriter
-from replicator.services.replication.history_merger import HistoryMerger
+from replicator.services.replication.companions import BaseWriter, HistoryMerger
 from replicator.services.replication.readers import LogReader
 from replicator.services.replication.watcher import Watcher
 from replicator.services.retention.holds import Holds

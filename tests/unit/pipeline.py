@@ -25,7 +25,7 @@ from replicator.model.row import TABLES, Row, Segment, key_of
 from replicator.ports import MetadataWriter
 from replicator.services.history.reader import History
 from replicator.services.replication.applier import Applier
-from replicator.services.replication.base_writer import BaseWriter
+from replicator.services.replication.companions import BaseWriter
 from replicator.services.replication.readers import LogReader
 from replicator.services.replication.watcher import Watcher
 from replicator.services.restore.restorer import Restorer

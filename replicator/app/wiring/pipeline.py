@@ -34,10 +34,9 @@ from replicator.ports import (
 )
 from replicator.services.history.reader import History
 from replicator.services.replication.applier import Applier, ApplyOptions
-from replicator.services.replication.base_writer import BaseWriter
 from replicator.services.replication.commit_follower import CommitFollower, FollowLimits
+from replicator.services.replication.companions import BaseWriter, HistoryMerger
 from replicator.services.replication.cut_writer import CutWriter
-from replicator.services.replication.history_merger import HistoryMerger
 from replicator.services.replication.readers import LogReader, Readers
 from replicator.services.replication.scout import VersionOptions
 from replicator.services.replication.watcher import Watcher, WatchLimits

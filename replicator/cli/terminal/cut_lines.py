@@ -21,7 +21,7 @@ from replicator.model.observation import (
 from replicator.model.observed.faults import ArchiveDamaged, FileUnsigned, Halted, Waiting, WentOn
 from replicator.ports import Clock
 
-Trouble: TypeAlias = GapOpened | Waiting | Halted | WentOn | ArchiveDamaged | FileUnsigned
+Warned: TypeAlias = GapOpened | Waiting | Halted | WentOn | ArchiveDamaged | FileUnsigned
 
 LINE_EVERY_S = 60.0
 """Seconds between two lines about the retries of one target."""
@@ -109,7 +109,7 @@ class CutLines:
     _copied_before: int = 0
     """Number of segments that earlier attempts at the same cut have copied."""
 
-    def is_due(self, found: Trouble, now_s: float) -> bool:
+    def is_due(self, found: Warned, now_s: float) -> bool:
         """Return whether a trouble is to be told now, and was not told just before."""
         match found:
             case Waiting(what=what, reason=reason) | Halted(what=what, reason=reason):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeAlias, assert_never
 
 from replicator.adapters.machine.clock import SystemClock
 from replicator.cli.terminal.console import SHOWN, Paper
-from replicator.cli.terminal.cut_lines import CutLines, Trouble
+from replicator.cli.terminal.cut_lines import CutLines, Warned
 from replicator.cli.terminal.job_channel import job_channel
 from replicator.cli.terminal.log_lines import logger
 from replicator.cli.terminal.pace import Paces
@@ -188,7 +188,7 @@ class Screen:
             case ProgressMade():
                 self._advance(observation)
             case GapOpened() | Waiting() | Halted() | WentOn() | ArchiveDamaged() | FileUnsigned():
-                self._trouble(lines, observation)
+                self._warned(lines, observation)
             case _:
                 assert_never(observation)
 
@@ -207,7 +207,7 @@ class Screen:
             case _:
                 assert_never(observation)
 
-    def _trouble(self, lines: CutLines, found: Trouble) -> None:
+    def _warned(self, lines: CutLines, found: Warned) -> None:
         if isinstance(found, GapOpened):
             self.gaps.append(found.gap)
             if self._names_gaps_later and found.gap.closed is None:
@@ -390,7 +390,7 @@ def _tell_sent(sent: NotificationSent) -> None:
         logger().warning("notification not delivered yet", **told, reason=sent.error)
 
 
-def _warn(target: str | None, observation: Trouble) -> None:
+def _warn(target: str | None, observation: Warned) -> None:
     of = {} if target is None else {"target": target}
     match observation:
         case GapOpened(gap=gap):

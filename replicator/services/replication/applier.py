@@ -23,11 +23,8 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import assert_never
-
-import numpy as np
 
 from replicator.errors import (
     ConfigError,
@@ -38,12 +35,6 @@ from replicator.errors import (
     TransientError,
 )
 from replicator.model.checkpoint import (
-    KILLED_BEFORE_COPIED,
-    OBJECT_CHANGED,
-    OBJECT_DENIED,
-    OBJECT_MISSING,
-    OBJECT_REWRITTEN,
-    PLACE_REFUSED,
     Checkpoint,
     Gap,
     TargetState,
@@ -51,34 +42,33 @@ from replicator.model.checkpoint import (
     merged,
 )
 from replicator.model.event import ClosedCut, Epoch, Offset
-from replicator.model.fingerprint import key_hash
-from replicator.model.inventory.ledger import Offsets, items
 from replicator.model.observation import (
     CutApplied,
     EpochAcquired,
     Followed,
     GapOpened,
-    TargetPaused,
 )
 from replicator.model.observed.faults import Waiting
-from replicator.model.operations.words import counted, moment, whole_time
-from replicator.model.plans.plan import Plan, latest_per_key
+from replicator.model.operations.words import counted, moment
+from replicator.model.plans.plan import Plan
 from replicator.model.plans.restore_point import ToOffset
 from replicator.model.row import RowKey
 from replicator.ports import Span
 from replicator.services.history.cuts import CutReader, CutSpan
 from replicator.services.records.applier_record import LOOK_S, ApplierRecord, PausedBy
 from replicator.services.records.missing_wait import Awaited, MissingWait
+from replicator.services.replication.cut_group import CutGroup, killed, missing
 from replicator.services.replication.delay import Delay
-from replicator.services.replication.gap_retries import GapRetries
+from replicator.services.replication.pause_watch import PauseWatch, refuse_paused
 from replicator.services.replication.readers import is_wrong, proves_cut_short, wrong
-from replicator.services.replication.source_check import SourceCheck
+from replicator.services.replication.source_check import SourceCheck, refuse_many
 from replicator.services.running.loop import LookInterval
 from replicator.services.store.archivist import Archivist
 from replicator.services.store.expiry_guard import ExpiryGuard
 from replicator.services.target.copier import Copier, Trust, Uncopied
 from replicator.services.target.executor import Executor
 from replicator.services.target.gap_healer import GapHealer
+from replicator.services.target.gap_retries import GapRetries
 from replicator.services.target.reconciler import (
     Reconciler,
     Reconciliation,
@@ -119,38 +109,6 @@ EARLY_EVENTS_MAX = 1_000_000
 """Number of events, 24 bytes each, in delayed cuts whose bytes are copied ahead of their time."""
 
 
-@dataclass(slots=True)
-class _CutGroup:
-    """Cuts that are committed together.
-
-    A segment can be published, marked unused and killed before its bytes are copied (trap
-    4). A commit of the earlier cut alone would need a row without bytes, or a gap that the next cut
-    shows to be none. So such cuts wait in a group until a later cut removes or replaces each
-    missing row.
-    """
-
-    cuts: list[CutSpan] = field(default_factory=list)
-    uncopied: dict[Offset, Uncopied] = field(default_factory=dict)
-    """Rows of the group without bytes on the target, by offset."""
-    keys: dict[bytes, Offset] = field(default_factory=dict)
-    """Offsets in `uncopied` by the hash of the row's key."""
-    passed: list[Gap] = field(default_factory=list)
-    """Gaps that a cut of this group closes."""
-    hopeless: set[bytes] = field(default_factory=set)
-    """Key hashes of rows with an open gap before this group.
-
-    Their wait was over once. Waiting again at each of their later events would stop the target for
-    `kill_wait` whenever Druid touches such a row.
-    """
-    doubted: set[RowKey] = field(default_factory=set)
-    """Rows whose location on the target holds other bytes than the source had.
-
-    A copy that finds bytes there must compare them with the source's again (an id, and with
-    it a location, can be given out a second time); without this the stale copy would count as
-    theirs.
-    """
-
-
 class Applier:
     """Turns the log into plans for one target; the applier's position is a row of that target.
 
@@ -181,20 +139,17 @@ class Applier:
         self._options, self._clock = options, target.clock
         self._source_check = SourceCheck(target.history, copier)
         self._missing = MissingWait(target.area, target.clock, options.kill_wait)
-        self._record = ApplierRecord(target.area, target.clock)
+        self._pause = PauseWatch(target, ApplierRecord(target.area, target.clock))
         self._delay = Delay(target.history, target.clock, options.delay)
         self._healer = GapHealer(
             target, copier=copier, executor=executor, archivist=archivist, guard=guard
         )
         self._retries = GapRetries(options.gap_retry_interval)
         self._reader = CutReader(target.history)
-        self._is_paused = False
-        self._reported_pause: PausedBy | None = None
         self._epoch: Epoch | None = None
         self._after: Offset | None = None
-        self._gaps: dict[bytes, Gap] = {}
         self._recorded = frozenset[tuple[str, Offset]]()
-        self._group = _CutGroup()
+        self._group = CutGroup()
         self._early = deque[CutSpan]()
         self._ahead = Offset(-1)
         """Offset of the last cut whose bytes this applier has copied ahead of its time."""
@@ -202,8 +157,6 @@ class Applier:
         self._lasts = False
         self._acquired: TargetState | None = None
         """The target's state when it was last acquired."""
-        self._led: Epoch | None = None
-        """Newest epoch that this applier has taken."""
         self.awaited: Awaited | None = None
         """Rows and deadline that the last `apply_next` waits for; None if it does not wait."""
 
@@ -235,61 +188,15 @@ class Applier:
                 return None if paused_by is PausedBy.PROMOTED else LOOK_S
             return 0.0 if await self.apply_next() else self._options.interval.seconds
         except FencedError:
-            await self._require_pause()
+            await self._pause.require(adopt=self._options.adopt)
         except RefusedError:
             if await self._paused_by() is None:  # otherwise a restore has just paused the target
                 raise
         return LOOK_S  # until the process that took over has recorded itself
 
     async def _paused_by(self) -> PausedBy | None:
-        """Return why this applier does not lead now; report when the reason changes.
-
-        Only a target whose checkpoint is paused holds back an applier that starts. An applier that
-        had led and failed checks who has taken an epoch since: a repair of the fault may be
-        running.
-
-        Raises:
-            FencedError: another running applier has taken over.
-        """
-        state = await self._target.state(anew=self._options.adopt)
-        is_paused = state.checkpoint is not None and state.checkpoint.paused
-        was_fenced = self._led not in (None, state.epoch)
-        if not (self._is_paused or was_fenced) and (self._options.resume or not is_paused):
-            return None
-        if was_fenced:
-            await self._refuse_taken(state.epoch)  # the new owner may have recorded itself by now
-        paused_by = await self._record.paused_by(state)
-        if paused_by is PausedBy.AFTER_RESTORE and self._options.resume and not self._is_paused:
-            return None  # the newer epoch is this applier's own: only the answer to it was lost
-        self._tell(paused_by, state.checkpoint)
-        self._is_paused = paused_by is not None
-        return paused_by
-
-    async def _require_pause(self) -> None:
-        """Pause this applier because a restore, a repair or a promotion has fenced it.
-
-        Raises:
-            FencedError: another applier has taken over.
-        """
-        state = await self._target.state(anew=self._options.adopt)
-        await self._refuse_taken(state.epoch)
-        self._is_paused = True
-
-    async def _refuse_taken(self, epoch: Epoch) -> None:
-        if await self._record.was_taken(epoch):
-            raise FencedError(
-                f"another applier has taken over target {self._target.name!r}: epoch {epoch}"
-            )
-
-    def _tell(self, paused_by: PausedBy | None, checkpoint: Checkpoint | None) -> None:
-        if paused_by is self._reported_pause:
-            return
-        self._reported_pause = paused_by
-        self._observer(
-            TargetPaused(target=self._target.name, why=None)
-            if paused_by is None
-            else TargetPaused(target=self._target.name, why=self._why(paused_by, checkpoint))
-        )
+        options = self._options
+        return await self._pause.paused_by(resume=options.resume, adopt=options.adopt)
 
     async def apply_next(self) -> bool:
         """Bring the target to its next cut; return False if the log has no further cut yet.
@@ -323,10 +230,8 @@ class Applier:
         """Become the target's only applier; continue at its checkpoint, or seed the target."""
         cut = await self._refuse_wrong_log()
         state = await self._target.acquire(anew=self._options.adopt)
-        self._led, self._acquired = state.epoch, state  # the answer to the next may be lost
-        # Recorded before anything else: an applier that finds itself fenced reads this record to
-        # tell another applier, for which it ends, from a restore or repair, for which it waits.
-        await self._record.take(state.epoch, lasts=self._lasts)
+        self._acquired = state
+        await self._pause.lead(state.epoch, lasts=self._lasts)
         self._early.clear()
         self._observer(EpochAcquired(epoch=state.epoch))
         await self._guard.look()
@@ -339,8 +244,8 @@ class Applier:
                 refuse_foreign_rows(await self._reconciler.foreign_rows(), self._target.name)
             return await self._seed(state.epoch, span)
         refuse_promoted(checkpoint, self._target.name)
-        if checkpoint.paused:
-            self._refuse_paused(checkpoint)
+        if not self._options.resume:
+            refuse_paused(checkpoint, self._target.name)
         goes_over = self._options.new_log and checkpoint.log_id != span.log_id
         if checkpoint.paused or goes_over:
             return await self._seed(state.epoch, span, followed=checkpoint)
@@ -349,7 +254,7 @@ class Applier:
         await self._cover(cut, (), whole=False)
         await self._start_after(checkpoint, state.epoch)
         await self._report(checkpoint.offset)
-        self._retries.begin(self._gaps.values(), self._now_s())
+        self._retries.begin(self._group.open_gaps, self._now_s())
         return await self._follow(state.epoch)
 
     async def _cut_of(self, checkpoint: Checkpoint) -> ClosedCut:
@@ -420,7 +325,7 @@ class Applier:
         new = [row for row in uncopied if row.offset not in known]
         if await self._waits(new, followed.offset if followed is not None else None):
             return False  # the next cut may remove these rows: their bytes were killed
-        await self._source_check.require_there(_missing(new), known)
+        await self._source_check.require_there(missing(new), known)
         self._reconciler.refuse_lost(found, uncopied)
         plan = without(found.plan, uncopied, found.known_gaps)
         known |= {row.offset for row in uncopied}
@@ -461,23 +366,23 @@ class Applier:
         )
         known = known | {gap.opened for gap in found.known_gaps}
         return [
-            gap_of(_killed(row), closed=cut.offset) for row in uncopied if row.offset not in known
+            gap_of(killed(row), closed=cut.offset) for row in uncopied if row.offset not in known
         ]
 
     async def _follow(self, epoch: Epoch) -> bool:
         """Read cuts until all of those read so far can be committed together, then commit them."""
         while (span := await self._next_due()) is not None:
             await self._take(span)
-            if not self._awaited():
+            if not self._group.awaited:
                 await self._apply_group(epoch)
                 return True
-        if not (rows := self._awaited()):
+        if not (rows := self._group.awaited):
             return await self._heal(epoch)
         if await self._waits(rows, self._after):
             return False
-        await self._copy_again()
-        known = {gap.opened for gap in self._gaps.values()}
-        await self._source_check.require_there(_missing(self._group.uncopied.values()), known)
+        await self._group.copy_again(self._copier)
+        known = {gap.opened for gap in self._group.open_gaps}
+        await self._source_check.require_there(missing(self._group.uncopied), known)
         await self._apply_group(epoch)
         return True
 
@@ -487,7 +392,7 @@ class Applier:
         Only a target that has all cuts does this, so that no cut waits for it. An unreachable
         source is no reason to stop: the gaps stay known, and the next round retries them.
         """
-        gaps = self._retries.next(self._gaps.values(), self._now_s())
+        gaps = self._retries.next(self._group.open_gaps, self._now_s())
         if not gaps:
             return False
         try:
@@ -528,52 +433,24 @@ class Applier:
 
     async def _take(self, span: CutSpan) -> None:
         """Copy a cut's bytes and add the cut to the group."""
-        group, again = self._group, set(items(span.keys))
-        # A row of this group that this cut changes or removes is not awaited any more: the missing
-        # bytes of its former content were killed before they were copied (trap 4).
-        for key in again & group.keys.keys():
-            row = _killed(group.uncopied.pop(group.keys.pop(key)))
-            group.passed.append(gap_of(row, closed=span.at.offset))
-        # The same for a row with a gap from before. If its new content lacks bytes too, waiting is
-        # hopeless: the gap was recorded because no later cut had explained it within `kill_wait`.
-        for key in again & self._gaps.keys():
-            group.passed.append(replace(self._gaps.pop(key), closed=span.at.offset))
-            group.hopeless.add(key)
-        for row in await self._copier.copy(
-            span.offsets,
-            trust=Trust.NEVER,
-            doubted=group.doubted,
-            again=span.at.offset <= self._ahead,
-        ):
-            group.uncopied[row.offset] = row
-            if row.reason == OBJECT_CHANGED:
-                group.doubted.add(row.key)
-            group.keys[key_hash(row.key)] = row.offset
-        group.cuts.append(span)
+        again = span.at.offset <= self._ahead
+        await self._group.take(span, self._copier, again=again)
         is_newest = (await self._history.span()).end == span.at.offset + 1
-        await self._refuse_wrong_storage(tuple(group.uncopied.values()), is_newest=is_newest)
+        await self._refuse_wrong_storage(self._group.uncopied, is_newest=is_newest)
 
-    async def _copy_again(self) -> None:
-        """Try to copy the missing bytes once more before they become gaps."""
-        offsets = np.array(sorted(self._group.uncopied), np.int64)
-        uncopied = await self._copier.copy(offsets, trust=Trust.NEVER, doubted=self._group.doubted)
-        self._group.uncopied = {row.offset: row for row in uncopied}
-
-    def _awaited(self) -> Sequence[Uncopied]:
-        """Return the rows whose missing bytes a later cut may still explain as killed."""
-        group = self._group
-        return _missing(
-            row for row in group.uncopied.values() if key_hash(row.key) not in group.hopeless
-        )
+    async def _refuse_wrong_storage(self, uncopied: Sequence[Uncopied], *, is_newest: bool) -> None:
+        if is_newest:
+            await self._source_check.require_storage(uncopied, self._reconciler)
+        refuse_many(uncopied, self._options.objects_missing_max)
 
     async def _waits(self, rows: Iterable[Uncopied], after: Offset | None) -> bool:
         """Return whether there is time left to wait for the missing bytes of some of these rows."""
-        if not (missing := _missing(rows)):
+        if not (awaited := missing(rows)):
             return False
         until = await self._missing.until(await self._log_id(), after)
         if self._missing.is_over(until):
             return False
-        self.awaited = Awaited(keys=[row.words for row in missing], until=until)
+        self.awaited = Awaited(keys=[row.words for row in awaited], until=until)
         self._tell_waiting(self.awaited)
         return True
 
@@ -594,15 +471,15 @@ class Applier:
 
     async def _apply_group(self, epoch: Epoch) -> None:
         group = self._group
-        last = group.cuts[-1].at
+        last = group.last
         plan = Plan(
-            picks=_picks(group.cuts),
+            picks=group.picks,
             checkpoint=checkpoint_at(last, self._target.source, await self._log_id(), paused=False),
             gaps=tuple(group.passed),
         )
-        plan = without(plan, tuple(group.uncopied.values()))
+        plan = without(plan, group.uncopied)
         await self._cover(last, plan.gaps, whole=True)
-        await self._guard.require_spared(np.concatenate([cut.offsets for cut in group.cuts]))
+        await self._guard.require_spared(group.offsets)
         await self._commit(plan, last, epoch)
 
     async def _cover(self, cut: ClosedCut, changed: Sequence[Gap], *, whole: bool) -> None:
@@ -666,8 +543,7 @@ class Applier:
     async def _start_after(self, checkpoint: Checkpoint, epoch: Epoch) -> None:
         gaps = await self._target.gaps(checkpoint.log_id)
         self._recorded = frozenset((gap.key, gap.opened) for gap in gaps)
-        self._gaps = {key_hash(_row_key(gap)): gap for gap in gaps if gap.closed is None}
-        self._group = _CutGroup(doubted={*changed_rows(gaps)})
+        self._group = CutGroup(gaps)
         if not self._early:  # otherwise the reader is ahead already
             self._reader.skip_to(
                 checkpoint.offset, checkpoint.cut, checkpoint.digest, checkpoint.source_time
@@ -678,59 +554,6 @@ class Applier:
 
     async def _log_id(self) -> str:
         return await self._target.log_id()
-
-    def _refuse_paused(self, checkpoint: Checkpoint) -> None:
-        if self._options.resume:
-            return
-        what = f"datasource {checkpoint.datasource!r}" if checkpoint.datasource else "it"
-        raise RefusedError(
-            f"target {self._target.name!r} is paused: {what} was restored to cut"
-            f" {checkpoint.cut} (offset {checkpoint.offset}, {whole_time(checkpoint.source_time)})",
-            hint=f"`replicator apply {self._target.name} --resume --once` follows the source"
-            " again and undoes the restore",
-        )
-
-    def _why(self, paused_by: PausedBy, checkpoint: Checkpoint | None) -> str:
-        match paused_by:
-            case PausedBy.PROMOTED:
-                return "it was promoted and is a cluster of its own"
-            case PausedBy.AT_WORK:
-                return "a restore or a repair is running there"
-            case PausedBy.AFTER_RESTORE:
-                cut = "" if checkpoint is None else f" to cut {checkpoint.cut}"
-                resume = f"`replicator apply {self._target.name} --resume --once`"
-                return f"it is paused after a restore{cut}, until {resume}"
-        assert_never(paused_by)
-
-    async def _refuse_wrong_storage(self, uncopied: Sequence[Uncopied], *, is_newest: bool) -> None:
-        misplaced = [row for row in uncopied if row.misplaced]
-        if misplaced and is_newest and not await self._reconciler.has_segments():
-            raise ConfigError(
-                f"none of {len(misplaced)} segments is in a configured deep storage of the source;"
-                f" the first is {misplaced[0].key.key}: {misplaced[0].detail}",
-                hint="correct `source.deep_storage` (its prefix is Druid's own, slashes and all),"
-                " or name their storage in `source.other_deep_storages`; nothing was changed",
-            )
-        refused = [row for row in uncopied if row.reason in _OF_ALL_MAYBE]
-        if len(refused) > self._options.objects_missing_max:
-            raise RefusedError(
-                f"{len(refused)} segments cannot be read or stored, the first is"
-                f" {refused[0].key.key} ({refused[0].detail})",
-                hint="if only single segments are affected, raise objects_missing_max, so that they"
-                " become gaps; otherwise correct the permissions or the storage's settings",
-            )
-        missing = _missing(uncopied)
-        if len(missing) > self._options.objects_missing_max:
-            raise RefusedError(
-                f"{len(missing)} segments have no bytes in the source's deep storage, the first is"
-                f" {missing[0].key.key} ({missing[0].detail})",
-                hint="check that the source's deep storage is the right one and mounted; if"
-                " segments are really gone, raise objects_missing_max, so that they become gaps",
-            )
-
-
-_OF_ALL_MAYBE = frozenset({OBJECT_DENIED, OBJECT_REWRITTEN, PLACE_REFUSED})
-"""Reasons that many rows have at once if permissions, or a storage's settings, are wrong."""
 
 
 def _require_untrimmed(span: Span) -> None:
@@ -745,26 +568,3 @@ def _require_untrimmed(span: Span) -> None:
             " has what was trimmed",
             hint=GapError.beyond_hole,
         )
-
-
-def _picks(cuts: Sequence[CutSpan]) -> Offsets:
-    offsets = np.concatenate([cut.offsets for cut in cuts])
-    if len(cuts) == 1:
-        return offsets
-    return latest_per_key(offsets, np.concatenate([cut.keys for cut in cuts]))
-
-
-def _row_key(gap: Gap) -> RowKey:
-    return RowKey(gap.kind, gap.key)
-
-
-def _missing(rows: Iterable[Uncopied]) -> Sequence[Uncopied]:
-    return [row for row in rows if row.reason == OBJECT_MISSING]
-
-
-def _killed(row: Uncopied) -> Uncopied:
-    """Return a row's failure as killed before copied, because a later cut is without the row.
-
-    Changed bytes stay a reason of their own: the target must know that its location holds them.
-    """
-    return replace(row, reason=KILLED_BEFORE_COPIED) if row.reason == OBJECT_MISSING else row

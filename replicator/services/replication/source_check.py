@@ -4,13 +4,20 @@ from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
-from replicator.errors import GapError, TransientError
+from replicator.errors import ConfigError, GapError, RefusedError, TransientError
+from replicator.model.checkpoint import (
+    OBJECT_DENIED,
+    OBJECT_MISSING,
+    OBJECT_REWRITTEN,
+    PLACE_REFUSED,
+)
 from replicator.model.event import Offset
 from replicator.model.inventory.ledger import Offsets
 from replicator.model.load_spec import Location, storage_of
 from replicator.model.operations.words import counted
 from replicator.services.history.reader import History
 from replicator.services.target.copier import Copier, Uncopied
+from replicator.services.target.reconciler import Reconciler
 
 RECORDS_MAX = 20_000
 """Records of the log, its newest, in which other segments are looked for."""
@@ -18,6 +25,8 @@ ROWS_MAX = 200
 """Other segments, the newest, whose locations are read."""
 LOCATIONS_MIN, LOCATIONS_MAX = 3, 20
 """Locations that are looked at in one storage: fewer prove nothing, and more add nothing."""
+_OF_ALL_MAYBE = frozenset({OBJECT_DENIED, OBJECT_REWRITTEN, PLACE_REFUSED})
+"""Reasons that many rows have at once if permissions, or a storage's settings, are wrong."""
 
 
 class SourceCheck:
@@ -52,6 +61,21 @@ class SourceCheck:
         for name in sorted({storage_of(location)[0] for location in gone}):
             same = [one for one in others if storage_of(one)[0] == name and one not in gone]
             await self._require_one(same[-LOCATIONS_MAX:], missing)
+
+    async def require_storage(self, uncopied: Sequence[Uncopied], reconciler: Reconciler) -> None:
+        """Require that some segment of the newest cut is in a configured storage of the source.
+
+        Raises:
+            ConfigError: none is.
+        """
+        misplaced = [row for row in uncopied if row.misplaced]
+        if misplaced and not await reconciler.has_segments():
+            raise ConfigError(
+                f"none of {len(misplaced)} segments is in a configured deep storage of the source;"
+                f" the first is {misplaced[0].key.key}: {misplaced[0].detail}",
+                hint="correct `source.deep_storage` (its prefix is Druid's own, slashes and all),"
+                " or name their storage in `source.other_deep_storages`; nothing was changed",
+            )
 
     async def _require_one(
         self, locations: Sequence[Location], missing: Sequence[Uncopied]
@@ -92,6 +116,30 @@ class SourceCheck:
                 if update.used:
                     found[update.id] = offset
         return [*found.values()]
+
+
+def refuse_many(uncopied: Sequence[Uncopied], most: int) -> None:
+    """Refuse more rows without bytes than kill tasks, or damage of single objects, can explain.
+
+    Raises:
+        RefusedError: there are more than `most` of one sort.
+    """
+    refused = [row for row in uncopied if row.reason in _OF_ALL_MAYBE]
+    if len(refused) > most:
+        raise RefusedError(
+            f"{len(refused)} segments cannot be read or stored, the first is"
+            f" {refused[0].key.key} ({refused[0].detail})",
+            hint="if only single segments are affected, raise objects_missing_max, so that they"
+            " become gaps; otherwise correct the permissions or the storage's settings",
+        )
+    missing = [row for row in uncopied if row.reason == OBJECT_MISSING]
+    if len(missing) > most:
+        raise RefusedError(
+            f"{len(missing)} segments have no bytes in the source's deep storage, the first is"
+            f" {missing[0].key.key} ({missing[0].detail})",
+            hint="check that the source's deep storage is the right one and mounted; if"
+            " segments are really gone, raise objects_missing_max, so that they become gaps",
+        )
 
 
 def _sorted(offsets: Iterable[Offset]) -> Offsets:

@@ -236,8 +236,8 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="applier-skips-a-cut",
         function="Applier._apply_group",
-        old="picks=_picks(group.cuts)",
-        new="picks=group.cuts[-1].offsets",
+        old="picks=group.picks",
+        new="picks=group._cuts[-1].offsets",
         loses="Rows of the cuts that a window passed over are missing from the target for ever.",
         ring="simulation",
         tests="test_convergence.py::test_target_converges_whatever_dies",
@@ -255,9 +255,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="applier-is-blind-to-expiries",
         function="Applier._apply_group",
-        old=(
-            "await self._guard.require_spared(np.concatenate([cut.offsets for cut in group.cuts]))"
-        ),
+        old="await self._guard.require_spared(group.offsets)",
         new="",
         loses="A row is committed whose bytes an expiry is deleting at this moment.",
         ring="unit",
@@ -274,9 +272,9 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="applier-follows-after-a-restore",
-        function="Applier._refuse_paused",
-        old="if self._options.resume:",
-        new="if True:",
+        function="Applier._lead",
+        old="if not self._options.resume:",
+        new="if False:",
         loses="A restore in place is undone by the next start of the applier.",
         ring="unit",
         tests="test_restorer.py",
@@ -365,8 +363,8 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="applier-takes-a-wrong-mount-for-kills",
-        function="Applier._refuse_wrong_storage",
-        old="if len(missing) > self._options.objects_missing_max:",
+        function="refuse_many",
+        old="if len(missing) > most:",
         new="if False:",
         loses="With a wrong mount every segment becomes a gap instead of one error.",
         ring="unit",
@@ -384,7 +382,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="applier-forgets-gaps-on-the-way",
         function="Applier._apply_group",
-        old="plan = without(plan, tuple(group.uncopied.values()))",
+        old="plan = without(plan, group.uncopied)",
         new="",
         loses="A row is written whose bytes the target does not have, and no gap says so.",
         ring="unit",
@@ -393,9 +391,9 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="applier-never-closes-a-gap",
-        function="Applier._take",
-        old="group.passed.append(replace(self._gaps.pop(key), closed=span.at.offset))",
-        new="self._gaps.pop(key)",
+        function="CutGroup._explain",
+        old="self._passed.append(replace(self._open.pop(key), closed=span.at.offset))",
+        new="self._open.pop(key)",
         loses="Status names a gap of a row that is gone long since, so nobody looks any more.",
         ring="unit",
         tests="test_applier.py",
@@ -502,7 +500,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="many-rewritten-objects-are-gaps",
-        function="Applier._refuse_wrong_storage",
+        function="refuse_many",
         old="if row.reason in _OF_ALL_MAYBE]",
         new="if row.reason in _OF_ALL_MAYBE - {OBJECT_REWRITTEN}]",
         loses="A storage without a steady time of change leaves every new segment out.",

@@ -37,11 +37,10 @@ from replicator.ports import Checked, StoredObject
 from replicator.services.records.applier_record import LOOK_S, ApplierRecord, PausedBy
 from replicator.services.records.applier_record import NAME as NAME_OF_HELM
 from replicator.services.records.missing_wait import NAME, Awaited, MissingWait
-from replicator.services.replication import gap_retries
 from replicator.services.replication.applier import Applier
 from replicator.services.store.archived_log import ArchivedLog, archived_gaps
 from replicator.services.store.store import Store
-from replicator.services.target import unzipping
+from replicator.services.target import gap_retries, unzipping
 from replicator.services.target.copier import Backup
 from tests.builders import (
     ROOT,

@@ -18,7 +18,7 @@ from replicator.model.store.archive import BASES, HISTORY, history_span, manifes
 from replicator.model.store.archive_notes import about_name
 from replicator.model.store.proof import Level
 from replicator.services.records.store_id import store_id
-from replicator.services.replication.base_writer import BaseWriter
+from replicator.services.replication.companions import BaseWriter
 from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.store import Store
 from replicator.services.store.windows import Windows, windows
