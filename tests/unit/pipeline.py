@@ -85,6 +85,7 @@ class Pipeline:
     row_versions: bool = True
     backup: Backup | None = None
     witness: Witness | None = None
+    target_root: str = TARGET_ROOT
 
     def __post_init__(self) -> None:
         self.source = MemoryMetadata(self.clock, target=False)
@@ -116,7 +117,7 @@ class Pipeline:
         return ConfiguredTarget(
             name="standby",
             settings=target_settings(
-                TARGET_ROOT,
+                self.target_root,
                 copies_in_flight_max=2,
                 rows_per_batch_max=self.records_max,
                 objects_missing_max=self.objects_missing_max,
@@ -139,7 +140,7 @@ class Pipeline:
     def mapping(self) -> RowMapping:
         return RowMapping(
             source=ORIGIN,
-            target=LocalLayout(root=TARGET_ROOT),
+            target=LocalLayout(root=self.target_root),
             config_names=frozenset({"lookupsConfig"}),
             columns={
                 kind: names - TABLES[kind].local - TABLES[kind].target_owned

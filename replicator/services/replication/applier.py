@@ -252,6 +252,8 @@ class Applier:
         if cut is None or cut.offset != checkpoint.offset:  # another applier was quicker
             cut = await self._cut_of(checkpoint)
         await self._cover(cut, (), whole=False)
+        if self._archivist.is_moved:
+            return await self._seed(state.epoch, span, followed=checkpoint, at=cut)
         await self._start_after(checkpoint, state.epoch)
         await self._report(checkpoint.offset)
         self._retries.begin(self._group.open_gaps, self._now_s())
@@ -307,13 +309,24 @@ class Applier:
             raise wrong(checkpoint, span, self._target.name)
         return False
 
-    async def _seed(self, epoch: Epoch, span: Span, *, followed: Checkpoint | None = None) -> bool:
-        """Bring the target to the newest due cut in one step, whatever rows it has now."""
+    async def _seed(
+        self,
+        epoch: Epoch,
+        span: Span,
+        *,
+        followed: Checkpoint | None = None,
+        at: ClosedCut | None = None,
+    ) -> bool:
+        """Bring the target to a cut in one step, whatever rows it has now: the newest due one.
+
+        `at` is the target's own: its store was moved, and its rows name the former place.
+        """
         if not await self._history.has_cuts(span):
             _require_untrimmed(span)
             return False
         same_log = followed is not None and followed.log_id == span.log_id
-        if (cut := await self._delay.start(followed if same_log else None)) is None:
+        cut = at or await self._delay.start(followed if same_log else None)
+        if cut is None:
             return False
         # rows that exist already prove nothing about bytes that the replicator did not copy
         found = await self._reconciler.reconcile(cut, paused=False, whole=followed is None)
@@ -338,6 +351,7 @@ class Applier:
         await self._guard.require_spared(plan.picks)
         is_filling = followed is None
         await self._commit(plan, cut, epoch, is_filling=is_filling, found=found)
+        await self._archivist.arrived()
         self._retries.begin((), self._now_s())  # each gap was tried just now
         return True
 

@@ -32,7 +32,14 @@ from replicator.model.store.archive import (
     part_name,
     record_line,
 )
-from replicator.model.store.archive_notes import About, about_json, about_name, gaps_json, gaps_name
+from replicator.model.store.archive_notes import (
+    About,
+    about_json,
+    about_name,
+    about_of,
+    gaps_json,
+    gaps_name,
+)
 from replicator.services.history.closed_cuts import closed_cut
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
@@ -110,10 +117,23 @@ class Archivist:
         self._archive: ArchivedLog | None = None
         self._gaps: frozenset[Gap] | None = None
         self._told = False
+        self._elsewhere: About | None = None
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether the store was elsewhere when the target's rows were written: they name that."""
+        return self._elsewhere is not None
+
+    async def arrived(self) -> None:
+        """Record where the store is, once the target's rows name it."""
+        if (about := self._elsewhere) is not None:
+            await self._area.replace(about_name(about.log_id), about_json(about))
+            self._elsewhere = None
 
     def forget(self) -> None:
         """Read anew what the store holds: a step failed, and somebody may mend the store."""
         self._tail, self._archive, self._gaps, self._told = None, None, None, False
+        self._elsewhere = None
         self._store.forget()
 
     async def cover(self, cut: ClosedCut, gaps: Sequence[Gap], *, whole: bool) -> None:
@@ -469,8 +489,12 @@ class Archivist:
             target_layout=self._target_layout,
         )
         name, data = about_name(about.log_id), about_json(about)
-        if not await self._area.create(name, data) and await self._area.get(name) != data:
-            await self._area.replace(name, data)
+        if not await self._area.create(name, data):
+            former = await self._area.get(name)
+            if _is_elsewhere(name, former, about):
+                self._elsewhere = about
+            elif former != data:
+                await self._area.replace(name, data)
         self._told = True
 
     async def _keep_gaps(self, cut: ClosedCut, gaps: Sequence[Gap]) -> None:
@@ -493,6 +517,14 @@ class Archivist:
 
     async def _archived_gaps(self) -> frozenset[Gap]:
         return frozenset(await archived_gaps(self._area, (await self._opened()).log_id))
+
+
+def _is_elsewhere(name: str, former: bytes, about: About) -> bool:
+    """Return whether a store was moved since what it is about was written."""
+    try:
+        return about_of(name, former).target_layout != about.target_layout
+    except CorruptionError:
+        return False
 
 
 def _with_gaps(

@@ -30,6 +30,7 @@ from replicator.model.observation import ObjectCopied, TargetPaused
 from replicator.model.observed.faults import Halted, Waiting, WentOn
 from replicator.model.plans.restore_point import Latest, ToOffset
 from replicator.model.row import Kind, RowKey, Rules, Segment, Supervisor, key_of
+from replicator.model.store.archive_notes import about_name
 from replicator.model.store.holds import RestoreLease, lease_json
 from replicator.model.store.intent import intent_name
 from replicator.model.store.proof import Level
@@ -1355,3 +1356,36 @@ async def test_what_an_attempt_to_seed_kept_of_history_and_has_no_bytes_of_is_a_
     assert gap.closed == (await pipeline.history().find(Latest())).offset
     assert pipeline.target_ids() == {stays.id}
     assert pipeline.gaps() == []  # it never was at that cut
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+async def test_rows_name_the_place_to_which_a_store_was_moved(
+    monkeypatch: pytest.MonkeyPatch, *, interrupted: bool
+):
+    """The bytes are elsewhere, with all files: its Druid would look for earlier ones in vain."""
+    pipeline = Pipeline()
+    pipeline.publish(segment(), segment("orders"))
+    await pipeline.cut()
+    await pipeline.follow()
+    pipeline.target_root = "/elsewhere"
+    kept = pipeline.area.replace
+
+    async def stopped_at_the_end(name: str, data: bytes) -> None:
+        if name == about_name("log"):
+            raise TransientError("the store is away")
+        await kept(name, data)
+
+    if interrupted:
+        monkeypatch.setattr(pipeline.area, "replace", stopped_at_the_end)
+        with pytest.raises(TransientError):
+            await pipeline.new_applier().apply_next()
+        monkeypatch.undo()
+    pipeline.applier = pipeline.new_applier()
+    await pipeline.follow()
+    rows = [row for row in pipeline.target.rows.values() if isinstance(row, Segment)]
+    assert [b"/elsewhere/" in row.payload for row in rows] == [True, True]
+    assert b"/elsewhere" in pipeline.area.files[about_name("log")]
+    applied = pipeline.applied_cuts()
+    pipeline.applier = pipeline.new_applier()
+    await pipeline.follow()
+    assert pipeline.applied_cuts() == applied, "once is enough"
