@@ -51,6 +51,14 @@ def no_table_for(database: str, table: str, key: str) -> ConfigError:
     )
 
 
+def no_value(table: str) -> ConfigError:
+    """Return the error of a row without a key or a payload, which Druid's tables cannot have."""
+    return ConfigError(
+        f"{table}: a row has no key or no payload, so the table is none as Druid makes it",
+        hint="remove that row, then make the columns of the key and the payload NOT NULL again",
+    )
+
+
 def no_columns(database: str, table: str, columns: Sequence[str], also: str = "") -> ConfigError:
     """Return the error of a table that lacks columns; `also` is one more thing to check."""
     return ConfigError(

@@ -11,6 +11,7 @@ from typing import Any, Final, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from replicator.adapters import refusals
 from replicator.adapters.mysql.binlog import position_of, refusal, written_since
 from replicator.adapters.mysql.errors import PACKET_HINT
 from replicator.adapters.mysql.freshness import freshness_of
@@ -31,7 +32,7 @@ from replicator.adapters.mysql.sql import (
     scan_sql,
     unreadable_sql,
 )
-from replicator.errors import ConfigError, CorruptionError
+from replicator.errors import ConfigError
 from replicator.model.druid.known_since import NEW_IN_SEGMENTS
 from replicator.model.fingerprint import FINGERPRINT_BYTES, KEY_HASH_BYTES
 from replicator.model.inventory.ledger import KEY, MARK
@@ -324,7 +325,7 @@ class MysqlSnapshot:
         found = await self._session.fetch(doing, unreadable_sql(shape, columns))
         key, size = found[0] if found else (None, None)
         if size is None or key is None:
-            raise CorruptionError(f"{shape.relation}: a row has no key or no payload")
+            raise refusals.no_value(shape.relation)
         raise ConfigError(
             f"{self._database.name}: the payload of {key.decode()!r} in {shape.relation} has {size}"
             " bytes, and the server computes nothing over more than max_allowed_packet"

@@ -8,11 +8,11 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from replicator.adapters import refusals
 from replicator.adapters.postgresql.freshness import freshness_of
 from replicator.adapters.postgresql.lineage import lineage_of, server_of
 from replicator.adapters.postgresql.session import Database, PostgresqlSession, discover
 from replicator.adapters.postgresql.sql import Chosen, Shape, fetch_sql, scan_sql, versions_sql
-from replicator.errors import CorruptionError
 from replicator.model.arrays import np
 from replicator.model.inventory.ledger import KEY, MARK
 from replicator.model.row import Kind, Row
@@ -269,7 +269,7 @@ class Records:
 
     def _expect(self, fine: bool) -> None:  # noqa: FBT001 - an assertion
         if not fine:
-            raise CorruptionError(f"{self._relation}: a row has no key or no payload")
+            raise refusals.no_value(self._relation)
 
 
 def _versions(records: NDArray[Any]) -> Versions:

@@ -113,12 +113,18 @@ def document_of(record: Record) -> Document:
 
 
 def encode(event: Event, envelope: Envelope) -> Document:
-    """Return the event as a CloudEvents document; the same input gives the same bytes."""
+    """Return the event as a CloudEvents document; the same input gives the same bytes.
+
+    Raises:
+        ConfigError: a row's table is none as Druid makes it, so that no reader could read the
+            event; a log keeps what is in it for ever.
+    """
     data: dict[str, Any]
     mark: bytes
     match event:
         case RowChanged(row=row, fingerprint=fingerprint, previous=previous):
             key = key_of(row)
+            _refuse_unreadable(row, key)
             type_, subject, mark = CHANGED_TYPE[key.kind], key.key, fingerprint
             data = {
                 "row": _row_to_json(row),
@@ -302,6 +308,21 @@ def _position(data: Mapping[str, Any]) -> "StreamPosition | None":
     return position_of(_typed(data, "change_stream", dict))
 
 
+def _refuse_unreadable(row: Row, key: RowKey) -> None:
+    table = TABLES[key.kind]
+    found = {name: getattr(row, name) for name in table.columns}
+    try:
+        _check_columns(key.kind, tuple(found), tuple(map(type, found.values())))
+        _check_values(key.kind, found, row.extras)
+    except (TypeError, ValueError) as exc:
+        raise ConfigError(
+            f"{key.kind.value} {key.key!r} of the source is no row as Druid writes it: {exc}; it"
+            " was not published",
+            hint="compare the types of the table's columns, and which of them may be NULL, with"
+            " those that Druid makes",
+        ) from exc
+
+
 def _row_to_json(row: Row) -> dict[str, Any]:
     table = TABLES[KIND_OF[type(row)]]
     found = {name: getattr(row, name) for name in table.columns}
@@ -323,13 +344,17 @@ def _columns_from_json(table: Table, found: dict[str, Any]) -> Mapping[str, Any]
         else:
             found[name] = _typed(found, name, str).encode()
     _check_columns(table.kind, tuple(found), tuple(map(type, found.values())))
-    for name in _NUMBERS[table.kind]:
+    _check_values(table.kind, found, found.get("extras"))
+    return found
+
+
+def _check_values(kind: Kind, found: Mapping[str, Any], extras: Mapping[str, Any] | None) -> None:
+    """Refuse numbers and extras that are of their types and none of ours."""
+    for name in _NUMBERS[kind]:
         if (number := found.get(name)) is not None and not -INT_MAX - 1 <= number <= INT_MAX:
             raise ValueError(f"field {name!r} has more than 64 bits")
-    extras = found.get("extras")
     if extras and not all(isinstance(value, str) for value in extras.values()):
         raise TypeError("field 'extras' has a value that is not a text")
-    return found
 
 
 @lru_cache(maxsize=256)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replicator.errors import CorruptionError
+from replicator.errors import ConfigError, CorruptionError
 from replicator.model.document import CONTAINERS_MAX
 from replicator.model.event import (
     CutClosed,
@@ -44,6 +44,7 @@ from tests.builders import (
     cut_closed,
     envelope,
     json_bytes,
+    mark,
     record,
     removed,
     rules,
@@ -300,6 +301,27 @@ def test_an_event_of_very_many_values_is_damage_and_its_payloads_do_not_count():
     for read in (decode, payload_of, document_of):
         with pytest.raises(CorruptionError, match=r"offset 4711 .*values, or objects"):
             read(altered)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("version", None),
+        ("used", None),
+        ("used", 1),
+        ("used", "true"),
+        ("created_date", datetime(2026, 1, 1, tzinfo=UTC)),
+        ("num_rows", 1.5),
+        ("num_rows", 2**63),
+        ("payload", "{}"),
+        ("extras", {"colour": 7}),
+    ],
+)
+def test_what_no_reader_could_read_is_never_written(column: str, value: Any):
+    """The log keeps it for ever: each target would halt there, and no watcher could start."""
+    row = replace(segment(), **{column: value})
+    with pytest.raises(ConfigError, match=r"segment 'wiki_.*it was not published"):
+        encode(RowChanged(row=row, fingerprint=mark(1), previous=None), envelope())
 
 
 @given(data=st.binary(max_size=30))
