@@ -25,11 +25,9 @@ def quick_look(
             if limit > CUTS_MAX:
                 return None
             query = {"limit": limit, "all": str(every).lower()}
-            return lambda client: points_outcome(
-                POINTS.validate_python(client.look("points", query))
-            )
+            return lambda client: points_outcome(client.look("points", query, POINTS))
         case "hold list":
             on = {"target": options.get("--on")}
-            return lambda client: holds_outcome(HOLDS.validate_python(client.look("holds", on)))
+            return lambda client: holds_outcome(client.look("holds", on, HOLDS))
         case _:
             return None

@@ -1,18 +1,18 @@
 """Asks a control API over HTTP, one request after the other."""
 
-import json
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.client import HTTPException
 from ipaddress import ip_address
 from secrets import token_hex
 from time import sleep
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 import orjson
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from replicator import errors
 from replicator.control.requests.verb_request import VerbRequest
@@ -24,6 +24,7 @@ from replicator.errors import (
     TransientError,
 )
 
+_Result = TypeVar("_Result")
 WAIT_S: Final = 2.0
 """Longest wait of one request for the end of a job, in seconds: progress is shown between them."""
 TIMEOUT_S: Final = 60.0
@@ -37,6 +38,45 @@ BY_STATUS: Final[Mapping[int, type[ReplicatorError]]] = {
     HTTPStatus.CONFLICT: RefusedError,
     HTTPStatus.TOO_MANY_REQUESTS: TransientError,
     HTTPStatus.SERVICE_UNAVAILABLE: TransientError,
+}
+
+
+class _Progress(BaseModel):
+    what: str
+    done: int
+    total: int | None
+    unit: str
+
+
+class _Job(BaseModel):
+    """A job or a plan, as far as it is used; a later release may say more."""
+
+    id: str = Field(pattern=r"^[0-9a-f]{1,64}$")
+    state: str
+    progress: _Progress | None = None
+    document: dict[str, Any] | None = None
+    exit_code: int | None = None
+    why: str = ""
+    plan: str | None = None
+
+
+class _Text(BaseModel):
+    stdout: str
+    stderr: str
+
+
+class _Document(BaseModel):
+    result: dict[str, Any]
+
+
+class _Problem(BaseModel):
+    detail: str
+    hint: str = ""
+    type: str = ""
+
+
+_JSON: Final[Mapping[type[BaseModel], TypeAdapter[BaseModel]]] = {
+    shape: TypeAdapter(shape) for shape in (_Job, _Text, _Document)
 }
 
 
@@ -77,31 +117,33 @@ class ServiceClient:
         """Have a plan carried out, and return its job when it has ended."""
         return self._ended(self._post("runs", {"digest": digest}, columns))
 
-    def look(self, path: str, query: Mapping[str, object]) -> Any:
+    def look(self, path: str, query: Mapping[str, object], shape: TypeAdapter[_Result]) -> _Result:
         """Return the result of a document that the service has at once."""
         given = {name: value for name, value in query.items() if value is not None}
-        return self._sent("GET", f"/v1/{path}?{urlencode(given)}")["result"]
+        found = self._sent("GET", f"/v1/{path}?{urlencode(given)}", shape=_Document)
+        return self._checked(shape, found["result"])
 
     def text(self, job_id: str) -> dict[str, Any]:
         """Return what a terminal would have shown of a job."""
-        return self._sent("GET", f"/v1/jobs/{job_id}/text")
+        return self._sent("GET", f"/v1/jobs/{job_id}/text", shape=_Text)
 
     def _post(self, what: str, body: Mapping[str, Any], columns: int) -> dict[str, Any]:
         shown = {"columns": min(max(columns, 40), 1000), "service": self._named}
         # The same key in each attempt: what was cut off, and counted all the same, is the same job.
-        return self._sent("POST", f"/v1/{what}?{urlencode(shown)}", body, key=token_hex(16))
+        path = f"/v1/{what}?{urlencode(shown)}"
+        return self._sent("POST", path, body, key=token_hex(16), shape=_Job)
 
     def _ended(self, job: dict[str, Any]) -> dict[str, Any]:
         try:
             while job["state"] not in FINAL:
-                job = self._sent("GET", f"/v1/jobs/{job['id']}?wait={WAIT_S:g}")
+                job = self._sent("GET", f"/v1/jobs/{job['id']}?wait={WAIT_S:g}", shape=_Job)
                 if job["progress"] is not None:
                     self.told(job["progress"])
         except (KeyboardInterrupt, SystemExit):
-            self._sent("POST", f"/v1/jobs/{job['id']}/cancel")
+            self._sent("POST", f"/v1/jobs/{job['id']}/cancel", shape=_Job)
             raise
         if job["document"] is None:
-            job = self._sent("GET", f"/v1/jobs/{job['id']}")
+            job = self._sent("GET", f"/v1/jobs/{job['id']}", shape=_Job)
         return job
 
     def _sent(
@@ -110,6 +152,7 @@ class ServiceClient:
         path: str,
         body: Mapping[str, Any] | None = None,
         *,
+        shape: type[BaseModel],
         key: str | None = None,
     ) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
@@ -117,7 +160,7 @@ class ServiceClient:
         data = None if body is None else orjson.dumps(body)
         request = Request(self._url + path, data, headers, method=method)  # noqa: S310 - checked
         try:
-            return self._answered(request)
+            answer = self._answered(request)
         except HTTPError as exc:
             raise _error(exc) from exc
         except (URLError, OSError, ValueError, HTTPException) as exc:
@@ -125,14 +168,31 @@ class ServiceClient:
                 f"the service at {self._url} cannot be asked: {getattr(exc, 'reason', exc)}",
                 hint="check that it runs there, and that this machine trusts its certificate",
             ) from exc
+        return self._checked(_JSON[shape], answer).model_dump()
 
-    def _answered(self, request: Request) -> dict[str, Any]:
+    def _checked(self, shape: TypeAdapter[_Result], found: object) -> _Result:
+        """Return what an answer holds.
+
+        Raises:
+            ConfigError: it has another form; another program answers, or another release.
+        """
+        try:
+            return shape.validate_python(found)
+        except ValidationError as exc:
+            wrong = exc.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, wrong["loc"]))
+            raise ConfigError(
+                f"the service at {self._url} did not answer as a control API does: {where}:"
+                f" {wrong['msg']}",
+                hint="is this its address, and is it of this release?",
+            ) from exc
+
+    def _answered(self, request: Request) -> object:
         """Send a request, again if its connection is cut, and return the answer."""
         for pause_s in (*PAUSES_S, None):
             try:
                 with self._opener.open(request, timeout=TIMEOUT_S) as answer:
-                    found: dict[str, Any] = json.loads(self._whole(answer))
-                    return found
+                    return orjson.loads(self._whole(answer))
             except (OSError, HTTPException) as exc:
                 if pause_s is None or not _was_cut(exc):
                     raise
@@ -181,10 +241,10 @@ def _body(request: VerbRequest) -> dict[str, Any]:
 def _error(exc: HTTPError) -> ReplicatorError:
     """Return the error that a problem document stands for."""
     try:
-        problem: dict[str, Any] = json.loads(exc.read(ANSWER_BYTES_MAX))
-        detail, hint = str(problem["detail"]), str(problem.get("hint", ""))
-        kind = getattr(errors, str(problem.get("type")), None)
-    except (ValueError, KeyError, OSError):
+        problem = _Problem.model_validate_json(exc.read(ANSWER_BYTES_MAX))
+        detail, hint = problem.detail, problem.hint
+        kind = getattr(errors, problem.type, None)
+    except (ValueError, OSError):
         detail, hint, kind = f"the service answered {exc.code}", "", None
     if not (isinstance(kind, type) and issubclass(kind, ReplicatorError)):
         kind = BY_STATUS.get(exc.code, ConfigError)

@@ -9,6 +9,7 @@ import pytest
 
 from replicator.cli import service_client
 from replicator.cli.remote import _RemoteCall
+from replicator.cli.remote_looks import POINTS
 from replicator.cli.service_client import ServiceClient
 from replicator.errors import ConfigError, ReplicatorError
 
@@ -16,7 +17,9 @@ SAID = "\x1b]0;owned\x07a \u202eb\nc\n"
 
 
 @contextmanager
-def serving(status: int, location: str = "") -> Iterator[tuple[str, list[str]]]:
+def serving(
+    status: int, location: str = "", said: bytes = b'{"stdout": "", "stderr": ""}'
+) -> Iterator[tuple[str, list[str]]]:
     """Serve one answer to each request, and keep the tokens that came."""
     tokens: list[str] = []
 
@@ -27,7 +30,11 @@ def serving(status: int, location: str = "") -> Iterator[tuple[str, list[str]]]:
             if location:
                 self.send_header("Location", location)
             self.end_headers()
-            self.wfile.write(b'{"stdout": "", "stderr": ""}')
+            self.wfile.write(said)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
@@ -105,6 +112,38 @@ def test_a_request_that_was_cut_off_is_sent_again_as_the_same_one(monkeypatch: p
         server.server_close()
     first, again, other = keys
     assert first == again != other
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"[]",
+        b'"login"',
+        b'{"error": "sign in first"}',
+        b"[" * 100_000,
+        b'{"id": "../whoami", "state": "done"}',
+        b'{"id": "7", "state": ["done"]}',
+        b'{"id": "7", "state": "running", "progress": 7}',
+        b"\xff",
+    ],
+)
+def test_what_answers_in_another_form_is_named(said: bytes):
+    """A proxy's own page, or another program at the port, for example."""
+    with serving(200, said=said) as (url, _):
+        client = ServiceClient(url, "drt_a_secret")
+        for ask in (
+            lambda: client.run("a" * 64, 80),
+            lambda: client.text("7"),
+            lambda: client.look("points", {}, POINTS),
+        ):
+            with pytest.raises(ReplicatorError, match=url):
+                ask()
+
+
+@pytest.mark.parametrize("said", [b"[]", b"7", b'{"detail": 7, "type": []}', b"[" * 100_000])
+def test_a_refusal_in_another_form_is_one(said: bytes):
+    with serving(403, said=said) as (url, _), pytest.raises(ReplicatorError, match="answered 403"):
+        ServiceClient(url, "drt_a_secret").text("7")
 
 
 def test_a_login_in_the_address_is_refused_and_not_repeated():
