@@ -41,42 +41,42 @@ BY_STATUS: Final[Mapping[int, type[ReplicatorError]]] = {
 }
 
 
-class _Progress(BaseModel):
+class _ProgressAnswer(BaseModel):
     what: str
     done: int
     total: int | None
     unit: str
 
 
-class _Job(BaseModel):
+class _JobSeen(BaseModel):
     """A job or a plan, as far as it is used; a later release may say more."""
 
     id: str = Field(pattern=r"^[0-9a-f]{1,64}$")
     state: str
-    progress: _Progress | None = None
+    progress: _ProgressAnswer | None = None
     document: dict[str, Any] | None = None
     exit_code: int | None = None
     why: str = ""
     plan: str | None = None
 
 
-class _Text(BaseModel):
+class _TextAnswer(BaseModel):
     stdout: str
     stderr: str
 
 
-class _Document(BaseModel):
+class _LookAnswer(BaseModel):
     result: dict[str, Any]
 
 
-class _Problem(BaseModel):
+class _RefusalAnswer(BaseModel):
     detail: str
     hint: str = ""
     type: str = ""
 
 
 _JSON: Final[Mapping[type[BaseModel], TypeAdapter[BaseModel]]] = {
-    shape: TypeAdapter(shape) for shape in (_Job, _Text, _Document)
+    shape: TypeAdapter(shape) for shape in (_JobSeen, _TextAnswer, _LookAnswer)
 }
 
 
@@ -120,30 +120,30 @@ class ServiceClient:
     def look(self, path: str, query: Mapping[str, object], shape: TypeAdapter[_Result]) -> _Result:
         """Return the result of a document that the service has at once."""
         given = {name: value for name, value in query.items() if value is not None}
-        found = self._sent("GET", f"/v1/{path}?{urlencode(given)}", shape=_Document)
+        found = self._sent("GET", f"/v1/{path}?{urlencode(given)}", shape=_LookAnswer)
         return self._checked(shape, found["result"])
 
     def text(self, job_id: str) -> dict[str, Any]:
         """Return what a terminal would have shown of a job."""
-        return self._sent("GET", f"/v1/jobs/{job_id}/text", shape=_Text)
+        return self._sent("GET", f"/v1/jobs/{job_id}/text", shape=_TextAnswer)
 
     def _post(self, what: str, body: Mapping[str, Any], columns: int) -> dict[str, Any]:
         shown = {"columns": min(max(columns, 40), 1000), "service": self._named}
         # The same key in each attempt: what was cut off, and counted all the same, is the same job.
         path = f"/v1/{what}?{urlencode(shown)}"
-        return self._sent("POST", path, body, key=token_hex(16), shape=_Job)
+        return self._sent("POST", path, body, key=token_hex(16), shape=_JobSeen)
 
     def _ended(self, job: dict[str, Any]) -> dict[str, Any]:
         try:
             while job["state"] not in FINAL:
-                job = self._sent("GET", f"/v1/jobs/{job['id']}?wait={WAIT_S:g}", shape=_Job)
+                job = self._sent("GET", f"/v1/jobs/{job['id']}?wait={WAIT_S:g}", shape=_JobSeen)
                 if job["progress"] is not None:
                     self.told(job["progress"])
         except (KeyboardInterrupt, SystemExit):
-            self._sent("POST", f"/v1/jobs/{job['id']}/cancel", shape=_Job)
+            self._sent("POST", f"/v1/jobs/{job['id']}/cancel", shape=_JobSeen)
             raise
         if job["document"] is None:
-            job = self._sent("GET", f"/v1/jobs/{job['id']}", shape=_Job)
+            job = self._sent("GET", f"/v1/jobs/{job['id']}", shape=_JobSeen)
         return job
 
     def _sent(
@@ -241,7 +241,7 @@ def _body(request: VerbRequest) -> dict[str, Any]:
 def _error(exc: HTTPError) -> ReplicatorError:
     """Return the error that a problem document stands for."""
     try:
-        problem = _Problem.model_validate_json(exc.read(ANSWER_BYTES_MAX))
+        problem = _RefusalAnswer.model_validate_json(exc.read(ANSWER_BYTES_MAX))
         detail, hint = problem.detail, problem.hint
         kind = getattr(errors, problem.type, None)
     except (ValueError, OSError):

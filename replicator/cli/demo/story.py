@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from replicator.adapters.machine.privacy import refuse_foreign
 from replicator.adapters.scratch import postgresql as embedded_postgresql
 from replicator.cli.demo.kept_page import KeptPage, end_page, keep_page
 from replicator.cli.demo.recording import Step, steps
@@ -80,6 +81,7 @@ def _made(directory: Path | None) -> Path:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     else:
         folder = directory.absolute()
+        refuse_foreign([folder], "what a demo runs")
         if folder.exists() and any(folder.iterdir()):
             raise DemoError(
                 f"{folder} is not empty", hint="name another --directory, or end it with --stop"

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
+from replicator.adapters.machine.privacy import refuse_foreign
 from replicator.app import Application
 from replicator.app.control_folder import control_folder
 from replicator.app.verbs.restoring import Place
@@ -259,7 +260,12 @@ def _write(path: Path, document: dict[str, Any]) -> None:
 
 
 def _opened(path: str, flags: int) -> int:
-    """Open a new file for this user alone: a plan shows a cluster's contents and prices."""
+    """Open a file for this user alone: a plan shows a cluster's contents and prices.
+
+    Where others can write, somebody may have put a file or a link of their own in its place.
+    """
+    if not Path(path).is_char_device():
+        refuse_foreign([Path(path)], "a plan")
     return os.open(path, flags, 0o600)
 
 

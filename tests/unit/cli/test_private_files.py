@@ -11,8 +11,10 @@ from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.scratch.folder import scratch
 from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.app.verbs.privacy import open_to_others
+from replicator.cli.demo import story
 from replicator.cli.go_back import restore_plan as plans
 from replicator.config import Settings
+from replicator.errors import ConfigError
 from replicator.model.event import Document
 from replicator.model.load_spec import Location
 from tests.contract.storages import Origin
@@ -63,6 +65,36 @@ async def test_a_log_and_its_companions_are_closed(tmp_path: Path):
 def test_a_plan_is_closed(tmp_path: Path):
     plans._write(tmp_path / "plan.json", {"plan": 1})
     assert (tmp_path / "plan.json").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("is_link", [False, True])
+def test_a_plan_is_written_into_nothing_that_somebody_else_has_put_there(
+    tmp_path: Path, is_link: bool
+):
+    """In a folder that others can write to they would read it, or choose what it overwrites."""
+    victim, path = tmp_path / "victim", tmp_path / "plan.json"
+    victim.write_text("ours")
+    if is_link:
+        path.symlink_to(victim)
+    else:
+        path.touch(0o666)
+    os.chown(path, 65534, 65534, follow_symlinks=False)
+    with pytest.raises(ConfigError, match="belongs to"):
+        plans._write(path, {"plan": 1})
+    assert (victim.read_text(), path.stat().st_size) == ("ours", 4 if is_link else 0)
+    plans._write(Path("/dev/null"), {"plan": 1})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_demo_begins_in_no_folder_of_somebody_else(tmp_path: Path):
+    """Its owner could put links into it, and root gives away what is below it."""
+    folder = tmp_path / "demo"
+    folder.mkdir(0o755)
+    os.chown(folder, 65534, 65534)
+    with pytest.raises(ConfigError, match="belongs to"):
+        story._folder(folder)
+    assert folder.stat().st_mode & 0o777 == 0o755
 
 
 async def test_a_drills_folder_is_entered_by_nobody_but_roots_postgresql(tmp_path: Path):
