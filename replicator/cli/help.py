@@ -1,4 +1,4 @@
-"""Groups of verbs and examples for `--help`, and names for completion."""
+"""What `--help` shows beside a verb's own text, and the names that a shell completes."""
 
 import os
 import re
@@ -12,7 +12,7 @@ import typer
 SET_UP, FOLLOW, LOOK = "Set up", "Run", "Look"
 GO_BACK, PROVE, CLEAN_UP, TAKE_OVER = "Go back", "Prove", "Clean up", "Take over"
 LAST: Final = ("config", "set_", "as_json", "yes")
-"""Options that many verbs have, listed after a verb's own."""
+"""Options that many verbs share; `--help` lists them after the verb's own options."""
 EXAMPLES: Final[Mapping[str, Sequence[str]]] = {
     "demo": ("demo", "demo --keep"),
     "init": (
@@ -59,12 +59,12 @@ EXAMPLES: Final[Mapping[str, Sequence[str]]] = {
 TARGETS: Final = frozenset({"target", "on", "into", "from_"})
 DATASOURCES: Final = frozenset({"datasource", "before_drop"})
 RECORDS_MAX: Final = 20_000
-"""Number of events, the newest ones, in which completion looks for names of datasources."""
+"""Number of the newest events in which completion looks for names of datasources."""
 _DATASOURCE: Final = re.compile(rb'"datasource":"([^"\\]+)"')
 
 
 def dressed(command: Any, verb: str) -> Any:
-    """Return a command with sorted options, flags without values, examples and completion."""
+    """Sort a command's options, and add its examples and the completion of names."""
     for name, one in getattr(command, "commands", {}).items():
         dressed(one, verb)
         if is_itself(name):
@@ -83,21 +83,21 @@ def dressed(command: Any, verb: str) -> Any:
 
 
 class _Itself(typer.Context):
-    """Context of a group's own command, which has no word: `restore` without `plan`."""
+    """Context of the command that a group runs without a subcommand: `restore`, not `restore plan`."""
 
     @property
     def command_path(self) -> str:
-        """The typed words, which are the group's alone."""
+        """The words that the operator types, which are those of the group."""
         return super().command_path if self.parent is None else self.parent.command_path
 
 
 def is_itself(name: str) -> bool:
-    """Return whether a command is its group's own one, whose name is a placeholder."""
+    """Return whether a group runs this command without a subcommand: its name is a placeholder."""
     return name.strip("<>").isupper()
 
 
 def _mend_usage(command: Any) -> None:
-    """Let the usage line show what can be typed: TARGET, or no word for a group's own command."""
+    """Show in the usage line what the operator types: TARGET, and no word for the placeholder."""
     if getattr(command, "invoke_without_command", False):
         command.subcommand_metavar = "[COMMAND] [ARGS]..."
     for param in command.params:
@@ -107,12 +107,12 @@ def _mend_usage(command: Any) -> None:
 
 
 def _bare_names(pieces: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
-    """Let usage lines name required arguments without braces, as is usual."""
+    """Show required arguments in usage lines without braces, as other programs do."""
     return lambda context: [piece.strip("{}") for piece in pieces(context)]
 
 
 def without_values(params: Sequence[Any]) -> Sequence[Any]:
-    """Show flags without a value."""
+    """Show flags without a value in the list of options."""
     for param in params:
         if getattr(param, "is_flag", False):
             param.metavar = ""
@@ -129,7 +129,7 @@ def _bare(help_option: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _order(param: Any) -> tuple[int, str]:
-    """Return a sorting key that keeps arguments first, in their order."""
+    """Return the sorting key of a parameter: arguments come first and keep their order."""
     if param.param_type_name == "argument":
         return (0, "")
     name = param.name or ""
@@ -139,7 +139,7 @@ def _order(param: Any) -> tuple[int, str]:
 def _completing(names: Callable[[Path], Sequence[str]]) -> Callable[[Any, Any, str], list[str]]:
     def complete(context: Any, _: Any, incomplete: str) -> list[str]:
         given = context.params.get("config") or os.environ.get("REPLICATOR_CONFIG")
-        with suppress(Exception):  # completion shows nothing rather than a traceback
+        with suppress(Exception):  # a completion must not print a traceback
             return [
                 one for one in names(Path(given or "replicator.yaml")) if one.startswith(incomplete)
             ]
@@ -149,12 +149,12 @@ def _completing(names: Callable[[Path], Sequence[str]]) -> Callable[[Any, Any, s
 
 
 def target_names(config: Path) -> list[str]:
-    """Return the targets in a configuration, without validating it."""
+    """Return the names of the targets in a configuration, which is not validated."""
     return sorted(_read(config).get("targets") or {})
 
 
 def datasource_names(config: Path) -> list[str]:
-    """Return the datasources in the newest events of an SQLite log."""
+    """Return the datasources that the newest events of an SQLite log name."""
     log = _read(config).get("log") or {}
     if log.get("type") != "sqlite":
         return []

@@ -1,7 +1,7 @@
 """Manual pages from the text of `--help`: `python -m replicator.cli.manual FOLDER`.
 
-The pages are stored in `man/`, because a wheel is built where the program cannot be imported. A
-test compares them with this text. Their format is that of man(7).
+`man/` holds the generated pages, because the build of a wheel cannot import the program. A test
+compares them with the present help. Their format is that of man(7).
 """
 
 import sys
@@ -37,7 +37,7 @@ def _of_verb(spoken: str, command: Any, verb: str) -> Mapping[str, str]:
 
 
 def _below(command: Any) -> dict[str, Any]:
-    """Return the verbs below a verb; of `restore` one is the verb itself, with its argument."""
+    """Return the subcommands of a verb, without the command that runs the verb itself."""
     found: dict[str, Any] = getattr(command, "commands", {})
     return {name: one for name, one in found.items() if not is_itself(name)}
 
@@ -125,14 +125,14 @@ def _context(command: Any) -> Any:
 
 
 def _text(text: str) -> str:
-    """Return text as roff shows it: dashes are to be copied, and no line is a request."""
+    """Escape text for roff: readers can copy its dashes, and no line is taken for a request."""
     escaped = text.replace("\\", "\\e").replace("-", "\\-").replace("`", "\\(ga")
     escaped = escaped.replace("…", "...").replace("'", "\\(aq")
     return f"\\&{escaped}" if escaped.startswith(".") else escaped
 
 
 def main(folder: Path) -> None:
-    """Write all pages into a folder, and remove those that are none any more."""
+    """Write all pages into a folder, and delete the pages of verbs that no longer exist."""
     folder.mkdir(exist_ok=True)
     found = pages()
     for stale in set(folder.glob("*.1")) - {folder / name for name in found}:

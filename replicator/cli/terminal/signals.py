@@ -1,7 +1,7 @@
-"""Handling of signals, before a verb's work begins and while it runs.
+"""What signals do before a verb's work begins, during a question and while the verb works.
 
-Only the standard library is imported here: the rest of the program takes a second to import, and a
-signal may arrive within it.
+This module imports nothing but the standard library: a signal may arrive while the rest of the
+program is still being imported.
 """
 
 import os
@@ -19,9 +19,9 @@ from typing import Final
 INTERRUPTED = 130
 TERMINATED = 143
 GRACE_S = 10.0
-"""Time from the end of the drain time until a hanging process is ended, in seconds."""
+"""Seconds that a hanging process has after its drain time before it is ended."""
 CLEANING_UP_S = 60.0
-"""Time of a verb to clean up after a signal, in seconds; `run` and the like have `drain_s`."""
+"""Seconds that a verb has to clean up after a signal; `run`, `watch` and `apply` have `drain_s`."""
 FOLLOWING = frozenset({"run", "watch", "apply", "serve"})
 """Verbs that run until they are stopped."""
 
@@ -34,13 +34,13 @@ class Work:
     """The changes of this process so far, for the message when a signal ends it."""
 
     so_far: str | None = None
-    """What has been done; None while work is in hand, before the operator agrees: nothing."""
+    """What has been done so far, in words; None: work has begun and is not finished."""
     hangs: bool = False
-    """Whether a call was left that does not return: the process ends without waiting for it."""
+    """Whether the process abandoned a call that does not return, and ends without waiting for it."""
 
     @property
     def left(self) -> str:
-        """The state that a signal leaves behind, as text."""
+        """What a signal leaves behind, and how the work continues, in words."""
         if self.so_far is not None:
             return self.so_far
         if FOLLOWING.isdisjoint(sys.argv[1:2]):
@@ -52,7 +52,7 @@ WORK: Final = Work()
 
 
 class Unanswered(BaseException):
-    """A signal arrived instead of an answer to a question."""
+    """The operator answered a question with a signal."""
 
     def __init__(self, exit_code: int) -> None:
         super().__init__(exit_code)
@@ -60,20 +60,20 @@ class Unanswered(BaseException):
 
     @property
     def said(self) -> str:
-        """The signal, as text."""
+        """What the signal did, in one word."""
         return "interrupted" if self.exit_code == INTERRUPTED else "terminated"
 
 
 def terminated_code(args: Sequence[str]) -> int:
-    """Return the exit code of a verb that SIGTERM ends: to stop is what a following one is for."""
+    """Return the exit code after SIGTERM: 0 for a verb that runs until it is stopped."""
     follows = not FOLLOWING.isdisjoint(args[:1]) and "--once" not in args
     return 0 if follows else TERMINATED
 
 
 def leave_early() -> None:
-    """Let signals end the process at once, while it has not begun to do anything.
+    """Let signals end the process at once, as long as it has not begun any work.
 
-    A terminal that closes is a SIGTERM from here on, unless it may close (nohup).
+    From here on the end of the terminal (SIGHUP) counts as SIGTERM, unless nohup ignores it.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
@@ -82,20 +82,20 @@ def leave_early() -> None:
 
 
 def begin() -> None:
-    """Let signals unwind what is being done from here on: work is in hand."""
+    """Let signals unwind the verb's work from here on, so that the verb can clean up."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _unwind)
 
 
 @contextmanager
 def at_a_question() -> Generator[Callable[[int], None]]:
-    """Let a signal end the wait for an answer, in which no event loop hears of one: `Unanswered`.
+    """Let a signal end a question, which then raises `Unanswered`.
 
-    The loop's own handlers only take note and go on when the call returns: an operator who pressed
-    Ctrl-C would have had to press it twice, and SIGTERM would have waited for an answer.
+    A question blocks the event loop, whose own handlers would act only after the answer: the
+    operator would have to press Ctrl-C twice, and SIGTERM would wait for an answer.
 
-    Gives what waits until something can be read from a file descriptor. A signal that comes just
-    before a read begins does not interrupt it; a byte in the wakeup pipe is there all the same.
+    Yield a function that waits until a file descriptor can be read. A signal that arrives just
+    before the wait begins does not interrupt the wait, but its byte in the wakeup pipe ends it.
     """
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     woken, wakes = os.pipe()
@@ -117,23 +117,23 @@ def at_a_question() -> Generator[Callable[[int], None]]:
 
 
 def _wait(file: int, woken: int) -> None:
-    """Wait until a file can be read; a signal that ends the process raises from here."""
+    """Wait until a file can be read; a signal that ends the process raises here."""
     while file not in select.select([file, woken], [], [])[0]:
-        os.read(woken, 4096)  # of a signal that ends nothing
+        os.read(woken, 4096)  # the byte of a signal that ends nothing, like SIGWINCH
 
 
 def say_terminated() -> None:
-    """Say how a verb ended that was in the middle of its work."""
+    """Tell the operator that the verb ended in the middle of its work, and how to continue."""
     print(f"replicator: terminated; {WORK.left}", file=sys.stderr)  # noqa: T201
 
 
 def end_within(seconds: float) -> None:
-    """End the process after so long, whatever hangs: a mount that is gone answers no read.
+    """End the process after some seconds even if a call hangs: a lost mount answers no read.
 
-    What is confirmed by then is safe, as after a kill; processes that were started end with us.
+    Confirmed work is safe, as after a kill, and the processes that this one started end with it.
     """
     last = threading.Timer(seconds, _give_up, (seconds,))
-    last.daemon = True  # an end in time does not wait for it
+    last.daemon = True  # the interpreter does not wait for this thread when the verb ends in time
     last.start()
 
 
@@ -150,10 +150,10 @@ def _leave(number: int, _: FrameType | None) -> None:
 
 
 def _close(_: int, __: FrameType | None) -> None:
-    """End as by SIGTERM; nobody can read what is said any more, and to say it is no failure."""
+    """End as after SIGTERM; output to the closed terminal is discarded, so that no write fails."""
     null = os.open(os.devnull, os.O_WRONLY)
     for file in (1, 2):
-        if stat.S_ISCHR(os.fstat(file).st_mode):  # a closed one is no terminal any more
+        if stat.S_ISCHR(os.fstat(file).st_mode):  # a file that leads elsewhere keeps its output
             os.dup2(null, file)
     os.close(null)
     os.kill(os.getpid(), signal.SIGTERM)
