@@ -83,7 +83,7 @@ def dressed(command: Any, verb: str) -> Any:
 
 
 class _Itself(typer.Context):
-    """Context of the command that a group runs without a subcommand: `restore`, not `restore plan`."""
+    """Context of the command that a group runs without a subcommand, like `restore`."""
 
     @property
     def command_path(self) -> str:

@@ -36,7 +36,7 @@ class Work:
     so_far: str | None = None
     """What has been done so far, in words; None: work has begun and is not finished."""
     hangs: bool = False
-    """Whether the process abandoned a call that does not return, and ends without waiting for it."""
+    """Whether the process abandoned a call that does not return, and does not wait for it."""
 
     @property
     def left(self) -> str:

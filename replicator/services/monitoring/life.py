@@ -1,15 +1,12 @@
 """Which processes are running: the last heartbeats of watcher and appliers, and their age."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
 from replicator.errors import RefusedError, ReplicatorError
 from replicator.model.operations.pulse import (
-    BEAT_S,
     MISSED_MAX,
     WATCH,
     Pulse,
@@ -20,9 +17,7 @@ from replicator.model.operations.pulse import (
 from replicator.model.operations.words import age_text, duration_text
 from replicator.ports import Clock, Pulses
 from replicator.services.monitoring.status import LogStatus, TargetStatus
-
-LOOK_S = 1.0
-"""Seconds between two looks for a changed heartbeat."""
+from replicator.services.running.change_watch import ChangeWatch
 
 
 class Life(Enum):
@@ -125,8 +120,7 @@ class Ear:
         own: Callable[[str], Pulse | None] = lambda _: None,
     ) -> None:
         self._pulses, self._clock, self._own = pulses, clock, own
-        self._silent: dict[str, bytes] = {}
-        """Heartbeats that did not change while they were watched."""
+        self._changes = ChangeWatch(pulses)
 
     async def life_signs(self, targets: Sequence[str], log: LogStatus | None) -> LifeSigns:
         """Read the signs of life of the watcher and of each target's applier.
@@ -140,7 +134,7 @@ class Ear:
             for who, (said, sign) in signs.items()
             if said is not None and sign.pulse is not None and sign.pulse.is_ahead(self._now)
         }
-        changed = await self._changed(ahead)
+        changed = await self._changes.changed(ahead)
         found = {who: sign for who, (_, sign) in signs.items()}
         found |= {who: self._judged(found[who], is_heard=who in changed) for who in ahead}
         watcher = found[WATCH]
@@ -169,22 +163,6 @@ class Ear:
         if pulse is None and unknown:
             return said, LifeSign(pulse=None, life=Life.UNKNOWN, unknown=unknown)
         return said, LifeSign(pulse=pulse, life=_life(pulse, self._now))
-
-    async def _changed(self, ahead: Mapping[str, bytes]) -> frozenset[str]:
-        """Watch heartbeats for as long as one may be missing; return those that change."""
-        silent = {who: said for who, said in ahead.items() if self._silent.get(who) != said}
-        changed = set[str]()
-        for _ in range(round(MISSED_MAX * BEAT_S / LOOK_S)):
-            if not silent:
-                break
-            await asyncio.sleep(LOOK_S)
-            for who in [*silent]:
-                with suppress(ReplicatorError):
-                    if await self._pulses.heard(who) != silent[who]:
-                        changed.add(who)
-                        del silent[who]
-        self._silent |= silent
-        return frozenset(changed)
 
     def _judged(self, sign: LifeSign, *, is_heard: bool) -> LifeSign:
         assert sign.pulse is not None  # noqa: S101 - it is ahead

@@ -5,6 +5,7 @@ import asyncio
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.operations.pulse import WATCH, Pulse, pulse_of
 from replicator.ports import Clock, Pulses
+from replicator.services.running.change_watch import ChangeWatch
 
 LOOK_S = 0.5
 """Seconds between two looks at a process that does the work."""
@@ -22,6 +23,7 @@ class RunningProcesses:
 
     def __init__(self, pulses: Pulses, clock: Clock) -> None:
         self._pulses, self._clock = pulses, clock
+        self._changes = ChangeWatch(pulses)
 
     async def heard(self, who: str) -> Pulse | None:
         """Return the heartbeat of a process that continues; None if none does, or can be heard.
@@ -37,7 +39,9 @@ class RunningProcesses:
         except (ConfigError, NotFoundError):
             return None  # the log denies heartbeats, also to the running process, or is not there
         pulse = None if said is None else pulse_of(said)
-        if pulse is None or not pulse.goes_on:
+        if said is None or pulse is None or not pulse.goes_on:
+            return None
+        if pulse.is_ahead(self._clock.now()) and not await self._changes.changed({who: said}):
             return None
         return pulse if pulse.is_heard(self._clock.now()) else None
 

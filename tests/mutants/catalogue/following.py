@@ -824,6 +824,15 @@ FOLLOWING: Final[Sequence[Mutant]] = (
         tests="test_drain.py",
     ),
     Mutant(
+        name="a-killed-process-with-a-clock-ahead-is-waited-for",
+        function="RunningProcesses.heard",
+        old="if pulse.is_ahead(self._clock.now()) and",
+        new="if False and",
+        loses="A promotion waits for a watcher that is dead, until the clock has caught up with it.",
+        ring="unit",
+        tests="test_processes.py",
+    ),
+    Mutant(
         name="drain-believes-a-poll-that-began-before",
         function="RunningProcesses.poll",
         old="pulse.polls >= first.polls + POLLS_SEEN",

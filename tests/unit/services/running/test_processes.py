@@ -12,15 +12,20 @@ from rich.console import Console
 from replicator.cli.follow.taking_over import polled_by_another
 from replicator.errors import TransientError
 from replicator.model.operations.pulse import WATCH, Pulse, pulse_json
+from replicator.services.running import change_watch
 from replicator.services.running import processes as module
 from replicator.services.running.processes import RunningProcesses
 from tests.builders import segment
 from tests.unit.pipeline import Pipeline
 
+HOUR = timedelta(hours=1)
+
 
 @pytest.fixture(autouse=True)
 def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK_S", 0.001)
+    monkeypatch.setattr(change_watch, "LOOK_S", 0.001)
+    monkeypatch.setattr(change_watch, "BEAT_S", 0.01)
 
 
 @pytest.fixture
@@ -42,13 +47,15 @@ def pulse(pipeline: Pipeline, polls: int = 0) -> Pulse:
 
 
 @asynccontextmanager
-async def watching(pipeline: Pipeline) -> AsyncIterator[None]:
+async def watching(
+    pipeline: Pipeline, beats: Callable[[Pipeline, int], Pulse] | None = None
+) -> AsyncIterator[None]:
     """Play a `run` that polls and says so."""
 
     async def run() -> None:
         polls = 0
         while True:
-            await pipeline.log.beat(WATCH, pulse_json(pulse(pipeline, polls)))
+            await pipeline.log.beat(WATCH, pulse_json((beats or pulse)(pipeline, polls)))
             await asyncio.sleep(0.002)
             await pipeline.watcher.poll()
             polls += 1
@@ -89,14 +96,28 @@ async def test_a_running_watcher_is_waited_for_and_goes_on(pipeline: Pipeline):
         lambda one: replace(one, verb="watch --once"),
         lambda one: replace(one, ended_at=one.seen_at),
         lambda one: replace(one, seen_at=one.seen_at - timedelta(seconds=16)),
+        lambda one: replace(one, seen_at=one.seen_at + timedelta(hours=1)),
     ],
-    ids=["ends by itself", "stopped", "stale"],
+    ids=["ends by itself", "stopped", "stale", "killed, and its clock was ahead"],
 )
 async def test_what_is_not_heard_is_not_waited_for(
     pipeline: Pipeline, away: Callable[[Pulse], Pulse]
 ):
     await pipeline.log.beat(WATCH, pulse_json(away(pulse(pipeline))))
     assert await said(pipeline) is None
+
+
+async def test_a_running_watcher_whose_clock_is_ahead_is_waited_for(
+    pipeline: Pipeline,
+):
+    now = pulse(pipeline).seen_at
+
+    def ahead(_: Pipeline, polls: int = 0) -> Pulse:
+        made = pulse(pipeline, polls)
+        return replace(made, since=now + HOUR, seen_at=now + HOUR + timedelta(seconds=polls))
+
+    async with watching(pipeline, ahead):
+        assert await said(pipeline) is not None
 
 
 async def test_one_that_falls_silent_meanwhile_leaves_its_work(pipeline: Pipeline):
