@@ -828,7 +828,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
         function="RunningProcesses.heard",
         old="if pulse.is_ahead(self._clock.now()) and",
         new="if False and",
-        loses="A promotion waits for a watcher that is dead, until the clock has caught up with it.",
+        loses="A promotion waits for a dead watcher until the clock has caught up with it.",
         ring="unit",
         tests="test_processes.py",
     ),
