@@ -5,7 +5,7 @@ in a transaction that is rolled back, to name those that do not fit.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from typing import NoReturn
 
@@ -66,11 +66,9 @@ class Executor:
             async with self._target.transaction(epoch) as transaction:
                 for kind, keys in plan.surplus.items():
                     await transaction.remove_hashed(kind, keys)
-                async for entries in self._history.pick(plan.picks):
-                    rows, gone = self._rows(entries, plan.without)
-                    await transaction.remove(gone)
+                async for rows, count in self._each(transaction, plan.picks, plan.without):
                     await transaction.upsert([one.row for one in rows])
-                    done += len(entries)
+                    done += count
                     self._observer(
                         Progress(what="write rows", done=done, total=len(plan.picks), unit="rows")
                     )
@@ -113,8 +111,7 @@ class Executor:
         try:
             async with self._target.transaction(epoch) as transaction:
                 await transaction.note_renamed(to)
-                async for entries in self._history.pick(picks):
-                    rows, _ = self._rows(entries, without, name=name)
+                async for rows, _ in self._each(transaction, picks, without, name=name):
                     await transaction.upsert([one.row for one in rows])
         except UnfitRowError as exc:
             async with self._target.transaction(epoch) as transaction:
@@ -165,13 +162,30 @@ class Executor:
         """Write rows as `commit` does, until more than `most` have been found that do not fit."""
         most = self._unfit_max if most is None else most
         found: list[Uncopied] = []
-        async for entries in self._history.pick(picks):
-            rows, gone = self._rows(entries, without, name=name)
-            await transaction.remove(gone)
+        async for rows, _ in self._each(transaction, picks, without, name=name):
             found += await unfit_rows(transaction, rows)
             if len(found) > most:
                 break
         return found
+
+    async def _each(
+        self,
+        transaction: Transaction,
+        picks: Offsets,
+        without: frozenset[Offset],
+        *,
+        name: str | None = None,
+    ) -> AsyncIterator[tuple[list[MappedRow], int]]:
+        """Yield the rows to write, in bounded lists with the number of their events.
+
+        Rows that go are removed before. A copy under another `name` removes none: rows of that name
+        are its own, and the others are those of the source.
+        """
+        async for entries in self._history.pick(picks):
+            rows, gone = self._rows(entries, without, name=name)
+            if name is None:
+                await transaction.remove(gone)
+            yield rows, len(entries)
 
     def _rows(
         self, entries: Sequence[Entry], without: frozenset[Offset], *, name: str | None = None
