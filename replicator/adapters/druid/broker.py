@@ -101,7 +101,8 @@ class _Available:
     datasource: str
     published: int
     served: int
-    rows: int
+    rows: int | None
+    """None while nothing is served: Druid's planner makes a sum of no rows of the 0."""
     unread: int
     unserved: int
 
@@ -173,7 +174,7 @@ class DruidBroker:
         named = await self._rows(UNSERVED, _UNSERVED) if unserved else []
         return Availability(
             served=sum(row.served for row in found),
-            rows={row.datasource: row.rows for row in found},
+            rows={row.datasource: row.rows or 0 for row in found},
             unread=sum(row.unread for row in found),
             unknown=max(0, used - sum(row.published for row in found)),
             unserved=unserved,

@@ -138,6 +138,14 @@ async def test_how_much_is_served_and_what_the_coordinator_does_not_know_yet(fak
     assert "sys.segments" in asked(fake)["query"]
 
 
+async def test_a_broker_that_serves_nothing_yet_sums_no_rows_to_null(fake: Fake, url: str):
+    """As a real one does; a drill that asked so early ended instead of waiting."""
+    none = {"published": 15, "served": 0, "rows": None, "unread": 0, "unserved": 0}
+    fake.body = [{"datasource": "wiki", **none}]
+    found = await broker(url).availability(used=15)
+    assert (found.served, found.rows) == (0, {"wiki": 0})
+
+
 async def test_a_coordinator_that_knows_no_segment_knows_none_of_the_used(fake: Fake, url: str):
     fake.body = []
     found = await broker(url).availability(used=3)
