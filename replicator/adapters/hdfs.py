@@ -280,7 +280,12 @@ class HdfsFolder:
         with reached(self.name, doing):
             async with self._http.request("GET", place) as response:
                 await self._require(response, doing)
-                pieces = in_pieces(response, size_bytes=end - start, piece_bytes=piece_bytes)
+                pieces = in_pieces(
+                    response,
+                    size_bytes=end - start,
+                    piece_bytes=piece_bytes,
+                    request_timeout_s=self._http.request_timeout_s,
+                )
                 async for piece in pieces:
                     await self._pace.transfer(len(piece))
                     yield piece
@@ -477,7 +482,10 @@ class HdfsFolder:
                 ) as response:
                     refuse_redirect(response, f"{self.name} at {url}: {doing}")
                     text = await whole(
-                        response, f"{self.name}: {doing}", too_large=UnreadableObjectError
+                        response,
+                        f"{self.name}: {doing}",
+                        too_large=UnreadableObjectError,
+                        within_s=self._http.request_timeout_s,
                     )
         except TransientError as exc:
             raise _PassedOverError(str(exc)) from exc
@@ -495,7 +503,9 @@ class HdfsFolder:
         """Refuse a data node's answer that is an error, or a redirect to somewhere else."""
         refuse_redirect(response, f"{self.name}: {doing}")
         if not response.ok:
-            self._refuse(response, await complaint(response), doing)
+            self._refuse(
+                response, await complaint(response, within_s=self._http.request_timeout_s), doing
+            )
 
     def _refuse(self, response: ClientResponse, text: str, doing: str) -> None:
         """Raise the error that an answer stands for, if it is one."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import aiohttp
 from yarl import URL
@@ -149,11 +150,29 @@ class DruidServers:
                 f"{url} does not lead and redirects to {location}, which is not configured",
                 hint="name that server too: the password is sent to configured servers only",
             )
+        if leader is None and not _asks_the_same(location, f"{url}{request.path}", request.path):
+            raise TransientError(
+                f"{url} redirects to {location}, which is not the same question to another server",
+                hint="name the leader among the configured servers",
+            )
         return await stack.enter_async_context(request.to(location, self._login)), leader or url
 
     def _prefer(self, url: str) -> None:
         self._urls.remove(url)
         self._urls.insert(0, url)
+
+
+def _asks_the_same(location: str, asked: str, path: str) -> bool:
+    """Return whether a redirect is one to a leader: the same path at another server.
+
+    A server without a login could otherwise let this process ask anything of any host.
+    """
+    try:
+        before, after = urlsplit(asked), urlsplit(location)
+    except ValueError:  # no address
+        return False
+    safe = after.scheme == "https" or after.scheme == before.scheme == "http"
+    return safe and "@" not in after.netloc and location == f"{after.scheme}://{after.netloc}{path}"
 
 
 @dataclass(frozen=True, slots=True)

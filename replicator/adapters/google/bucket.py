@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
 from io import BytesIO
-from typing import TypeVar
+from typing import Final, TypeVar
 from urllib.parse import quote, urlsplit
 
 import orjson
@@ -86,6 +86,7 @@ class _WriteAnswer:
 class _Rewritten:
     done: bool = False
     rewriteToken: str = ""  # noqa: N815
+    totalBytesRewritten: str = ""  # noqa: N815
     resource: _WriteAnswer = field(default_factory=_WriteAnswer)
 
 
@@ -94,6 +95,10 @@ _PAGE = AnswerShape[_Page](_Page)
 _WRITTEN = AnswerShape[_WriteAnswer](_WriteAnswer)
 _REWRITTEN = AnswerShape[_Rewritten](_Rewritten)
 _ANYTHING = AnswerShape[object](object)  # a removal says nothing: no body, or `null`
+
+
+DIGITS_MAX: Final = 20
+"""Digits of a number of bytes."""
 
 
 class GoogleBucket:
@@ -167,7 +172,12 @@ class GoogleBucket:
                 if response.status == HTTPStatus.NOT_FOUND:
                     raise await self._gone(key)
                 await self._require(response, doing)
-                pieces = in_pieces(response, size_bytes=end - start, piece_bytes=piece_bytes)
+                pieces = in_pieces(
+                    response,
+                    size_bytes=end - start,
+                    piece_bytes=piece_bytes,
+                    request_timeout_s=self._http.request_timeout_s,
+                )
                 async for piece in pieces:
                     await self._pace.transfer(len(piece))
                     yield piece
@@ -235,13 +245,18 @@ class GoogleBucket:
         looked_at = source_bucket._object(name)
         _, source = await source_bucket._asked("GET", looked_at, doing, shape=_OBJECT)
         url = f"{looked_at}/rewriteTo/b/{self._bucket}/o/{quote(key, safe='')}"
-        done = _Rewritten()
+        done, before = _Rewritten(), -1
         while not done.done:
             status, found = await self._asked("POST", url, doing, params=params, shape=_REWRITTEN)
             if found is None:
                 gone = status == HTTPStatus.NOT_FOUND
                 raise await source_bucket._gone(name) if gone else FileExistsError(key)
             done, params["rewriteToken"] = found, found.rewriteToken
+            total = found.totalBytesRewritten
+            rewritten = int(total) if total.isdecimal() and len(total) < DIGITS_MAX else 0
+            if not done.done and rewritten <= before:
+                raise TransientError(f"{self._said(doing)}: its copy does not go on at {total!r}")
+            before = rewritten
         if source is None or done.resource.crc32c != source.crc32c:
             await self.delete(key)
             raise CorruptionError(f"{key} of {self.name} was copied with another CRC32C")
@@ -287,7 +302,7 @@ class GoogleBucket:
             async with self._http.request(
                 "DELETE", session, headers=await self._token.headers()
             ) as response:
-                await complaint(response)
+                await complaint(response, within_s=self._http.request_timeout_s)
 
     async def _insert(
         self, key: str, data: Piece, metadata: Mapping[str, str] | None, params: Mapping[str, str]
@@ -339,7 +354,12 @@ class GoogleBucket:
                 return response.status, _read(shape, await self._body(response, doing))
 
     async def _body(self, response: ClientResponse, doing: str) -> bytes:
-        return await whole(response, self._said(doing), too_large=UnreadableObjectError)
+        return await whole(
+            response,
+            self._said(doing),
+            too_large=UnreadableObjectError,
+            within_s=self._http.request_timeout_s,
+        )
 
     def _said(self, doing: str) -> str:
         return f"{self.name}: {doing}"
@@ -348,7 +368,7 @@ class GoogleBucket:
         refuse_redirect(response, self._said(doing))
         if response.ok:
             return
-        text = await complaint(response)
+        text = await complaint(response, within_s=self._http.request_timeout_s)
         said = f"{self._said(doing)}: {answered(response.status, text)}"
         limited = any(word in text for word in RATE_LIMITED)
         if limited or response.status in BUSY:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from aiohttp import (
@@ -47,6 +47,7 @@ class HttpSession:
         request_timeout_s: float,
         headers: Mapping[str, str] | None = None,
     ) -> None:
+        self.request_timeout_s = request_timeout_s
         self._ca_file, self._headers = ca_file, dict(headers or {})
         self._timeout = ClientTimeout(
             total=None, sock_connect=connect_timeout_s, sock_read=request_timeout_s
@@ -149,15 +150,25 @@ def _time_of(text: str) -> datetime | None:
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
-async def whole(response: ClientResponse, doing: str, *, too_large: type[ReplicatorError]) -> bytes:
+async def whole(
+    response: ClientResponse,
+    doing: str,
+    *,
+    too_large: type[ReplicatorError],
+    within_s: float | None = None,
+) -> bytes:
     """Return a body of at most `ANSWER_BYTES_MAX`, of which no more than that is read.
 
     Args:
         response: Answer of a server that may be anybody's.
         doing: What was asked for, and of whom, in messages.
         too_large: Class of the error for a larger body.
+        within_s: Time for all of it; None: the request has a limit of its own.
+
+    Raises:
+        TimeoutError: it did not arrive in time.
     """
-    body = await _beginning(response, ANSWER_BYTES_MAX)
+    body = await _beginning(response, ANSWER_BYTES_MAX, within_s)
     if len(body) > ANSWER_BYTES_MAX:
         raise too_large(
             f"{doing}: {response.url.host} answered with more than {ANSWER_BYTES_MAX} bytes",
@@ -167,33 +178,58 @@ async def whole(response: ClientResponse, doing: str, *, too_large: type[Replica
     return body
 
 
-async def complaint(response: ClientResponse) -> str:
-    """Return the beginning of a body that says what is wrong."""
-    return (await _beginning(response, ERROR_BYTES_MAX)).decode(errors="replace")
+async def complaint(response: ClientResponse, *, within_s: float) -> str:
+    """Return the beginning of a body that says what is wrong.
+
+    Raises:
+        TimeoutError: it did not arrive in time.
+    """
+    return (await _beginning(response, ERROR_BYTES_MAX, within_s)).decode(errors="replace")
 
 
-async def _beginning(response: ClientResponse, bytes_max: int) -> bytes:
+async def _beginning(response: ClientResponse, bytes_max: int, within_s: float | None) -> bytes:
     """Return a body, or some more of it than `bytes_max`, and then close its connection."""
     body = bytearray()
-    async for piece in response.content.iter_any():
-        body += piece
-        if len(body) > bytes_max:
-            response.close()
-            break
+    async with asyncio.timeout(within_s):
+        async for piece in response.content.iter_any():
+            body += piece
+            if len(body) > bytes_max:
+                response.close()
+                break
     return bytes(body)
 
 
+SLOW_BYTES: Final = 8 << 20
+"""Bytes of a body that may take the time of a request: each byte in time would take for ever."""
+
+
 async def in_pieces(
-    response: ClientResponse, *, size_bytes: int, piece_bytes: int
+    response: ClientResponse, *, size_bytes: int, piece_bytes: int, request_timeout_s: float
 ) -> AsyncIterator[bytes]:
     """Yield a body in pieces of similar size.
 
+    Only what its server takes counts as its time, and not what is done with the pieces.
+
     Raises:
         TransientError: it ended early, which is not noticed without a length from the server, or
-            more came than was asked for.
+            more came than was asked for, or `SLOW_BYTES` took longer than a request may.
     """
     pieces, held_bytes, left_bytes = list[bytes](), 0, size_bytes
-    async for piece in response.content.iter_any():
+    arriving, waited_s = aiter(response.content.iter_any()), 0.0
+    clock = asyncio.get_running_loop().time
+    while True:
+        asked_s = clock()
+        piece = await anext(arriving, None)
+        waited_s += clock() - asked_s
+        if piece is None:
+            break
+        if waited_s > request_timeout_s * (1 + (size_bytes - left_bytes) // SLOW_BYTES):
+            raise TransientError(
+                f"{response.url.host}: {size_bytes - left_bytes} bytes of a body took"
+                f" {waited_s:.0f} s",
+                hint="if its network is so slow, raise `request_timeout_s` of the storage: it is"
+                " the time of 8 MiB",
+            )
         pieces.append(piece)
         held_bytes, left_bytes = held_bytes + len(piece), left_bytes - len(piece)
         if left_bytes < 0:

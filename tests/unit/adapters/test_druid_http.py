@@ -141,6 +141,25 @@ async def test_a_redirect_to_no_address_is_no_traceback(fake: Fake, url: str, lo
         await druid(url).tiers()
 
 
+async def test_a_redirect_leads_to_the_same_question_and_nowhere_else(fake: Fake, url: str):
+    """A Druid without a login must not let this process ask anything of any host."""
+    fake.body, follower = ["hot"], Fake(status=307)
+    host = url.removeprefix("http://")
+    async with serving(follower) as other:
+        for location in (
+            f"{url}/latest/meta-data/",
+            f"{url}/druid/coordinator/v1/tiers?full",
+            f"http://me@{host}/druid/coordinator/v1/tiers",
+            f"ftp://{host}/druid/coordinator/v1/tiers",
+        ):
+            follower.headers["Location"] = location
+            with pytest.raises(TransientError, match="not the same question"):
+                await druid(other).tiers()
+        assert fake.asked == []
+        follower.headers["Location"] = f"{url}/druid/coordinator/v1/tiers"
+        assert await druid(other).tiers() == frozenset({"hot"})
+
+
 async def test_nobody_there_is_a_matter_of_trying_later():
     with pytest.raises(TransientError, match=r"GET http://127\.0\.0\.1:1/"):
         await druid("http://127.0.0.1:1").tiers()

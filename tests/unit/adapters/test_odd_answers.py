@@ -9,6 +9,7 @@ import pytest
 
 from replicator.adapters.bucket import bucket as module
 from replicator.adapters.bucket.bucket import Bucket
+from replicator.adapters.google.bucket import GoogleBucket
 from replicator.adapters.google.storage import GoogleAddress, google_reader
 from replicator.adapters.hdfs import DEPTH_MAX, HdfsAddress, HdfsFolder
 from replicator.adapters.machine.clock import SystemClock
@@ -85,6 +86,15 @@ async def test_an_odd_answer_is_no_traceback(
             return
         with pytest.raises(TransientError, match="is not what this service answers"):
             await asked(bucket)
+
+
+async def test_a_copy_of_google_that_does_not_go_on_ends():
+    body = {**OBJECT, "done": False, "rewriteToken": "again", "totalBytesRewritten": "5"}
+    async with serving(fake := Fake(body=body)) as url, google(url) as bucket:
+        assert isinstance(bucket, GoogleBucket)
+        with pytest.raises(TransientError, match="does not go on"):
+            await bucket.copy_from(bucket, "a", "7", "b")
+        assert len(fake.asked) == 3
 
 
 @pytest.mark.parametrize("body", ["", "null", {}])
