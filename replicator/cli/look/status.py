@@ -45,7 +45,6 @@ from replicator.services.monitoring.status import (
 from replicator.services.monitoring.trouble import Seen, Trouble, drill_words, kill_words, within
 from replicator.services.running.patience import Patience
 from replicator.services.store.windows import Windows
-from replicator.task_group import TaskGroup
 from replicator.web.status_report import StatusReport, report_json
 
 if TYPE_CHECKING:
@@ -123,15 +122,9 @@ class _Targets:
         self._failures: dict[str, ReplicatorError] = {}
 
     async def look(self, patience: Patience) -> None:
-        async with TaskGroup() as group:
-            for name in self._application.target_names:
-                group.create_task(self._look_at(name, patience))
-
-    async def _look_at(self, name: str, patience: Patience) -> None:
-        try:
-            await patience.answer(f"target {name!r}", partial(self._read, name))
-        except ReplicatorError as exc:
-            self._failures[name] = exc
+        await patience.targets(
+            self._application.target_names, self._read, self._failures.__setitem__
+        )
 
     async def _read(self, name: str) -> None:
         application, log = self._application, self._log

@@ -13,7 +13,6 @@ from replicator.services.monitoring.status import LogStatus, Promises, StatusRea
 from replicator.services.running.patience import Patience
 from replicator.services.running.pause import pause, unless
 from replicator.services.store.witness import Witness
-from replicator.task_group import TaskGroup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,9 +103,7 @@ class Poller:
             self.log_failure = self._failed(self.log_failure, exc)
             return
         self.log_failure = None
-        async with TaskGroup() as group:
-            for name, watched in self._targets.items():
-                group.create_task(self._look_at(name, watched, log))
+        await self._patience.targets(self._targets, partial(self._look_at, log), self._fail)
 
     async def _look_at_log(self) -> LogStatus:
         self.log = log = await self._status_reader.log()
@@ -114,23 +111,21 @@ class Poller:
             self.life = await self._read_life(log)
         return log
 
-    async def _look_at(self, name: str, watched: Watched, log: LogStatus) -> None:
-        try:
-            look = partial(
-                self._status_reader.target,
-                name,
-                metadata=watched.metadata,
-                area=watched.area,
-                log=log,
-                promises=watched.promises,
-                witness=watched.witness,
-            )
-            status = await self._patience.answer(f"target {name!r}", look)
-        except ReplicatorError as exc:
-            self.failures[name] = self._failed(self.failures.get(name), exc)
-            return
+    async def _look_at(self, log: LogStatus, name: str) -> None:
+        watched = self._targets[name]
+        status = await self._status_reader.target(
+            name,
+            metadata=watched.metadata,
+            area=watched.area,
+            log=log,
+            promises=watched.promises,
+            witness=watched.witness,
+        )
         self.failures.pop(name, None)
         self.seen[name] = Seen(at=self._clock.now(), status=status)
+
+    def _fail(self, name: str, error: ReplicatorError) -> None:
+        self.failures[name] = self._failed(self.failures.get(name), error)
 
     def _failed(self, before: Failure | None, error: ReplicatorError) -> Failure:
         return Failure(since=before.since if before else self._clock.now(), error=error)

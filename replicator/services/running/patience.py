@@ -1,10 +1,12 @@
 """Questions that may hang: each has a time limit, and one that hangs on is not asked again."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from typing import Any, Final, TypeVar
 
-from replicator.errors import TransientError
+from replicator.errors import ReplicatorError, TransientError
+from replicator.task_group import TaskGroup
 
 _Answer = TypeVar("_Answer")
 CLEAN_UP_S: Final = 1.0
@@ -46,6 +48,24 @@ class Patience:
                 self._hanging[who] = task
                 await _given_up(task)
         return task.result()
+
+    async def targets(
+        self,
+        names: Iterable[str],
+        look: Callable[[str], Coroutine[Any, Any, None]],
+        failed: Callable[[str, ReplicatorError], None],
+    ) -> None:
+        """Look at targets side by side: one that hangs or fails holds up no news of the others."""
+
+        async def look_at(name: str) -> None:
+            try:
+                await self.answer(f"target {name!r}", partial(look, name))
+            except ReplicatorError as exc:
+                failed(name, exc)
+
+        async with TaskGroup() as group:
+            for name in names:
+                group.create_task(look_at(name))
 
     def _slow(self, said: str) -> TransientError:
         return TransientError(

@@ -162,8 +162,8 @@ OUTSIDE: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="monitor-forgets-its-failures",
-        function="Poller._look_at",
-        old="self.failures[name] = self._failed(self.failures.get(name), exc)",
+        function="Poller._fail",
+        old="self.failures[name] = self._failed(self.failures.get(name), error)",
         new="pass",
         loses="A target that cannot be reached is shown as it was, and nothing says since when.",
         ring="unit",
