@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 KEPT_MAX = 1_000
 """Number of drills whose evidence is kept: with one drill a day, almost three years."""
 READ_MAX = 100
-"""Number of the newest drills among which the last successful one is searched."""
+"""Number of the newest drills among which the last successful one is searched; they stay read."""
+EVIDENCE_BYTES_MAX = 1 << 20
+"""Limit for the evidence of one drill, most of which takes a kilobyte."""
 
 
 class DrillRecord:
@@ -81,7 +83,8 @@ class DrillRecord:
         if name not in self._known:
             from replicator.model.store.drill import evidence_of  # noqa: PLC0415 - see above
 
-            while len(self._known) >= KEPT_MAX:
+            while len(self._known) >= READ_MAX:
                 del self._known[next(iter(self._known))]
-            self._known[name] = evidence_of(name, await self._area.get(name))
+            data = await self._area.get(name, bytes_max=EVIDENCE_BYTES_MAX)
+            self._known[name] = evidence_of(name, data)
         return self._known[name]

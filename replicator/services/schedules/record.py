@@ -16,6 +16,8 @@ from replicator.ports import Area
 
 KEPT_MAX = 100
 """Number of attempts that are kept for each schedule: three months of a daily one."""
+RECORD_BYTES_MAX = 64 << 10
+"""Limit for the record of one attempt, most of which takes half a kilobyte."""
 
 
 class ScheduleRecord:
@@ -75,7 +77,7 @@ class ScheduleRecord:
         if name in self._ended:
             return self._ended[name]
         try:
-            found = run_of(name, await self._area.get(name))
+            found = run_of(name, await self._area.get(name, bytes_max=RECORD_BYTES_MAX))
         except (NotFoundError, CorruptionError):
             return None
         if found.ended_at is not None:

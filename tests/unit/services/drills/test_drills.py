@@ -44,7 +44,7 @@ from replicator.model.store.drill import (
 from replicator.model.store.drilled import Drilled, evidence_name
 from replicator.model.store.holds import Hold, NamedPoint
 from replicator.services.drills.driller import EMPTY_BYTES, ROW_BYTES, Driller, Rehearsal
-from replicator.services.records.drill_record import READ_MAX, DrillRecord
+from replicator.services.records.drill_record import EVIDENCE_BYTES_MAX, READ_MAX, DrillRecord
 from replicator.services.restore.restorer import Restorer
 from replicator.services.running.pause import unless
 from replicator.services.store.archived_log import ArchivedLog
@@ -418,6 +418,10 @@ async def test_the_newest_good_one_counts_and_an_altered_file_is_named():
     kept, faults = await DrillRecord(drilling.pipeline.area).newest(5)
     assert kept == [rounded(first)]
     assert name in "".join(faults)
+    drilling.pipeline.area.files[name] = b" " * (EVIDENCE_BYTES_MAX + 1)
+    kept, (large,) = await DrillRecord(drilling.pipeline.area).newest(5)
+    assert kept == [rounded(first)]
+    assert "more than the 1048576" in large
 
 
 async def test_evidence_is_bounded(monkeypatch: pytest.MonkeyPatch):
