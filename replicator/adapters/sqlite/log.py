@@ -20,12 +20,12 @@ from itertools import repeat
 from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from replicator.adapters.machine.threads import finished
 from replicator.adapters.sqlite import notes
 from replicator.adapters.sqlite.file import PAGE_BYTES, LogFile, SqliteSession, translated
-from replicator.errors import ConfigError, FencedError, GapError
+from replicator.errors import ConfigError, CorruptionError, FencedError, GapError
 from replicator.model.event import Document, Epoch, Offset, Record
 from replicator.ports import Clock, Keeping, LogState, Obstacle, Span
 
@@ -392,6 +392,19 @@ def to_us(time: datetime) -> int:
     return (time - _EPOCH_START) // _MICROSECOND
 
 
-def from_us(time_us: int) -> datetime:
-    """Return a time that is stored in the file."""
-    return _EPOCH_START + timedelta(microseconds=time_us)
+LAST_US: Final = 253_402_214_400_000_000
+"""The calendar's last day, in microseconds since 1970."""
+
+
+def from_us(time_us: object) -> datetime:
+    """Return the time in a record; one beyond the calendar, which somebody else wrote, is its end.
+
+    Raises:
+        CorruptionError: it is no number.
+    """
+    if not isinstance(time_us, int):
+        raise CorruptionError(
+            f"a record of the log has {time_us!r:.80} for its time",
+            hint="somebody else has written there: restore the newest copy of the log",
+        )
+    return _EPOCH_START + timedelta(microseconds=min(max(time_us, 0), LAST_US))

@@ -1,17 +1,20 @@
 """Rows of our own files that rotted, or that somebody else wrote: named, and no traceback."""
 
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.sqlite.control_file import ControlFile
 from replicator.adapters.sqlite.journal import SqliteJournal
+from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.adapters.sqlite.tokens import TokenStore
 from replicator.errors import ConfigError, CorruptionError
+from replicator.model.event import Document, Offset, Record
 from replicator.model.operations.access import AccessToken, Role
 from tests.builders import TIME
 
@@ -82,3 +85,27 @@ async def test_a_file_of_ours_beside_which_there_is_one_of_elsewhere_writes_noth
     with pytest.raises(ConfigError, match="-wal is a link"):
         await use(path)
     assert elsewhere.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize(("time_us", "year"), [(10**18, 9999), (-(10**18), 1970)])
+async def test_a_records_time_beyond_the_calendar_is_its_end(
+    tmp_path: Path, time_us: int, year: int
+):
+    assert (await records_with(tmp_path, time_us))[0].appended_at.year == year
+
+
+async def test_a_records_time_that_is_none_is_damage(tmp_path: Path):
+    with pytest.raises(CorruptionError, match="'soon' for its time"):
+        await records_with(tmp_path, "soon")
+
+
+async def records_with(folder: Path, time: object) -> Sequence[Record]:
+    """Return what a log reads whose record somebody has given another time."""
+    path = folder / "prod.log"
+    async with SqliteEventLog(path, SystemClock(), "prod") as log:
+        await log.acquire()
+        await log.append([Document(type="t", subject="s", data=b"{}")])
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE records SET appended_at_us = ?", (time,))
+    async with SqliteEventLog(path, SystemClock(), "prod") as log:
+        return await log.read(Offset(0), records_max=10)
