@@ -362,8 +362,14 @@ class ArchivedLog:
 
     def _between_files(self, bar: Offset) -> list[Hole]:
         # what is before the horizon has expired, up to the record that closes its cut
-        found, reached = list[Hole](), Offset(max(min(self._bases, default=-1), bar or -1) + 1)
+        return self._ranges(Offset(max(min(self._bases, default=-1), bar or -1) + 1), ())
+
+    def _ranges(self, reached: Offset, bases: Sequence[Offset]) -> list[Hole]:
+        """Return the ranges from `reached` on that neither files nor these bases bridge."""
+        found: list[Hole] = []
         for start, end in zip(self._history.starts, self._history.ends, strict=True):
+            if before := bisect_left(bases, start):
+                reached = max(reached, Offset(bases[before - 1] + 1))
             if 0 < reached < start:
                 found.append(Hole(start=reached, until=start))
             reached = max(reached, end)
@@ -458,17 +464,7 @@ class ArchivedLog:
 
     def _holes(self) -> list[Hole]:
         """Return the ranges that files must be missing from: each window starts with a base."""
-        found: list[Hole] = []
-        reached = Offset(0)
-        for start, end in zip(self._history.starts, self._history.ends, strict=True):
-            before = bisect_left(self._bases, start)
-            reached = Offset(
-                max([reached, *[base + 1 for base in self._bases[max(0, before - 1) : before]]])
-            )
-            if 0 < reached < start:
-                found.append(Hole(start=reached, until=start))
-            reached = max(reached, end)
-        return found
+        return self._ranges(Offset(0), self._bases)
 
     async def damages_of(self, base: Offset) -> list[str]:
         """Read a base again; return a message for each of its files that is damaged."""
