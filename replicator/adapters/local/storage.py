@@ -107,9 +107,10 @@ class LocalDeepStorage(LocalDeepStorageReader):
         await self.close()
 
     async def close(self) -> None:
-        """Remove this process's part of the workspace."""
+        """Remove this process's part of the workspace; if it hangs, the next process removes it."""
         if self._area.is_in_use:
-            await self._threads.finished(self._area.close)
+            with suppress(TransientError):
+                await self._threads.finished(self._area.close)
 
     def area(self) -> LocalArea:
         """Return the target's own files."""
