@@ -778,6 +778,32 @@ async def test_a_database_that_lacks_a_rows_characters_remembers_its_gap(
         await execute(postgresql.dsn, f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.mark.parametrize("encoding", ["LATIN1", "EUC_JP", "EUC_TW"])
+async def test_a_row_goes_by_a_name_in_the_database_s_own_encoding(
+    postgresql: Postgresql, encoding: str
+):
+    """Druid's rows are there under each name that the database can hold."""
+    name = f"held_by_{encoding.lower()}"
+    made = f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"
+    await execute(postgresql.dsn, made)
+    dsn = f"{postgresql.dsn.rpartition('/')[0]}/{name}"
+    row = ConfigEntry(name="caf\u00e9" if encoding == "LATIN1" else "wiki_\u4e00", payload=b"1")
+    try:
+        await execute(dsn, LAYOUTS["druid-33"].read_text())
+        writer = PostgresqlMetadataWriter(dsn)
+        state = await writer.acquire(SOURCE)
+        left = list[int]()
+        for rows, keys in (([row], []), ([], [key_of(row)])):
+            async with writer.transaction(SOURCE, state.epoch) as transaction:
+                await transaction.upsert(rows)
+                await transaction.remove(keys)
+            async with connected(dsn) as connection:
+                left.append(await connection.fetchval("SELECT count(*) FROM druid_config"))
+        assert left == [1, 0]
+    finally:
+        await execute(postgresql.dsn, f"DROP DATABASE {name} WITH (FORCE)")
+
+
 async def test_a_table_of_checkpoints_from_before_the_first_release_is_read_and_renewed(
     druid_dsn: str,
 ):

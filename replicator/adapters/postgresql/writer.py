@@ -7,6 +7,7 @@ tables exist.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -88,7 +89,8 @@ ESCAPE: Final = "\x10"
 ESCAPED: Final = re.compile(f"{ESCAPE}(0|1|2[0-9a-f]{{6}})")
 ANY_CHARACTER: Final = frozenset({"UTF8", "SQL_ASCII"})
 """Encodings of databases that hold every character that is sent."""
-ONE_BYTE_EACH: Final = ("latin", "cp", "iso_8859_", "koi8")
+OTHER_NAMES: Final = {"euc_cn": "gb2312", "koi8r": "koi8_r", "koi8u": "koi8_u"}
+"""Python's names of encodings that PostgreSQL calls otherwise."""
 OWN_TABLES_LOCK: Final = 0x72_65_70_6C
 """Advisory lock: CREATE TABLE IF NOT EXISTS fails when two sessions run it at once."""
 
@@ -457,23 +459,27 @@ def _escaped(text: str, encoding: str) -> str:
 
 
 def _can_hold(text: str, encoding: str) -> bool:
-    if encoding in ANY_CHARACTER:
-        return NUL not in text
-    codec = _codec(encoding)
-    return NUL not in text and all(_is_of(codec, one) for one in text)
+    if NUL in text:
+        return False
+    if encoding in ANY_CHARACTER or (codec := _codec(encoding)) is None:
+        return True  # a database of an encoding that Python lacks decides by itself
+    return all(_is_of(codec, one) for one in text)
 
 
-def _codec(encoding: str) -> str:
-    """Return Python's name of an encoding with a byte for each character; ASCII for all others."""
+def _codec(encoding: str) -> str | None:
+    """Return Python's name of a database's encoding; None if Python lacks it."""
     found = encoding.lower().replace("win", "cp")
-    return found if found.startswith(ONE_BYTE_EACH) else "ascii"
-
-
-def _is_of(codec: str, one: str) -> bool:
     try:
-        one.encode(codec)
-    except (UnicodeEncodeError, LookupError):
-        return one.isascii()
+        return codecs.lookup(OTHER_NAMES.get(found, found)).name
+    except LookupError:
+        return None
+
+
+def _is_of(codec: str | None, one: str) -> bool:
+    try:
+        one.encode(codec or "ascii")
+    except UnicodeEncodeError:
+        return False
     return True
 
 
