@@ -128,11 +128,16 @@ class Running:
 
     async def says(self, text: str, *, times: int = 1, within_s: float = 30.0) -> None:
         """Wait until it has written this to stderr."""
-        async with asyncio.timeout(within_s):
-            while self.err.count(text) < times:
-                if not self.is_running:
-                    raise AssertionError(f"it ended without saying {text!r}:\n{self.err}")
-                await asyncio.sleep(0.01)
+        try:
+            async with asyncio.timeout(within_s):
+                while self.err.count(text) < times:
+                    if not self.is_running:
+                        raise AssertionError(f"it ended without saying {text!r}:\n{self.err}")
+                    await asyncio.sleep(0.01)
+        except TimeoutError as exc:
+            raise AssertionError(
+                f"it has not said {text!r} within {within_s:g} s:\n{self.err}"
+            ) from exc
 
 
 class Processes:

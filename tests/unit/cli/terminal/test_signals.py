@@ -159,8 +159,8 @@ def test_a_terminal_that_is_closed_ends_a_verb_after_it_has_cleaned_up(
     cleaned = tmp_path / "cleaned"
     pid, terminal = os.forkpty()
     if pid == 0:
-        if may_close:
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        # the suite itself may run under `nohup`
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if may_close else signal.SIG_DFL)
         verb = [sys.executable, "-c", CLEANING_UP, "drill", str(cleaned)]
         os.execv(sys.executable, verb)  # noqa: S606 - a terminal is had by a fork alone
     try:
