@@ -1,19 +1,30 @@
 """Every expected failure, sorted by what the caller must do next.
 
-Anything else that escapes is a bug and crashes. `exit_code` is the process's exit code when the
-error ends a command (see docs/reference.md); `hint` says what to do next.
+Anything else that escapes is a bug: it ends the process, or halts one target beside others.
+`exit_code` is the process's exit code when the error ends a command (see docs/reference.md); `hint`
+says what to do next.
 """
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 
-def _writable(text: str) -> str:
+def writable(text: str) -> str:
     """Return a text that every document, database and log can hold.
 
     The names of files, links and headers that are not UTF-8 have halves of pairs of surrogates.
     """
     return text.encode(errors="backslashreplace").decode()
+
+
+BUG: Final = 1
+"""Exit code of a defect of this program."""
+BUG_HINT: Final = (
+    "report it to the project with the lines above, the command and the versions of Druid,"
+    " PostgreSQL, Kafka and the storages; what was confirmed is safe, and the next start goes on"
+    " from there"
+)
 
 
 class ReplicatorError(Exception):
@@ -23,9 +34,9 @@ class ReplicatorError(Exception):
     hint = ""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(_writable(message))
+        super().__init__(writable(message))
         if hint:
-            self.hint = _writable(hint)
+            self.hint = writable(hint)
 
 
 class TransientError(ReplicatorError):

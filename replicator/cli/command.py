@@ -21,7 +21,7 @@ from replicator.cli.terminal.console import ask, paper, say
 from replicator.cli.terminal.job_channel import job_channel
 from replicator.cli.terminal.typed import parse_overrides
 from replicator.config import Settings
-from replicator.errors import RefusedError, ReplicatorError, worst
+from replicator.errors import BUG, BUG_HINT, RefusedError, ReplicatorError, worst
 from replicator.model.operations.command_line import ASKED_AT
 from replicator.web.document import document
 
@@ -31,12 +31,6 @@ if TYPE_CHECKING:
     from replicator.model.observation import Observation, Observer
 
 _Result = TypeVar("_Result")
-BUG = 1
-BUG_HINT = (
-    "report it to the project with the lines above, the command and the versions of Druid,"
-    " PostgreSQL, Kafka and the storages; what was confirmed is safe, and the next start goes on"
-    " from there"
-)
 PARTLY_DONE = 3
 NAMED_MAX = 20
 """Number of failures that a text names; the JSON document names all."""

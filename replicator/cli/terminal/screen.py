@@ -398,8 +398,10 @@ def _warn(target: str | None, observation: Warned) -> None:
             logger().warning("gap", **of, **told, offset=gap.opened)
         case Waiting(what=what, reason=reason, delay_s=delay_s):
             logger().warning("waiting", **of, what=what, reason=reason, delay_s=round(delay_s, 1))
-        case Halted(what=what, reason=reason, hint=hint, retry_s=retry_s):
+        case Halted(what=what, reason=reason, hint=hint, retry_s=retry_s, traceback=traceback):
             told = {"what": what, "reason": reason, "hint": hint}
+            if traceback:
+                told["traceback"] = traceback
             logger().error("halted", **of, **told, looks_again_s=round(retry_s, 1))
         case WentOn(what=what):
             logger().info("goes on", **of, what=what)

@@ -27,6 +27,8 @@ class Halted:
     exit_code: int
     """Exit code of a verb that meets the same error."""
     retry_s: float
+    traceback: str = ""
+    """Where the program failed, if it is a defect of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,15 @@
 """The loop of a service: one step after another, until the process is stopped."""
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Final, TypeAlias
 
 from replicator.errors import (
+    BUG,
+    BUG_HINT,
     ConfigError,
     CorruptionError,
     GapError,
@@ -16,6 +19,7 @@ from replicator.errors import (
     RefusedError,
     ReplicatorError,
     TransientError,
+    writable,
 )
 from replicator.model.observation import Observer
 from replicator.model.observed.faults import Halted, Waiting, WentOn
@@ -29,7 +33,7 @@ Errors: TypeAlias = tuple[type[ReplicatorError], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerance:
-    """Errors that do not end a service; all other errors and every defect end it.
+    """Errors that do not end a service; all other errors end it.
 
     A FencedError always ends the service: another process does the work.
     """
@@ -44,6 +48,14 @@ class Tolerance:
     A process's settings never change, so such an error later means that its surroundings did
     (rights on a file, a password), and the operator who mends them need not restart a process.
     """
+    defects_halt: bool = False
+    """Whether an unexpected exception halts the service, too, instead of ending it."""
+
+    def halts(self, exc: Exception, *, later: bool) -> bool:
+        """Return whether an error halts the service; `later`: a step has succeeded before."""
+        if not isinstance(exc, ReplicatorError):
+            return self.defects_halt
+        return isinstance(exc, (*self.halting, *(self.halting_later if later else ())))
 
 
 OF_THE_WATCHER: Final = Tolerance(passing=(TransientError,), halting_later=(ConfigError,))
@@ -59,14 +71,21 @@ _OF_THE_SURROUNDINGS: Final = (ConfigError, RefusedError)
 OF_A_TARGET: Final = Tolerance(
     passing=(TransientError, NotFoundError),  # a missing log is created by its watcher
     halting=(*_OF_THE_DATA, *_OF_ITS_CHECKPOINT, *_OF_THE_SURROUNDINGS),
+    defects_halt=True,
 )
 """Errors of one target end neither the watcher nor the services of other targets, ever.
 
 Nor at the start: a machine that boots at night with one store refused must go on with the others,
 and an operator who starts the process reads the error at once, in the line of the halt.
+
+Nor does a defect of this program that one target's store or database brings out: a step that failed
+for any reason begins anew from what is stored, and each other target goes on.
 """
 OF_A_TARGET_ALONE: Final = replace(
-    OF_A_TARGET, halting=_OF_THE_DATA, halting_later=_OF_THE_SURROUNDINGS
+    OF_A_TARGET,
+    halting=_OF_THE_DATA,
+    halting_later=_OF_THE_SURROUNDINGS,
+    defects_halt=False,
 )
 """Of a process that does nothing else: an error at its start ends it."""
 
@@ -94,7 +113,7 @@ async def repeat(
         observer: Receives each wait, each halt and its end.
         tolerance: Errors that do not end the loop; others are raised.
     """
-    failures, halting, is_halted = 0, tolerance.halting, False
+    failures, has_worked, is_halted = 0, False, False
     while not stop.is_set():
         try:
             wait_s = await step()
@@ -102,11 +121,12 @@ async def repeat(
             wait_s = retry.delay_s(failures, rng)
             failures += 1
             observer(Waiting(what=what, reason=str(exc), delay_s=wait_s))
-        except halting as exc:
+        except Exception as exc:  # noqa: BLE001 - raised again unless the service halts by it
+            _require_halts(exc, tolerance, later=has_worked)
             failures, is_halted, wait_s = 0, True, halted_retry_s
             observer(_halted(what, exc, halted_retry_s))
         else:
-            failures, halting = 0, (*tolerance.halting, *tolerance.halting_later)
+            failures, has_worked = 0, True
             if is_halted:
                 observer(WentOn(what=what))
             is_halted = False
@@ -116,9 +136,28 @@ async def repeat(
             await pause(stop, wait_s)
 
 
-def _halted(what: str, exc: ReplicatorError, retry_s: float) -> Halted:
+def _require_halts(exc: Exception, tolerance: Tolerance, *, later: bool) -> None:
+    """Raise an error that ends the service."""
+    if not tolerance.halts(exc, later=later):
+        raise exc
+
+
+def _halted(what: str, exc: Exception, retry_s: float) -> Halted:
+    if not isinstance(exc, ReplicatorError):
+        return _halted_by_a_defect(what, exc, retry_s)
     return Halted(
         what=what, reason=str(exc), hint=exc.hint, exit_code=exc.exit_code, retry_s=retry_s
+    )
+
+
+def _halted_by_a_defect(what: str, exc: Exception, retry_s: float) -> Halted:
+    return Halted(
+        what=what,
+        reason=writable(f"{type(exc).__name__}: {exc}"),
+        hint=f"this is a bug of the program and not of your set-up: {BUG_HINT}",
+        exit_code=BUG,
+        retry_s=retry_s,
+        traceback=writable("".join(traceback.format_exception(exc)).rstrip()),
     )
 
 

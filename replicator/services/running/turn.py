@@ -14,6 +14,8 @@ from replicator.services.running.pause import pause
 
 SILENT_MAX_S = 3 * BEAT_S
 """Seconds without a new heartbeat after which another process counts as gone."""
+FIRST_BEAT_S = 2.0
+"""Seconds within which a process that has just begun a log writes its first heartbeat."""
 LOOK_S = 1.0
 """Seconds between two looks for new heartbeats."""
 
@@ -41,9 +43,11 @@ class Turn:
             ConfigError: the log denies heartbeats, or was moved.
         """
         clock = asyncio.get_running_loop().time
-        heard_at = clock()
         if not await self._is_anybody():
-            return not stop.is_set()
+            await pause(stop, FIRST_BEAT_S)
+            if stop.is_set() or not await self._is_anybody():
+                return not stop.is_set()
+        heard_at = clock()
         while not stop.is_set():
             await pause(stop, LOOK_S)
             if await self._is_news():

@@ -7,6 +7,15 @@ from tests.mutants.mutant import Mutant
 
 ATTACKING: Final[Sequence[Mutant]] = (
     Mutant(
+        name="a-defect-of-one-target-ends-all",
+        function="Tolerance.halts",
+        old="return self.defects_halt",
+        new="return False",
+        loses="Whoever can write to one target's store ends the copies of all targets.",
+        ring="unit",
+        tests="test_loop.py",
+    ),
+    Mutant(
         name="link-that-comes-late-is-followed",
         function="Folder.open",
         old="flags | _FILE",

@@ -31,7 +31,7 @@ def test_a_gap_that_closes_by_itself_asks_for_no_restore():
     told = rows(2)
     heals = [one for one in GAP_REASONS if one != OBJECT_CHANGED]
     assert all("restore`" not in told[one][0] for one in heals)
-    assert "All but `object_changed` close by themselves" in TEXT
+    assert "All gaps except `object_changed` close by themselves" in TEXT
 
 
 def test_every_reason_of_a_gap_is_told_with_what_to_do():

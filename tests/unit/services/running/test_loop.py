@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from replicator.errors import (
+    BUG,
     ConfigError,
     CorruptionError,
     FencedError,
@@ -47,8 +48,9 @@ async def told(*steps: Exception | None, tolerance: Tolerance = OF_A_TARGET) -> 
         match observation:
             case Waiting(reason=reason):
                 lines.append(f"waits: {reason}")
-            case Halted(reason=reason, hint=hint, exit_code=code):
+            case Halted(reason=reason, hint=hint, exit_code=code, traceback=found):
                 lines.append(f"halted ({code}): {reason}; {hint}")
+                assert ("in step" in found) == (code == BUG)
             case WentOn(what=what):
                 lines.append(f"goes on: {what}")
             case _:
@@ -118,16 +120,29 @@ async def test_a_target_waits_for_a_log_that_is_not_there_yet():
     assert await told(NotFoundError("no log"), None) == ["waits: no log"]
 
 
-@pytest.mark.parametrize(
-    "failure",
-    [
-        FencedError("another applier has taken over"),
-        RuntimeError("a defect"),
-    ],
-)
-async def test_nothing_hides_a_defect_or_another_process(failure: Exception):
-    with pytest.raises(type(failure)):
-        await told(None, failure)
+async def test_nothing_hides_another_process():
+    with pytest.raises(FencedError):
+        await told(None, FencedError("another applier has taken over"))
+
+
+@pytest.mark.parametrize("tolerance", [OF_A_TARGET_ALONE, OF_THE_WATCHER])
+async def test_a_defect_ends_the_watcher_and_who_applies_alone(tolerance: Tolerance):
+    with pytest.raises(RuntimeError):
+        await told(None, RuntimeError("a defect"), tolerance=tolerance)
+
+
+async def test_a_defect_that_one_target_brings_out_halts_it_alone_and_shows_where():
+    defects = (
+        RuntimeError("no \ud800 number"),
+        ExceptionGroup("two", [ValueError("a"), KeyError()]),
+    )
+    lines = await told(*defects, None)
+    assert [line.partition(";")[0] for line in lines] == [
+        r"halted (1): RuntimeError: no \ud800 number",
+        "halted (1): ExceptionGroup: two (2 sub-exceptions)",
+        "goes on: apply",
+    ]
+    assert "report it to the project" in lines[0]
 
 
 async def test_a_log_that_contradicts_itself_ends_its_watcher():

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from replicator.adapters.memory.log import MemoryEventLog
 from replicator.errors import TransientError
 from replicator.model.operations.pulse import BEAT_S, WATCH, Pulse, pulse_json
-from replicator.services.running.turn import LOOK_S, SILENT_MAX_S, Turn
+from replicator.services.running.turn import FIRST_BEAT_S, LOOK_S, SILENT_MAX_S, Turn
 from tests.simulation.virtual_time import in_virtual_time
 from tests.unit.pipeline import HandClock
 
@@ -47,8 +47,24 @@ async def waited_s(log: Log, waits: list[str], stop: asyncio.Event | None = None
     return clock() - began if await turn.comes(stop or asyncio.Event()) else None
 
 
-def test_where_nobody_was_ever_heard_it_begins_at_once():
-    assert in_virtual_time(waited_s(Log(), [])) == 0
+def test_where_nobody_was_ever_heard_it_begins_soon():
+    assert in_virtual_time(waited_s(Log(), [])) == FIRST_BEAT_S
+
+
+def test_of_two_that_begin_together_the_passive_one_waits():
+    """The other has made the log a moment ago, and has not said so yet."""
+
+    async def within() -> None:
+        log, waits = Log(), list[str]()
+        async with asyncio.TaskGroup() as group:
+            waited = group.create_task(waited_s(log, waits))
+            await log.acquire()
+            await asyncio.sleep(FIRST_BEAT_S / 2)
+            await log.beats_for(60)
+        assert (waited.result() or 0) > 60
+        assert waits == ["`run` on a, pid 7"]
+
+    in_virtual_time(within())
 
 
 def test_it_begins_when_the_other_goes_silent_whatever_its_clock_says():
