@@ -4,10 +4,10 @@ import asyncio
 import warnings
 from typing import Any, cast
 
-import uvloop
+from replicator.adapters.machine import event_loop
 
 
-class Loop(uvloop.Loop):
+class Loop(event_loop.Loop):
     """A uvloop that fails when it is closed over a connection that nobody closed.
 
     uvloop 0.23 says so by a warning inside of its `close`, and where warnings are errors it then

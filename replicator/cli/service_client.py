@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from ipaddress import ip_address
 from secrets import token_hex
-from time import sleep
-from typing import IO, Any, Final, TypeVar
+from time import monotonic, sleep
+from typing import Any, Final, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
@@ -23,6 +23,7 @@ from replicator.errors import (
     ReplicatorError,
     TransientError,
 )
+from replicator.model.document import refuse_many_values
 
 _Result = TypeVar("_Result")
 WAIT_S: Final = 2.0
@@ -30,6 +31,9 @@ WAIT_S: Final = 2.0
 TIMEOUT_S: Final = 60.0
 ANSWER_BYTES_MAX: Final = 64 << 20
 """Limit for an answer, which is in memory as a whole."""
+ANSWER_S_MAX: Final = 600.0
+"""Longest time for the body of an answer, in seconds: a byte each minute would take for ever."""
+PIECE_BYTES: Final = 1 << 16
 PAUSES_S: Final = (0.5, 2.0, 5.0)
 """Before a request whose connection was cut is sent again, in seconds."""
 FINAL: Final = frozenset({"done", "failed", "cancelled", "interrupted"})
@@ -192,21 +196,30 @@ class ServiceClient:
         for pause_s in (*PAUSES_S, None):
             try:
                 with self._opener.open(request, timeout=TIMEOUT_S) as answer:
-                    return orjson.loads(self._whole(answer))
+                    body = self._whole(answer)
+                    refuse_many_values(body)
+                    return orjson.loads(body)
             except (OSError, HTTPException) as exc:
                 if pause_s is None or not _was_cut(exc):
                     raise
                 sleep(pause_s)
         raise AssertionError("the last attempt returns or raises")
 
-    def _whole(self, answer: IO[bytes]) -> bytes:
-        body = answer.read(ANSWER_BYTES_MAX + 1)
-        if len(body) > ANSWER_BYTES_MAX:
-            raise ConfigError(
-                f"the service at {self._url} answered with more than {ANSWER_BYTES_MAX} bytes",
-                hint="is this the address of a control API?",
-            )
-        return body
+    def _whole(self, answer: HTTPResponse) -> bytes:
+        body = bytearray()
+        began_s = monotonic()
+        while piece := answer.read1(PIECE_BYTES):
+            body += piece
+            if len(body) > ANSWER_BYTES_MAX:
+                raise ConfigError(
+                    f"the service at {self._url} answered with more than {ANSWER_BYTES_MAX} bytes",
+                    hint="is this the address of a control API?",
+                )
+            if monotonic() - began_s > ANSWER_S_MAX:
+                raise TransientError(
+                    f"the service at {self._url} did not end its answer within {ANSWER_S_MAX:g} s"
+                )
+        return bytes(body)
 
 
 class _NoRedirect(HTTPRedirectHandler):
@@ -244,7 +257,7 @@ def _error(exc: HTTPError) -> ReplicatorError:
         problem = _RefusalAnswer.model_validate_json(exc.read(ANSWER_BYTES_MAX))
         detail, hint = problem.detail, problem.hint
         kind = getattr(errors, problem.type, None)
-    except (ValueError, OSError):
+    except (ValueError, OSError, HTTPException):
         detail, hint, kind = f"the service answered {exc.code}", "", None
     if not (isinstance(kind, type) and issubclass(kind, ReplicatorError)):
         kind = BY_STATUS.get(exc.code, ConfigError)

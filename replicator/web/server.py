@@ -1,6 +1,6 @@
 """A small HTTP server: `/metrics`, `/healthz`, `/readyz`, `/status.json`. It changes nothing."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from http import HTTPStatus
 from typing import Final
 
@@ -45,7 +45,7 @@ class StatusAnswers:
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Answer with the metrics that Prometheus scrapes."""
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        encode, content_type = _encoder(request.headers.get("Accept", ""))
         return web.Response(body=encode(self._registry), headers={"Content-Type": content_type})
 
     async def health(self, _: web.Request) -> web.Response:
@@ -75,6 +75,14 @@ class StatusAnswers:
         body = document("status", seen_json(self._poller), self._clock.now())
         status = HTTPStatus.OK if seen else HTTPStatus.SERVICE_UNAVAILABLE
         return web.Response(body=body, status=status, content_type="application/json")
+
+
+def _encoder(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:
+    """Return how metrics are written for a client; for one whose header is none, as text."""
+    try:
+        return choose_encoder(accept)
+    except (TypeError, ValueError):  # as prometheus_client 0.26 raises for odd versions
+        return choose_encoder("")
 
 
 class WebServer:

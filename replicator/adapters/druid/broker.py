@@ -4,14 +4,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import orjson
+from pydantic import Field
 
 from replicator.adapters.druid.request import DruidLogin, DruidServers, answered
 from replicator.adapters.transfer.answers import AnswerShape
 from replicator.errors import ConfigError, NotFoundError
-from replicator.model.druid.answer import Aggregate, Answer, Measure, Number
+from replicator.model.document import INT_MAX, Natural
+from replicator.model.druid.answer import Aggregate, Answer, Measure
 from replicator.model.druid.interval import Interval, instant, interval_or_eternity
 from replicator.ports.druid import Availability, Served
 
@@ -93,18 +95,18 @@ class _Column:
 class _Segments:
     start: str
     end: str
-    realtime: int
+    realtime: Natural
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Available:
     datasource: str
-    published: int
-    served: int
-    rows: int | None
+    published: Natural
+    served: Natural
+    rows: Natural | None
     """None while nothing is served: Druid's planner makes a sum of no rows of the 0."""
-    unread: int
-    unserved: int
+    unread: Natural
+    unserved: Natural
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +119,9 @@ _COLUMNS = AnswerShape[list[_Column]](list[_Column])
 _SEGMENTS = AnswerShape[list[_Segments]](list[_Segments])
 _AVAILABLE = AnswerShape[list[_Available]](list[_Available])
 _UNSERVED = AnswerShape[list[_SegmentId]](list[_SegmentId])
-_MEASURED = AnswerShape[list[dict[str, Number]]](list[dict[str, Number]])
+_Measured: TypeAlias = Annotated[int, Field(ge=-INT_MAX - 1, le=INT_MAX)] | float | str | None
+"""A `Number` as SQL has it: an integer has 64 bits, and a larger one is read as a float."""
+_MEASURED = AnswerShape[list[dict[str, _Measured]]](list[dict[str, _Measured]])
 
 
 class DruidBroker:

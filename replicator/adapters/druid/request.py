@@ -85,7 +85,9 @@ def _understood(url: str) -> tuple[URL, str | None]:
         TransientError: it is none.
     """
     try:
-        return URL(url, encoded=True), proxy_for(url)
+        found = URL(url, encoded=True)
+        _ = found.port  # read from the text only now
+        return found, proxy_for(url)
     except ValueError as exc:
         raise TransientError(f"{url} is no address: {exc}") from exc
 

@@ -19,6 +19,9 @@ from replicator.ports import Effective
 
 SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 
+ODD = (KeyError, ValueError, TypeError, AttributeError, OverflowError)
+"""What an answer raises that google-auth cannot read."""
+
 
 class GoogleToken:
     """Provides the headers of a request; renews a token before it expires.
@@ -67,6 +70,10 @@ class GoogleToken:
         except GoogleAuthError as exc:
             error = TransientError if exc.retryable else ConfigError
             raise error(f"Google gives no access token: {exc}") from exc
+        except ODD as exc:
+            raise TransientError(
+                f"Google gives no access token: the answer is not what it answers: {exc!r}"
+            ) from exc
         return credentials
 
     def _found(self) -> Credentials:

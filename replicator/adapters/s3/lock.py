@@ -14,7 +14,7 @@ from awscrt.checksums import crc64nvme
 from botocore.exceptions import ClientError
 
 from replicator.adapters.s3.bucket import S3Bucket, Sdk
-from replicator.adapters.s3.session import crc_text, error_code
+from replicator.adapters.s3.session import crc_text, ending, error_code
 from replicator.adapters.transfer.pacing import Pace
 from replicator.errors import ConfigError, LockedError, MissingObjectError
 from replicator.ports import Clock, Piece
@@ -90,7 +90,7 @@ class LockedBucket(S3Bucket):
             pages = client.get_paginator("list_object_versions").paginate(
                 Bucket=self._bucket, Prefix=key
             )
-            async for page in pages:
+            async for page in ending(pages, f"the versions of {key}"):
                 await self._sdk.pace()
                 found += [
                     (one["LastModified"], one["VersionId"])

@@ -2,10 +2,10 @@
 
 import os
 from base64 import b64encode
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import aioboto3
 from aiobotocore.config import AioConfig
@@ -24,7 +24,12 @@ from obstore.store import S3Store
 
 from replicator.adapters.boundary import reason
 from replicator.adapters.bucket.bare_environment import bare_environment
-from replicator.adapters.bucket.bucket import ARCHIVED_HINT, DeniedKeyError
+from replicator.adapters.bucket.bucket import (
+    ARCHIVED_HINT,
+    LISTED_MAX,
+    PAGE_OBJECTS_MAX,
+    DeniedKeyError,
+)
 from replicator.adapters.bucket.obstore import RETRIES_MAX, ObstoreBucket, brief, client_options
 from replicator.adapters.s3.service import (
     LOOKED_AT_EVERY_S,
@@ -48,6 +53,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Config, S3Credential
     from types_aiobotocore_s3 import S3Client
 
+_Page = TypeVar("_Page")
 CONNECTIONS_MAX = 64
 ASKED_AGAIN_AFTER = timedelta(minutes=5, seconds=LOOKED_AT_EVERY_S)
 """Announced life of keys that end: obstore asks for new ones five minutes before the end."""
@@ -220,6 +226,27 @@ def _nothing_found() -> ConfigValueStore:
     return ConfigValueStore(
         {name: ConstantProvider(value) for name, value in {**defaults, **files}.items()}
     )
+
+
+PAGES_MAX: Final = LISTED_MAX // PAGE_OBJECTS_MAX
+"""Answers that one listing through the SDK takes, which has all of it in memory."""
+
+
+async def ending(pages: AsyncIterator[_Page], what: str) -> AsyncIterator[_Page]:
+    """Yield the answers of a listing.
+
+    Raises:
+        TransientError: it does not end.
+    """
+    count = 0
+    async for page in pages:
+        count += 1
+        if count > PAGES_MAX:
+            raise TransientError(
+                f"the listing of {what} has no end: {count} answers",
+                hint="look at what is there, and at the server",
+            )
+        yield page
 
 
 ODD = (ResponseParserError, KeyError, ValueError)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 COPY_OBJECT_BYTES_MAX = 5 << 30
 """Limit of S3 for a copy in one request: 5 GiB."""
 COPY_PART_BYTES = 512 * MIB
+SHA256_BYTES = 32
 
 
 class S3Reader(ObjectStorageReader):
@@ -191,9 +192,9 @@ class S3ServerCopy:
                 found = await client.head_object(
                     Bucket=self._service.bucket, Key=key, ChecksumMode="ENABLED"
                 )
+                return _sha256(found.get("ChecksumSHA256"))
         except MissingObjectError:
             return None  # removed since it was looked at
-        return _sha256(found.get("ChecksumSHA256"))
 
     def _within(
         self, reader: DeepStorageReader, location: Location
@@ -229,15 +230,15 @@ class S3ServerCopy:
                         f"{source_key} of s3://{bucket} was written during the copy"
                     ) from exc
                 raise
-        result = copied["CopyObjectResult"]
-        encrypted = "ServerSideEncryption" in copied
-        if not encrypted and _differ(result["ETag"], stored.tag):
+            result, encrypted = copied["CopyObjectResult"], "ServerSideEncryption" in copied
+            etag = "" if encrypted else result["ETag"]
+            sha256 = _sha256(result.get("ChecksumSHA256"))
+        if _differ(etag, stored.tag):
             raise CorruptionError(
-                f"s3://{self._service.bucket}/{key} has the ETag {result['ETag']}, its original"
-                f" {stored.tag}",
+                f"s3://{self._service.bucket}/{key} has the ETag {etag}, its original {stored.tag}",
                 hint="remove it; it is copied again",
             )
-        if (sha256 := _sha256(result.get("ChecksumSHA256"))) is None:
+        if sha256 is None:
             return None
         return Checked(name="", size_bytes=stored.size_bytes, sha256=sha256)
 
@@ -280,8 +281,17 @@ class S3ServerCopy:
 
 
 def _sha256(reported: str | None) -> str | None:
-    """Return the checksum that S3 reports of a whole object; one of parts is a different value."""
-    return None if not reported or "-" in reported else b64decode(reported).hex()
+    """Return the checksum that S3 reports of a whole object; one of parts is a different value.
+
+    Raises:
+        ValueError: it is no SHA-256 in base64.
+    """
+    if not reported or "-" in reported:
+        return None
+    found = b64decode(reported, validate=True)
+    if len(found) != SHA256_BYTES:
+        raise ValueError(f"a SHA-256 of {len(found)} bytes")
+    return found.hex()
 
 
 def _match(tag: str) -> str:

@@ -15,7 +15,7 @@ from replicator.adapters.machine.threads import finished
 from replicator.adapters.s3.client import S3Sdk
 from replicator.adapters.s3.lock import S3Lock
 from replicator.adapters.s3.service import S3Service
-from replicator.adapters.s3.session import crc_text, translated
+from replicator.adapters.s3.session import crc_text, ending, translated
 from replicator.adapters.transfer.hashing import Sha256
 from replicator.adapters.transfer.pacing import InFlight, Pace
 from replicator.adapters.transfer.sizes import Sizes
@@ -172,7 +172,7 @@ class S3Uploads:
             pages = client.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self._service.bucket, Prefix=f"{prefix}/" if prefix else ""
             )
-            async for page in pages:
+            async for page in ending(pages, f"unfinished uploads in {self._service.bucket}"):
                 for one in page.get("Uploads", []):
                     key, id_ = one["Key"], one["UploadId"]
                     if one["Initiated"] < oldest or key in found:
@@ -189,7 +189,7 @@ class S3Uploads:
             pages = client.get_paginator("list_parts").paginate(
                 Bucket=self._service.bucket, Key=key, UploadId=id_
             )
-            async for page in pages:
+            async for page in ending(pages, f"the parts of {key}"):
                 for part in page.get("Parts", []):
                     found[part["PartNumber"]] = _UploadPart(part["ETag"], part["Size"])
         return found

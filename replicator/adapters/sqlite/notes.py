@@ -3,12 +3,17 @@
 They are not in the database: its online backup starts again whenever another process writes.
 """
 
+import errno
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from replicator.errors import NotFoundError
 from replicator.model.document import Name, Shape, written
+
+NOTE_BYTES_MAX = 64 << 10
+"""Limit for one of these files, most of which take some hundred bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +65,21 @@ def _keep(log: Path, place: Path, data: bytes) -> None:
 
 
 def _kept(place: Path) -> bytes | None:
+    """Return a note; nothing of a pipe, a link or a large file that stands in its place."""
     try:
-        return place.read_bytes()
+        descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
+    except OSError as exc:
+        if exc.errno not in {errno.ELOOP, errno.ENXIO}:  # a link, a socket
+            raise
+        return b""
+    try:
+        found = os.fstat(descriptor)
+        is_one = stat.S_ISREG(found.st_mode) and found.st_size <= NOTE_BYTES_MAX
+        return os.read(descriptor, NOTE_BYTES_MAX) if is_one else b""
+    finally:
+        os.close(descriptor)
 
 
 def _opened(path: str, flags: int) -> int:

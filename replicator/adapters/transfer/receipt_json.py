@@ -1,7 +1,9 @@
 """Receipts as JSON documents, stored in every deep storage and read again by later releases."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from replicator.model.document import Shape
 from replicator.ports import Checked, Receipt, StoredObject
@@ -17,7 +19,7 @@ class ReceiptDocument:
     """A receipt as it is stored, with its location."""
 
     location: str
-    objects: tuple[Checked, ...]
+    objects: Annotated[tuple[Checked, ...], Field(min_length=1)]
     copied_from: tuple[StoredObject, ...]
     packed: tuple[Checked, ...] = ()
 

@@ -58,6 +58,7 @@ def _stop(directory: Path | None) -> None:
     if not folder.exists():
         typer.echo(f"nothing is running: {folder} is gone already")
         return
+    refuse_foreign([folder], "what a demo runs")
     if not (folder / "replicator.yaml").exists() or not (folder / "postgresql").exists():
         raise DemoError(f"{folder} is no folder of a demo; nothing was removed")
     end_page(folder)

@@ -47,6 +47,8 @@ from replicator.services.restore.restorer import RestorePlan
 from replicator.services.target.copier import Uncopied
 
 SHOWN_MAX = 20
+PLAN_BYTES_MAX = 64 << 20
+"""Limit for a plan's file; one lists a line for each datasource and each missing object."""
 
 
 @verb("restore plan", changes=Changes.NEVER)
@@ -271,9 +273,13 @@ def _opened(path: str, flags: int) -> int:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            found = file.read(PLAN_BYTES_MAX + 1)
     except OSError as exc:
         raise ConfigError(f"{path} cannot be read: {exc.strerror}") from exc
+    if len(found) > PLAN_BYTES_MAX:
+        raise ConfigError(f"{path} has more than {PLAN_BYTES_MAX} bytes: it is no plan")
+    return found
 
 
 async def _outcome(

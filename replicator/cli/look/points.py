@@ -27,6 +27,7 @@ from replicator.services.inspection.points_report import (
     PointsReport,
     TargetPoints,
     cut_point,
+    gap_counts,
     listed,
     not_seen,
     target_points,
@@ -72,7 +73,7 @@ async def points(
     cuts = await history.cuts(span.first, span.end)
     shown = [cut for cut in cuts if all_ or cut.closed.count][-limit:]
     happened = await _happened(history, limit, call.screen)
-    gaps = {one.points.target: one.gaps for one in kept}
+    gaps = gap_counts({one.points.target: one.gaps for one in kept})
     return points_outcome(
         PointsReport(
             cuts=len(cuts),

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-import uvloop
-
+from replicator.adapters.machine.event_loop import Loop
 from replicator.cli.terminal import signals
 from replicator.services.running.patience import GIVEN_UP
 
@@ -23,7 +22,7 @@ libuv, which looks them up for all of asyncio, has two places by default; it len
 def in_loop(within: Callable[[], Awaitable[T]]) -> T:
     """Return the result of a coroutine in a new event loop; SIGTERM ends it."""
     os.environ.setdefault("UV_THREADPOOL_SIZE", str(2 * LOOKUPS_MAX))
-    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    runner = asyncio.Runner(loop_factory=Loop)
     try:
         outcome = runner.run(_unless_terminated(within))
     finally:

@@ -294,6 +294,7 @@ class JobRoutes:
             status=HTTPStatus.ACCEPTED,
             job_id=job.id,
             targets=job.targets,
+            changes=job.by != call.by.name,  # to ask, and to take it back, changes nothing
         )
 
     async def _again(self, call: ApiCall) -> Reply:

@@ -14,17 +14,18 @@ from replicator.control.endpoints.views import View
 from replicator.control.problems import Problem, problem_of
 from replicator.control.routes import ApiCall, Reply, Route
 from replicator.errors import ReplicatorError, TransientError
-from replicator.model.checkpoint import Gap
 from replicator.model.event import Offset
 from replicator.model.operations.access import Role
 from replicator.services.inspection.chronicle import Chronicle, CutColumns, time_of
 from replicator.services.inspection.points_report import (
     CutPoint,
+    GapCounts,
     HoldsReport,
     ListedCut,
     NotSeen,
     PointsReport,
     TargetPoints,
+    gap_counts,
     gaps_at,
     listed,
     listed_hold,
@@ -125,7 +126,7 @@ class PointRoutes:
         notes, failures = self._notes(
             [name for name in self._panorama.targets if call.by.may_touch([name])]
         )
-        gaps = {name: one.gaps for name, one in notes.items()}
+        gaps = gap_counts({name: one.gaps for name, one in notes.items()})
         cuts, first = chronicle.cuts, self._first_place(chronicle)
         if call.by.targets is not None:
             cuts = cuts.uncounted
@@ -252,7 +253,7 @@ def _place(cuts: CutColumns, offset: int) -> int:
     return int(np.searchsorted(cuts.offsets, offset))
 
 
-def _point(cuts: CutColumns, place: int, gaps: Mapping[str, Sequence[Gap]]) -> CutPoint:
+def _point(cuts: CutColumns, place: int, gaps: Mapping[str, GapCounts]) -> CutPoint:
     offset = Offset(int(cuts.offsets[place]))
     return CutPoint(
         cut=int(cuts.numbers[place]),
@@ -264,7 +265,7 @@ def _point(cuts: CutColumns, place: int, gaps: Mapping[str, Sequence[Gap]]) -> C
 
 
 def _listed(
-    cuts: CutColumns, place: int, gaps: Mapping[str, Sequence[Gap]], words: Mapping[int, str]
+    cuts: CutColumns, place: int, gaps: Mapping[str, GapCounts], words: Mapping[int, str]
 ) -> ListedCut:
     point = _point(cuts, place, gaps)
     return listed(point, words.get(point.offset, ""))

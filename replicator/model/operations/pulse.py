@@ -1,5 +1,6 @@
 """Heartbeat of a long-running process, from which `status` tells whether it runs."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ BYTES_MAX = 4000
 error may keep a process that works from being heard."""
 _TEXTS_BYTES = (1000, 300, 100, 20)
 """To how many bytes each text is shortened, in turn, until a heartbeat is small enough."""
+_VERB = re.compile(r"[a-z]+(?: (?:--)?[a-z-]+)*", re.ASCII)
 ONCE = " --once"
 """Suffix of the verb of a process that ends by itself."""
 
@@ -207,7 +209,7 @@ def pulse_of(data: bytes) -> Pulse | None:
     try:
         found = parsed(data, None)
         return Pulse(
-            verb=str(found["verb"]),
+            verb=_verb(found["verb"]),
             host=str(found["host"]),
             pid=_natural(found["pid"]),
             since=_time(found["since"]),
@@ -222,6 +224,13 @@ def pulse_of(data: bytes) -> Pulse | None:
         )
     except (ValueError, TypeError, KeyError, OverflowError):
         return None
+
+
+def _verb(text: str) -> str:
+    """Return a verb with its options, which is printed for operators to type."""
+    if not _VERB.fullmatch(text):
+        raise ValueError(f"{text!r:.80} is no verb")
+    return text
 
 
 def _halt(found: Mapping[str, Any]) -> HaltedService:

@@ -13,6 +13,8 @@ from replicator.services.history.reader import History
 
 STEP: Final = 2_000
 """Number of offsets that one read of the newest events covers."""
+OPEN_ID_CHARS_MAX: Final = 255
+"""Longest id whose possible datasources are listed: as long as Druid's column is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +30,7 @@ class LogFilter:
         """Return whether an event is wanted."""
         if self.type is not None and event_type(entry.event) != self.type:
             return False
-        return self.datasource is None or self.datasource in datasources_of(entry)
+        return self.datasource is None or _is_of(entry, self.datasource)
 
     def may_take(self, record: Record) -> bool:
         """Return whether a record could be wanted, by its text alone."""
@@ -116,8 +118,21 @@ def detail_text(entry: Entry) -> str:
     return new if used is None else f"{new}, {'used' if used else 'unused'}"
 
 
+def _is_of(entry: Entry, datasource: str) -> bool:
+    """Return whether an event is, or could be, about a datasource."""
+    event = entry.event
+    if not isinstance(event, RowChanged | CutClosed) and event.key.kind is Kind.SEGMENT:
+        key = event.key.key
+        if segment_name(key) is None:
+            return key == datasource or key.startswith(f"{datasource}_")
+    return datasource in datasources_of(entry)
+
+
 def datasources_of(entry: Entry) -> frozenset[str]:
-    """Return the datasource of an event; several if an id leaves it open."""
+    """Return the datasource of an event; several if an id leaves it open.
+
+    None for an id that is longer than Druid's: what it leaves open grows by the square.
+    """
     event = entry.event
     if isinstance(event, RowChanged):
         name = datasource_of(event.row)
@@ -144,4 +159,6 @@ def datasources_of(entry: Entry) -> frozenset[str]:
 
 
 def _beginnings(key: str) -> frozenset[str]:
+    if len(key) > OPEN_ID_CHARS_MAX:
+        return frozenset()
     return frozenset(key[:at] for at in range(len(key) + 1) if at == len(key) or key[at] == "_")

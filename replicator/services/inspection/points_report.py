@@ -3,7 +3,9 @@
 The fields are those of `--json`; fields are only added.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -219,7 +221,27 @@ def target_points(
     )
 
 
-def cut_point(cut: ClosedCut, gaps: Mapping[str, Sequence[Gap]]) -> CutPoint:
+class GapCounts:
+    """How many gaps each cut has, counted in a time that grows little with their number."""
+
+    def __init__(self, gaps: Iterable[Gap]) -> None:
+        last = sys.maxsize  # an open gap closes after all cuts
+        spans = [(one.opened, last if one.closed is None else one.closed) for one in gaps]
+        held = [(opened, closed) for opened, closed in spans if opened < closed]
+        self._opened = sorted(opened for opened, _ in held)
+        self._closed = sorted(closed for _, closed in held)
+
+    def at(self, offset: int) -> int:
+        """Return how many gaps the cut closed at `offset` has."""
+        return bisect_right(self._opened, offset) - bisect_right(self._closed, offset)
+
+
+def gap_counts(gaps: Mapping[str, Iterable[Gap]]) -> dict[str, GapCounts]:
+    """Return the counts of each target."""
+    return {target: GapCounts(found) for target, found in gaps.items()}
+
+
+def cut_point(cut: ClosedCut, gaps: Mapping[str, GapCounts]) -> CutPoint:
     """Return a cut with how many rows each target would lack in it."""
     return CutPoint(
         cut=cut.closed.cut,
@@ -242,10 +264,9 @@ def listed(point: CutPoint, what: str) -> ListedCut:
     )
 
 
-def gaps_at(offset: int, gaps: Mapping[str, Sequence[Gap]]) -> dict[str, int]:
+def gaps_at(offset: int, gaps: Mapping[str, GapCounts]) -> dict[str, int]:
     """Return how many rows each target would lack in a cut."""
-    at = Offset(offset)
-    return {target: sum(gap.at(at) for gap in found) for target, found in gaps.items()}
+    return {target: found.at(offset) for target, found in gaps.items()}
 
 
 def listed_hold(hold: Hold, target: str, now: datetime) -> ListedHold:

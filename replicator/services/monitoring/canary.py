@@ -23,7 +23,10 @@ from replicator.task_group import TaskGroup
 NEWEST: Final = Measure(Aggregate.MOST, "__time")
 KEEP_S: Final = 60.0
 """Seconds between two summaries in a target's store."""
-_LAST_MS: Final = int(datetime(timestamps.LAST_YEAR, 1, 1, tzinfo=UTC).timestamp()) * 1000
+_FIRST_MS, _LAST_MS = (
+    int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) * 1000
+    for year in (timestamps.FIRST_YEAR, timestamps.LAST_YEAR)
+)
 AHEAD: Final = timedelta(days=1)
 """How far in the future a row of the canary may be dated."""
 
@@ -146,7 +149,7 @@ def time_of(told: Number) -> datetime | None:
     match told:
         case str():
             return timestamps.time_of(told)
-        case int() | float() if abs(told) <= _LAST_MS:
+        case int() | float() if _FIRST_MS <= told <= _LAST_MS:
             return datetime.fromtimestamp(told / 1000, UTC)
         case _:
             return None

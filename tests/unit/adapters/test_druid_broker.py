@@ -9,7 +9,7 @@ import pytest
 from replicator.adapters.druid.broker import DruidBroker
 from replicator.adapters.druid.request import DruidLogin
 from replicator.errors import ConfigError, NotFoundError, TransientError
-from replicator.model.druid.answer import ROWS, Aggregate, Measure
+from replicator.model.druid.answer import ROWS, Aggregate, AnswerVerdict, Measure, judge
 from replicator.model.druid.interval import Interval, interval
 from replicator.ports.druid import Availability, Served
 from tests.servers.fake_http import Fake, serving
@@ -150,6 +150,18 @@ async def test_a_coordinator_that_knows_no_segment_knows_none_of_the_used(fake: 
     fake.body = []
     found = await broker(url).availability(used=3)
     assert (found.served, found.unknown, found.unserved, found.rows) == (0, 3, 0, {})
+
+
+@pytest.mark.parametrize("number", [str(1 << 64), "1" * 400, str(-(1 << 64))])
+async def test_a_number_that_sql_does_not_have_is_no_traceback(fake: Fake, url: str, number: str):
+    """Where it is compared with a rounded one, and where it is written."""
+    total = Measure(Aggregate.SUM, "added")
+    fake.body = f'[{{"m0": 3, "m1": {number}}}]'
+    found = await broker(url).measure("wiki", [ROWS, total], DAY)
+    assert isinstance(found[total], float)
+    assert judge(found, {ROWS: 3, total: 0.5})[0] is AnswerVerdict.DIFFERS
+    fake.body = '[{"m0": 9223372036854775807}]'
+    assert await broker(url).measure("wiki", [ROWS], DAY) == {ROWS: (1 << 63) - 1}
 
 
 @pytest.mark.parametrize("body", ['["x"]', "[[1]]", "{}", "null", '[{"m0": [1]}]', "[" * 3000])

@@ -134,7 +134,18 @@ async def test_an_odd_answer_is_no_traceback(fake: Fake, url: str, body: str):
             await asked_for
 
 
-@pytest.mark.parametrize("location", ["http://[", "", "elsewhere"])
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://[",
+        "",
+        "elsewhere",
+        "http://druid..example/druid/coordinator/v1/tiers",
+        f"http://{'d' * 64}.example/druid/coordinator/v1/tiers",
+        "http://druid.example:65536/druid/coordinator/v1/tiers",
+        "http://druid.example:port/druid/coordinator/v1/tiers",
+    ],
+)
 async def test_a_redirect_to_no_address_is_no_traceback(fake: Fake, url: str, location: str):
     fake.status, fake.headers = 307, {"Location": location}
     with pytest.raises(TransientError):

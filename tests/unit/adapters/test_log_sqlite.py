@@ -5,6 +5,7 @@ import fcntl
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.sqlite import notes
 from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.errors import (
     ConfigError,
@@ -26,6 +28,7 @@ from replicator.errors import (
     TransientError,
 )
 from replicator.model.event import Document, Offset
+from replicator.model.operations.pulse import pulse_of
 from replicator.ports import Keeping
 from tests.servers.disk import Disk
 from tests.servers.tied import tied
@@ -505,3 +508,30 @@ async def test_sqlite_writes_into_no_file_elsewhere(
         with pytest.raises(ConfigError, match=f"{end} is a link"):
             await log.acquire()
     assert elsewhere.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "large", "socket"])
+async def test_what_stands_in_a_notes_place_is_neither_followed_nor_waited_for(
+    path: Path, kind: str
+):
+    """Where others can make files beside the log, a pipe held its reading thread for ever."""
+    async with opened(path) as log:
+        await log.acquire()
+        for place in (notes._pulse(path, "watch"), notes._store(path, "standby")):
+            match kind:
+                case "pipe":
+                    os.mkfifo(place)
+                case "link":
+                    (path.parent / "note").write_bytes(b'{"format": 1, "store": "theirs"}')
+                    place.symlink_to(path.parent / "note")
+                case "large":
+                    with place.open("wb") as file:
+                        file.truncate(1 << 30)
+                case _:
+                    with socket.socket(socket.AF_UNIX) as one:
+                        one.bind(str(place))
+        assert pulse_of(await log.heard("watch") or b"") is None
+        with pytest.raises(CorruptionError, match=r"-store-standby\.json cannot be read"):
+            await log.reported("standby")
+        await log.beat("watch", b"{}")
+        assert await log.heard("watch") == b"{}"

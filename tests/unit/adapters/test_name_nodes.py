@@ -105,6 +105,14 @@ async def test_a_name_node_sends_to_data_nodes_and_nowhere_else(place: str):
         assert "webhdfs" in refused.value.hint
 
 
+@pytest.mark.parametrize("host", ["data..example", f"{'d' * 64}.example", "data.example:65536"])
+async def test_a_data_node_whose_name_is_none_cannot_be_reached(host: str):
+    async with name_nodes(ACTIVE) as nodes, hdfs_target(address(nodes)) as target:
+        nodes.sends_to = f"http://{host}/webhdfs/v1/a"
+        with pytest.raises(TransientError, match="cannot write"):
+            await target.put(SMALL, await Origin(FILES[SMALL]).copy_source(SMALL))
+
+
 async def test_bytes_do_not_leave_tls_on_the_way_to_a_data_node():
     async with name_nodes(ACTIVE) as nodes:
         encrypted = HdfsAddress(urls=("https://name.example:9871",), root=ROOT)

@@ -1,21 +1,32 @@
 """What a server, or a proxy in its place, answers is read by its type: odd ones come again."""
 
+import json
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from replicator.adapters.bucket import bucket as module
-from replicator.adapters.bucket.bucket import Bucket
+from replicator.adapters.bucket.bucket import Bucket, Stat
+from replicator.adapters.bucket.receipts import METADATA, mapped
 from replicator.adapters.google.bucket import GoogleBucket
 from replicator.adapters.google.storage import GoogleAddress, google_reader
+from replicator.adapters.google.token import GoogleToken
 from replicator.adapters.hdfs import DEPTH_MAX, HdfsAddress, HdfsFolder
 from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.s3 import session
+from replicator.adapters.s3.lock import LockedBucket
+from replicator.adapters.s3.storage import S3ServerCopy, _ServerSideCopy
+from replicator.adapters.s3.uploads import S3Uploads
 from replicator.adapters.transfer.answers import AnswerShape, OddAnswerError
 from replicator.adapters.transfer.pacing import Pace
-from replicator.errors import TransientError, UnreadableObjectError
+from replicator.errors import CorruptionError, TransientError, UnreadableObjectError
+from replicator.model.load_spec import Location
+from replicator.ports import StoredObject
 from tests.contract.storages import SIZES
 from tests.servers.fake_http import Fake, serving
 
@@ -211,3 +222,127 @@ async def test_a_listing_that_goes_on_for_ever_is_one_folders_trouble(
     async with serving(Endless()) as url, google(url) as bucket:
         with pytest.raises(UnreadableObjectError, match="the listing of x has no end"):
             await module.listed(bucket, "x")
+
+
+class _Sdk:
+    """Requests of S3's SDK that are answered as they are told to be."""
+
+    region = "eu-central-1"
+
+    def __init__(self, **answers: Any) -> None:
+        self._answers = answers
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        async def answer(**_: object) -> Any:
+            return self._answers[name]
+
+        return answer
+
+    def get_paginator(self, name: str) -> Any:
+        return SimpleNamespace(paginate=lambda **_: self._pages(self._answers[name]))
+
+    async def _pages(self, page: Any) -> AsyncIterator[Any]:
+        for _ in count():
+            yield page
+
+    async def client(self) -> "_Sdk":
+        return self
+
+    async def pace(self) -> None:
+        """Wait for nothing."""
+
+    def locking(self) -> dict[str, Any]:
+        return {}
+
+    def translated(self, doing: str) -> AbstractContextManager[None]:
+        return session.translated("druid", doing, Pace())
+
+
+def server_copy(**answers: Any) -> S3ServerCopy:
+    service = SimpleNamespace(bucket="druid")
+    return S3ServerCopy(_Sdk(**answers), service)  # type: ignore[arg-type] # what is asked of them
+
+
+SUM = b64encode(bytes(32)).decode()
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [
+        {},
+        {"CopyObjectResult": {}},
+        {"CopyObjectResult": {"ETag": '"a"', "ChecksumSHA256": "a"}},
+        {"CopyObjectResult": {"ETag": '"a"', "ChecksumSHA256": SUM[:20]}},
+    ],
+)
+async def test_an_odd_answer_to_a_copy_within_s3_is_no_traceback(copied: dict[str, Any]):
+    """It ended `run` with all targets."""
+    stored = StoredObject(name="", size_bytes=1, tag="a")
+    copy = _ServerSideCopy("source", "a", "b", stored, {})
+    with pytest.raises(TransientError, match="the answer is not what S3 answers"):
+        await server_copy(copy_object=copied)._copy_object(copy)
+    good = {"CopyObjectResult": {"ETag": '"a"', "ChecksumSHA256": SUM}}
+    found = await server_copy(copy_object=good)._copy_object(copy)
+    assert found is not None
+    assert found.sha256 == "0" * 64
+
+
+@pytest.mark.parametrize("reported", ["a", SUM[:20], "=" * 44])
+async def test_a_checksum_of_s3_that_is_none_is_no_traceback(reported: str):
+    with pytest.raises(TransientError, match="the answer is not what S3 answers"):
+        await server_copy(head_object={"ChecksumSHA256": reported}).sha256("a")
+    assert await server_copy(head_object={"ChecksumSHA256": SUM}).sha256("a") == "0" * 64
+    assert await server_copy(head_object={"ChecksumSHA256": f"{SUM}-2"}).sha256("a") is None
+
+
+async def test_a_listing_of_s3s_sdk_that_does_not_end_has_one(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(session, "PAGES_MAX", 3)
+    sdk, pace = _Sdk(list_multipart_uploads={}, list_parts={}, list_object_versions={}), Pace()
+    uploads = S3Uploads.__new__(S3Uploads)
+    uploads._service = SimpleNamespace(  # type: ignore[assignment] # what is asked of it
+        bucket="druid", address=SimpleNamespace(prefix="")
+    )
+    uploads._clock, uploads._sdk = SystemClock(), sdk  # type: ignore[assignment]
+    locked = LockedBucket.__new__(LockedBucket)
+    client: Any = sdk
+    locked._bucket, locked._sdk, locked._pace = "druid", client, pace
+    for listing_ in (
+        uploads._found(client),
+        uploads._parts(client, "a", "id"),
+        locked.delete("a"),
+    ):
+        with pytest.raises(TransientError, match="has no end: 4 answers"):
+            await listing_
+
+
+def test_a_receipt_without_objects_is_none():
+    """Whoever can write to a store can give an object any metadata: it ended `run`."""
+    location = Location("wiki/0/index.zip")
+    text = {"format": 1, "location": location, "objects": [], "copied_from": []}
+    stat = Stat(
+        key=location,
+        size_bytes=1,
+        tag="a",
+        stored_at=SystemClock().now(),
+        metadata={METADATA: json.dumps(text)},
+    )
+    with pytest.raises(CorruptionError, match=r"the receipt of wiki/0/index\.zip cannot be read"):
+        mapped(location, stat)
+
+
+@pytest.mark.parametrize(
+    "odd", [KeyError("access_token"), TypeError(), OverflowError("date"), AttributeError("get")]
+)
+async def test_an_odd_answer_of_googles_token_server_is_no_traceback(odd: Exception):
+    """google-auth reads some members of it without a look."""
+
+    class Credentials:
+        valid = False
+
+        def refresh(self, _: object) -> None:
+            raise odd
+
+    token = GoogleToken(key_file=None, anonymous=False)
+    token._credentials = Credentials()  # type: ignore[assignment] # what is asked of it
+    with pytest.raises(TransientError, match="Google gives no access token"):
+        await token.headers()

@@ -94,6 +94,8 @@ def test_a_demo_begins_in_no_folder_of_somebody_else(tmp_path: Path):
     os.chown(folder, 65534, 65534)
     with pytest.raises(ConfigError, match="belongs to"):
         story._folder(folder)
+    with pytest.raises(ConfigError, match="belongs to"):
+        story._stop(folder)
     assert folder.stat().st_mode & 0o777 == 0o755
 
 

@@ -3,7 +3,9 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import IncompleteRead
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.error import HTTPError
 
 import pytest
 
@@ -40,7 +42,7 @@ def serving(
             """Say nothing."""
 
     server = HTTPServer(("127.0.0.1", 0), Answer)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}", tokens
@@ -143,6 +145,27 @@ def test_what_answers_in_another_form_is_named(said: bytes):
 @pytest.mark.parametrize("said", [b"[]", b"7", b'{"detail": 7, "type": []}', b"[" * 100_000])
 def test_a_refusal_in_another_form_is_one(said: bytes):
     with serving(403, said=said) as (url, _), pytest.raises(ReplicatorError, match="answered 403"):
+        ServiceClient(url, "drt_a_secret").text("7")
+
+
+def test_an_answer_of_very_many_values_is_not_even_parsed():
+    said = b"[" + b"[]," * 300_000 + b"[]]"
+    with serving(200, said=said) as (url, _), pytest.raises(ReplicatorError, match="values"):
+        ServiceClient(url, "drt_a_secret").text("7")
+
+
+def test_an_answer_without_an_end_has_one(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(service_client, "ANSWER_S_MAX", -1.0)
+    with serving(200) as (url, _), pytest.raises(ReplicatorError, match="did not end its answer"):
+        ServiceClient(url, "drt_a_secret").text("7")
+
+
+def test_a_refusal_that_breaks_off_is_one(monkeypatch: pytest.MonkeyPatch):
+    def broken(*_: object) -> bytes:
+        raise IncompleteRead(b"")
+
+    monkeypatch.setattr(HTTPError, "read", broken, raising=False)
+    with serving(403) as (url, _), pytest.raises(ReplicatorError, match="answered 403"):
         ServiceClient(url, "drt_a_secret").text("7")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.parser import text_string_to_metric_families
 
 from replicator.adapters.memory.metadata import MemoryMetadata
@@ -466,6 +467,25 @@ async def test_other_formats_are_negotiated():
             assert (await answer.text()).endswith("# EOF\n")
         async with client.session.post("/metrics") as answer:
             assert answer.status == 405
+
+
+async def test_a_format_that_is_none_is_text_and_no_line_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    """Whoever reaches the port chooses the header, and needs no login for it."""
+
+    def odd(accept: str) -> object:
+        if accept:
+            raise TypeError("a version that cannot be compared")
+        return choose_encoder(accept)
+
+    monkeypatch.setattr("replicator.web.server.choose_encoder", odd)
+    monitored = Monitored()
+    async with monitored.served() as client:
+        capfd.readouterr()
+        async with client.session.get("/metrics", headers={"Accept": "text/odd"}) as answer:
+            assert (answer.status, answer.content_type) == (200, "text/plain")
+    assert capfd.readouterr() == ("", "")
 
 
 async def test_the_newest_drill_is_good_or_not_and_the_last_good_one_has_its_time():

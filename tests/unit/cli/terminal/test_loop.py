@@ -1,12 +1,16 @@
 """The event loop of a verb: what one host's name server does not answer holds up no other host."""
 
+import asyncio
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from replicator.cli.terminal.loop import in_loop
 
 LOOKUPS = """
 import asyncio, socket, sys, time
@@ -45,3 +49,18 @@ def test_a_name_server_that_does_not_answer_holds_up_no_other_name(tmp_path: Pat
     if "mount" in done.stderr:
         pytest.skip("no name server of its own here")
     assert done.stdout == "True\n", done.stderr
+
+
+@pytest.mark.parametrize("host", ["a..example", f"{'a' * 64}.example", "a\u2028.example"])
+def test_a_name_that_is_none_is_a_host_that_cannot_be_reached(host: str):
+    """As a server may choose it: libraries expect an OSError, and no UnicodeError."""
+
+    async def looked_up() -> None:
+        await asyncio.get_running_loop().getaddrinfo(host, 80)
+
+    async def connected() -> None:
+        await asyncio.get_running_loop().create_connection(asyncio.Protocol, host, 80)
+
+    for ask in (looked_up, connected):
+        with pytest.raises(socket.gaierror, match="is no name of a host"):
+            in_loop(ask)

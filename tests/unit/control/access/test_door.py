@@ -393,6 +393,25 @@ async def test_what_changes_nothing_again_and_again_is_no_way_to_push_others_out
         assert (await stage.ask("POST", "/v1/jobs?wait=5", VERIFY, role=Role.ADMIN))[0] == 200
 
 
+async def test_whoever_takes_back_their_own_jobs_pushes_nobody_out_of_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """To ask for a job and to take it back changes nothing, and has four lines."""
+    monkeypatch.setattr(refusal_limit, "LINES_MAX", 3)
+    async with served(tmp_path) as stage:
+        stage.program.holds.extend([True] * 2)
+        others = (await stage.ask("POST", "/v1/jobs", VERIFY, role=Role.ADMIN))[1]["id"]
+        asked = list[int]()
+        for _ in range(5):
+            status, job = await stage.ask("POST", "/v1/jobs", VERIFY, role=Role.OPERATOR)
+            asked.append(status)
+            if status == 202:
+                cancel = f"/v1/jobs/{job['id']}/cancel"
+                asked.append((await stage.ask("POST", cancel, role=Role.OPERATOR))[0])
+        assert asked == [202] * 6 + [429] * 2
+        assert (await stage.ask("POST", f"/v1/jobs/{others}/cancel", role=Role.ADMIN))[0] == 202
+
+
 async def test_strangers_have_few_lines_however_many_addresses_they_have(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

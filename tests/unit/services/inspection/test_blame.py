@@ -11,7 +11,7 @@ from replicator.model.druid.interval import interval
 from replicator.model.event import Entry, Offset, key_of_event
 from replicator.model.log.change import ChangeKind
 from replicator.model.log.peek import SegmentName, segment_name, subject_of
-from replicator.model.log.wire import encode
+from replicator.model.log.wire import decode, encode
 from replicator.model.plans.restore_point import ToOffset
 from replicator.model.row import TABLES, AuditRow, Kind, RowKey, Segment, key_of
 from replicator.model.store.proof import Level
@@ -327,3 +327,14 @@ async def test_segments_of_any_year_are_blamed_and_undeleted():
     plan = await undeletion.on_source("far", ToOffset(offset=drop.last.cut.offset))
     assert (plan.wanted, plan.used) == (len(FAR), 0)
     assert plan.mark_used == sorted(row.id for row in rows)
+
+
+@pytest.mark.parametrize("length", [256, 100_000])
+def test_an_id_that_is_longer_than_druids_takes_no_more_memory(length: int):
+    """What it leaves open grows by the square: of such an id no datasource is listed."""
+    key, short = "a_" * (length // 2), "a_b_c"
+    (long_one, open_one) = (decode(record(removed(Kind.SEGMENT, id_))) for id_ in (key, short))
+    assert event_json(long_one)["datasource"] == []
+    assert event_json(open_one)["datasource"] == ["a", "a_b", "a_b_c"]
+    for datasource, is_taken in (("a", True), ("a_a", True), (key, True), ("b", False)):
+        assert LogFilter(datasource=datasource).takes(long_one) == is_taken

@@ -10,7 +10,13 @@ from replicator.adapters.druid.request import DruidLogin
 from replicator.adapters.memory.area import MemoryArea
 from replicator.model.observation import CanaryArrived, CanarySeen, Observation
 from replicator.model.observed.faults import Waiting
-from replicator.services.monitoring.canary import Canary, CanaryRules, CanaryTarget, kept_canary
+from replicator.services.monitoring.canary import (
+    Canary,
+    CanaryRules,
+    CanaryTarget,
+    kept_canary,
+    time_of,
+)
 from tests.servers.fake_http import Fake, serving
 from tests.unit.pipeline import HandClock
 
@@ -144,3 +150,9 @@ async def test_a_summary_that_cannot_be_read_is_none():
     assert await kept_canary(area) is None
     await area.replace("canary/latest.json", b"{}")
     assert await kept_canary(area) is None
+
+
+@pytest.mark.parametrize("told", [-62_135_596_800_001, -8e15, 9e15, float("nan"), "0000-01-01", ""])
+def test_a_time_that_no_row_of_ours_has_is_none(told: float | str):
+    """A Broker's answer ended `run` with all targets."""
+    assert time_of(told) is None

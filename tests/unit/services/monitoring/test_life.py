@@ -431,6 +431,14 @@ def test_a_damaged_word_is_none(data: bytes):
     assert pulse_of(data) is None
 
 
+@pytest.mark.parametrize("verb", ["run; reboot", "run `x`", "run\n", "Run", "", "run --x=y"])
+async def test_a_verb_that_nobody_should_type_is_none(verb: str):
+    """It is printed as the command that starts a dead process again."""
+    _, beating = await followed()
+    assert pulse_of(pulse_json(beating.pulse)) is not None
+    assert pulse_of(pulse_json(replace(beating.pulse, verb=verb))) is None
+
+
 @pytest.mark.parametrize(
     "altered",
     [
