@@ -5,6 +5,7 @@ Anything else that escapes is a bug: it ends the process, or halts one target be
 says what to do next.
 """
 
+import traceback
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -16,6 +17,11 @@ def writable(text: str) -> str:
     The names of files, links and headers that are not UTF-8 have halves of pairs of surrogates.
     """
     return text.encode(errors="backslashreplace").decode()
+
+
+def trace(exc: BaseException) -> str:
+    """Return an exception's traceback, as a text that every document and log can hold."""
+    return writable("".join(traceback.format_exception(exc)).rstrip())
 
 
 BUG: Final = 1

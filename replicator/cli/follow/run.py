@@ -24,11 +24,19 @@ from replicator.cli.terminal import signals
 from replicator.cli.terminal.log_lines import logger
 from replicator.cli.terminal.screen import Screen
 from replicator.cli.verb import verb
-from replicator.errors import ConfigError, FencedError, NotFoundError
+from replicator.errors import (
+    BUG_HINT,
+    ConfigError,
+    FencedError,
+    NotFoundError,
+    ReplicatorError,
+    trace,
+)
 from replicator.model.observation import Followed
 from replicator.model.operations.pulse import WATCH, apply_to
 from replicator.model.operations.words import counted, duration_text
 from replicator.services.replication.applier import Applier
+from replicator.services.running.bystander import AGAIN_S, Bystander
 from replicator.services.running.supervisor import Service, stop_on_signals, supervise
 from replicator.services.running.turn import SILENT_MAX_S
 
@@ -326,22 +334,22 @@ async def supervised(
     for path in await open_to_others(application.settings, targets):
         logger().warning("other users can read this", path=str(path), remedy=f"chmod -R go= {path}")
     monitor = await application.monitor(targets)
-    if monitor is not None:
-        services["web"] = monitor.poller
+    bystanders: dict[str, Service] = {} if monitor is None else {"web": monitor.poller}
     stop = asyncio.Event()
     drain_s = application.settings.drain_s
     stop_on_signals(stop, told=lambda: signals.end_within(drain_s + signals.GRACE_S))
     async with AsyncExitStack() as stack:
         jobs: Jobs | None = None
         if command in CONTROLLED and (offered := controlled(call, monitor)) is not None:
-            control, services["panorama"] = offered
+            control, bystanders["panorama"] = offered
             services["control"] = await stack.enter_async_context(control)
             jobs = control.jobs
         scheduler = scheduled(call, targets, jobs)
-        services |= {} if scheduler is None else {"schedules": scheduler}
-        if services and (canary := application.canary(targets)) is not None:
-            services["canary"] = canary
-        services |= notified(call, scheduler, jobs)
+        bystanders |= {} if scheduler is None else {"schedules": scheduler}
+        if (services or bystanders) and (canary := application.canary(targets)) is not None:
+            bystanders["canary"] = canary
+        bystanders |= notified(call, scheduler, jobs)
+        services |= {name: _bystander(name, one) for name, one in bystanders.items()}
         await supervise(services, stop=stop, drain_s=drain_s, late=partial(_log_late, drain_s))
     return _done({}, "stopped; the next start goes on from here")
 
@@ -373,6 +381,17 @@ def controlled(call: OpenCall, monitor: Monitor | None) -> "tuple[Control, Panor
     seen = panorama(application, monitor.poller)
     shown = PageRoutes(seen, application.history, source=application.source_name)
     return Control(application, monitor, seen, program, routes=shown.routes()), seen
+
+
+def _bystander(name: str, service: Service) -> Bystander:
+    def failed(exc: Exception) -> None:
+        told = {"service": name, "reason": str(exc), "looks_again_s": AGAIN_S}
+        if isinstance(exc, ReplicatorError):
+            logger().error("failed, and begins anew", **told, hint=exc.hint)
+        else:
+            logger().error("failed, and begins anew", **told, hint=BUG_HINT, traceback=trace(exc))
+
+    return Bystander(service, failed=failed)
 
 
 def _log_late(drain_s: float, service: str) -> None:

@@ -1,7 +1,6 @@
 """The loop of a service: one step after another, until the process is stopped."""
 
 import asyncio
-import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from random import Random
@@ -19,6 +18,7 @@ from replicator.errors import (
     RefusedError,
     ReplicatorError,
     TransientError,
+    trace,
     writable,
 )
 from replicator.model.observation import Observer
@@ -157,7 +157,7 @@ def _halted_by_a_defect(what: str, exc: Exception, retry_s: float) -> Halted:
         hint=f"this is a bug of the program and not of your set-up: {BUG_HINT}",
         exit_code=BUG,
         retry_s=retry_s,
-        traceback=writable("".join(traceback.format_exception(exc)).rstrip()),
+        traceback=trace(exc),
     )
 
 
