@@ -105,12 +105,8 @@ class Pulse:
     def heard_at(self, now: datetime) -> "Pulse":
         """Return the heartbeat with times of the clock of its present reader."""
         wrong = self.seen_at - now
-        return replace(
-            self,
-            since=self.since - wrong,
-            seen_at=now,
-            done_at=None if self.done_at is None else self.done_at - wrong,
-        )
+        done_at = None if self.done_at is None else _moved(self.done_at, wrong)
+        return replace(self, since=_moved(self.since, wrong) or now, seen_at=now, done_at=done_at)
 
     def not_after(self, now: datetime) -> "Pulse":
         """Return the heartbeat without times in the future, whose age is unknown."""
@@ -139,6 +135,14 @@ class Pulse:
     def stopped(self, at: datetime) -> "Pulse":
         """Return the last heartbeat of a process that ends on request."""
         return replace(self, ended_at=at, seen_at=at)
+
+
+def _moved(time: datetime, by: timedelta) -> datetime | None:
+    """Return an earlier time; None if the calendar has none: heartbeats are believed nothing."""
+    try:
+        return time - by
+    except OverflowError:
+        return None
 
 
 def pulse_json(pulse: Pulse) -> bytes:

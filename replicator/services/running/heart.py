@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
-from replicator.errors import ConfigError, NotFoundError, ReplicatorError, TransientError
+from replicator.errors import NotFoundError, ReplicatorError, TransientError
 from replicator.model.observation import (
     CutApplied,
     Followed,
@@ -160,7 +160,7 @@ class Heart:
             return False
         except TransientError:
             pass  # the service itself reports that the log is unreachable
-        except ConfigError as exc:
+        except ReplicatorError as exc:
             if not self._is_muted:
                 self._is_muted = True
                 self._observer(Muted(who=self._who, reason=str(exc)))

@@ -78,6 +78,10 @@ ALL = frozenset({"all"})
 """The choice of every supervisor that was not terminated."""
 
 
+_UNREADABLE = (TransientError, NotFoundError, GapError, CorruptionError)
+"""What a log may answer when it is asked how far a target is behind: a takeover needs no log."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behind:
     """What the log holds after a target's cut."""
@@ -202,7 +206,7 @@ class Promoter:
                 *(Left(name=f"supervisor {id_}", why=why) for id_, why in unstarted.items()),
                 *without,
             ),
-            behind=None if told is None else await self._behind(checkpoint),
+            behind=None if told is None else await self._known_behind(checkpoint),
         )
 
     async def behind(self) -> Behind | None:
@@ -210,10 +214,7 @@ class Promoter:
         checkpoint = (await self._metadata.state(self._source)).checkpoint
         if checkpoint is None:
             return None
-        try:
-            return await self._behind(checkpoint)
-        except (TransientError, NotFoundError, GapError):
-            return None
+        return await self._known_behind(checkpoint)
 
     async def execute(self, plan: PromotionPlan) -> PromotionPlan:
         """Carry out a plan; the same call continues an interrupted one.
@@ -395,10 +396,17 @@ class Promoter:
             async for entries in self._history.pick(np.sort(ledger.offsets)):
                 rows = (e.event.row for e in entries if isinstance(e.event, RowChanged))
                 found.extend(row for row in rows if isinstance(row, Told))
-        except (TransientError, NotFoundError, GapError) as exc:
+        except _UNREADABLE as exc:
             self._observer(Waiting(what="read the log", reason=str(exc), delay_s=0))
             return None
         return tuple(found)
+
+    async def _known_behind(self, checkpoint: Checkpoint) -> Behind | None:
+        try:
+            return await self._behind(checkpoint)
+        except _UNREADABLE as exc:
+            self._observer(Waiting(what="read the log", reason=str(exc), delay_s=0))
+            return None
 
     async def _behind(self, checkpoint: Checkpoint) -> Behind:
         span = await self._history.span()

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import orjson
 import pytest
@@ -10,7 +10,13 @@ import pytest
 from replicator.adapters.memory.log import MemoryEventLog
 from replicator.cli.look.status import _source
 from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
-from replicator.errors import ConfigError, NotFoundError, RefusedError, TransientError
+from replicator.errors import (
+    ConfigError,
+    CorruptionError,
+    NotFoundError,
+    RefusedError,
+    TransientError,
+)
 from replicator.model.observation import (
     Followed,
     Muted,
@@ -382,7 +388,12 @@ class Away(MemoryEventLog):
         raise TransientError("the broker is away")
 
 
-@pytest.mark.parametrize(("log", "told"), [(Denied, 1), (Away, 0)])
+class Altered(MemoryEventLog):
+    async def beat(self, who: str, data: bytes) -> None:
+        raise CorruptionError("a file beside the log is altered")
+
+
+@pytest.mark.parametrize(("log", "told"), [(Denied, 1), (Altered, 1), (Away, 0)])
 async def test_a_log_that_does_not_hear_stops_nothing(log: type[MemoryEventLog], told: int):
     clock, seen = HandClock(), list[Observation]()
     now = clock.now()
@@ -391,6 +402,16 @@ async def test_a_log_that_does_not_hear_stops_nothing(log: type[MemoryEventLog],
     await beating.beat()
     await beating.beat()
     assert [type(one) for one in seen] == [Muted] * told
+
+
+def test_times_beyond_the_calendar_are_believed_nothing():
+    now = HandClock().now()
+    far, first = (datetime(year, 1, 1, tzinfo=UTC) for year in (9000, 1970))
+    every = timedelta(seconds=5)
+    pulse = Pulse(
+        verb="run", host="a", pid=1, since=first, seen_at=far, every=every, done_at=first
+    ).heard_at(now)
+    assert (pulse.since, pulse.seen_at, pulse.done_at) == (now, now, None)
 
 
 async def test_it_beats_until_it_is_told_to_stop_and_says_that():

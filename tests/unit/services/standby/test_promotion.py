@@ -397,6 +397,18 @@ async def test_what_the_log_holds_beyond_the_target_is_counted():
     assert await promoter(pipeline, Overlord({})).behind() == plan.behind
 
 
+async def test_a_record_that_is_none_holds_up_no_takeover():
+    """Whoever can write to the log must not keep a standby from being used."""
+    pipeline = await followed()
+    pipeline.publish(segment("late"))
+    await pipeline.cut()
+    records = pipeline.log._stored.records
+    records[-1] = records[-1]._replace(data=b"{}")
+    this = promoter(pipeline, Overlord({}))
+    assert (await this.plan(chosen=None)).behind is None
+    assert await this.behind() is None
+
+
 async def test_a_log_that_was_cut_short_is_not_said_to_hold_nothing_more():
     """What came after is unknown, and so are the newest rules: an operator must not be lulled."""
     pipeline = await followed()
