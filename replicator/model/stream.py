@@ -87,6 +87,11 @@ class NoStream:
     reason: str
 
 
+def is_snapshot(text: str) -> bool:
+    """Return whether a text is PostgreSQL's for a snapshot, as a log keeps it."""
+    return _SNAPSHOT.fullmatch(text) is not None
+
+
 def identity_of(server: Mapping[str, str], tables: Mapping[Kind, Mapping[str, str]]) -> str:
     """Return what stands for a server and its tables in the log."""
     told = [dict(server), {kind.value: dict(one) for kind, one in tables.items()}]
@@ -138,7 +143,7 @@ def position_of(found: Mapping[str, Any]) -> StreamPosition:
     """
     shown = None
     if "snapshot" in found:
-        if _SNAPSHOT.fullmatch(snapshot := str(found["snapshot"])) is None:
+        if not is_snapshot(snapshot := str(found["snapshot"])):
             raise ValueError(f"{snapshot!r:.80} is no snapshot")
         shown = Shown(snapshot=snapshot, until=lsn_of(found["until"]))
     return StreamPosition(at=lsn_of(found["at"]), identity=str(found["identity"]), shown=shown)

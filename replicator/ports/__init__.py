@@ -4,7 +4,14 @@ The ports of a Druid and of notifications are imported from their own files: few
 """
 
 from replicator.model.load_spec import AREAS, OWN_AREA
-from replicator.ports.area import DOCUMENT_BYTES_MAX, LIST_BYTES_MAX, Area, SignableArea, too_large
+from replicator.ports.area import (
+    DOCUMENT_BYTES_MAX,
+    LIST_BYTES_MAX,
+    MANIFEST_BYTES_MAX,
+    Area,
+    SignableArea,
+    too_large,
+)
 from replicator.ports.log import (
     Bases,
     CheckableLog,
@@ -61,6 +68,7 @@ __all__ = [
     "AREAS",
     "DOCUMENT_BYTES_MAX",
     "LIST_BYTES_MAX",
+    "MANIFEST_BYTES_MAX",
     "OWN_AREA",
     "SAMPLES_MAX",
     "Area",

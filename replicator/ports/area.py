@@ -6,8 +6,10 @@ from typing import Protocol
 
 from replicator.errors import CorruptionError
 
-DOCUMENT_BYTES_MAX = 16 << 20
-"""Limit for a document's bytes; most take kilobytes, a manifest of a million files megabytes."""
+DOCUMENT_BYTES_MAX = 1 << 20
+"""Limit for a document's bytes; most take kilobytes, and there are hundreds of them."""
+MANIFEST_BYTES_MAX = 16 << 20
+"""Limit for a base's manifest; one of a hundred thousand files takes 12 MB."""
 LIST_BYTES_MAX = 1 << 30
 """Limit for bytes of lists that grow with the target: gaps, and the locations of an expiry."""
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypedDict
 
 import orjson
-from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
@@ -27,10 +27,9 @@ from replicator.adapters.kafka.log_place import (
     CONTINUES,
     FILLER,
     MOVING,
-    NOT_EVENTS,
-    TYPE_AT,
     LogPlace,
     headers,
+    records_of,
     tail_of,
 )
 from replicator.adapters.kafka.reader import PartitionReader
@@ -142,7 +141,7 @@ class KafkaHeir:
         shift = self._place.shift
         at = start - shift
         while found := await self._reader.read(at, records_max=records_max):
-            if events := [_record(one, shift) for one in found if _type(one) not in NOT_EVENTS]:
+            if events := records_of(found, shift):
                 return events
             at = found[-1].offset + 1
         return []
@@ -227,13 +226,3 @@ class KafkaHeir:
                 timestamp=self._latest_ms,
                 headers=headers(document.type, self._epoch, header),
             )
-
-
-def _type(record: ConsumerRecord) -> str:
-    kind: bytes = record.headers[TYPE_AT][1]
-    return kind.decode()
-
-
-def _record(record: ConsumerRecord, shift: int) -> Record:
-    at = _EPOCH_START + record.timestamp * _MILLISECOND
-    return Record(Offset(record.offset + shift), at, _type(record), record.value)

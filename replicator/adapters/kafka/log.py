@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 
 import orjson
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import OffsetAndMetadata, RecordMetadata
 
@@ -27,16 +27,12 @@ from replicator.adapters.kafka.log_place import (
     ACQUIRED,
     CONTINUES,
     MOVED,
-    NOT_EVENTS,
-    NOT_OURS_HINT,
-    TYPE,
-    TYPE_AT,
     LogPlace,
     headers,
     moved_to,
+    records_of,
     refuse_unreadable,
     tail_of,
-    time_at,
 )
 from replicator.adapters.kafka.reader import PartitionReader
 from replicator.adapters.kafka.session import KafkaSession, started, stopped, translated
@@ -165,7 +161,7 @@ class KafkaEventLog:
         while found := await self._reader.read(at, records_max=records_max):
             if (into := moved_to(found)) is not None and not self._is_moved_away:
                 raise _moved(self._topic.name, into)
-            if records := _records(found, shift):
+            if records := records_of(found, shift):
                 return records
             at = found[-1].offset + 1
         if at > self._reader.known_end:
@@ -489,44 +485,3 @@ def _made_again(topic: str, did: str) -> CorruptionError:
 
 def _moved(topic: str, into: str) -> ConfigError:
     return ConfigError(f"the log in topic {topic} was moved to {into}", hint="correct `log`")
-
-
-def _records(found: Sequence[ConsumerRecord], shift: int) -> list[Record]:
-    """Return consumed records as readers see them; records of one append share a time object."""
-    types, times = _Types(), _Times()
-    new = tuple.__new__  # a third faster than the constructor of a NamedTuple
-    try:
-        records = [
-            new(Record, (one.offset + shift, times[one.timestamp], type_, one.value))
-            for one in found
-            if (type_ := types[one.headers[TYPE_AT][1]]) not in NOT_EVENTS
-        ]
-    except (IndexError, AttributeError, UnicodeDecodeError, OverflowError):
-        raise _foreign(found, f"{TYPE}, or no time") from None
-    if any(record.data is None for record in records):
-        raise _foreign(found, "value")
-    return records
-
-
-def _foreign(found: Sequence[ConsumerRecord], lacks: str) -> CorruptionError:
-    return CorruptionError(
-        f"a record between offsets {found[0].offset} and {found[-1].offset} has no {lacks}, of"
-        " ours: another program wrote it",
-        hint=NOT_OURS_HINT,
-    )
-
-
-class _Types(dict[bytes, str]):
-    """The type of event that a header names."""
-
-    def __missing__(self, value: bytes) -> str:
-        self[value] = found = value.decode()
-        return found
-
-
-class _Times(dict[int, datetime]):
-    """The time of a timestamp."""
-
-    def __missing__(self, time_ms: int) -> datetime:
-        self[time_ms] = found = time_at(time_ms)
-        return found

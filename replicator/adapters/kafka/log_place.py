@@ -17,7 +17,7 @@ from aiokafka import ConsumerRecord
 from replicator.adapters.kafka.reader import PartitionReader
 from replicator.errors import ConfigError, CorruptionError, RefusedError
 from replicator.model.document import INT_MAX, is_name, parsed
-from replicator.model.event import Epoch
+from replicator.model.event import Epoch, Record
 from replicator.model.timestamps import FIRST_YEAR, LAST_YEAR
 
 ACQUIRED: Final = "log.acquired"
@@ -180,3 +180,48 @@ def _not_ours(record: ConsumerRecord, what: str) -> CorruptionError:
         f"the record at offset {record.offset} lacks a {what} of ours: another program wrote it",
         hint=NOT_OURS_HINT,
     )
+
+
+def records_of(found: Sequence[ConsumerRecord], shift: int) -> list[Record]:
+    """Return consumed records as readers see them; records of one append share a time object.
+
+    Raises:
+        CorruptionError: another program wrote one of them.
+    """
+    types, times = _Types(), _Times()
+    new = tuple.__new__  # a third faster than the constructor of a NamedTuple
+    try:
+        records = [
+            new(Record, (one.offset + shift, times[one.timestamp], type_, one.value))
+            for one in found
+            if (type_ := types[one.headers[TYPE_AT][1]]) not in NOT_EVENTS
+        ]
+    except (IndexError, AttributeError, UnicodeDecodeError, OverflowError):
+        raise _foreign(found, f"{TYPE}, or no time") from None
+    if any(record.data is None for record in records):
+        raise _foreign(found, "value")
+    return records
+
+
+def _foreign(found: Sequence[ConsumerRecord], lacks: str) -> CorruptionError:
+    return CorruptionError(
+        f"a record between offsets {found[0].offset} and {found[-1].offset} has no {lacks}, of"
+        " ours: another program wrote it",
+        hint=NOT_OURS_HINT,
+    )
+
+
+class _Types(dict[bytes, str]):
+    """The type of event that a header names."""
+
+    def __missing__(self, value: bytes) -> str:
+        self[value] = found = value.decode()
+        return found
+
+
+class _Times(dict[int, datetime]):
+    """The time of a timestamp."""
+
+    def __missing__(self, time_ms: int) -> datetime:
+        self[time_ms] = found = time_at(time_ms)
+        return found

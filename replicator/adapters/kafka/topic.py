@@ -24,17 +24,18 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
-from replicator.adapters.kafka.describing import Described, Survey, find, survey
+from replicator.adapters.kafka.describing import Described, Survey, find, survey, understood
 from replicator.adapters.kafka.session import ACL_HINT, KafkaSession, translated
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.ports import Keeping, Obstacle
 
 UNLIMITED = -1
-FOREVER = timedelta(days=365_000)
-"""Retention from which nothing is ever deleted, as far as anybody reckons."""
+FOREVER = timedelta(days=300_000)
+"""Retention from which nothing is ever deleted; added to a record's time it is still a time."""
 APPEARS_POLL_S = 0.05
 _FIXED = ("cleanup.policy", "message.timestamp.type", "retention.bytes")
 """Settings of the topic that the configuration cannot change."""
+_NUMBERS = ("retention.ms", "min.insync.replicas", "max.message.bytes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,11 +275,13 @@ async def _values(
     session: KafkaSession, admin: AIOKafkaAdminClient, name: str
 ) -> Mapping[str, str]:
     with translated(f"read the settings of topic {name} at {session.servers}"):
-        [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
-        [(code, message, _, _, entries)] = answer.resources
-        if code:
-            raise for_code(code)(message)
-    return {name: value for name, value, *_ in entries}
+        answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+        with understood(f"what Kafka at {session.servers} says of the settings of topic {name}"):
+            [(code, message, _, _, entries)] = answers[0].resources
+            found = {name: value for name, value, *_ in entries}
+            if not code:
+                return {**found, **{name: str(int(found.get(name, 0))) for name in _NUMBERS}}
+        raise for_code(code)(message)
 
 
 def _mended_by(

@@ -17,7 +17,7 @@ from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
 from replicator.cli.verb import verb
 from replicator.config import Settings
-from replicator.errors import ConfigError, ReplicatorError, TransientError
+from replicator.errors import ReplicatorError, TransientError
 from replicator.model.event import Offset
 from replicator.model.operations.command_line import typed
 from replicator.model.operations.scheduled_run import RunState
@@ -175,7 +175,7 @@ async def _canaries(application: Application, names: Sequence[str]) -> "list[Can
 
     found = []
     for name in names:
-        with suppress(TransientError, ConfigError):  # the target's own status reports it
+        with suppress(ReplicatorError):  # the target's own status reports it
             if (one := await kept_canary(application.target(name).area())) is not None:
                 found.append(one)
     return found

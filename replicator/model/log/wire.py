@@ -116,11 +116,12 @@ def encode(event: Event, envelope: Envelope) -> Document:
     """Return the event as a CloudEvents document; the same input gives the same bytes.
 
     Raises:
-        ConfigError: a row's table is none as Druid makes it, so that no reader could read the
-            event; a log keeps what is in it for ever.
+        ConfigError: a row's table is none as Druid makes it, or the source says a time that is
+            none, so that no reader could read the event; a log keeps what is in it for ever.
     """
     data: dict[str, Any]
     mark: bytes
+    _refuse_unreadable_time(envelope.time)
     match event:
         case RowChanged(row=row, fingerprint=fingerprint, previous=previous):
             key = key_of(row)
@@ -136,6 +137,7 @@ def encode(event: Event, envelope: Envelope) -> Document:
             data = {"previous": previous.hex()}
         case CutClosed():
             type_, subject, mark = CUT_CLOSED, str(event.cut), b""
+            _refuse_unreadable_time(event.source_time)
             data = {
                 "count": event.count,
                 "digest": hex_digest(event.digest),
@@ -147,6 +149,7 @@ def encode(event: Event, envelope: Envelope) -> Document:
                 from replicator.model.stream import position_json  # noqa: PLC0415 - see above
 
                 data["change_stream"] = position_json(event.stream)
+                _refuse_unreadable_position(data)
         case _:
             assert_never(event)
     document = {
@@ -306,6 +309,26 @@ def _position(data: Mapping[str, Any]) -> "StreamPosition | None":
     from replicator.model.stream import position_of  # noqa: PLC0415 - see above
 
     return position_of(_typed(data, "change_stream", dict))
+
+
+def _refuse_unreadable_time(time: datetime) -> None:
+    if not FIRST_YEAR <= time.year <= LAST_YEAR:
+        raise ConfigError(
+            f"the source says that it is {time_text(time)}, which is not between the years"
+            f" {FIRST_YEAR} and {LAST_YEAR}; nothing was published under that time",
+            hint="set the clock of the source's database server",
+        )
+
+
+def _refuse_unreadable_position(data: Mapping[str, Any]) -> None:
+    try:
+        _position(data)
+    except (KeyError, TypeError, ValueError) as exc:
+        raise ConfigError(
+            f"the source says a position in its change stream that is none: {exc}; its cut was not"
+            " published",
+            hint="see what answers at the address of the source's database",
+        ) from exc
 
 
 def _refuse_unreadable(row: Row, key: RowKey) -> None:

@@ -88,7 +88,13 @@ class IntentFiles:
 
     number: int
     names: set[str] = field(default_factory=set)
-    last_lease: int = 0
+    leases: set[int] = field(default_factory=set)
+    """Numbers of its extensions; the last one says how long it lasts."""
+
+    @property
+    def last_lease(self) -> int:
+        """Number of its last extension; 0: it has none."""
+        return max(self.leases, default=0)
 
     @property
     def is_announced(self) -> bool:
@@ -135,7 +141,7 @@ def intents(names: Iterable[str]) -> list[IntentFiles]:
             number = int(match["number"])
             files = found.setdefault(number, IntentFiles(number))
             if match["lease"] is not None:
-                files.last_lease = max(files.last_lease, int(match["lease"]))
+                files.leases.add(int(match["lease"]))
             else:
                 files.names.add(match["what"])
     there = (found[number] for number in sorted(found))

@@ -19,6 +19,8 @@ _TIME = "%Y%m%dT%H%M%S.%fZ"
 _NAME = re.compile(
     rf"{PROOFS}/(?P<time>[0-9T.]+Z)-(?P<level>[a-z]+)-(?P<verdict>good|part|bad)\.json"
 )
+PROOF_BYTES_MAX = 64 << 10
+"""Limit for the document of one proof, which takes a quarter of a kilobyte."""
 SHARE_MIN = 1e-15
 """Smallest share: below it no object would be examined."""
 

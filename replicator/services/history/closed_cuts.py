@@ -159,9 +159,10 @@ class ClosedCuts:
         )
 
     async def _first_cut(self, span: Span) -> ClosedCut:
-        start = span.first
-        while not (found := await self.between(start, Offset(start + self._records_max))):
-            start = Offset(start + self._records_max)
+        """Return the first cut, looking ahead in growing steps: an archive may have a wide hole."""
+        start, step = span.first, self._records_max
+        while not (found := await self.between(start, Offset(start + step))):
+            start, step = Offset(start + step), step * 4
         return found[0]
 
     async def _base_offsets(self) -> Sequence[Offset]:

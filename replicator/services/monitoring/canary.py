@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
-from replicator.errors import ConfigError, CorruptionError, NotFoundError, TransientError
+from replicator.errors import CorruptionError, NotFoundError, RefusedError, ReplicatorError
 from replicator.model import timestamps
 from replicator.model.druid.answer import Aggregate, Measure, Number
 from replicator.model.druid.interval import Interval
@@ -118,7 +118,7 @@ class Canary:
             summary = self._tracks[name].summary(self._rules.datasource, name, now)
             keep = partial(target.area.replace, NAME, canary_json(summary))
             await self._patience.answer(f"the store of {name!r}", keep)
-        except (TransientError, ConfigError, CorruptionError) as exc:
+        except ReplicatorError as exc:  # one store's trouble stops no other target
             self._fails(f"keep the canary of {name}", str(exc))
 
     async def _newest(self, who: str, broker: QueryBroker) -> datetime | None:
@@ -131,7 +131,7 @@ class Canary:
             answer = await broker.measure(self._rules.datasource, [NEWEST], interval)
         except NotFoundError:
             return None  # a standby that has not loaded it yet
-        except (TransientError, ConfigError) as exc:
+        except ReplicatorError as exc:
             self._fails(what, str(exc))
             return None
         self._failing.discard(what)
@@ -159,5 +159,5 @@ async def kept_canary(area: Area) -> CanarySummary | None:
     """Return what a target's store keeps of its canary; None: nothing readable."""
     try:
         return canary_of(await area.get(NAME))
-    except (NotFoundError, CorruptionError):
+    except (NotFoundError, CorruptionError, RefusedError):
         return None

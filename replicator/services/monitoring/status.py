@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from heapq import nsmallest
 from typing import TYPE_CHECKING
 
-from replicator.errors import ConfigError, NotFoundError, ReplicatorError, TransientError
+from replicator.errors import NotFoundError, ReplicatorError, TransientError
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.plans.restore_point import Latest
@@ -339,14 +339,16 @@ class StatusReader:
             known.drilled = found
         with suppress(TransientError):  # `drilled.unknown` reports the same store
             known.unread = await self._read_proofs(known, area)
-        with suppress(TransientError, ConfigError):  # without rates nothing is estimated
+        with suppress(ReplicatorError):  # without rates nothing is estimated
             known.rates = await RateBook(area, lambda _: None).rates()
 
     async def _read_proofs(self, known: _KnownLog, area: Area) -> str:
         """Read what `verify` has found; return why some of it cannot be read, empty: it can."""
         try:
             told = await last_proved(area, now=self.clock.now())
-        except ConfigError as exc:
+        except TransientError:
+            raise
+        except ReplicatorError as exc:
             return str(exc)
         known.proved, known.known_bad = told.good_at, told.bad
         return told.unread

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from replicator.errors import ConfigError, CorruptionError, NotFoundError, TransientError
+from replicator.errors import CorruptionError, ReplicatorError, TransientError
 from replicator.model.store.drilled import DRILLS, Drilled, evidence_name, is_evidence
 from replicator.ports import Area
 
@@ -72,7 +72,7 @@ class DrillRecord:
                 last = last or found
                 if found.is_good:
                     return Drilled(last=last, last_good=found, faults=tuple(faults))
-        except (TransientError, ConfigError, NotFoundError) as exc:
+        except ReplicatorError as exc:
             return Drilled(unknown=str(exc))
         return Drilled(last=last, faults=tuple(faults))
 

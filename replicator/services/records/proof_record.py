@@ -6,6 +6,7 @@ from datetime import datetime
 
 from replicator.errors import ConfigError, CorruptionError, NotFoundError
 from replicator.model.store.proof import (
+    PROOF_BYTES_MAX,
     PROOFS,
     Proof,
     bad_names,
@@ -58,12 +59,18 @@ class _Proofs:
 
     def __init__(self, area: Area) -> None:
         self._area = area
+        self._known: dict[str, Proof | None] = {}
         self.unread = ""
 
     async def read(self, name: str) -> Proof | None:
         """Return a proof; None if it is gone, not signed by a trusted key, or not readable."""
+        if name not in self._known:
+            self._known[name] = await self._read(name)
+        return self._known[name]
+
+    async def _read(self, name: str) -> Proof | None:
         try:
-            return proof_of(name, await self._area.get(name))
+            return proof_of(name, await self._area.get(name, bytes_max=PROOF_BYTES_MAX))
         except (CorruptionError, NotFoundError):
             return None
         except ConfigError as exc:

@@ -395,6 +395,6 @@ class Expirer:
 
     async def _forget(self, files: IntentFiles) -> None:
         """Delete an older intent; the file that ends it goes last."""
-        leases = [f"lease-{number}.json" for number in range(1, files.last_lease + 1)]
+        leases = [f"lease-{number}.json" for number in sorted(files.leases)]
         for what in ("places", "json", *leases, "done.json"):
             await self._area.delete(intent_name(files.number, what))

@@ -1,13 +1,13 @@
 """Reads the history that a target keeps beside its bytes, as the log that it was copied from."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
-from replicator.errors import CorruptionError, GapError, NotFoundError
+from replicator.errors import CorruptionError, GapError, LogCutShortError, NotFoundError
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset, Record
 from replicator.model.store.archive import (
@@ -277,20 +277,69 @@ class ArchivedLog:
         await self.refresh()
         return self._end()
 
-    async def tail(self) -> tuple[Offset, str | None] | None:
+    async def tail(
+        self, log_end: Offset, damaged: Callable[[CorruptionError], None]
+    ) -> tuple[Offset, str | None] | None:
         """Return where the history ends, and the checksum of its last file; None if there is none.
 
-        The checksum is None if a base was written last.
+        The checksum is None if a base was written last. Nothing that an archivist writes is beyond
+        the log's end. Whoever can write to the store can give a file any name, so one with such a
+        name counts only if it can be read, and so does a base.
+
+        Args:
+            log_end: Offset at which the log ends.
+            damaged: Called for each file that does not count.
 
         Raises:
             CorruptionError: the last file is altered.
+            LogCutShortError: the history goes on after the log's end.
         """
         await self.refresh()
-        if (end := self._end()) is None:
+        await self._pass_over_false_ends(log_end, damaged)
+        end = self._history.ends[-1] if len(self._history) else None
+        if (base := await self._last_base(end, damaged)) is not None:
+            if base >= log_end:
+                raise self._goes_on(Offset(base + 1), log_end)
+            return Offset(base + 1), None
+        if end is None:
             return None
-        if not len(self._history) or self._history.ends[-1] < end:
-            return end, None
         return end, (await self._history.file(len(self._history) - 1)).footer.sha256
+
+    async def _pass_over_false_ends(
+        self, log_end: Offset, damaged: Callable[[CorruptionError], None]
+    ) -> None:
+        while len(self._history) and (end := self._history.ends[-1]) > log_end:
+            try:
+                await self._history.file(len(self._history) - 1)
+            except CorruptionError as exc:
+                damaged(exc)
+                self._passed.add(self._history.names[-1])
+                self._take_history(self._listing.history)
+            else:
+                raise self._goes_on(end, log_end)
+
+    def _goes_on(self, end: Offset, log_end: Offset) -> LogCutShortError:
+        return LogCutShortError(
+            f"the history of log {self._log_id} in the store goes on to offset {end}, and the log"
+            f" ends at {log_end}: the log has lost records, or somebody else wrote that history",
+            hint="bring the newest copy of the log back; or take the files with such offsets in"
+            " their names out of `_replicator/history` and `_replicator/bases` of the store",
+        )
+
+    async def _last_base(
+        self, end: Offset | None, damaged: Callable[[CorruptionError], None]
+    ) -> Offset | None:
+        """Return the last base with a manifest from where the files end on; None: there is none."""
+        for offset in reversed(self._bases):
+            if end is not None and offset < end:
+                break
+            try:
+                await self._base(offset)
+            except CorruptionError as exc:
+                damaged(exc)
+            else:
+                return offset
+        return None
 
     async def windows(self) -> tuple[Sequence[Window], Sequence[str]]:
         """Return the windows, oldest first, and a message for each altered base and each hole.

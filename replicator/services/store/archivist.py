@@ -460,12 +460,16 @@ class Archivist:
     async def _reached(self) -> tuple[Offset, str | None] | None:
         """Return the tail; if its last file is altered, history starts again with a base."""
         if self._tail is None:
+            end = (await self._history.span()).end
             try:
-                self._tail = await (await self._opened()).tail()
+                self._tail = await (await self._opened()).tail(end, self._tell_damage)
             except CorruptionError as exc:
-                self._observer(ArchiveDamaged(reason=str(exc)))
+                self._tell_damage(exc)
                 return None
         return self._tail
+
+    def _tell_damage(self, exc: CorruptionError) -> None:
+        self._observer(ArchiveDamaged(reason=str(exc)))
 
     async def _compare_with_head(self, tail: tuple[Offset, str | None] | None) -> None:
         if self._heads is not None:

@@ -85,8 +85,13 @@ class _Small:
         """Return whether it names the last file of a run as the one before it.
 
         Two archivists that wrote at once have a chain each, and a new window starts a new chain.
+        A file that somebody else wrote may say that it is of another source.
         """
-        return not run or self.header.previous == run[-1].footer.sha256
+        if not run:
+            return True
+        last = run[-1]
+        is_next = self.header.previous == last.footer.sha256
+        return is_next and self.header.source == last.header.source
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from replicator.model.store.archive import (
     unpack,
     unpacked_lines,
 )
-from replicator.ports import Area
+from replicator.ports import MANIFEST_BYTES_MAX, Area
 from replicator.task_group import TaskGroup
 
 CACHE_BYTES_MAX = 32 << 20
@@ -117,7 +117,9 @@ class Store:
             CorruptionError: it is altered.
         """
         if (found := self._bases.get(name)) is None:
-            found = self._bases[name] = base_of(name, await self.area.get(name))
+            found = self._bases[name] = base_of(
+                name, await self.area.get(name, bytes_max=MANIFEST_BYTES_MAX)
+            )
             while len(self._bases) > KEPT_BASES_MAX:
                 del self._bases[next(iter(self._bases))]
         return found

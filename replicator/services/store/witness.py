@@ -12,7 +12,6 @@ from replicator.errors import (
     CorruptionError,
     NotFoundError,
     ReplicatorError,
-    TransientError,
 )
 from replicator.model.document import written
 from replicator.model.event import ClosedCut, Offset
@@ -52,7 +51,7 @@ class Witness:
         """
         try:
             heads = await self.heads()
-        except (TransientError, ConfigError, CorruptionError) as exc:
+        except ReplicatorError as exc:
             return self._said(Vouching.UNKNOWN, f"{self._unknown}: {exc}", cause=exc)
         for head in heads:
             if head.log_id in kept and head.log_id != log_id:
@@ -70,7 +69,7 @@ class Witness:
         """Return what the witness remembers of a log; an unreachable witness is an answer, too."""
         try:
             return WitnessMemory(witness=self.name, head=await self.head(log_id))
-        except (TransientError, ConfigError, CorruptionError) as exc:
+        except ReplicatorError as exc:
             return WitnessMemory(witness=self.name, head=None, unknown=str(exc))
 
     async def probe(self, *, writes: bool) -> Sequence[Head]:
@@ -180,7 +179,7 @@ class HeadKeeper:
         except CorruptionError as exc:
             self._observer(ArchiveDamaged(reason=str(exc)))
             head = None
-        except (TransientError, ConfigError) as exc:
+        except ReplicatorError as exc:
             self._tell(exc)
             return
         self._is_known, self._known = True, None if head is None else head.offset
@@ -204,13 +203,13 @@ class HeadKeeper:
         log_id, cut = self._newest
         try:
             await self._witness.remember(log_id, cut)
-        except (TransientError, ConfigError, CorruptionError) as exc:
+        except ReplicatorError as exc:
             self._tell(exc)
             return
         self._known, self._newest = cut.offset, None
         if cut.offset >= self._end:  # `apply --once` first covers the cut that it finds
             self._written_at_s = now_s
 
-    def _tell(self, exc: TransientError | ConfigError | CorruptionError) -> None:
+    def _tell(self, exc: ReplicatorError) -> None:
         what = "remember how far the store reached"
         self._observer(Waiting(what=what, reason=str(exc), delay_s=0.0))

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from replicator.errors import CorruptionError, NotFoundError, TransientError
+from replicator.errors import CorruptionError, NotFoundError, ReplicatorError
 from replicator.model.document import Shape, written
 from replicator.model.store.rates import Rates
 
@@ -55,7 +55,7 @@ class RateBook:
         if kind in self._measured:
             return False
         self._measured.add(kind)
-        with suppress(TransientError):
+        with suppress(ReplicatorError):
             known = await self.rates()
             return not (known.copy_s if kind == COPIES else known.rows_s)
         return False
@@ -76,7 +76,7 @@ class RateBook:
         try:
             rates = await self.rates()
             await self._area.replace(NAME, written(asdict(rates), None))
-        except TransientError as exc:
+        except ReplicatorError as exc:  # no copy needs it
             from replicator.model.observed.faults import Waiting  # noqa: PLC0415 - rare
 
             what = "record the throughput"

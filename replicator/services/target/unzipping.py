@@ -19,6 +19,8 @@ DIRECTORY_BYTES_MAX = 16 << 20
 """Number of bytes read for a zip's directory; enough for a hundred thousand files."""
 DEFLATE_RATIO_MAX = 1032
 """Largest ratio by which deflate can compress."""
+STORED_TIMES_MAX, STORED_MORE_BYTES = 2, 1 << 20
+"""Limit for a file's bytes in a zip, in multiples of what they unpack to and bytes."""
 LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 PIECE_BYTES = 1 << 20
 
@@ -127,6 +129,12 @@ class Unpacking:
     def _require_size(
         self, packed: Location, stored: StoredObject, found: Sequence[ZipInfo]
     ) -> None:
+        for entry in found:
+            if entry.compress_size > STORED_TIMES_MAX * entry.file_size + STORED_MORE_BYTES:
+                raise CorruptionError(
+                    f"{packed} says that {entry.filename} takes {entry.compress_size} bytes in it"
+                    f" and unpacks to {entry.file_size}: no zip of a segment is like that"
+                )
         total = sum(entry.file_size for entry in found)
         allowed = DEFLATE_RATIO_MAX * stored.size_bytes
         allowed = allowed if self._bytes_max is None else min(allowed, self._bytes_max)
@@ -170,6 +178,8 @@ class Unpacking:
                 while piece:
                     yield inflating.decompress(piece, PIECE_BYTES)
                     piece = inflating.unconsumed_tail  # noqa: PLW2901 - the rest of it
+                if inflating.unused_data:  # it would keep all that follows, and copy it each time
+                    raise CorruptionError(f"{packed_location}: {name} goes on after its end")
             yield inflating.flush()
         except zlib.error as exc:
             raise CorruptionError(f"{packed_location}: {name} cannot be inflated: {exc}") from exc

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from replicator.errors import CorruptionError, NotFoundError
 from replicator.model.extent import Extent
 from replicator.model.store.proof import (
+    PROOF_BYTES_MAX,
     PROOFS,
     Coverage,
     Proof,
@@ -65,7 +66,7 @@ async def _read(area: Area, names: Sequence[str]) -> tuple[list[Proof], list[str
     found, faults = list[Proof](), list[str]()
     for name in names:
         try:
-            found.append(proof_of(name, await area.get(name)))
+            found.append(proof_of(name, await area.get(name, bytes_max=PROOF_BYTES_MAX)))
         except NotFoundError:
             continue  # deleted meanwhile, as too old
         except CorruptionError as exc:

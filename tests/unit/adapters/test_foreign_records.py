@@ -1,12 +1,12 @@
 """A record that another program wrote to the log's topic is damage, by its offset."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiokafka import ConsumerRecord
 
-from replicator.adapters.kafka import log as module
+from replicator.adapters.kafka.heir import KafkaHeir
 from replicator.adapters.kafka.log_place import (
     ACQUIRED,
     CONTINUES,
@@ -15,9 +15,13 @@ from replicator.adapters.kafka.log_place import (
     _tail,
     headers,
     moved_to,
+    records_of,
 )
+from replicator.adapters.kafka.reader import PartitionReader
+from replicator.adapters.kafka.session import KafkaSession
+from replicator.adapters.kafka.topic import TopicSettings
 from replicator.errors import CorruptionError
-from replicator.model.event import Epoch
+from replicator.model.event import Epoch, Offset
 
 OURS = headers("segment.published", Epoch(3))
 
@@ -36,7 +40,7 @@ def read(found: Any) -> object:
     """Do with it what each read of the log does."""
     moved_to([found])
     _tail(found)
-    return module._records([found], 0)
+    return records_of([found], 0)
 
 
 def test_a_record_of_ours_is_read():
@@ -85,3 +89,25 @@ def test_a_place_that_is_none_of_ours_is_damage(value: bytes | None):
     with pytest.raises(CorruptionError, match="no place of its log"):
         read(consumed([*OURS, (CONTINUES, value)]))
     assert LogPlace.of(b"log-1 -3") == ("log-1", -3)
+
+
+class OneRecord:
+    """A `PartitionReader` of a topic with one record."""
+
+    def __init__(self, found: Any) -> None:
+        self._found = found
+
+    async def read(self, start: int, *, records_max: int) -> Sequence[Any]:
+        del records_max
+        return [self._found] if start <= self._found.offset else []
+
+
+@pytest.mark.parametrize("found", [consumed([]), consumed(OURS, time_ms=2**63 - 1)])
+async def test_a_move_into_a_topic_of_another_program_names_it(found: Any):
+    topic = TopicSettings(
+        name="log", replication_factor=1, min_insync_replicas=1, record_bytes_max=1 << 20
+    )
+    heir = KafkaHeir(cast("KafkaSession", None), topic, transaction_timeout_s=60)
+    heir._reader = cast("PartitionReader", OneRecord(found))
+    with pytest.raises(CorruptionError, match="another program wrote it"):
+        await heir.read(Offset(0), records_max=10)

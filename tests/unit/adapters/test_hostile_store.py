@@ -6,7 +6,9 @@ import shutil
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -14,17 +16,41 @@ from replicator.adapters.local.folder import opened
 from replicator.adapters.local.reader import LocalDeepStorageReader
 from replicator.adapters.local.storage import LocalDeepStorage
 from replicator.adapters.machine.clock import SystemClock
+from replicator.adapters.signing.area import SignedArea
 from replicator.errors import CorruptionError, RefusedError, ReplicatorError, TransientError
+from replicator.model.druid.answer import Measure, Number
+from replicator.model.event import Offset
 from replicator.model.load_spec import Location
+from replicator.model.observation import Observation
+from replicator.model.observed.faults import Waiting
+from replicator.model.store.testimony import Vouching
 from replicator.ports import Piece, StoredObject
+from replicator.ports.druid import QueryBroker
+from replicator.services.history.backlog import BacklogReader
+from replicator.services.monitoring.canary import Canary, CanaryRules, CanaryTarget, kept_canary
+from replicator.services.monitoring.status import StatusReader, _KnownLog
 from replicator.services.store.points import StorePoints
 from replicator.services.store.store import Store
+from replicator.services.store.witness import HeadKeeper, Witness
+from replicator.services.target.rates import RateBook
 from tests.contract.storages import Origin
 from tests.schemas.golden_documents import DOCUMENTS
+from tests.unit.pipeline import SOURCE, HandClock, Pipeline
+from tests.unit.services.store.test_archive import golden_cut
 
 PLACE = Location("wiki/2024/v1/0/index/")
 ZIP = Location("wiki/0/index.zip")
 FDS = Path("/proc/self/fd")
+CANARY = CanaryRules(
+    datasource="canary", window=timedelta(days=1), lost_after=timedelta(hours=1), interval_s=5
+)
+
+
+class Silent:
+    """A `QueryBroker` of a Druid without a row."""
+
+    async def measure(self, *_: object) -> dict[Measure, Number]:
+        return {}
 
 
 @pytest.fixture
@@ -126,6 +152,10 @@ def an_endless_device(path: Path) -> None:
 
 def a_folder(path: Path) -> None:
     path.mkdir()
+
+
+def a_folder_of_a_link(path: Path) -> None:
+    path.symlink_to(path.parents[2], target_is_directory=True)
 
 
 def a_file_elsewhere(path: Path) -> None:
@@ -328,3 +358,44 @@ async def test_an_object_that_grows_while_it_is_read_fills_no_disk(root: Path):
         with pytest.raises(TransientError, match="more bytes than it was listed with"):
             await storage.put(ZIP, await origin.copy_source(ZIP))
     assert origin.reads == 4
+
+
+@pytest.mark.parametrize("make", [a_folder_of_a_link, a_folder])
+async def test_what_is_in_the_way_of_notes_stops_nothing(root: Path, make: Callable[[Path], None]):
+    """A link at `canary` ended `run`, one at `drills` hid a target, a folder stopped its copies."""
+    names = ["canary", "drills", "proofs", "heads", "rates.json"]
+    if make is a_folder:
+        names = ["canary/latest.json", "rates.json", "heads/standby/log.json"]
+    for name in names:
+        path = root / "_replicator" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make(path)
+    told, broker = list[Observation](), cast("QueryBroker", Silent())
+    clock = HandClock()
+    async with LocalDeepStorage(root) as storage:
+        area = storage.area()
+        book = RateBook(area, told.append)
+        await book.copied(10, 1, 1.0)
+        assert (await book.rates()).copied_bytes == 10
+        status = StatusReader(
+            source=SOURCE, history=Pipeline().history(), clock=clock, kill_buffer=None
+        )
+        known = _KnownLog(BacklogReader(Pipeline().history()))
+        await status._look_into_store(known, area)
+        assert (known.unread != "") is (make is a_folder_of_a_link)
+        canary = Canary(
+            CANARY,
+            broker,
+            {"standby": CanaryTarget(broker=broker, area=area)},
+            clock=clock,
+            observer=told.append,
+        )
+        await canary.look()
+        assert any("keep the canary" in one.what for one in told if isinstance(one, Waiting))
+        assert await kept_canary(area) is None
+        witness = Witness(SignedArea(area, None), "standby", "the witness")
+        keeper = HeadKeeper(witness, told.append)
+        assert (await witness.memory("log")).head is None
+        await keeper.compare("log", None)
+        await keeper.reached("log", golden_cut())
+        assert (await witness.testimony("log", Offset(0), ["log"])).verdict is Vouching.UNKNOWN

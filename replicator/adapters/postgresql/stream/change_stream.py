@@ -52,7 +52,7 @@ from replicator.adapters.postgresql.stream.slot import (
     look_at,
     slot_of,
 )
-from replicator.errors import BrokenStreamError, ConfigError
+from replicator.errors import BrokenStreamError, ConfigError, CorruptionError
 from replicator.model.row import Kind
 from replicator.model.stream import (
     Lsn,
@@ -61,6 +61,7 @@ from replicator.model.stream import (
     Shown,
     SourceCommit,
     StreamPosition,
+    is_snapshot,
     lsn_text,
 )
 from replicator.ports import CommitVisitor, Obstacle, StreamRead
@@ -202,9 +203,10 @@ class PostgresqlChangeStream:
         )
         try:
             await session.copy("read the change stream", query, sink=telling.write)
-        except ConfigError as exc:  # such as a publication that was not there for a while
+            telling.close()
+        except (ConfigError, CorruptionError) as exc:
+            # such as a publication that was not there for a while, or messages that are none
             raise BrokenStreamError(str(exc), hint=exc.hint) from exc
-        telling.close()
 
     # ------------------------------------------------------------------------ what the source keeps
 
@@ -315,6 +317,8 @@ async def position_of_snapshot(
     for obstacle in unpublished(look, shapes, names):
         return NoStream(f"{obstacle.what}: {obstacle.remedy}")
     (seen,) = await session.fetch("ask for the snapshot", SNAPSHOT)
+    if not is_snapshot(seen["snapshot"]):
+        return NoStream(f"the server says a snapshot that is none: {seen['snapshot']!r:.80}")
     shown = Shown(snapshot=seen["snapshot"], until=Lsn(seen["until"]))
     if not all(map(shown.holds, before.open)):
         return NoStream("a transaction that writes was open before this poll, and still is")

@@ -226,6 +226,8 @@ class CopiedFields:
     def __init__(self) -> None:
         self._pending = bytearray()
         self._started = False
+        self._wanted = 0
+        """Bytes with which the next value is complete, as far as its length is known."""
 
     def take(self, data: bytes) -> Iterator[bytes]:
         """Take the next bytes and yield the complete values."""
@@ -235,10 +237,13 @@ class CopiedFields:
                 return
             del self._pending[: len(COPY_HEADER)]
             self._started = True
-        at, pending = 0, bytes(self._pending)
+        if len(self._pending) < self._wanted:
+            return  # a large value in small pieces is not copied with each of them
+        at, pending, self._wanted = 0, bytes(self._pending), 0
         while pending[at : at + 2] == ONE_FIELD and len(pending) >= at + 6:
             size = int.from_bytes(pending[at + 2 : at + 6])
             if len(pending) < at + 6 + size:
+                self._wanted = 6 + size
                 break
             yield pending[at + 6 : at + 6 + size]
             at += 6 + size

@@ -35,6 +35,7 @@ from replicator.model.log.wire import (
 )
 from replicator.model.log.wire import segment_payload as payload_of
 from replicator.model.row import TABLES, Kind, Row, RowKey, key_of
+from replicator.model.stream import Lsn, Shown, StreamPosition
 from tests.builders import (
     ONE_OF_EACH,
     TIME,
@@ -322,6 +323,23 @@ def test_what_no_reader_could_read_is_never_written(column: str, value: Any):
     row = replace(segment(), **{column: value})
     with pytest.raises(ConfigError, match=r"segment 'wiki_.*it was not published"):
         encode(RowChanged(row=row, fingerprint=mark(1), previous=None), envelope())
+
+
+@pytest.mark.parametrize("year", [1969, 9001])
+def test_a_time_that_no_reader_could_read_is_never_written(year: int):
+    """A source's clock is its owner's; the log would keep what it said for ever."""
+    time = datetime(year, 1, 1, tzinfo=UTC)
+    with pytest.raises(ConfigError, match=rf"says that it is {year}.*nothing was published"):
+        encode(CHANGE, replace(envelope(), time=time))
+    with pytest.raises(ConfigError, match=rf"says that it is {year}"):
+        encode(replace(cut_closed(), source_time=time), envelope())
+
+
+def test_a_position_that_no_reader_could_read_is_never_written():
+    shown = Shown(snapshot="7:8", until=Lsn(9))
+    stream = StreamPosition(at=Lsn(8), identity="one", shown=shown)
+    with pytest.raises(ConfigError, match=r"position in its change stream that is none.*not pub"):
+        encode(replace(cut_closed(), stream=stream), envelope())
 
 
 @given(data=st.binary(max_size=30))

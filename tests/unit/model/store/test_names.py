@@ -42,3 +42,9 @@ def test_an_intent_that_could_not_be_read_by_its_number_is_none(name: str):
 def test_evidence_of_no_time_is_none(time: str):
     assert is_evidence("drills/20240630T120000.000000Z.json")
     assert not is_evidence(f"drills/{time}.json")
+
+
+def test_an_extension_of_any_number_takes_no_memory():
+    """An expiry forgets those that there are: a name may say ten thousand million."""
+    (found,) = intents([intent_name(7), lease_name(7, 2), lease_name(7, 9_999_999_999)])
+    assert (found.leases, found.last_lease) == ({2, 9_999_999_999}, 9_999_999_999)

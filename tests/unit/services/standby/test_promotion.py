@@ -464,6 +464,26 @@ async def test_without_the_log_the_operator_says_which_supervisors_go_on():
     assert overlord.posts == ["wiki"]
 
 
+async def test_a_log_that_somebody_has_altered_does_not_hold_up_a_failover():
+    """Who can write to the topic could keep each standby from taking over, with one record."""
+    pipeline = await followed()
+    pipeline.publish(segment("late"))
+    await pipeline.cut()
+    pipeline.log._stored.records[-1] = pipeline.log._stored.records[-1]._replace(data=b"rubbish")
+    plan = await promoter(pipeline, Overlord({"0": "42"})).plan(chosen=None)
+    assert plan.behind is None
+    assert [one.id for one in plan.resumptions] == ["wiki"]
+    assert any("cannot be read" in one.reason for one in pipeline.seen if isinstance(one, Waiting))
+
+    for name in [*pipeline.area.files]:
+        del pipeline.area.files[name]
+    pipeline.log._stored.records[0] = pipeline.log._stored.records[0]._replace(data=b"rubbish")
+    with pytest.raises(RefusedError, match="unknown which supervisors"):
+        await promoter(pipeline, Overlord({})).plan(chosen=None)
+    plan = await promoter(pipeline, Overlord({})).plan(chosen=frozenset({"wiki"}))
+    assert (plan.rules, plan.behind) == (None, None)
+
+
 async def test_a_supervisor_that_is_not_there_is_not_found():
     pipeline = await followed()
     with pytest.raises(NotFoundError, match="no supervisor nobody; it has wiki"):

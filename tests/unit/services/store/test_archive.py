@@ -14,7 +14,7 @@ import pytest
 from replicator.adapters.memory.area import MemoryArea, SortedFiles
 from replicator.adapters.memory.workers import InPlaceWorkers
 from replicator.adapters.signing.area import SignedArea
-from replicator.errors import CorruptionError, GapError, TransientError
+from replicator.errors import CorruptionError, GapError, LogCutShortError, TransientError
 from replicator.model.checkpoint import OBJECT_MISSING, Gap
 from replicator.model.document import CONTAINERS_MAX
 from replicator.model.event import (
@@ -725,3 +725,67 @@ async def test_a_restore_of_one_datasource_says_nothing_of_the_whole_cut():
     assert place_of(other) not in pipeline.target_storage.stored
     assert (await windows(Store(pipeline.area), "log", pipeline.points())).windows == before
     assert (await pipeline.verifier().verify(Level.EXISTS)).is_good
+
+
+BEYOND = 9 * 10**18
+"""An offset that no log has."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        manifest_name("log", Offset(BEYOND)),
+        history_name("log", Offset(BEYOND), Offset(BEYOND + 1)),
+        manifest_name("log", Offset(13)),
+    ],
+)
+async def test_a_name_alone_says_nothing_of_how_far_the_history_goes(name: str):
+    """One byte under such a name ended a history, without a word, or wrote a base for each cut."""
+    pipeline = Pipeline()
+    await followed(pipeline, cuts=3)
+    pipeline.area.files[name] = b"x"
+    pipeline.applier = pipeline.new_applier()
+    bases = {one for one in pipeline.area.files if one.startswith(BASES)}
+    for number in range(3):
+        pipeline.publish(segment(f"late{number}"))
+        await pipeline.cut()
+        await pipeline.follow()
+    assert [one for one in pipeline.seen if isinstance(one, ArchiveDamaged)]
+    found = await windows(Store(pipeline.area), "log", pipeline.points())
+    assert found.windows[-1].last.closed.cut == 6
+    assert {one for one in pipeline.area.files if one.startswith(BASES)} == bases
+
+
+async def test_a_history_that_goes_on_after_the_log_is_named():
+    """The log has lost records, and what would be written now is another history of them."""
+    pipeline = Pipeline()
+    await followed(pipeline, cuts=3)
+    header = Header(kind=HISTORY, source=SOURCE, log_id="log", start=Offset(BEYOND), previous=None)
+    record = Record(Offset(BEYOND), TIME, "cut.closed", b'{"type":"cut.closed"}')
+    data, _ = pack(header, [record_line(record)], end=Offset(BEYOND + 1), last=None)
+    name = history_name("log", Offset(BEYOND), Offset(BEYOND + 1))
+    pipeline.area.files[name] = data
+    pipeline.applier = pipeline.new_applier()
+    pipeline.publish(segment("late"))
+    await pipeline.cut()
+    with pytest.raises(LogCutShortError, match=rf"goes on to offset {BEYOND + 1}, and the log"):
+        await pipeline.follow()
+    del pipeline.area.files[name]
+    await pipeline.follow()
+    assert pipeline.applied_cuts()[-1] == 4
+
+
+async def test_a_cut_is_looked_for_beyond_a_hole_of_any_width():
+    pipeline = Pipeline()
+    await followed(pipeline, cuts=1)
+    closing = pipeline.log._stored.records[-1].data
+    for name in [one for one in pipeline.area.files if one.startswith((HISTORY, BASES))]:
+        del pipeline.area.files[name]
+    for at, type_, event in [(0, "x", b'{"type":"x"}'), (BEYOND, "cut.closed", closing)]:
+        record = Record(Offset(at), TIME, type_, event)
+        header = Header(kind=HISTORY, source=SOURCE, log_id="log", start=Offset(at), previous=None)
+        data, _ = pack(header, [record_line(record)], end=Offset(at + 1), last=None)
+        pipeline.area.files[history_name("log", Offset(at), Offset(at + 1))] = data
+    async with asyncio.timeout(10):
+        with pytest.raises(GapError, match=rf"can restore from offset {BEYOND}"):
+            await alone(pipeline).find(ToTime(time=TIME - timedelta(days=900)))

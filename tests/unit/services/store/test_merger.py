@@ -62,6 +62,7 @@ from tests.unit.services.store.test_archive import (
     followed,
     golden_cut,
     golden_file,
+    golden_records,
 )
 from tests.wiring import history_settings
 
@@ -608,3 +609,20 @@ def locked_bucket() -> S3StorageSettings:
 )
 def test_nothing_is_merged_where_it_would_help_nobody(settings: dict[str, object], expected: bool):
     assert merges(target_with(**settings)) is expected
+
+
+async def test_a_small_file_that_says_another_source_is_merged_with_none():
+    """Somebody else wrote it: merging it with ours ended the process, with all targets."""
+    pipeline = Pipeline()
+    previous = None
+    for at, source in enumerate([SOURCE, SOURCE, "other", SOURCE, SOURCE]):
+        header = Header(
+            kind=HISTORY, source=source, log_id="log", start=Offset(at), previous=previous
+        )
+        record = golden_records()[0]._replace(offset=Offset(at))
+        data, footer = pack(header, [record_line(record)], end=Offset(at + 1), last=None)
+        pipeline.area.files[history_name("log", Offset(at), Offset(at + 1))] = data
+        previous = footer.sha256
+    await merger(pipeline, files=5).merge("log")
+    merged = [name for name in history(pipeline) if is_merged(name)]
+    assert [history_span(name) for name in merged] == [(0, 2)]

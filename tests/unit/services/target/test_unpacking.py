@@ -220,3 +220,20 @@ async def test_a_zip_that_is_exchanged_after_it_was_listed_is_listed_again():
     storage.stored[ZIP] = (await packed_by_us({"version.bin": b"9"})).stored[ZIP]
     with pytest.raises(TransientError, match="was written since it was listed, and has no empty"):
         [piece async for piece in reader.read(unpacked(ZIP), listed["empty"])]
+
+
+@pytest.mark.parametrize("says", [4 << 20, 1 << 20])
+async def test_a_file_that_goes_on_after_its_end_is_not_read_on(says: int):
+    """zlib keeps what follows a stream: a sparse file would fill the memory, as large as it is."""
+    data = zip_of({"a": b"x" * 10, "meta.smoosh": b""})
+    first, _ = directory_of(data)
+    data[first:first] = bytes(8 << 20)
+    first, second = directory_of(data)
+    data[first + 20 : first + 24] = says.to_bytes(4, "little")  # what it takes in the zip
+    data[second + 42 : second + 46] = (5 << 20).to_bytes(4, "little")
+    end = data.rfind(b"PK\x05\x06")
+    data[end + 16 : end + 20] = first.to_bytes(4, "little")
+    storage = MemoryDeepStorage()
+    storage.stored[ZIP] = {"": bytes(data)}
+    with pytest.raises(CorruptionError, match=r"goes on after its end|no zip of a segment"):
+        await contents(storage)

@@ -6,10 +6,19 @@ from typing import Any
 
 import pytest
 
+from replicator.adapters.memory.area import MemoryArea
 from replicator.errors import CorruptionError
 from replicator.model.event import CutNumber, Offset
 from replicator.model.extent import Extent
-from replicator.model.store.proof import Level, Proof, coverage, last_good, proof_json, proof_of
+from replicator.model.store.proof import (
+    PROOF_BYTES_MAX,
+    Level,
+    Proof,
+    coverage,
+    last_good,
+    proof_json,
+    proof_of,
+)
 from replicator.services.records.proof_record import last_proved
 from replicator.services.verification.proofs import KEPT_MAX, keep_proof
 from tests.builders import segment
@@ -132,6 +141,27 @@ async def test_other_names_and_later_ones_hide_no_damage_and_push_no_proof_out(o
     found = await pipeline.verifier().verify(Level.ROWS)
     await keep_proof(pipeline.area, found, Extent(), now=NOW + timedelta(hours=1))
     assert bad.name in pipeline.area.files
+
+
+async def test_proofs_of_any_size_and_number_are_not_read_again_and_again():
+    """Each look at a store read a hundred files a hundred times, of 16 MiB each."""
+    area, read = MemoryArea(), list[str]()
+    get = area.get
+
+    async def counted(name: str, *, bytes_max: int = 0) -> bytes:
+        read.append(name)
+        return await get(name, bytes_max=bytes_max)
+
+    area.get = counted  # type: ignore[method-assign]
+    for number in range(10):
+        bad = replace(PROOF, proved_at=NOW - timedelta(hours=2 * number + 2), findings=1)
+        good = replace(bad, proved_at=bad.proved_at + timedelta(hours=1), findings=0)
+        for one in (bad, good):
+            await area.create(one.name, proof_json(one))
+    await area.create(PROOF.name, proof_json(PROOF) + b" " * PROOF_BYTES_MAX)
+    found = await last_proved(area, now=NOW)
+    assert (found.bad, found.good_at["checksum"]) == (None, NOW - timedelta(hours=1))
+    assert len(read) == len(set(read))
 
 
 def test_names_say_when_a_level_was_last_good():
