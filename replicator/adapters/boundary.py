@@ -4,8 +4,9 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from replicator.errors import ReplicatorError
+from replicator.errors import ReplicatorError, TransientError
 
+_ODD_ANSWER = (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError)
 ErrorMap: TypeAlias = Mapping[type[BaseException], Callable[[str], ReplicatorError]]
 
 
@@ -26,3 +27,19 @@ def reason(exc: BaseException) -> str:
     if said := str(exc).strip():
         return said
     return "no answer in time" if isinstance(exc, TimeoutError) else type(exc).__name__
+
+
+@contextmanager
+def understood(what: str, hint: str) -> Generator[None]:
+    """Take an answer of another form than a server's of that kind for one that came wrong.
+
+    Only the reading of it belongs into the block, so that no defect of ours looks like that.
+
+    Raises:
+        TransientError: it is of another form; `what` names it.
+    """
+    try:
+        yield
+    except _ODD_ANSWER as exc:
+        text = f"{what} cannot be read: {type(exc).__name__}: {exc}"
+        raise TransientError(text, hint=hint) from exc

@@ -3,8 +3,6 @@
 aiokafka's own request stops at version 5, which has no topic ids and creates missing topics.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from uuid import UUID
@@ -23,10 +21,12 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
+from replicator.adapters.boundary import understood
 from replicator.adapters.kafka.session import NO_TOPIC_HINT, KafkaSession, translated
 from replicator.errors import NotFoundError, TransientError
 
 _UUID_BYTES = 16
+ODD_HINT = "see that brokers answer at log.bootstrap_servers, and of which release they are"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,24 +75,8 @@ async def survey(session: KafkaSession, name: str) -> Survey:
             answer = await client.send(client.get_random_node(), _DescribeTopic(name))
         finally:
             await client.close()
-        with understood(f"the answer of Kafka at {session.servers} about topic {name}"):
+        with understood(f"the answer of Kafka at {session.servers} about topic {name}", ODD_HINT):
             return Survey(brokers=len(answer.brokers), topic=_described(answer, name))
-
-
-@contextmanager
-def understood(what: str) -> Generator[None]:
-    """Take an answer of a broker for one that came wrong, if it is of another form.
-
-    Raises:
-        TransientError: it is; `what` names it.
-    """
-    try:
-        yield
-    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as exc:
-        raise TransientError(
-            f"{what} cannot be read: {type(exc).__name__}: {exc}",
-            hint="see that brokers answer at log.bootstrap_servers, and of which release they are",
-        ) from exc
 
 
 class _Uuid(AbstractType[UUID]):

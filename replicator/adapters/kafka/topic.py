@@ -24,7 +24,8 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
-from replicator.adapters.kafka.describing import Described, Survey, find, survey, understood
+from replicator.adapters.boundary import understood
+from replicator.adapters.kafka.describing import ODD_HINT, Described, Survey, find, survey
 from replicator.adapters.kafka.session import ACL_HINT, KafkaSession, translated
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.ports import Keeping, Obstacle
@@ -276,7 +277,8 @@ async def _values(
 ) -> Mapping[str, str]:
     with translated(f"read the settings of topic {name} at {session.servers}"):
         answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
-        with understood(f"what Kafka at {session.servers} says of the settings of topic {name}"):
+        what = f"what Kafka at {session.servers} says of the settings of topic {name}"
+        with understood(what, ODD_HINT):
             [(code, message, _, _, entries)] = answers[0].resources
             found = {name: value for name, value, *_ in entries}
             if not code:

@@ -13,7 +13,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from replicator.adapters.mysql.errors import number_of
+from replicator.adapters.boundary import understood
+from replicator.adapters.mysql.errors import REPORT, number_of
 from replicator.adapters.mysql.session import Database, Session
 from replicator.errors import ConfigError, TransientError
 from replicator.model.versions import BinlogPosition, NoVersions
@@ -71,11 +72,23 @@ async def position_of(
     """
     if not session.is_mariadb:
         return NoVersions("MySQL tells neither versions of rows nor a snapshot's binlog position")
-    found = {str(name).lower(): value for name, value in await _rows(session, SNAPSHOT)}
+    snapshot, variables = await _rows(session, SNAPSHOT), await _rows(session, SETTINGS)
+    with understood(f"{database.name}: what the server says of its binary log", REPORT):
+        return _position_of(snapshot, variables, database, is_replica=is_replica)
+
+
+def _position_of(
+    snapshot: Sequence[Sequence[Any]],
+    variables: Sequence[Sequence[Any]],
+    database: Database,
+    *,
+    is_replica: bool,
+) -> BinlogPosition | NoVersions:
+    found = {str(name).lower(): value for name, value in snapshot}
     file, position = found.get("binlog_snapshot_file"), found.get("binlog_snapshot_position")
     if not file or not FILE.match(file):
         return NoVersions("the server keeps no binary log: log_bin is OFF")
-    settings = {str(name).lower(): str(value) for name, value in await _rows(session, SETTINGS)}
+    settings = {str(name).lower(): str(value) for name, value in variables}
     has_other_writers = is_replica or settings.get("wsrep_on") == "ON"
     if has_other_writers and settings.get("log_slave_updates") != "ON":
         return NoVersions("the binary log lacks what other servers wrote: log_slave_updates is OFF")
@@ -174,7 +187,12 @@ class _Event(NamedTuple):
 async def _events(session: Session, file: str, at: int) -> Sequence[_Event]:
     """Return the next events; none if the server cannot read there."""
     try:
-        return [_Event(*row) for row in await _rows(session, _events_sql(file, at, EVENTS_READ))]
+        rows = await _rows(session, _events_sql(file, at, EVENTS_READ))
+        with understood("what the server says of its binary log", REPORT):
+            return [
+                _Event(str(name), int(position), str(type_), int(server), int(end), str(info))
+                for name, position, type_, server, end, info in rows
+            ]
     except TransientError as exc:
         if number_of(exc.__cause__ or exc) != UNREADABLE:
             raise

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from replicator.adapters.mysql.errors import number_of
+from replicator.adapters.boundary import understood
+from replicator.adapters.mysql.errors import REPORT, number_of
 from replicator.adapters.mysql.session import Database, Session
 from replicator.errors import ConfigError
 from replicator.ports import Freshness
@@ -29,11 +30,15 @@ async def freshness_of(session: Session, database: Database) -> Freshness:
         ConfigError: the server may be a replica, and this user may not see how far it is.
     """
     ((now, read_only),) = await session.fetch("ask the time", NOW)
-    asked_at = now.replace(tzinfo=UTC)
+    what = f"{database.name}: what the server says of its time"
+    with understood(what, REPORT):
+        asked_at: datetime = now.replace(tzinfo=UTC)
     status = await _status(session, database, is_read_only=bool(read_only))
     if status is None:
         return Freshness(asked_at=asked_at, shows=asked_at, is_replica=False)
-    return applied(status, asked_at, order_kept=await _order_kept(session))
+    order_kept = await _order_kept(session)
+    with understood(what, REPORT):
+        return applied(status, asked_at, order_kept=order_kept)
 
 
 def applied(status: Mapping[str, Any], asked_at: datetime, *, order_kept: bool) -> Freshness:

@@ -10,9 +10,12 @@ from typing import Any, Final
 
 import asyncpg
 
+from replicator.adapters.boundary import understood
 from replicator.adapters.postgresql.session import PostgresqlSession
+from replicator.errors import TransientError
 from replicator.ports import Freshness
 
+TIME: Final = "what the PostgreSQL server says of its time"
 CLOCK: Final = "SELECT clock_timestamp() AS asked_at, pg_is_in_recovery() AS is_replica"
 REPLAY: Final = """
 SELECT clock_timestamp() AS asked_at,
@@ -44,11 +47,13 @@ BEGINNING: Final = datetime.fromtimestamp(0, UTC)
 async def freshness_of(session: PostgresqlSession) -> Freshness:
     """Return the greatest possible age of what the server shows from now on."""
     (found,) = await session.fetch("ask the time", CLOCK)
-    asked_at: datetime = found["asked_at"].astimezone(UTC)
+    with understood(TIME, TransientError.hint):
+        asked_at: datetime = found["asked_at"].astimezone(UTC)
     if not found["is_replica"]:
         return Freshness(asked_at=asked_at, shows=asked_at, is_replica=False)
     (found,) = await session.fetch("ask how far the replica is", REPLAY)
-    return replayed(found)
+    with understood(TIME, TransientError.hint):
+        return replayed(found)
 
 
 def replayed(found: asyncpg.Record | dict[str, Any]) -> Freshness:

@@ -6,7 +6,8 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.api import Response
 
-from replicator.adapters.kafka.describing import _described, understood
+from replicator.adapters.boundary import understood
+from replicator.adapters.kafka.describing import ODD_HINT, _described
 from replicator.adapters.kafka.session import KafkaSession
 from replicator.adapters.kafka.topic import _values
 from replicator.errors import TransientError
@@ -65,5 +66,5 @@ async def test_settings_of_another_form_are_tried_again(answers: tuple[Any, ...]
 def test_a_topic_of_another_form_is_tried_again(topics: list[Any]):
     answer = cast("Response", Answer(topics=topics))
     error = pytest.raises(TransientError, match="what it says cannot be read")
-    with error, understood("what it says"):
+    with error, understood("what it says", ODD_HINT):
         _described(answer, "log")

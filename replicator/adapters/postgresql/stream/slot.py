@@ -11,11 +11,14 @@ from typing import Any, Final
 import asyncpg
 import orjson
 
+from replicator.adapters.boundary import understood
 from replicator.adapters.postgresql.lineage import SERVER
 from replicator.adapters.postgresql.session import Database, PostgresqlSession
+from replicator.errors import TransientError
 from replicator.model.row import TABLES, Kind
 from replicator.model.stream import identity_of
 
+SAID: Final = "what the PostgreSQL server says of its change stream"
 SLOT: Final = """
 SELECT pg_is_in_recovery() AS is_replica,
        current_setting('wal_level') AS wal_level,
@@ -148,18 +151,20 @@ async def look_at(
         database.schema,
         list(kinds),
     )
-    tables = orjson.loads(found["tables"] or "[]")
-    return StreamLook(
-        slot=_slot(found),
-        server=orjson.loads(found["server"]),
-        tables={kinds[row["name"]]: row for row in tables},
-    )
+    with understood(SAID, TransientError.hint):
+        tables = orjson.loads(found["tables"] or "[]")
+        return StreamLook(
+            slot=_slot(found),
+            server=orjson.loads(found["server"]),
+            tables={kinds[row["name"]]: row for row in tables},
+        )
 
 
 async def slot_of(session: PostgresqlSession, name: str) -> Slot:
     """Return a slot as the server describes it."""
     (found,) = await session.fetch("ask for the replication slot", SLOT, name)
-    return _slot(found)
+    with understood(SAID, TransientError.hint):
+        return _slot(found)
 
 
 def _slot(found: asyncpg.Record) -> Slot:
