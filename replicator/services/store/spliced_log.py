@@ -9,6 +9,7 @@ from replicator.errors import (
     ConfigError,
     CorruptionError,
     GapError,
+    RefusedError,
     ReplicatorError,
     TransientError,
 )
@@ -48,14 +49,8 @@ class SplicedLog:
         span = await self._log.span()
         if span.first == FIRST:
             return span
-        firsts = [span.first]
-        for archive in await self._archives_from(span):
-            until = Offset(0)
-            for base in [*await archive.offsets()]:
-                if base >= until and (until := await archive.whole_until(base)) >= span.first:
-                    firsts.append(base)
-                    break
-        return Span(log_id=span.log_id, first=min(firsts), end=span.end)
+        firsts = await self._of_each(span, lambda archive: _first_before(archive, span))
+        return Span(log_id=span.log_id, first=min([span.first, *firsts]), end=span.end)
 
     async def read(self, start: Offset, *, records_max: int) -> Sequence[Record]:
         """Return records of the log or, where it was trimmed, of an archive.
@@ -66,11 +61,11 @@ class SplicedLog:
         try:
             return await self._log.read(start, records_max=records_max)
         except GapError as exc:
-            for archive in await self._archives_from(await self._log.span()):
-                if await archive.resume(start) != start:
-                    await archive.refresh()  # history was written since the listing
-                if await archive.resume(start) == start:
-                    return await archive.read(start, records_max=records_max)
+            found = await self._of_each(
+                await self._log.span(), lambda archive: _that_has(archive, start), count=1
+            )
+            for archive in found:
+                return await archive.read(start, records_max=records_max)
             raise GapError(f"{exc}; no target's store has it", hint=GapError.beyond_hole) from exc
 
     async def offset_at(self, time: datetime) -> Offset | None:
@@ -78,10 +73,8 @@ class SplicedLog:
         found, span = await self._log.offset_at(time), await self._log.span()
         if span.first == FIRST or (found is not None and found > span.first):
             return found
-        for archive in await self._archives_from(span):
-            if (earlier := await archive.offset_at(time)) is not None:
-                return earlier
-        return found
+        earlier = await self._of_each(span, lambda archive: archive.offset_at(time), count=1)
+        return earlier[0] if earlier else found
 
     async def keeping(self) -> Keeping:
         """Return how the log itself keeps its records; archives have their own retention."""
@@ -100,11 +93,8 @@ class SplicedLog:
         span = await self._log.span()
         if span.first == FIRST and not self._preferred:
             return []
-        found = set[Offset]()
-        for archive in await self._archives_from(span):
-            with suppress(*(_AWAY if span.first == FIRST else ())):
-                found.update(await archive.offsets())
-        return sorted(found)
+        found = await self._of_each(span, lambda archive: archive.offsets())
+        return sorted({offset for offsets in found for offset in offsets})
 
     async def base(self, offset: Offset) -> Base:
         """Return a base from any archive that has it whole."""
@@ -123,7 +113,7 @@ class SplicedLog:
         span = await self._log.span()
         if span.first == FIRST:
             return span.end
-        found = [await archive.whole_until(start) for archive in await self._archives_from(span)]
+        found = await self._of_each(span, lambda archive: archive.whole_until(start))
         until = Offset(max([start + 1, *found]))
         return span.end if until >= span.first else until
 
@@ -132,8 +122,8 @@ class SplicedLog:
         span = await self._log.span()
         if start >= span.first:
             return start if start < span.end else None
-        found = [await archive.resume(start) for archive in await self._archives_from(span)]
-        return min([span.first, *[offset for offset in found if offset is not None]])
+        found = await self._of_each(span, lambda archive: archive.resume(start))
+        return min([span.first, *found])
 
     async def _first(
         self, offset: Offset, ask: Callable[[ArchivedLog], Awaitable[_Found]]
@@ -145,14 +135,68 @@ class SplicedLog:
                     return await ask(archive)
             except CorruptionError as exc:
                 failure = _of_its_store(exc, archive.store.target)
+            except RefusedError as exc:
+                failure = _in_the_way(exc, archive.store.target)
             except _AWAY as exc:
                 failure = exc
         raise failure
+
+    async def _of_each(
+        self,
+        span: Span,
+        ask: Callable[[ArchivedLog], Awaitable[_Found | None]],
+        *,
+        count: int | None = None,
+    ) -> list[_Found]:
+        """Return what the archives answer but None, at most `count` answers.
+
+        While the log is whole, an archive that cannot be asked is left out. One in whose store a
+        link is in the way is left out if another one has an answer.
+
+        Raises:
+            TransientError: no archive has one, and there is such a store.
+        """
+        found, in_the_way = list[_Found](), list[TransientError]()
+        for archive in await self._archives_from(span):
+            with suppress(*(_AWAY if span.first == FIRST else ())):
+                try:
+                    answer = await ask(archive)
+                except RefusedError as exc:
+                    in_the_way.append(_in_the_way(exc, archive.store.target))
+                    continue
+                if answer is not None:
+                    found.append(answer)
+            if len(found) == count:
+                break
+        if in_the_way and not found and span.first != FIRST:
+            raise in_the_way[0]
+        return found
 
     async def _archives_from(self, span: Span) -> list[ArchivedLog]:
         if self._archives is None or any(a.log_id != span.log_id for a in self._archives):
             self._archives = [ArchivedLog(store, span.log_id) for store in self._stores()]
         return self._archives
+
+
+async def _first_before(archive: ArchivedLog, span: Span) -> Offset | None:
+    """Return the first base from which an archive reaches the log; None: from none."""
+    until = Offset(0)
+    for base in [*await archive.offsets()]:
+        if base >= until and (until := await archive.whole_until(base)) >= span.first:
+            return base
+    return None
+
+
+async def _that_has(archive: ArchivedLog, start: Offset) -> ArchivedLog | None:
+    if await archive.resume(start) != start:
+        await archive.refresh()  # history was written since the listing
+    return archive if await archive.resume(start) == start else None
+
+
+def _in_the_way(refused: RefusedError, target: str) -> TransientError:
+    """Return the error of a store that somebody must mend, while those who need it wait."""
+    where = f"the store of target {target!r}: " if target else ""
+    return TransientError(f"{where}{refused}", hint=refused.hint)
 
 
 def _of_its_store(damage: CorruptionError, target: str) -> CorruptionError:

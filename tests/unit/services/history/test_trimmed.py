@@ -7,7 +7,7 @@ import pytest
 
 from replicator.adapters.memory.area import MemoryArea, SortedFiles
 from replicator.adapters.memory.workers import InPlaceWorkers
-from replicator.errors import GapError
+from replicator.errors import GapError, RefusedError, TransientError
 from replicator.model.event import Offset, Record
 from replicator.model.log.reading import Recorded
 from replicator.model.plans.restore_point import Latest, ToOffset
@@ -17,6 +17,7 @@ from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
 from replicator.services.records.store_id import NAME as STORE_ID
 from replicator.services.store.archived_log import ArchivedLog
+from replicator.services.store.spliced_log import SplicedLog
 from replicator.services.store.store import Store
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, Pipeline
@@ -188,3 +189,32 @@ async def test_a_log_that_is_trimmed_while_it_is_folded_is_read_on_from_a_base(
     monkeypatch.setattr(history._log, "read", trimmed_meanwhile)
     ledger = await fold(history, Offset(end - 1), Recorded())
     assert len(ledger) == 18
+
+
+class BehindALink(MemoryArea):
+    """A store in which somebody has put a link in the place of a folder."""
+
+    async def names(self, prefix: str) -> Sequence[str]:
+        raise RefusedError(f"{prefix} is a link, and is not followed", hint="make it a folder")
+
+
+async def test_a_link_in_one_store_holds_up_nobody_who_finds_the_history_elsewhere():
+    """It ended the watcher, and with it the process and all other targets."""
+    pipeline = Pipeline()
+    await followed(pipeline)
+    cut = await pipeline.history().find(Latest())
+    await pipeline.archivist().write_base(cut)
+    pipeline.publish(segment("later"))
+    await pipeline.cut()
+    pipeline.log.trim(Offset(cut.offset + 1))
+    bad, good = Store(BehindALink(), target="bad"), Store(pipeline.area)
+    for stores in ([bad, good], [good, bad]):
+        log = SplicedLog(pipeline.log.reopen(), lambda stores=stores: stores, preferred=False)  # type: ignore[misc]
+        history = History(log, source=SOURCE, workers=InPlaceWorkers(), bases=log)
+        last = await history.find(Latest())
+        assert (await fold(history, last.offset, Recorded())).digest == last.closed.digest
+        assert (await history.find(ToOffset(offset=cut.offset))) == cut
+    log = SplicedLog(pipeline.log.reopen(), lambda: [bad], preferred=False)
+    with pytest.raises(TransientError, match=r"store of target 'bad': .* is a link") as caught:
+        await log.span()
+    assert caught.value.hint == "make it a folder"
