@@ -63,14 +63,14 @@ def steps(row: Segment) -> dict[str, Callable[[], object]]:
     envelope = Envelope(source="prod", cut=CutNumber(1), epoch=Epoch(1), time=time)
     document = encode(event, envelope)
     record = Record(offset=Offset(1), appended_at=time, type=document.type, data=document.data)
-    told = parse(record).told
-    assert isinstance(told, RawRow)  # noqa: S101 - for the type checker
+    fact = parse(record).fact
+    assert isinstance(fact, RawRow)  # noqa: S101 - for the type checker
     return {
         "wire.encode": lambda: encode(event, envelope),
         "wire.decode": lambda: decode(record),
         "wire.parse": lambda: parse(record),
         "fingerprint": lambda: fingerprint(row),
-        "fingerprint, as carried": lambda: mapping.fingerprint(told),
+        "fingerprint, as carried": lambda: mapping.fingerprint(fact),
         "key_hash": lambda: key_hash(key_of(row)),
         "payload.with_member": lambda: with_member(row.payload, "loadSpec", {"type": "local"}),
         "carriage.carried": lambda: mapping.mapped(row),

@@ -24,7 +24,7 @@ from replicator.adapters.machine.workers import ProcessWorkers
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
 from replicator.adapters.sqlite.log import SqliteEventLog
-from replicator.model.druid.cluster_config import Wishes
+from replicator.model.druid.cluster_config import ConfigParts
 from replicator.model.event import CutClosed, CutNumber, Envelope, Offset, RowChanged
 from replicator.model.fingerprint import EMPTY_DIGEST, changed, fingerprint
 from replicator.model.log.wire import encode
@@ -100,7 +100,7 @@ async def measure(args: argparse.Namespace) -> bool:
             history=History(log, source=SOURCE, workers=workers),
             metadata=metadata,
             druid=DruidHttp(nobody),
-            takeover=Takeover(wishes=Wishes(security=True)),
+            takeover=Takeover(parts=ConfigParts(security=True)),
             resume_timeout_s=1.0,
             observer=lambda _: None,
         )

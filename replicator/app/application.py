@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from replicator.app.wiring.target import ConfiguredTarget
     from replicator.config import PromotionSettings, Settings
     from replicator.model.checkpoint import Checkpoint
-    from replicator.model.druid.cluster_config import Wishes
+    from replicator.model.druid.cluster_config import ConfigParts
     from replicator.model.druid.release import Release
     from replicator.model.load_spec import Layout
     from replicator.model.observation import Observer
@@ -459,7 +459,7 @@ class Application:
             takeover=Takeover(
                 load_rules=replace(load_rules(target.settings), with_drops=True),
                 druid=OlderDruid(release=await self.ask_release(name)),
-                wishes=_wishes(target.settings.promotion),
+                parts=_config_parts(target.settings.promotion),
             ),
             resume_timeout_s=configured.resume_timeout_s if configured else RESUME_TIMEOUT_S,
             observer=self.monitoring.observer(target.name),
@@ -808,10 +808,10 @@ class Application:
         )
 
 
-def _wishes(settings: PromotionSettings) -> Wishes:
-    from replicator.model.druid.cluster_config import Wishes
+def _config_parts(settings: PromotionSettings) -> ConfigParts:
+    from replicator.model.druid.cluster_config import ConfigParts
 
-    return Wishes(
+    return ConfigParts(
         compaction=settings.compaction,
         coordinator=settings.coordinator,
         workers=settings.workers,

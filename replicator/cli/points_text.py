@@ -12,7 +12,7 @@ from replicator.cli.terminal.commands_said import ANY_TARGET
 from replicator.cli.terminal.paragraphs import Paragraph, listing, paragraphs
 from replicator.model.operations.words import counted, moment, whole_time
 from replicator.model.row import Kind, RowKey
-from replicator.model.store.testimony import Vouching
+from replicator.model.store.testimony import Attested
 from replicator.services.inspection.points_report import (
     HoldsReport,
     KnownGap,
@@ -81,22 +81,22 @@ def _show_cuts(console: Console, report: PointsReport, restore: str) -> None:
     console.print(f"to bring one back: `{restore}`")
 
 
-def _show_target(console: Console, kept: TargetPoints) -> None:
-    _show_windows(console, kept)
-    for log_id in kept.other_logs:
-        command = f"replicator points --from {kept.target} --log {shlex.quote(log_id)}"
-        console.print(f"{kept.target} keeps another log, too: `{command}`", markup=False)
-    for fault in kept.faults:
-        console.print(f"DAMAGED {kept.target}: {fault}", markup=False, style="red")
-    if (said := kept.witness) is not None and said.detail not in kept.faults:
-        word = "witness" if said.verdict == Vouching.NEWEST else "NOT PROVED"
-        console.print(f"{word} {kept.target}: {said.detail}", markup=False)
-    _show_named(console, kept)
-    gaps = [gap for gap in kept.gaps if gap.to_offset != gap.from_offset]  # others are healed
+def _show_target(console: Console, points: TargetPoints) -> None:
+    _show_windows(console, points)
+    for log_id in points.other_logs:
+        command = f"replicator points --from {points.target} --log {shlex.quote(log_id)}"
+        console.print(f"{points.target} keeps another log, too: `{command}`", markup=False)
+    for fault in points.faults:
+        console.print(f"DAMAGED {points.target}: {fault}", markup=False, style="red")
+    if (said := points.witness) is not None and said.detail not in points.faults:
+        word = "witness" if said.verdict == Attested.NEWEST else "NOT PROVED"
+        console.print(f"{word} {points.target}: {said.detail}", markup=False)
+    _show_named(console, points)
+    gaps = [gap for gap in points.gaps if gap.to_offset != gap.from_offset]  # others are healed
     for gap in gaps[:GAPS_SHOWN_MAX]:
         until = f"to {gap.to_offset}" if gap.to_offset is not None else "still open"
         console.print(
-            f"gap {kept.target}: {_gap_row(gap)} from offset {gap.from_offset} {until},"
+            f"gap {points.target}: {_gap_row(gap)} from offset {gap.from_offset} {until},"
             f" {gap.reason}: {gap.detail}",
             markup=False,
         )
@@ -118,31 +118,31 @@ def _is_within(gap: KnownGap, window: WindowSpan) -> bool:
     return until is None or until > window.first.offset
 
 
-def _show_windows(console: Console, kept: TargetPoints) -> None:
+def _show_windows(console: Console, points: TargetPoints) -> None:
     """Say what the target's store can restore when everything else is gone."""
-    if kept.log_id is None:
-        console.print(f"{kept.target} keeps no history of its own yet", markup=False)
+    if points.log_id is None:
+        console.print(f"{points.target} keeps no history of its own yet", markup=False)
         return
-    for one in kept.windows:
+    for one in points.windows:
         first, last = (whole_time(cut.source_time) for cut in (one.first, one.last))
-        lacking = sum(_is_within(gap, one) for gap in kept.gaps)
+        lacking = sum(_is_within(gap, one) for gap in points.gaps)
         apart = f", but for {counted(lacking, 'row')} with a gap:" if lacking else ""
-        console.print(f"{kept.target} alone restores every cut{apart}", markup=False)
+        console.print(f"{points.target} alone restores every cut{apart}", markup=False)
         console.print(f"  from {first} (offset {one.first.offset})")
         console.print(f"    to {last} (offset {one.last.offset})")
 
 
-def _show_named(console: Console, kept: TargetPoints) -> None:
-    for hold in kept.held:
+def _show_named(console: Console, points: TargetPoints) -> None:
+    for hold in points.held:
         console.print(
-            f"{kept.target} holds {hold.name}: offset {hold.offset},"
+            f"{points.target} holds {hold.name}: offset {hold.offset},"
             f" {whole_time(hold.source_time)}, {hold.reason}",
             markup=False,
         )
-    for point in kept.named:
+    for point in points.named:
         state = ", has expired" if point.expired else ""
         console.print(
-            f"{kept.target} knows {point.name}: offset {point.offset},"
+            f"{points.target} knows {point.name}: offset {point.offset},"
             f" {whole_time(point.source_time)}{state}",
             markup=False,
         )

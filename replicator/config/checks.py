@@ -98,7 +98,7 @@ def collisions(
             if ours is not None and theirs is not None and ours.overlaps(theirs):
                 yield f"{where}.metadata and {other}.metadata are the same tables"
             for key, storage in _storages(part):
-                if overlap(target.deep_storage.place, storage.place):
+                if overlap(target.deep_storage.address, storage.address):
                     yield (
                         f"{where}.deep_storage and {other}.{key} overlap: two clusters must not"
                         " write into one place"

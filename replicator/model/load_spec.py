@@ -1,14 +1,14 @@
-"""From a load spec to a place in a deep storage, and from there to a place in another one.
+"""From a load spec to a location in a deep storage, and from there to one in another storage.
 
 A load spec, not a segment's id, names bytes: several rows can share one (concurrent append and
-replace), tombstones have none. Places are relative to the storage's root, so that the same layout
-can be kept in another storage, one segment a directory: Druid's killer for local storage deletes
-the directory above the object (LocalDataSegmentKiller).
+replace), tombstones have none. Locations are relative to the storage's root, so that the same
+layout can be kept in another storage, one segment a directory: Druid's killer for local storage
+deletes the directory above the object (LocalDataSegmentKiller).
 
 A key in a bucket is opaque: Druid joins `druid.storage.baseKey` and a segment's path by a slash
 (S3Utils.constructSegmentPath, GoogleDataSegmentPusher.buildPath), so that a base key that ends in
-one makes keys with two. Such a place is read by its own key, and kept elsewhere without the empty
-name. Paths of file systems are names between slashes, however many.
+one makes keys with two. Such a location is read by its own key, and kept elsewhere without the
+empty name. Paths of file systems are names between slashes, however many.
 """
 
 import re
@@ -56,18 +56,18 @@ class Layout(Protocol):
     """How one deep storage writes its load specs."""
 
     def locate(self, load_spec: Mapping[str, Any]) -> Location | None:
-        """Return the place that the load spec names, None for a tombstone.
+        """Return the location that the load spec names, None for a tombstone.
 
         Raises:
             MalformedRowError: another type of storage, a missing field, or outside the root.
         """
         ...
 
-    def place(self, location: Location) -> Location:
+    def own_location(self, location: Location) -> Location:
         """Return where this storage keeps what is at `location` of any storage.
 
         One segment a directory, in names that the storage allows. A folder that becomes one
-        object is packed on the way. What is placed already stays where it is.
+        object is packed on the way. A location that is this storage's own already stays as it is.
 
         Raises:
             MalformedRowError: Druid cannot read it from such a storage.
@@ -75,7 +75,7 @@ class Layout(Protocol):
         ...
 
     def load_spec(self, location: Location) -> Mapping[str, Any]:
-        """Return the load spec that names this place."""
+        """Return the load spec that names this location."""
         ...
 
 
@@ -95,20 +95,20 @@ class LocalLayout:
         path = _text(load_spec, "path")
         return _in_folder(self.root, path.removeprefix("file:"), path)
 
-    def place(self, location: Location) -> Location:
+    def own_location(self, location: Location) -> Location:
         """Return the same path, in a directory of its own; it stays packed or unpacked.
 
         But for what is packed by lz4, which no LocalDataSegmentPuller reads.
         """
-        place = _placed(_separate(location))
-        if is_lz4(place):
-            place = Location(place.removesuffix(LZ4) + "index/")
-        if (packed := _PACKED.search(place)) is not None and packed[1] not in {"zip", "gz"}:
-            raise _unreadable(place, "local")
-        return _short_names(_readable(place, "local"))
+        own = _without_empty(_separate(location))
+        if is_lz4(own):
+            own = Location(own.removesuffix(LZ4) + "index/")
+        if (packed := _PACKED.search(own)) is not None and packed[1] not in {"zip", "gz"}:
+            raise _unreadable(own, "local")
+        return _short_names(_readable(own, "local"))
 
     def load_spec(self, location: Location) -> Mapping[str, Any]:
-        """Return the load spec of a place, as Druid's LocalDataSegmentPusher writes it."""
+        """Return the load spec of a location, as Druid's LocalDataSegmentPusher writes it."""
         return {"type": "local", "path": f"{self.root.rstrip('/')}/{location}"}
 
 
@@ -137,13 +137,13 @@ class S3Layout:
         key = _text(load_spec, "key")
         return _below(self.prefix, key, f"{self.bucket}/{key}")
 
-    def place(self, location: Location) -> Location:
+    def own_location(self, location: Location) -> Location:
         """Return the same key, packed unless it need not be."""
-        place = _zipped(_pack(location) if self.packed else _separate(location))
-        return _short_key(self.prefix, _readable(_placed(place), "s3_zip"))
+        own = _zipped(_pack(location) if self.packed else _separate(location))
+        return _short_key(self.prefix, _readable(_without_empty(own), "s3_zip"))
 
     def load_spec(self, location: Location) -> Mapping[str, Any]:
-        """Return the load spec of a place, as Druid's S3DataSegmentPusher writes it."""
+        """Return the load spec of a location, as Druid's S3DataSegmentPusher writes it."""
         return {
             "type": "s3_zip",
             "bucket": self.bucket,
@@ -175,13 +175,13 @@ class GoogleLayout:
         path = _text(load_spec, "path")
         return _below(self.prefix, path, f"{self.bucket}/{path}")
 
-    def place(self, location: Location) -> Location:
+    def own_location(self, location: Location) -> Location:
         """Return the same path, packed unless it need not be."""
-        place = _zipped(_pack(location) if self.packed else _separate(location))
-        return _short_key(self.prefix, _readable(_placed(place), "google"))
+        own = _zipped(_pack(location) if self.packed else _separate(location))
+        return _short_key(self.prefix, _readable(_without_empty(own), "google"))
 
     def load_spec(self, location: Location) -> Mapping[str, Any]:
-        """Return the load spec of a place, as Druid's GoogleDataSegmentPusher writes it."""
+        """Return the load spec of a location, as Druid's GoogleDataSegmentPusher writes it."""
         return {"type": "google", "bucket": self.bucket, "path": _join(self.prefix, location)}
 
 
@@ -205,17 +205,17 @@ class AzureLayout:
         if _is_tombstone(load_spec, "azure"):
             return None
         _require_container(load_spec, "containerName", self.container)
-        told = _text(load_spec, "blobPath")
-        path = re.sub(r"^wasbs?://[^/]*/", "", told)
-        return _below(self.prefix, path, f"{self.container}/{told}")
+        text = _text(load_spec, "blobPath")
+        path = re.sub(r"^wasbs?://[^/]*/", "", text)
+        return _below(self.prefix, path, f"{self.container}/{text}")
 
-    def place(self, location: Location) -> Location:
+    def own_location(self, location: Location) -> Location:
         """Return the same path without colons, packed unless it need not be."""
-        place = _zipped(_pack(location) if self.packed else _separate(location))
-        return _short_key(self.prefix, _readable(_without_colons(_placed(place)), "azure"))
+        own = _zipped(_pack(location) if self.packed else _separate(location))
+        return _short_key(self.prefix, _readable(_without_colons(_without_empty(own)), "azure"))
 
     def load_spec(self, location: Location) -> Mapping[str, Any]:
-        """Return the load spec of a place, as Druid's AzureDataSegmentPusher writes it."""
+        """Return the load spec of a location, as Druid's AzureDataSegmentPusher writes it."""
         return {
             "type": "azure",
             "containerName": self.container,
@@ -246,25 +246,25 @@ class HdfsLayout:
         """Return the path below the root; name nodes change, so any HDFS is taken for it."""
         if _is_tombstone(load_spec, "hdfs"):
             return None
-        told = _text(load_spec, "path")
-        scheme, authority, path = _url_of(told)
+        text = _text(load_spec, "path")
+        scheme, authority, path = _url_of(text)
         ours = urlsplit(self.filesystem)
         if scheme not in HADOOPS_OWN and (scheme, authority) != (ours.scheme, ours.netloc):
             raise MisplacedError(
-                f"its load spec names {told!r}, which is not in the file system {self.filesystem};"
+                f"its load spec names {text!r}, which is not in the file system {self.filesystem};"
                 " a bucket that Druid writes through Hadoop is a storage of type s3 or google"
             )
-        return _in_folder(self.root, path, told)
+        return _in_folder(self.root, path, text)
 
-    def place(self, location: Location) -> Location:
+    def own_location(self, location: Location) -> Location:
         """Return the same path without colons, packed, in a directory of its own."""
-        place = _placed(_pack(location))
-        if _PACKED.search(place) is None:  # else its name says how it is packed
-            _readable(place, "hdfs")
-        return _short_names(_without_colons(place if self.lz4 else _zipped(place)))
+        own = _without_empty(_pack(location))
+        if _PACKED.search(own) is None:  # else its name says how it is packed
+            _readable(own, "hdfs")
+        return _short_names(_without_colons(own if self.lz4 else _zipped(own)))
 
     def load_spec(self, location: Location) -> Mapping[str, Any]:
-        """Return the load spec of a place, as Druid's HdfsDataSegmentPusher writes it."""
+        """Return the load spec of a location, as Druid's HdfsDataSegmentPusher writes it."""
         path = f"{self.root.rstrip('/')}/{location}"
         return {"type": "hdfs", "path": f"{self.filesystem.rstrip('/')}{path}"}
 
@@ -277,7 +277,7 @@ class SourceLayout:
     others: Mapping[str, Layout]
 
     def locate(self, load_spec: Mapping[str, Any]) -> Location | None:
-        """Return the place in the first storage that the load spec fits.
+        """Return the location in the first storage that the load spec fits.
 
         Raises:
             MalformedRowError: it fits none; the message is that of the main one when its type
@@ -299,12 +299,12 @@ class SourceLayout:
             f"its load spec has type {load_spec.get('type')!r}, the source's storages read {types}"
         )
 
-    def place(self, location: Location) -> Location:
-        """Return the place itself: a source is where it is."""
+    def own_location(self, location: Location) -> Location:
+        """Return the location itself: a source does not move bytes."""
         return location
 
     def load_spec(self, location: Location) -> Mapping[str, Any]:
-        """Return the load spec of a place."""
+        """Return the load spec of a location."""
         name, key = storage_of(location)
         return (self.others[name] if name else self.main).load_spec(key)
 
@@ -321,19 +321,19 @@ class _AnotherTypeError(MisplacedError):
 
 
 def moved(found: Mapping[str, Any], location: Location, target: Layout) -> Mapping[str, Any]:
-    """Return the load spec of the place where a target keeps what a source's load spec names.
+    """Return the target's load spec for the bytes that a source's load spec names.
 
     Members that this release does not know go along where type and layout stay, so that a newer
     Druid loses nothing: `rangeable`, for one, says since 38.0.0 that files of a folder in S3 can be
     read in parts (S3LoadSpec), and is true of that folder alone, never of a zip made of it.
 
     Raises:
-        MalformedRowError: as for `Layout.place`.
+        MalformedRowError: as for `Layout.own_location`.
     """
-    place = target.place(location)
-    written = target.load_spec(place)
+    own = target.own_location(location)
+    written = target.load_spec(own)
     unknown = found.keys() - written.keys()
-    if not unknown or not _stays(found, location, written, place):
+    if not unknown or not _stays(found, location, written, own):
         return written
     return {**written, **{name: value for name, value in found.items() if name in unknown}}
 
@@ -347,10 +347,10 @@ def storage_of(location: Location) -> tuple[str, Location]:
 
 
 def _stays(
-    found: Mapping[str, Any], location: Location, written: Mapping[str, Any], place: Location
+    found: Mapping[str, Any], location: Location, written: Mapping[str, Any], own: Location
 ) -> bool:
     """Return whether type and layout are the same here and there."""
-    return found.get("type") == written["type"] and location.endswith("/") == place.endswith("/")
+    return found.get("type") == written["type"] and location.endswith("/") == own.endswith("/")
 
 
 def _is_tombstone(load_spec: Mapping[str, Any], reads: str) -> bool:
@@ -395,19 +395,19 @@ def _of_hadoop(
 def key_prefix(prefix: str) -> str:
     """Return what the keys of all objects begin with, '' for a whole bucket.
 
-    A base key with slashes at its end and one without have the same places below them: what a
+    A base key with slashes at its end and one without have the same locations below them: what a
     Druid with the one writes has an empty name more than what one with the other does.
     """
     return prefix.rstrip("/") + "/" if prefix else ""
 
 
 def is_plain(location: str) -> bool:
-    """Return whether a place stays where it seems to be, on any file system and in any bucket."""
+    """Return whether a location means the same on any file system and in any bucket."""
     names = location.removesuffix("/").split("/")
     return _ODD_NAMES.isdisjoint(names) and location.isprintable()
 
 
-def _below(prefix: str, key: str, told: str) -> Location:
+def _below(prefix: str, key: str, text: str) -> Location:
     """Return an object's key below the prefix, as it is."""
     above = key_prefix(prefix)
     names = key.removeprefix(above).split("/")
@@ -417,11 +417,11 @@ def _below(prefix: str, key: str, told: str) -> Location:
         or not {".", ".."}.isdisjoint(names)
         or not key.isprintable()
     ):
-        raise _misplaced(told, above or "(the whole container)")
+        raise _misplaced(text, above or "(the whole container)")
     return Location(key.removeprefix(above))
 
 
-def _in_folder(root: str, path: str, told: str) -> Location:
+def _in_folder(root: str, path: str, text: str) -> Location:
     """Return a path below a folder; doubled slashes and `.` say nothing in a file system."""
     above, names = _names_of_root(root), _names(path)
     relative = names[len(above) :]
@@ -432,7 +432,7 @@ def _in_folder(root: str, path: str, told: str) -> Location:
         or ".." in relative
         or not path.isprintable()
     ):
-        raise _misplaced(told, root.rstrip("/") + "/")
+        raise _misplaced(text, root.rstrip("/") + "/")
     return Location("/".join(relative) + ("/" if path.endswith("/") else ""))
 
 
@@ -461,7 +461,7 @@ def _of_storage(name: str, location: Location) -> Location:
     return Location(f"//{name}/{location}") if name or location.startswith("//") else location
 
 
-def _placed(location: Location) -> Location:
+def _without_empty(location: Location) -> Location:
     """Return a location without empty path elements: only Druid's own pusher needs them.
 
     Raises:
@@ -502,7 +502,7 @@ def _short_key(prefix: str, location: Location) -> Location:
 
 
 def _separate(location: Location) -> Location:
-    """Give the segment a directory of its own, the last but one name of its place."""
+    """Give the segment a directory of its own, the last but one name of its location."""
     _, key = storage_of(location)
     if key.endswith("/"):
         return key if key.endswith("/index/") else Location(f"{key}index/")
@@ -519,7 +519,7 @@ def _pack(location: Location) -> Location:
 
 
 def _zipped(location: Location) -> Location:
-    """Return the place of a segment's zip, where it is packed by lz4."""
+    """Return the location of a segment's zip, where it is packed by lz4."""
     return Location(location.removesuffix(LZ4) + PACKED) if is_lz4(location) else location
 
 

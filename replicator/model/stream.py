@@ -1,7 +1,7 @@
 """A source's change stream: every commit as it happened, in order, and where a log stands in it.
 
-Places in the stream are those of PostgreSQL's write-ahead log. A commit belongs to the log once a
-`cut.closed` names its place; that record is also what tells a repeated commit from a new one.
+Positions in the stream are those in PostgreSQL's write-ahead log. A commit belongs to the log once
+a `cut.closed` names its position; that record also tells a repeated commit from a new one.
 """
 
 import re
@@ -16,7 +16,7 @@ import orjson
 from replicator.model.row import Kind, RowKey
 
 Lsn = NewType("Lsn", int)
-"""Place in the source's write-ahead log; later commits have larger ones."""
+"""Position in the source's write-ahead log; later commits have larger ones."""
 IDENTITY_CHARS: Final = 32
 _SNAPSHOT: Final = re.compile(r"\d{1,20}:\d{1,20}:(\d{1,20}(,\d{1,20})*)?", re.ASCII)
 IDS: Final = 1 << 32
@@ -24,15 +24,15 @@ IDS: Final = 1 << 32
 
 
 def lsn_text(lsn: Lsn) -> str:
-    """Return a place as PostgreSQL writes it, like `0/16B3748`."""
+    """Return a position as PostgreSQL writes it, like `0/16B3748`."""
     return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
 
 
 def lsn_of(text: str) -> Lsn:
-    """Return the place that a text of PostgreSQL names.
+    """Return the position that PostgreSQL's text names.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is no position.
     """
     high, _, low = text.partition("/")
     return Lsn((int(high, 16) << 32) + int(low, 16))
@@ -45,7 +45,7 @@ class Shown:
     snapshot: str
     """PostgreSQL's `pg_snapshot` as text: `xmin:xmax:` and the ids in between that were open."""
     until: Lsn
-    """The commit of every transaction that the snapshot shows is before this place."""
+    """The commit of every transaction that the snapshot shows is before this position."""
 
     def holds(self, transaction: int) -> bool:
         """Return whether the snapshot shows a transaction, by its id modulo `IDS`."""
@@ -62,22 +62,22 @@ class StreamPosition:
     """Where a log stands in its source's change stream."""
 
     at: Lsn
-    """Everything that was committed before this place is in the log."""
+    """Everything that was committed before this position is in the log."""
     identity: str
     """Identity of the server and its tables; the stream of another one cannot continue the log."""
     shown: Shown | None = None
     """Commits after `at` that the log has as well: a snapshot showed them to a poll."""
 
     def moved(self, at: Lsn) -> "StreamPosition":
-        """Return the position after everything that was committed before a place."""
+        """Return the position after everything that was committed before another position."""
         shown = self.shown if self.shown is not None and at < self.shown.until else None
         return StreamPosition(at=at, identity=self.identity, shown=shown)
 
-    def has(self, place: Lsn, transaction: int) -> bool:
+    def has(self, lsn: Lsn, transaction: int) -> bool:
         """Return whether the log has a commit already."""
-        if place < self.at:
+        if lsn < self.at:
             return True
-        return self.shown is not None and place < self.shown.until and self.shown.holds(transaction)
+        return self.shown is not None and lsn < self.shown.until and self.shown.holds(transaction)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +94,14 @@ def is_snapshot(text: str) -> bool:
 
 def identity_of(server: Mapping[str, str], tables: Mapping[Kind, Mapping[str, str]]) -> str:
     """Return what stands for a server and its tables in the log."""
-    told = [dict(server), {kind.value: dict(one) for kind, one in tables.items()}]
-    return sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()[:IDENTITY_CHARS]
+    identity = [dict(server), {kind.value: dict(one) for kind, one in tables.items()}]
+    return sha256(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS)).hexdigest()[:IDENTITY_CHARS]
 
 
 class SourceCommit(NamedTuple):
     """One transaction of the source, by the record of its commit."""
 
-    place: Lsn
+    lsn: Lsn
     """Start of that record."""
     time: datetime
     """When it was committed, by the source's clock, UTC."""

@@ -20,15 +20,15 @@ WINDOWS_MAX: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
-    """A stretch of time."""
+class TimeSpan:
+    """A period of time."""
 
     begins: datetime
     ends: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GapStretch(Stretch):
+class GapSpan(TimeSpan):
     """Cuts without some rows."""
 
     rows: int
@@ -36,7 +36,7 @@ class GapStretch(Stretch):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Promised(Stretch):
+class Promised(TimeSpan):
     """Time span that a store should be able to restore, at the time of its notes."""
 
 
@@ -54,10 +54,10 @@ class PointMark:
 class Lane:
     """One target's part of the timeline."""
 
-    windows: tuple[Stretch, ...]
-    missed: tuple[Stretch, ...]
+    windows: tuple[TimeSpan, ...]
+    missed: tuple[TimeSpan, ...]
     """Promised time spans that no window covers."""
-    gaps: tuple[GapStretch, ...]
+    gaps: tuple[GapSpan, ...]
     marks: tuple[PointMark, ...]
     drills: tuple[Evidence, ...]
     held_back: int
@@ -74,35 +74,35 @@ def lane(
 ) -> Lane:
     """Return a target's lane; a gap that is open reaches to `until`."""
     windows = [
-        Stretch(begins=one.first.closed.source_time, ends=one.last.closed.source_time)
+        TimeSpan(begins=one.first.closed.source_time, ends=one.last.closed.source_time)
         for one in notes.windows.windows
     ]
     marks = _marks(notes)
     return Lane(
         windows=tuple(windows[-WINDOWS_MAX:]),
         missed=() if promised is None else tuple(missed(windows, promised)[-WINDOWS_MAX:]),
-        gaps=tuple(gap_stretches(notes.gaps, cuts, until=until, columns_max=columns_max)),
+        gaps=tuple(gap_spans(notes.gaps, cuts, until=until, columns_max=columns_max)),
         marks=tuple(marks[-MARKS_MAX:]),
         drills=tuple(notes.drills),
         held_back=max(0, len(windows) - WINDOWS_MAX) + max(0, len(marks) - MARKS_MAX),
     )
 
 
-def missed(windows: Sequence[Stretch], promised: Promised) -> list[Stretch]:
+def missed(windows: Sequence[TimeSpan], promised: Promised) -> list[TimeSpan]:
     """Return the promised time spans that no window covers; `windows` ascend."""
-    found, at = list[Stretch](), promised.begins
+    found, at = list[TimeSpan](), promised.begins
     for one in windows:
         if at < min(one.begins, promised.ends):
-            found.append(Stretch(begins=at, ends=min(one.begins, promised.ends)))
+            found.append(TimeSpan(begins=at, ends=min(one.begins, promised.ends)))
         at = max(at, one.ends)
     if at < promised.ends:
-        found.append(Stretch(begins=at, ends=promised.ends))
+        found.append(TimeSpan(begins=at, ends=promised.ends))
     return found
 
 
-def gap_stretches(
+def gap_spans(
     gaps: Sequence[Gap], cuts: CutColumns, *, until: datetime, columns_max: int
-) -> list[GapStretch]:
+) -> list[GapSpan]:
     """Return the gaps; neighbours that look like one on a screen are merged."""
     if not len(cuts) or not gaps:
         return []
@@ -113,15 +113,15 @@ def gap_stretches(
     )
     closed[[gap.closed is None for gap in gaps]] = ends_us
     step = max(1, (ends_us - int(opened.min())) // max(1, min(columns_max, COLUMNS_MAX)))
-    found = list[GapStretch]()
+    found = list[GapSpan]()
     for index in np.argsort(opened, kind="stable"):
         begins, ends = time_of(int(opened[index])), time_of(int(closed[index]))
         if found and begins <= time_of(microseconds_of(found[-1].ends) + step):
             last = found.pop()
             begins, ends = last.begins, max(last.ends, ends)
-            found.append(GapStretch(begins=begins, ends=ends, rows=last.rows + 1))
+            found.append(GapSpan(begins=begins, ends=ends, rows=last.rows + 1))
         else:
-            found.append(GapStretch(begins=begins, ends=ends, rows=1))
+            found.append(GapSpan(begins=begins, ends=ends, rows=1))
     return found
 
 

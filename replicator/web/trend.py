@@ -46,18 +46,18 @@ class Trend:
             self._samples.popleft()
 
     def points(self, target: str) -> Sequence[TrendPoint]:
-        """Return a target's course: the worst look of each stretch of time."""
+        """Return a target's course: the worst look of each period."""
         found = [(at, one[target]) for at, one in self._samples if target in one]
         width = max(1, -(-len(found) // SHOWN_MAX))
-        stretches = [found[start : start + width] for start in range(0, len(found), width)]
+        periods = [found[start : start + width] for start in range(0, len(found), width)]
         return [
             TrendPoint(
-                at=stretch[-1][0],
-                lag_s=max((one.lag_s for _, one in stretch if one.lag_s is not None), default=None),
+                at=period[-1][0],
+                lag_s=max((one.lag_s for _, one in period if one.lag_s is not None), default=None),
                 pending_bytes=max(
-                    (one.pending_bytes for _, one in stretch if one.pending_bytes is not None),
+                    (one.pending_bytes for _, one in period if one.pending_bytes is not None),
                     default=None,
                 ),
             )
-            for stretch in stretches
+            for period in periods
         ]

@@ -173,7 +173,7 @@ class VerbProcess:
 async def _tail(stream: asyncio.StreamReader | None) -> str:
     """Read all output and return its end."""
     assert stream is not None  # noqa: S101 - it was asked for
-    kept = b""
+    tail = b""
     while chunk := await stream.read(CHUNK_BYTES):
-        kept = (kept + chunk)[-TEXT_BYTES_MAX:]
-    return kept.decode(errors="replace")
+        tail = (tail + chunk)[-TEXT_BYTES_MAX:]
+    return tail.decode(errors="replace")

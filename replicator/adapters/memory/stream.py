@@ -40,7 +40,7 @@ class WatchedRows(Protocol):
 class MemoryCommit:
     """What changed between two looks."""
 
-    place: Lsn
+    lsn: Lsn
     time: datetime
     changes: tuple[tuple[RowKey, Row | None, Row | None], ...]
     """Key, row before and row after; None: there was or is none."""
@@ -76,7 +76,7 @@ class MemoryChangeStream:
         changes = tuple((key, self._rows.get(key), now.get(key)) for key in changed)
         time = self.metadata.clock.now()
         if self.has_slot:
-            self.commits.append(MemoryCommit(place=self.end, time=time, changes=changes))
+            self.commits.append(MemoryCommit(lsn=self.end, time=time, changes=changes))
         self.end = Lsn(self.end + COMMIT_BYTES)
         self._rows = now
 
@@ -104,22 +104,22 @@ class MemoryChangeStream:
         due = [
             one
             for one in self.commits
-            if one.place < end and not since.has(one.place, one.place // COMMIT_BYTES)
+            if one.lsn < end and not since.has(one.lsn, one.lsn // COMMIT_BYTES)
         ]
         told = due[:READ_COMMITS_MAX]
         for commit in told:
-            number = commit.place // COMMIT_BYTES
-            await visitor.begin(SourceCommit(commit.place, commit.time, number))
+            number = commit.lsn // COMMIT_BYTES
+            await visitor.begin(SourceCommit(commit.lsn, commit.time, number))
             for key, before, after in commit.changes:
                 await asyncio.sleep(0)
                 await visitor.change([self._change(key, before, after)])
-            await visitor.end(Lsn(commit.place + COMMIT_BYTES))
+            await visitor.end(Lsn(commit.lsn + COMMIT_BYTES))
         is_whole = len(told) == len(due)
         return StreamRead(
-            until=end if is_whole else Lsn(told[-1].place + COMMIT_BYTES),
+            until=end if is_whole else Lsn(told[-1].lsn + COMMIT_BYTES),
             at=self.metadata.clock.now(),
             is_whole=is_whole,
-            behind_bytes=0 if is_whole else self.end - told[-1].place,
+            behind_bytes=0 if is_whole else self.end - told[-1].lsn,
             messages=len(told),
             retained_bytes=self.end - self.confirmed,
         )
@@ -128,7 +128,7 @@ class MemoryChangeStream:
         await asyncio.sleep(0)
         if self.has_slot:
             self.confirmed = max(self.confirmed, at)
-            self.commits = [one for one in self.commits if one.place >= self.confirmed]
+            self.commits = [one for one in self.commits if one.lsn >= self.confirmed]
 
     async def retained_bytes(self) -> int | None:
         return self.end - self.confirmed if self.has_slot else None

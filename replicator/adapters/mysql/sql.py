@@ -226,7 +226,7 @@ def fetch_sql(shape: Shape, count: int) -> str:
     )
 
 
-def standing_sql(shape: Shape, count: int) -> str:
+def existing_sql(shape: Shape, count: int) -> str:
     """Return the query for the rows that have some keys: key, timestamp and fingerprint.
 
     It compares by the key's own collation, so it also finds the rows with which an INSERT would

@@ -44,6 +44,7 @@ from replicator.adapters.mysql.sql import (
     add_store_sql,
     change_store_sql,
     checkpoint_table_sql,
+    existing_sql,
     forget_gaps_sql,
     gap_table_sql,
     gaps_sql,
@@ -58,7 +59,6 @@ from replicator.adapters.mysql.sql import (
     renamed_table_sql,
     renew_gaps_sql,
     spelled,
-    standing_sql,
 )
 from replicator.errors import RefusedError, UnfitRowError
 from replicator.model.batches import batches, by_kind, slices
@@ -156,23 +156,23 @@ class MysqlMetadataWriter:
                 source.encode(),
                 store,
             )
-            held = await self._held(session, source)
-            if store is not None and held.store != store:
+            state = await self._state(session, source)
+            if store is not None and state.store != store:
                 if not anew:
                     await session.execute("leave the target alone", "ROLLBACK")
                     raise refusals.other_store(self._database.name, source, store)
                 await session.execute(
                     "change the store", change_store_sql(own), store, source.encode()
                 )
-                held = await self._held(session, source)
+                state = await self._state(session, source)
             await session.execute("become the writer", "COMMIT")
-        return held
+        return state
 
     async def state(self, source: str) -> TargetState:
         async with connect(self._database) as session:
             if not (columns := await _columns_of(session, self._own.checkpoints)):
                 return UNTOUCHED
-            return await self._held(session, source, says_store=STORE in columns)
+            return await self._state(session, source, says_store=STORE in columns)
 
     async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
         own = self._own
@@ -245,7 +245,9 @@ class MysqlMetadataWriter:
         if found != epoch:
             raise refusals.older_epoch(self._database.name, source, epoch, found)
 
-    async def _held(self, session: Session, source: str, *, says_store: bool = True) -> TargetState:
+    async def _state(
+        self, session: Session, source: str, *, says_store: bool = True
+    ) -> TargetState:
         own = quoted(self._own.checkpoints)
         store = quoted(STORE) if says_store else "NULL"
         query = (
@@ -256,7 +258,7 @@ class MysqlMetadataWriter:
         if not rows:
             return UNTOUCHED
         with sound(self._database.name, own):
-            found = _held(source, rows[0])
+            found = _state_row(source, rows[0])
         return state_of(self._database.name, own, found)
 
 
@@ -397,7 +399,7 @@ class MysqlTransaction:
     async def _put(self, shape: Shape, rows: Sequence[Row]) -> None:
         """Make rows of a table without history exist."""
         keys = [key_of(row).key for row in rows]
-        found = await self._standing(shape, keys)
+        found = await self._existing(shape, keys)
         names = [*shape.written, *([USED_STATUS] if shape.moves_on else [])]
         now, compared, values_of = iso_ms(self._now), shape.compared, _values_of(shape)
         new: list[list[object]] = []
@@ -419,7 +421,7 @@ class MysqlTransaction:
         SQLMetadataSupervisorManager and SQLMetadataRuleManager do the same.
         """
         keys = [key_of(row).key for row in rows]
-        found = await self._standing(shape, keys)
+        found = await self._existing(shape, keys)
         now, compared, values_of = iso_ms(self._now), shape.compared, _values_of(shape)
         for key, row in zip(keys, rows, strict=True):
             former = found.get(key)
@@ -449,14 +451,14 @@ class MysqlTransaction:
             version = later(version, now)
         return f"{row.datasource}_{version}", version
 
-    async def _standing(self, shape: Shape, keys: Sequence[str]) -> Mapping[str, "_Former"]:
+    async def _existing(self, shape: Shape, keys: Sequence[str]) -> Mapping[str, "_Former"]:
         """Return the existing rows with some keys.
 
         Raises:
             UnfitRowError: the table equates a key with another one that exists.
         """
         found = await self._session.fetch(
-            f"read {shape.relation}", standing_sql(shape, len(keys)), *keys
+            f"read {shape.relation}", existing_sql(shape, len(keys)), *keys
         )
         formers = {key.decode(): _Former(stamp, mark) for key, stamp, mark in found}
         if not shape.table.newest_by and (others := sorted(formers.keys() - set(keys))):
@@ -576,15 +578,15 @@ async def _columns_of(session: Session, table: str) -> frozenset[str]:
 UNTOUCHED: Final = TargetState(checkpoint=None, epoch=Epoch(0), applied_at=None)
 
 
-_HELD: Final = (
+_STATE_COLUMNS: Final = (
     "log_id", "offset", "cut", "source_time", "digest", "paused", "promoted", "datasource",
     "epoch", "applied_at", "store",
 )  # fmt: skip
 
 
-def _held(source: str, row: Values) -> Mapping[str, object]:
+def _state_row(source: str, row: Values) -> Mapping[str, object]:
     """Return a row of checkpoints as `state_of` takes it."""
-    found = dict(zip(_HELD, row, strict=True))
+    found = dict(zip(_STATE_COLUMNS, row, strict=True))
     for name in ("log_id", "datasource"):
         found[name] = None if found[name] is None else found[name].decode()
     for name in ("source_time", "applied_at"):

@@ -14,7 +14,7 @@ from replicator.app.wiring.stores import OpenStore
 from replicator.app.wiring.target import ConfiguredTarget
 from replicator.config import DeepStorageSettings
 from replicator.errors import ConfigError
-from replicator.model.store.testimony import WITHOUT_WITNESS, Testimony, Vouching
+from replicator.model.store.testimony import WITHOUT_WITNESS, Attested, Testimony
 from replicator.services.records.deed_record import Deed, keep_deed
 from replicator.services.restore.estimator import Estimator
 from replicator.services.restore.renamer import Renamer
@@ -88,7 +88,7 @@ class Decided:
             TransientError, ConfigError: the store cannot be written.
         """
         said = self.testimony
-        if said is None or said.verdict is not Vouching.NOT_ASKED:
+        if said is None or said.verdict is not Attested.NOT_ASKED:
             return
         into = self.application.target(self.place.into)
         deed = Deed(

@@ -334,7 +334,7 @@ def require_apart(settings: Settings) -> None:
             storage.model_copy(update={"endpoint_url": s3_endpoint(_s3(storage))})
             for storage in (ours, theirs)
         )
-        if overlap(one.place, other.place):
+        if overlap(one.address, other.address):
             raise ConfigError(
                 f"{pair} overlap: two clusters must not write into one place, and both are at"
                 f" {one.endpoint_url}, which the environment or the profile says for one of them",

@@ -10,7 +10,7 @@ from replicator.errors import ConfigError, NotFoundError
 from replicator.model.load_spec import Layout
 from replicator.model.observation import Observer
 from replicator.model.store.archive_notes import About
-from replicator.model.store.testimony import Testimony, Vouching
+from replicator.model.store.testimony import Attested, Testimony
 from replicator.ports import Clock, Workers
 from replicator.services.history.reader import History
 from replicator.services.store.archived_log import ArchivedLog, abouts
@@ -44,7 +44,7 @@ class OpenStore:
             NotFoundError: the witness remembers nothing of this history.
         """
         said = self.testimony
-        if said is not None and said.verdict in {Vouching.LOST, Vouching.UNKNOWN}:
+        if said is not None and said.verdict in {Attested.LOST, Attested.UNKNOWN}:
             raise said.refusal()
 
     @property

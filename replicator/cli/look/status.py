@@ -274,7 +274,7 @@ def _ago(life: LifeSigns, time: datetime) -> str:
 
 
 def _promises(seen: Seen) -> list[str]:
-    kept = [one.target for one in seen.targets if one.keeps_promise]
+    keeping = [one.target for one in seen.targets if one.keeps_promise]
     lines = [
         f"BROKEN by {one.target}: {', '.join(one.broken)}" for one in seen.targets if one.broken
     ]
@@ -286,8 +286,8 @@ def _promises(seen: Seen) -> list[str]:
         lines.insert(0, f"nothing polls the source now; without a poll they break {within(left)}")
     looked_at = {one.target for one in seen.targets}
     lines += [f"{name}: not known" for name in sorted(seen.failures.keys() - looked_at)]
-    if kept:
-        lines.append(f"kept by {enumerated(kept)}")
+    if keeping:
+        lines.append(f"kept by {enumerated(keeping)}")
     return lines or ["there is no target"]
 
 
@@ -297,18 +297,18 @@ def _restorable(found: StatusReport, said: Said) -> list[str]:
     for one in found.seen.targets:
         if one.target in found.seen.failures:
             continue
-        kept = found.restorable.get(one.target)
-        if kept is None or not kept.windows:
+        points = found.restorable.get(one.target)
+        if points is None or not points.windows:
             lines += _unrestorable(one.target, found, said)
             continue
-        last = kept.windows[-1].last.closed.source_time
-        first = kept.windows[0].first.closed.source_time
-        holes = "; with holes, see `replicator points`" if len(kept.windows) > 1 else ""
+        last = points.windows[-1].last.closed.source_time
+        first = points.windows[0].first.closed.source_time
+        holes = "; with holes, see `replicator points`" if len(points.windows) > 1 else ""
         lines.append(
             f"{one.target}: to {whole_time(last)}, {age_text(one.looked_at - last)}, and back to"
             f" {whole_time(first)}{holes}"
         )
-        lines += [f"{one.target}: DAMAGED: {fault}" for fault in kept.faults]
+        lines += [f"{one.target}: DAMAGED: {fault}" for fault in points.faults]
     return [*lines, *(f"{name}: not known" for name in sorted(found.seen.failures))]
 
 
@@ -443,16 +443,16 @@ def _stream(life: LifeSigns) -> list[str]:
     """Return the change stream's progress, and the WAL that it retains."""
     if (stream := life.stream) is None:
         return []
-    kept = (
+    wal = (
         f"it keeps {size_text(stream.retained_bytes)} of WAL of at most"
         f" {size_text(stream.retained_bytes_max)}"
     )
     if stream.off:
-        return [f"change stream: OFF since {moment(stream.since)}, see above; {kept}"]
+        return [f"change stream: OFF since {moment(stream.since)}, see above; {wal}"]
     told = "not read yet" if stream.told_until is None else f"read {_ago(life, stream.told_until)}"
     left = f", {size_text(stream.behind_bytes)} to go" if stream.behind_bytes else ""
     return [
-        f"change stream: each commit is a cut since {moment(stream.since)}, {told}{left}; {kept}"
+        f"change stream: each commit is a cut since {moment(stream.since)}, {told}{left}; {wal}"
     ]
 
 

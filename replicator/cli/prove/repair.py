@@ -1,4 +1,4 @@
-"""`repair`: copies damaged or missing bytes again, after reading their origin."""
+"""`repair`: copies damaged or missing bytes again, after reading the copy source."""
 
 from collections.abc import Sequence
 from secrets import token_hex
@@ -170,7 +170,7 @@ def _done_json(done: Repair, retried: Retried) -> dict[str, Any]:
 
 
 def _show_plan(
-    console: Console, target: str, plan: Verification, gaps: Sequence[Gap], origin: str
+    console: Console, target: str, plan: Verification, gaps: Sequence[Gap], copied_from: str
 ) -> None:
     console.print(
         f"{target} at cut {plan.checkpoint.cut}: {counted(plan.objects, 'object')} looked at,"
@@ -182,17 +182,19 @@ def _show_plan(
         console.print("  ", good("nothing to repair"), sep="")
     _show_findings(console, plan)
     if gaps:
-        console.print(f"  to try again from {origin}: {counted(len(gaps), 'row')} with a gap")
+        console.print(f"  to try again from {copied_from}: {counted(len(gaps), 'row')} with a gap")
     for gap in gaps[:SHOWN_MAX]:
         console.print(f"  gap {gap.words}: {gap.reason}", markup=False)
     if len(gaps) > SHOWN_MAX:
         console.print(f"  and {len(gaps) - SHOWN_MAX} more gaps, see --json")
-    _show_work(console, plan, origin)
+    _show_work(console, plan, copied_from)
 
 
-def _show_work(console: Console, plan: Verification, origin: str) -> None:
+def _show_work(console: Console, plan: Verification, copied_from: str) -> None:
     if plan.damaged:
-        console.print(f"  to copy again from {origin}: {counted(plan.damaged_count, 'location')}")
+        console.print(
+            f"  to copy again from {copied_from}: {counted(plan.damaged_count, 'location')}"
+        )
     if plan.history_is_damaged:
         console.print(
             "  what is lost of its history is written again from the log, as far as it goes"
@@ -252,7 +254,7 @@ def _show_done(
     if plan.damaged_count > len(plan.damaged):
         console.print("  there are more: run it again")
     if done.unmended or any(row.reason != ROW_UNFIT for row in retried.left):
-        console.print(f"  another origin may have them: `replicator repair {target} --from OTHER`")
+        console.print(f"  another target may have them: `replicator repair {target} --from OTHER`")
 
 
 def _written(done: Repair) -> str:

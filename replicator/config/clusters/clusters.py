@@ -50,7 +50,7 @@ class PostgresqlSettings(Password):
     statement_timeout_s: Positive = 600.0
     """Longest run of one statement, in seconds; 12 million rows take minutes on a slow replica."""
     lock_timeout_s: Positive = 10.0
-    """Longest wait for a lock that somebody else holds on a table or a row, in seconds."""
+    """Longest wait for a lock that another session holds on a table or a row, in seconds."""
 
     def overlaps(self, other: "MetadataSettings") -> bool:
         """Return whether both are the same tables, with any login and through any host."""
@@ -106,7 +106,7 @@ class MysqlSettings(Password):
     statement_timeout_s: Positive = 600.0
     """Longest run of one statement, in seconds; 12 million rows take minutes on a slow replica."""
     lock_timeout_s: Positive = 10.0
-    """Longest wait for a lock that somebody else holds on a table or a row, in seconds."""
+    """Longest wait for a lock that another session holds on a table or a row, in seconds."""
 
     def overlaps(self, other: "MetadataSettings") -> bool:
         """Return whether both are the same tables, with any login."""

@@ -22,7 +22,7 @@ from replicator.model.load_spec import key_prefix
 Name = Annotated[str, Field(min_length=1)]
 Prefix = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=512)]
 """Prefix exactly as Druid writes it, with leading and trailing slashes."""
-Place: TypeAlias = tuple[tuple[str | None, ...], tuple[str, ...]]
+StorageAddress: TypeAlias = tuple[tuple[str | None, ...], tuple[str, ...]]
 """Container and path; two storages overlap if one path begins with the other in one container."""
 
 
@@ -50,7 +50,7 @@ class LocalStorageSettings(Section):
         return self.root_in_load_spec or self.root
 
     @property
-    def place(self) -> Place:
+    def address(self) -> StorageAddress:
         """Identity of the storage, by which two of them are compared."""
         return ("local",), self.root.parts
 
@@ -176,7 +176,7 @@ class S3StorageSettings(_RemoteStorage):
         return self
 
     @property
-    def place(self) -> Place:
+    def address(self) -> StorageAddress:
         """Identity of the storage, by which two of them are compared."""
         return ("s3", service_of(self.endpoint_url), self.bucket), _names(self.prefix)
 
@@ -219,7 +219,7 @@ class GoogleStorageSettings(_RemoteStorage):
     """
 
     @property
-    def place(self) -> Place:
+    def address(self) -> StorageAddress:
         """Identity of the storage, by which two of them are compared."""
         return ("google", service_of(self.endpoint_url), self.bucket), _names(self.prefix)
 
@@ -254,7 +254,7 @@ class AzureStorageSettings(_RemoteStorage):
     """
 
     @property
-    def place(self) -> Place:
+    def address(self) -> StorageAddress:
         """Identity of the storage, by which two of them are compared."""
         service = service_of(self.endpoint_url)
         return ("azure", service, self.account, self.container), _names(self.prefix)
@@ -290,7 +290,7 @@ class HdfsStorageSettings(_RemoteStorage):
     """Name of the environment variable that holds a delegation token."""
 
     @property
-    def place(self) -> Place:
+    def address(self) -> StorageAddress:
         """Identity of the storage, by which two of them are compared."""
         return ("hdfs", self.filesystem), self.root.parts
 
@@ -351,7 +351,7 @@ def service_of(endpoint_url: str | None) -> str | None:
     return f"{host}{port}{parts.path.rstrip('/')}"
 
 
-def overlap(one: Place, other: Place) -> bool:
+def overlap(one: StorageAddress, other: StorageAddress) -> bool:
     """Return whether two storages overlap."""
     (container, path), (other_container, other_path) = one, other
     shared = min(len(path), len(other_path))

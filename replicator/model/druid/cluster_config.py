@@ -46,7 +46,7 @@ _HOST = re.compile(r"[^\s/:]+:\d{1,5}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class ConfigParts:
     """The parts of the configuration that the target takes over."""
 
     compaction: bool = True
@@ -108,21 +108,21 @@ def is_security(name: str) -> bool:
 
 
 def configuration(
-    source: Mapping[str, ConfigEntry], target: Mapping[str, ConfigEntry], wishes: Wishes
+    source: Mapping[str, ConfigEntry], target: Mapping[str, ConfigEntry], parts: ConfigParts
 ) -> Configuration:
     """Return the entries of the source that a target takes over, and those that it leaves out."""
     rows: list[ConfigEntry] = []
     left: list[Left] = []
     for name in sorted(source):
-        if not (wishes.wants(name) or _is_ours(name)):
+        if not (parts.wants(name) or _is_ours(name)):
             continue
-        if not wishes.wants(name):
+        if not parts.wants(name):
             left.append(Left(name=name, why="the settings of this promotion leave it out"))
             continue
         own = target.get(name)
         try:
             before = None if own is None else own.payload
-            payload, without = _merged(source[name].payload, before, name, wishes)
+            payload, without = _merged(source[name].payload, before, name, parts)
         except MalformedRowError as exc:
             left.append(Left(name=name, why=str(exc)))
             continue
@@ -137,11 +137,11 @@ def _is_ours(name: str) -> bool:
 
 
 def _merged(
-    source: bytes, own: bytes | None, name: str, wishes: Wishes
+    source: bytes, own: bytes | None, name: str, parts: ConfigParts
 ) -> tuple[bytes | None, list[Left]]:
     """Return the merged entry (None: unchanged), and the parts that were left out."""
     if is_security(name):
-        return _users(source, own, wishes.keep), []
+        return _users(source, own, parts.keep), []
     if name == COORDINATOR:
         return _coordinator(source, own)
     if name == WORKERS:

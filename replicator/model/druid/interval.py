@@ -86,7 +86,7 @@ def instant(ms: int) -> str:
     return f"{'-' if year < 0 else ''}{abs(year):04}{text[4:]}"
 
 
-def stretches(intervals: Iterable[Interval], *, shortest_ms: int) -> list[Interval]:
+def separate_parts(intervals: Iterable[Interval], *, shortest_ms: int) -> list[Interval]:
     """Return the union of the intervals, ascending, in parts whose ends no interval crosses.
 
     Parts within one period of `shortest_ms`, counted from 1970, are merged, together with the

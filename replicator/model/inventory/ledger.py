@@ -250,16 +250,16 @@ class Folding:
     def known_rows(self, keys: Keys) -> KnownRows:
         """Return the state of many rows after all closed changes."""
         self._look_through()
-        places = np.searchsorted(self._ledger.keys, keys)
-        known = same_rows(self._ledger.keys, places, keys)
+        indexes = np.searchsorted(self._ledger.keys, keys)
+        known = same_rows(self._ledger.keys, indexes, keys)
         marks, offsets = np.zeros(len(keys), MARK), np.zeros(len(keys), np.int64)
-        marks[known] = self._ledger.marks[places[known]]
-        offsets[known] = self._ledger.offsets[places[known]]
-        for place, key in enumerate(items(keys)) if self._recent else ():
+        marks[known] = self._ledger.marks[indexes[known]]
+        offsets[known] = self._ledger.offsets[indexes[known]]
+        for index, key in enumerate(items(keys)) if self._recent else ():
             if key in self._recent:
                 row = self._recent[key]
-                known[place] = row is not None
-                marks[place], offsets[place] = row or (b"", 0)
+                known[index] = row is not None
+                marks[index], offsets[index] = row or (b"", 0)
         return KnownRows(known=known, marks=marks, offsets=offsets)
 
     def _look_through(self) -> None:

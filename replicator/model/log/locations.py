@@ -140,7 +140,7 @@ class TargetLocator:
         """
         payload = segment_payload(record)
         location = None if payload is None else located(payload, self.source)
-        return None if location is None else self.target.place(location)
+        return None if location is None else self.target.own_location(location)
 
     def located_hashes(self, records: Sequence[Record]) -> Located:
         """Return the hashes of records' locations."""

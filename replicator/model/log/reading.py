@@ -53,13 +53,13 @@ class AttemptEvents:
     gone: int = 0
     """Sum of the rows' previous fingerprints, not reduced."""
 
-    def add(self, event: Parsed, told: RawRow | RowRemoved, mark: bytes | None) -> None:
+    def add(self, event: Parsed, fact: RawRow | RowRemoved, mark: bytes | None) -> None:
         """Add the next event."""
-        self.keys += key_hash(told.key)
+        self.keys += key_hash(fact.key)
         self.marks += mark or _NO_MARK
         self.removed.append(mark is None)
         self.offsets.append(event.offset)
-        come, gone = contribution(event.offset, told)
+        come, gone = contribution(event.offset, fact)
         self.come += come
         self.gone += gone
 
@@ -82,7 +82,7 @@ class Reading(NamedTuple):
 class Rule(Protocol):
     """How a reader that folds a log counts rows; it can be pickled."""
 
-    def mark(self, told: RawRow, offset: Offset) -> bytes | None:
+    def mark(self, raw: RawRow, offset: Offset) -> bytes | None:
         """Return the fingerprint by which the row is compared; None: the row does not count."""
         ...
 
@@ -91,9 +91,9 @@ class Rule(Protocol):
 class Recorded:
     """Rows in the source's state."""
 
-    def mark(self, told: RawRow, _: Offset) -> bytes:
+    def mark(self, raw: RawRow, _: Offset) -> bytes:
         """Return the source's fingerprint."""
-        return told.fingerprint
+        return raw.fingerprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +102,9 @@ class OfKinds:
 
     kinds: frozenset[Kind]
 
-    def mark(self, told: RawRow, _: Offset) -> bytes | None:
+    def mark(self, raw: RawRow, _: Offset) -> bytes | None:
         """Return the source's fingerprint of a row of these tables."""
-        return told.fingerprint if told.key.kind in self.kinds else None
+        return raw.fingerprint if raw.key.kind in self.kinds else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,14 +115,12 @@ class Scope:
     supervisors: frozenset[str] = frozenset()
     """Ids of the datasource's supervisors: their offsets go back with its segments."""
 
-    def holds(self, told: RawRow) -> bool:
+    def holds(self, raw: RawRow) -> bool:
         """Return whether the scope includes the row."""
         if self.datasource is None:
             return True
-        name = datasource_of(told.row())
-        return name == self.datasource or (
-            told.key.kind is Kind.COMMIT and name in self.supervisors
-        )
+        name = datasource_of(raw.row())
+        return name == self.datasource or (raw.key.kind is Kind.COMMIT and name in self.supervisors)
 
     def names(self, kind: Kind) -> Sequence[str] | None:
         """Return the datasources of one table's rows to look at; None: all."""
@@ -141,14 +139,14 @@ class Mapped:
     excluded: frozenset[Offset] = frozenset()
     """Offsets of events that do not count."""
 
-    def mark(self, told: RawRow, offset: Offset) -> bytes | None:
+    def mark(self, raw: RawRow, offset: Offset) -> bytes | None:
         """Return the fingerprint that the target's own scan must show for the row."""
-        if offset in self.excluded or not self.scope.holds(told):
+        if offset in self.excluded or not self.scope.holds(raw):
             return None
         try:
-            return self.mapping.fingerprint(told)
+            return self.mapping.fingerprint(raw)
         except MalformedRowError:
-            return told.fingerprint  # picked, and the executor says what is wrong with it
+            return raw.fingerprint  # picked, and the executor says what is wrong with it
 
 
 def read(records: Sequence[Record], *, source: str, rule: Rule) -> Reading:
@@ -159,21 +157,21 @@ def read(records: Sequence[Record], *, source: str, rule: Rule) -> Reading:
         ConfigError: an event belongs to another source.
     """
     parts: list[AttemptEvents | CutClosing] = []
-    stretch: AttemptEvents | None = None
+    events: AttemptEvents | None = None
     for record in records:
         event = parse(record)
         require_source(event.offset, event.envelope, source)
-        told = event.told
-        if isinstance(told, CutClosed):
-            parts.append(CutClosing(event.offset, told))
-            stretch = None
+        fact = event.fact
+        if isinstance(fact, CutClosed):
+            parts.append(CutClosing(event.offset, fact))
+            events = None
             continue
         attempt = attempt_of(event.envelope)
-        if stretch is None or stretch.attempt != attempt:
-            stretch = AttemptEvents(attempt)
-            parts.append(stretch)
-        mark = rule.mark(told, event.offset) if isinstance(told, RawRow) else None
-        stretch.add(event, told, mark)
+        if events is None or events.attempt != attempt:
+            events = AttemptEvents(attempt)
+            parts.append(events)
+        mark = rule.mark(fact, event.offset) if isinstance(fact, RawRow) else None
+        events.add(event, fact, mark)
     return Reading(parts=parts, last=records[-1].offset)
 
 
@@ -182,18 +180,18 @@ def attempt_of(envelope: Envelope) -> Attempt:
     return Attempt(envelope.epoch, envelope.cut)
 
 
-def contribution(offset: Offset, told: RawRow | RowRemoved) -> tuple[int, int]:
+def contribution(offset: Offset, fact: RawRow | RowRemoved) -> tuple[int, int]:
     """Return the fingerprints that an event adds to the inventory and removes from it.
 
     Raises:
         CorruptionError: the event does not match its own fingerprint.
     """
-    gone = 0 if told.previous is None else int.from_bytes(told.previous)
-    if isinstance(told, RowRemoved):
+    gone = 0 if fact.previous is None else int.from_bytes(fact.previous)
+    if isinstance(fact, RowRemoved):
         return 0, gone
-    if fingerprint_of(told.key.kind, told.columns) != told.fingerprint:
+    if fingerprint_of(fact.key.kind, fact.columns) != fact.fingerprint:
         raise CorruptionError(f"the event at offset {offset} does not match its own fingerprint")
-    return int.from_bytes(told.fingerprint), gone
+    return int.from_bytes(fact.fingerprint), gone
 
 
 class Tally(NamedTuple):

@@ -30,13 +30,13 @@ class ServedRows:
 
     datasource: str
 
-    def mark(self, told: RawRow, _: Offset) -> bytes | None:
+    def mark(self, raw: RawRow, _: Offset) -> bytes | None:
         """Return the source's fingerprint of such a row."""
-        if told.columns.get("datasource") != self.datasource:
+        if raw.columns.get("datasource") != self.datasource:
             return None
-        kind = told.key.kind
-        serves = kind is Kind.RULES or (kind is Kind.SEGMENT and bool(told.columns["used"]))
-        return told.fingerprint if serves else None
+        kind = raw.key.kind
+        serves = kind is Kind.RULES or (kind is Kind.SEGMENT and bool(raw.columns["used"]))
+        return raw.fingerprint if serves else None
 
 
 def is_datasource(name: str) -> bool:

@@ -97,21 +97,21 @@ class RowMapping:
             MalformedRowError: as for `map`.
         """
         self.druid.segment(segment.payload)
-        place = self.target.place(location)
+        place = self.target.own_location(location)
         self.druid.load_spec(self.target.load_spec(place))
         return place
 
-    def fingerprint(self, told: RawRow) -> Fingerprint | None:
+    def fingerprint(self, raw: RawRow) -> Fingerprint | None:
         """Return the fingerprint that the target's scan must show for a source's row; None: no row.
 
         Raises:
             MalformedRowError: as for `map`.
         """
-        kind = told.key.kind
+        kind = raw.key.kind
         if kind is Kind.SEGMENT:  # most rows are, and this way no segment need be created
-            payload = self._moved(told.columns["payload"])
-            return fingerprint_of(kind, told.columns, columns=self.columns[kind], payload=payload)
-        mapped = self.mapped(told.row())
+            payload = self._moved(raw.columns["payload"])
+            return fingerprint_of(kind, raw.columns, columns=self.columns[kind], payload=payload)
+        mapped = self.mapped(raw.row())
         return None if mapped is None else fingerprint(mapped, columns=self.columns[kind])
 
     def _segment(self, segment: Segment) -> Segment:
@@ -157,14 +157,14 @@ def check_segment(segment: Segment) -> int:
     if UNIT in texts or NULL in texts:
         raise MalformedRowError("a column holds a control character (0x1e or 0x1f)")
     payload = parse(segment.payload)
-    told: dict[str, Any] = {
+    columns: dict[str, Any] = {
         "dataSource": segment.datasource,
         "interval": f"{segment.start}/{segment.end}",
         "version": segment.version,
     }
     if "identifier" in payload:
-        told["identifier"] = segment.id
-    for name, column in told.items():
+        columns["identifier"] = segment.id
+    for name, column in columns.items():
         if payload.get(name) != column:
             raise MalformedRowError(
                 f"its payload says {name} {payload.get(name)!r}, its columns say {column!r}"

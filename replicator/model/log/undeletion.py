@@ -28,11 +28,11 @@ class OfDatasource:
     datasource: str
     used_only: bool = False
 
-    def mark(self, told: RawRow, _: Offset) -> bytes | None:
+    def mark(self, raw: RawRow, _: Offset) -> bytes | None:
         """Return the source's fingerprint of such a segment."""
-        if told.key.kind is not Kind.SEGMENT or told.columns["datasource"] != self.datasource:
+        if raw.key.kind is not Kind.SEGMENT or raw.columns["datasource"] != self.datasource:
             return None
-        return told.fingerprint if told.columns["used"] or not self.used_only else None
+        return raw.fingerprint if raw.columns["used"] or not self.used_only else None
 
 
 class DruidCall(NamedTuple):

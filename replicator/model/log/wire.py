@@ -76,7 +76,7 @@ class Parsed(NamedTuple):
 
     offset: Offset
     envelope: Envelope
-    told: RawRow | RowRemoved | CutClosed
+    fact: RawRow | RowRemoved | CutClosed
 
 
 def schema_name(event_type: str) -> str:
@@ -175,8 +175,8 @@ def decode(record: Record) -> Entry:
         CorruptionError: it is not JSON, not of a known type and version, or a field is missing or
             of the wrong type; the message names the offset and the field.
     """
-    offset, envelope, told = parse(record)
-    event = told.event() if isinstance(told, RawRow) else told
+    offset, envelope, fact = parse(record)
+    event = fact.event() if isinstance(fact, RawRow) else fact
     return Entry(offset=offset, envelope=envelope, event=event)
 
 
@@ -258,8 +258,8 @@ def _parse(record: Record) -> Parsed:
         )
     envelope = _envelope(document["source"], document["cut"], document["epoch"], document["time"])
     data = _typed(document, "data", dict)
-    told = _told(type_, _typed(document, "subject", str), data, envelope)
-    return Parsed(Offset(record.offset), envelope, told)
+    fact = _fact(type_, _typed(document, "subject", str), data, envelope)
+    return Parsed(Offset(record.offset), envelope, fact)
 
 
 @lru_cache(maxsize=64, typed=True)
@@ -274,7 +274,7 @@ def _envelope(source: object, cut: object, epoch: object, time: object) -> Envel
     )
 
 
-def _told(
+def _fact(
     type_: str, subject: str, data: Mapping[str, Any], envelope: Envelope
 ) -> RawRow | RowRemoved | CutClosed:
     if (kind := _KIND_CHANGED.get(type_)) is not None:

@@ -115,8 +115,8 @@ def plan_of(data: bytes, path: str) -> PlanFile:
     plan = PlanFile(
         options=_part(found, "asked", _OPTIONS, path), world=_part(found, "world", _WORLD, path)
     )
-    told = found.pop(DIGEST, None)
-    if told != _digest(found):
+    stated = found.pop(DIGEST, None)
+    if stated != _digest(found):
         raise _no_plan(path, "it was edited: its digest is another")
     return plan
 

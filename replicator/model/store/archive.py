@@ -361,8 +361,8 @@ def base_of(name: str, data: bytes) -> Base:
     """
     try:
         found = parsed(data, _FORMATS)
-        told = found.pop("sha256", None)
-        _require(told == sha256(orjson.dumps(found)).hexdigest(), "its checksum is another")
+        given = found.pop("sha256", None)
+        _require(given == sha256(orjson.dumps(found)).hexdigest(), "its checksum is another")
         base = _MANIFESTS.checked(found)
         cut = base.cut.closed()
         _require(manifest_name(base.log_id, cut.offset) == name, "it is that of another base")
@@ -426,9 +426,9 @@ def _split(body: bytes) -> tuple[bytes, list[bytes], Footer]:
     at = body.rfind(b"\n", 0, len(body) - 1) + 1
     _require(body.endswith(b"\n") and at > 0, "it is cut short")
     found = parsed(body[at:], None)
-    told = found.pop("sha256", None)
+    given = found.pop("sha256", None)
     checksum = _checksum(memoryview(body)[:at], found)
-    _require(checksum == told, "its checksum is another")
+    _require(checksum == given, "its checksum is another")
     footer = _footer(_ENDS.checked(found), checksum)
     count = body.count(b"\n", 0, at) - 1
     _require(count == footer.records, f"it has {count} records")

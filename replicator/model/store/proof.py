@@ -120,26 +120,28 @@ def by_time(names: Iterable[str], now: datetime) -> tuple[list[str], list[str]]:
     Other names are ignored. Future ones are separate, so that none of them, whoever wrote it,
     counts as the newest: they come from a clock that was ahead, or from no clock at all.
     """
-    told = sorted((name, time) for name in names if (time := _time_of(name)) is not None)
-    return [name for name, time in told if time <= now], [name for name, time in told if time > now]
+    parsed = sorted((name, time) for name in names if (time := _time_of(name)) is not None)
+    return [name for name, time in parsed if time <= now], [
+        name for name, time in parsed if time > now
+    ]
 
 
 def last_good(names: Iterable[str]) -> dict[str, datetime]:
     """Return when each level was last proved good, by the names of the files."""
     found: dict[str, datetime] = {}
     for name in names:
-        told, time = _NAME.fullmatch(name), _time_of(name)
-        if told is not None and time is not None and told["verdict"] == "good":
-            found[told["level"]] = max(time, found.get(told["level"], time))
+        parsed, time = _NAME.fullmatch(name), _time_of(name)
+        if parsed is not None and time is not None and parsed["verdict"] == "good":
+            found[parsed["level"]] = max(time, found.get(parsed["level"], time))
     return found
 
 
 def bad_names(names: Iterable[str]) -> list[tuple[str, list[str]]]:
     """Return the files of bad proofs, newest first, each with the files that may clear it."""
-    told = [(name, match) for name in sorted(names) if (match := _NAME.fullmatch(name))]
+    parsed = [(name, match) for name in sorted(names) if (match := _NAME.fullmatch(name))]
     return [
-        (name, [later for later, other in told[at + 1 :] if _may_clear(match, other)])
-        for at, (name, match) in reversed(list(enumerate(told)))
+        (name, [later for later, other in parsed[at + 1 :] if _may_clear(match, other)])
+        for at, (name, match) in reversed(list(enumerate(parsed)))
         if match["verdict"] == "bad"
     ]
 

@@ -17,7 +17,7 @@ WITHOUT_WITNESS = "--without-witness"
 """The option that restores a store whose newest cuts nobody vouches for."""
 
 
-class Vouching(StrEnum):
+class Attested(StrEnum):
     """What is known of a store's end."""
 
     NEWEST = "newest"
@@ -38,7 +38,7 @@ class Testimony:
     """Name of the target with the store."""
     witness: str
     """Name of the witness: another target, or a folder."""
-    verdict: Vouching
+    verdict: Attested
     text: str
     """The testimony in one sentence."""
     cause: ReplicatorError | None = None
@@ -47,12 +47,12 @@ class Testimony:
     @property
     def proves(self) -> bool:
         """Whether nothing was lost, as far as a witness can prove."""
-        return self.verdict is Vouching.NEWEST
+        return self.verdict is Attested.NEWEST
 
     @property
     def is_fault(self) -> bool:
         """Whether something was altered or is missing, in the store or at the witness."""
-        return self.verdict is Vouching.LOST or isinstance(self.cause, CorruptionError)
+        return self.verdict is Attested.LOST or isinstance(self.cause, CorruptionError)
 
     def refusal(self) -> ReplicatorError:
         """Return the error of a store that is not trusted."""
@@ -60,7 +60,7 @@ class Testimony:
             f"to use what is there all the same, add {WITHOUT_WITNESS}: then nothing proves"
             " that these are its newest cuts"
         )
-        if self.verdict is Vouching.LOST:
+        if self.verdict is Attested.LOST:
             return CorruptionError(self.text, hint=f"restore from a copy of the store; {anyhow}")
         match self.cause:
             case CorruptionError():

@@ -154,20 +154,20 @@ class CopyTrial:
         return [Finding(what=self._what, good=True, detail=detail)]
 
     async def _copied(
-        self, reader: DeepStorageReader, origin: Location, name: str, stored: list[Location]
+        self, reader: DeepStorageReader, sample: Location, name: str, stored: list[Location]
     ) -> list[Finding]:
         """Copy within the service, if the service can."""
-        if not self._storage.copies_from(reader, origin):
+        if not self._storage.copies_from(reader, sample):
             return []
         location = self._at(name)
         stored.append(location)
-        objects = tuple(await reader.objects(origin))
+        objects = tuple(await reader.objects(sample))
         copied = await self._storage.put(
-            location, CopySource(reader=reader, location=origin, objects=objects)
+            location, CopySource(reader=reader, location=sample, objects=objects)
         )
         self._require(await self._storage.check(location), copied.objects, "was copied")
         whose = "from the source" if name == "sample" else "within the target"
-        if self._storage.copies_from(reader, origin):
+        if self._storage.copies_from(reader, sample):
             detail = f"the service copied an object {whose} by itself"
             return [Finding(what=self._what, good=True, detail=detail)]
         return [
@@ -176,7 +176,7 @@ class CopyTrial:
                 good=True,
                 note=True,
                 detail=f"the service did not copy an object {whose}: bytes go through this process",
-                hint="let the target's login read the origin with its tags, and write tags"
+                hint="let the target's login read the copied object with its tags, and write tags"
                 " (docs/storages.md), if the service should copy by itself",
             )
         ]

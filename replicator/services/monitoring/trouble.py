@@ -440,7 +440,7 @@ def drill_words(found: TargetStatus) -> str:
     if drilled.unknown is not None:
         return f"its drills cannot be looked at: {drilled.unknown}"
     if drilled.last_good is None:
-        text = "no drill was good yet"
+        text = "no drill has succeeded yet"
     else:
         ago = age_text(found.looked_at - drilled.last_good.ended_at)
         text = f"the last good drill ended {ago}"

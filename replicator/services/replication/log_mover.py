@@ -37,7 +37,7 @@ class LogMover:
     """Moves one log.
 
     Args:
-        origin: The log as it is configured now.
+        former: The log as it is configured now.
         heir: The log that takes its place.
         observer: Receives the progress.
         records_per_read_max: Number of records in memory at once.
@@ -45,13 +45,13 @@ class LogMover:
 
     def __init__(
         self,
-        origin: MovableLog,
+        former: MovableLog,
         heir: LogHeir,
         observer: Observer,
         *,
         records_per_read_max: int = RECORDS_PER_READ_MAX,
     ) -> None:
-        self._origin, self._heir, self._observer = origin, heir, observer
+        self._former, self._heir, self._observer = former, heir, observer
         self._records_max = records_per_read_max
 
     async def move(self) -> Moved:
@@ -69,7 +69,7 @@ class LogMover:
             await self._seal(state)
             return self._moved(state, copied=0, was_done=True)
         if state.moved_into is None:
-            await self._origin.acquire()  # a watcher that still runs is fenced from here on
+            await self._former.acquire()  # a watcher that still runs is fenced from here on
             state = await self._state()
         copied = await self._copy(start, state.span)
         await self._require_equal(state.span)
@@ -78,7 +78,7 @@ class LogMover:
         return self._moved(state, copied=copied, was_done=False)
 
     async def _state(self) -> LogState:
-        state = await self._origin.state()
+        state = await self._former.state()
         if state.moved_into not in {None, self._heir.name}:
             raise RefusedError(
                 f"this log was moved into {state.moved_into} and not into {self._heir.name}",
@@ -88,11 +88,11 @@ class LogMover:
 
     async def _seal(self, state: LogState) -> None:
         if state.moved_into is None:
-            await self._origin.seal(self._heir.name)
+            await self._former.seal(self._heir.name)
 
     async def _copy(self, start: Offset, span: Span) -> int:
         at, copied = max(start, span.first), 0
-        while records := await self._next(self._origin, at, span):
+        while records := await self._next(self._former, at, span):
             await self._heir.receive(records)
             copied, at = copied + len(records), Offset(records[-1].offset + 1)
             self._tell(at - span.first, span)
@@ -101,7 +101,7 @@ class LogMover:
     async def _require_equal(self, span: Span) -> None:
         """Read back all copied records, one by one."""
         received = self._each(self._heir, span)
-        async for wanted in self._each(self._origin, span):
+        async for wanted in self._each(self._former, span):
             found = await anext(received, None)
             if found is None or not _is_same(wanted, found):
                 await self._heir.forget()

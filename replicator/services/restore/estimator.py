@@ -154,7 +154,9 @@ class Estimator:
         location = locate(row, self._mapping.source)
         if location is None:
             return None
-        source_location = location if self._backup is None else self._backup.layout.place(location)
+        source_location = (
+            location if self._backup is None else self._backup.layout.own_location(location)
+        )
         target = self._mapping.placed(row, location)
         return _PricedCopy(source_location, target, row, check_segment(row))
 

@@ -25,7 +25,7 @@ from replicator.errors import (
     worst_alone,
 )
 from replicator.model.checkpoint import Checkpoint
-from replicator.model.druid.cluster_config import Configuration, Left, Wishes, configuration
+from replicator.model.druid.cluster_config import ConfigParts, Configuration, Left, configuration
 from replicator.model.druid.known_since import traits, unknown_to
 from replicator.model.druid.load_rules import LoadRules
 from replicator.model.druid.older_druid import OlderDruid
@@ -72,7 +72,7 @@ ASKED_AT_ONCE = 8
 """Number of requests to an Overlord at once."""
 BEHIND_MAX = timedelta(seconds=5)
 """Longest lag of a replica of the source; a healthy one is a second behind."""
-Told: TypeAlias = Supervisor | Rules | ConfigEntry
+ControlRow: TypeAlias = Supervisor | Rules | ConfigEntry
 """Control rows from the log, as the source has them."""
 ALL = frozenset({"all"})
 """The choice of every supervisor that was not terminated."""
@@ -126,7 +126,7 @@ class Takeover:
 
     load_rules: LoadRules = field(default_factory=partial(LoadRules, with_drops=True))
     druid: OlderDruid = field(default_factory=OlderDruid)
-    wishes: Wishes = field(default_factory=Wishes)
+    parts: ConfigParts = field(default_factory=ConfigParts)
 
 
 class Promoter:
@@ -181,13 +181,13 @@ class Promoter:
             )
         supervisors = {row.spec_id: row for row in await self._supervisors()}
         alive = {id_ for id_, row in supervisors.items() if not is_terminated(row)}
-        told = await self._told(checkpoint)
-        wanted = _wanted(alive, chosen, told)
+        logged = await self._logged(checkpoint)
+        wanted = _wanted(alive, chosen, logged)
         commits = await self._commits()
         chosen_rows = [supervisors[id_] for id_ in sorted(wanted)]
         unstarted = self._too_new(chosen_rows) | _finished(chosen_rows, commits)
         wanted -= unstarted.keys()
-        rules, without = self._rules(told)
+        rules, without = self._rules(logged)
         return PromotionPlan(
             chosen=chosen,
             checkpoint=checkpoint,
@@ -200,13 +200,13 @@ class Promoter:
                 for id_ in sorted(wanted)
             ),
             asleep=tuple(sorted(alive - wanted)),
-            rules=None if told is None else rules,
-            configuration=None if told is None else await self._configuration(told, checkpoint),
+            rules=None if logged is None else rules,
+            configuration=None if logged is None else await self._configuration(logged, checkpoint),
             left=(
                 *(Left(name=f"supervisor {id_}", why=why) for id_, why in unstarted.items()),
                 *without,
             ),
-            behind=None if told is None else await self._known_behind(checkpoint),
+            behind=None if logged is None else await self._known_behind(checkpoint),
         )
 
     async def behind(self) -> Behind | None:
@@ -350,18 +350,22 @@ class Promoter:
             hint="see what druid_dataSource holds of it, and that its topic is the source's",
         )
 
-    async def _configuration(self, told: Sequence[Told], checkpoint: Checkpoint) -> Configuration:
+    async def _configuration(
+        self, logged: Sequence[ControlRow], checkpoint: Checkpoint
+    ) -> Configuration:
         """Return what the target takes over; nothing if it is promoted already."""
         if checkpoint.promoted:
             return Configuration()
         rows = await rows_of(self._metadata, Kind.CONFIG)
-        return configuration(_entries(told), _entries(rows), self._takeover.wishes)
+        return configuration(_entries(logged), _entries(rows), self._takeover.parts)
 
-    def _rules(self, told: Sequence[Told] | None) -> tuple[tuple[Rules, ...], tuple[Left, ...]]:
+    def _rules(
+        self, logged: Sequence[ControlRow] | None
+    ) -> tuple[tuple[Rules, ...], tuple[Left, ...]]:
         """Return the rules as they will be, and those that stay as they are."""
         rules: list[Rules] = []
         left: list[Left] = []
-        for row in told or ():
+        for row in logged or ():
             if not isinstance(row, Rules):
                 continue
             try:
@@ -384,10 +388,10 @@ class Promoter:
             if (known := unknown_to(trait, release)) is not None
         }
 
-    async def _told(self, checkpoint: Checkpoint) -> Sequence[Told] | None:
+    async def _logged(self, checkpoint: Checkpoint) -> Sequence[ControlRow] | None:
         """Return the source's own control rows at the cut; None if the log cannot be read."""
         control = OfKinds(kinds=frozenset({Kind.SUPERVISOR, Kind.RULES, Kind.CONFIG}))
-        found: list[Told] = []
+        found: list[ControlRow] = []
         try:
             span = await self._history.span()
             if span.log_id != checkpoint.log_id:
@@ -395,7 +399,7 @@ class Promoter:
             ledger = await fold(self._history, checkpoint.offset, control)
             async for entries in self._history.pick(np.sort(ledger.offsets)):
                 rows = (e.event.row for e in entries if isinstance(e.event, RowChanged))
-                found.extend(row for row in rows if isinstance(row, Told))
+                found.extend(row for row in rows if isinstance(row, ControlRow))
         except _UNREADABLE as exc:
             self._observer(Waiting(what="read the log", reason=str(exc), delay_s=0))
             return None
@@ -493,7 +497,7 @@ def _entries(rows: Iterable[Row]) -> dict[str, ConfigEntry]:
 def _wanted(
     alive: Iterable[str],
     chosen: frozenset[str] | None,
-    told: Sequence[Told] | None,
+    logged: Sequence[ControlRow] | None,
 ) -> set[str]:
     known = set(alive)
     if chosen == ALL:
@@ -505,13 +509,13 @@ def _wanted(
                 f" {', '.join(sorted(known)) or 'none'}"
             )
         return set(chosen)
-    if told is None and known:
+    if logged is None and known:
         raise RefusedError(
             "the log cannot be read, so it is unknown which supervisors ran at the source; the"
             f" target has {', '.join(sorted(known))}",
             hint="use --supervisor ID for each that is to go on, or --supervisor all",
         )
-    rows = [row for row in told or () if isinstance(row, Supervisor)]
+    rows = [row for row in logged or () if isinstance(row, Supervisor)]
     return known & {row.spec_id for row in rows if not is_suspended(row)}
 
 

@@ -17,7 +17,7 @@ from replicator.model.document import written
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.observed.faults import ArchiveDamaged, Waiting
 from replicator.model.store.head import Head, head_json, head_name, head_of, heads_of
-from replicator.model.store.testimony import Testimony, Vouching, WitnessMemory
+from replicator.model.store.testimony import Attested, Testimony, WitnessMemory
 
 if TYPE_CHECKING:
     from replicator.model.observation import Observer
@@ -41,29 +41,29 @@ class Witness:
     def __init__(self, area: SignableArea, target: str, name: str) -> None:
         self.area, self._target, self.name = area, target, name
 
-    async def testimony(self, log_id: str, last: Offset, kept: Collection[str]) -> Testimony:
+    async def testimony(self, log_id: str, last: Offset, log_ids: Collection[str]) -> Testimony:
         """Return whether a store still has what it had; an unreachable witness is an answer, too.
 
         Args:
             log_id: The log whose history is to be restored.
             last: Offset of the newest cut of that log in the store.
-            kept: Ids of all logs with histories in the store; it has lost all cuts of others.
+            log_ids: Ids of all logs with histories in the store; it has lost all cuts of others.
         """
         try:
             heads = await self.heads()
         except ReplicatorError as exc:
-            return self._said(Vouching.UNKNOWN, f"{self._unknown}: {exc}", cause=exc)
+            return self._said(Attested.UNKNOWN, f"{self._unknown}: {exc}", cause=exc)
         for head in heads:
-            if head.log_id in kept and head.log_id != log_id:
+            if head.log_id in log_ids and head.log_id != log_id:
                 continue  # compared when that log is asked for
             if head.is_ahead_of(newest := last if head.log_id == log_id else None):
-                return self._said(Vouching.LOST, head.lost(newest))
+                return self._said(Attested.LOST, head.lost(newest))
         own = next((head for head in heads if head.log_id == log_id), None)
         if own is None:
             nothing = f"{self.name} remembers nothing of log {log_id}"
-            return self._said(Vouching.UNKNOWN, f"{self._unknown}: {nothing}")
+            return self._said(Attested.UNKNOWN, f"{self._unknown}: {nothing}")
         told = f"the store of target {self._target!r} has what {self.name} remembers: {own.words}"
-        return self._said(Vouching.NEWEST, told)
+        return self._said(Attested.NEWEST, told)
 
     async def memory(self, log_id: str) -> WitnessMemory:
         """Return what the witness remembers of a log; an unreachable witness is an answer, too."""
@@ -95,7 +95,7 @@ class Witness:
     def not_asked(self) -> Testimony:
         """Return what is known when the operator leaves the witness out."""
         return self._said(
-            Vouching.NOT_ASKED,
+            Attested.NOT_ASKED,
             f"{self.name} was not asked: nothing proves that the store of target"
             f" {self._target!r} has its newest cuts, and was not put back to an earlier day",
         )
@@ -105,7 +105,7 @@ class Witness:
         return f"nobody knows whether the store of target {self._target!r} has its newest cuts"
 
     def _said(
-        self, verdict: Vouching, text: str, cause: ReplicatorError | None = None
+        self, verdict: Attested, text: str, cause: ReplicatorError | None = None
     ) -> Testimony:
         return Testimony(
             target=self._target, witness=self.name, verdict=verdict, text=text, cause=cause

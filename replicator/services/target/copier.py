@@ -279,7 +279,7 @@ class Copier:
         return [*found]
 
     async def is_there(self, location: Location) -> bool:
-        """Return whether the bytes' origin has something at a location, readable or not.
+        """Return whether the copy source has an object at a location, readable or not.
 
         Raises:
             TransientError: it is unreachable.
@@ -337,10 +337,12 @@ class Copier:
             found.size_bytes = max(found.size_bytes, size_bytes)
 
     def _aim(self, location: Location, found: _WantedBytes, doubted: AbstractSet[RowKey]) -> _Copy:
-        source_location = location if self._backup is None else self._backup.layout.place(location)
+        source_location = (
+            location if self._backup is None else self._backup.layout.own_location(location)
+        )
         return _Copy(
             source_location,
-            self._mapping.target.place(location),
+            self._mapping.target.own_location(location),
             found.size_bytes,
             doubted=any(not doubted.isdisjoint(_sharers(row)) for _, row in found.rows),
             born=max(filter(None, [_born(row) for _, row in found.rows]), default=None),

@@ -26,7 +26,7 @@ class Covering(Protocol):
         """Make sure that the cut can be restored from the store alone."""
 
 
-class Sparing(Protocol):
+class BytesGuard(Protocol):
     """Prevents expiries from deleting bytes that were just copied."""
 
     async def look(self) -> None:
@@ -67,7 +67,7 @@ class GapHealer:
         copier: Copier,
         executor: Executor,
         archivist: Covering,
-        guard: Sparing,
+        guard: BytesGuard,
     ) -> None:
         self._target, self._copier, self._executor = target, copier, executor
         self._archivist, self._guard = archivist, guard

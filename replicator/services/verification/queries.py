@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from replicator.errors import worst_alone
 from replicator.model.druid.answer import ROWS, Answer, Measure, Number, measures
-from replicator.model.druid.interval import Interval, stretches
+from replicator.model.druid.interval import Interval, separate_parts
 from replicator.ports.druid import QueryBroker
 from replicator.services.running.retry import Retry
 from replicator.task_group import TaskGroup
@@ -22,7 +22,7 @@ def questions(columns: Mapping[str, str]) -> list[Measure]:
 
 def parts(intervals: Iterable[Interval], *, shortest_s: float) -> list[Interval]:
     """Return the intervals to query at once: none is split, and short ones are combined."""
-    return stretches(intervals, shortest_ms=round(shortest_s * MS_PER_S))
+    return separate_parts(intervals, shortest_ms=round(shortest_s * MS_PER_S))
 
 
 async def answer(

@@ -78,14 +78,14 @@ class Repair:
     @property
     def is_whole(self) -> bool:
         """Whether nothing is left to repair."""
-        kept = self.history is None or not self.history.left
-        return kept and not self.unmended and not self.uncopied
+        history_is_whole = self.history is None or not self.history.left
+        return history_is_whole and not self.unmended and not self.uncopied
 
     @property
     def did_something(self) -> bool:
         """Whether anything was repaired."""
-        kept = self.history is not None and self.history.did_something
-        return kept or bool(self.copied or self.receipts_written or self.rows)
+        mended_history = self.history is not None and self.history.did_something
+        return mended_history or bool(self.copied or self.receipts_written or self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class RepairSource:
         """Return the location of the damaged bytes in this storage."""
         if self.backup is None:
             return damaged.source_location
-        return self.backup.layout.place(damaged.source_location)
+        return self.backup.layout.own_location(damaged.source_location)
 
     def reading(self, damaged: Damaged) -> tuple[DeepStorageReader, Location]:
         """Return the reader and the location to read: a packed folder is read out of its zip."""

@@ -172,7 +172,7 @@ class Verifier:
             CorruptionError: the log itself does not add up, or the target follows another log.
             TransientError: the target moved on during each comparison.
         """
-        checkpoint, found = await self._standing(extent.datasource)
+        checkpoint, found = await self._compared(extent.datasource)
         if extent.datasource is not None and extent.datasource != checkpoint.datasource:
             await self._reconciler.require_known(found, cut_of(checkpoint), extent.datasource)
         verification = Verification(
@@ -188,7 +188,7 @@ class Verifier:
             await self._objects(found, verification, extent)
         return verification
 
-    async def _standing(self, datasource: str | None) -> tuple[Checkpoint, Reconciliation]:
+    async def _compared(self, datasource: str | None) -> tuple[Checkpoint, Reconciliation]:
         """Return a checkpoint, and how the rows differ from it.
 
         Rows are read after the checkpoint. An applier that commits a cut in between makes rows of
@@ -386,7 +386,9 @@ class Verifier:
             source_location = locate(event.row, self._mapping.source)
             if source_location is None:
                 return None
-            return _Looked(self._mapping.target.place(source_location), source_location, event.row)
+            return _Looked(
+                self._mapping.target.own_location(source_location), source_location, event.row
+            )
         except MalformedRowError:
             return None
 

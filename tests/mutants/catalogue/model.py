@@ -18,7 +18,7 @@ MODEL: Final[Sequence[Mutant]] = (
     Mutant(
         name="event-is-believed-without-its-fingerprint",
         function="contribution",
-        old="if fingerprint_of(told.key.kind, told.columns) != told.fingerprint:",
+        old="if fingerprint_of(fact.key.kind, fact.columns) != fact.fingerprint:",
         new="if False:",
         loses="An event that was altered in the log is restored as if it were the source's.",
         ring="unit",
@@ -167,7 +167,7 @@ MODEL: Final[Sequence[Mutant]] = (
     Mutant(
         name="a-folders-members-are-said-of-its-zip",
         function="_stays",
-        old=' and location.endswith("/") == place.endswith("/")',
+        old=' and location.endswith("/") == own.endswith("/")',
         new="",
         loses="A Druid asks for parts of a zip as if they were files.",
         ring="unit",
@@ -312,7 +312,7 @@ MODEL: Final[Sequence[Mutant]] = (
     Mutant(
         name="renaming-brings-unused-segments-back",
         function="ServedRows.mark",
-        old='(kind is Kind.SEGMENT and bool(told.columns["used"]))',
+        old='(kind is Kind.SEGMENT and bool(raw.columns["used"]))',
         new="kind is Kind.SEGMENT",
         loses="What had been overwritten before that cut is served again beside it.",
         ring="unit",
@@ -413,7 +413,7 @@ MODEL: Final[Sequence[Mutant]] = (
     Mutant(
         name="history-file-without-its-checksum",
         function="_split",
-        old='_require(checksum == told, "its checksum is another")',
+        old='_require(checksum == given, "its checksum is another")',
         new="",
         loses="A history that has rotted in the store is restored from.",
         ring="unit",
@@ -431,7 +431,7 @@ MODEL: Final[Sequence[Mutant]] = (
     Mutant(
         name="manifest-without-its-checksum",
         function="base_of",
-        old='_require(told == sha256(orjson.dumps(found)).hexdigest(), "its checksum is another")',
+        old='_require(given == sha256(orjson.dumps(found)).hexdigest(), "its checksum is another")',
         new="",
         loses="A manifest that was altered decides what a base consists of.",
         ring="unit",
@@ -485,7 +485,7 @@ MODEL: Final[Sequence[Mutant]] = (
     Mutant(
         name="edited-plan-is-carried-out",
         function="plan_of",
-        old="if told != _digest(found):",
+        old="if stated != _digest(found):",
         new="if False:",
         loses="A restore accepts gaps or adopts rows although the plan that was read did not.",
         ring="unit",

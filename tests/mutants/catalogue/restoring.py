@@ -293,7 +293,7 @@ RESTORING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="verify-holds-a-target-against-another-log",
-        function="Verifier._standing",
+        function="Verifier._compared",
         old="refuse_other_log(checkpoint, await self._target.log_id(), self._target.name)",
         new="",
         loses="A target is proved by offsets of a log that it does not follow.",

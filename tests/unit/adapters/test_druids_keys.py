@@ -219,9 +219,9 @@ def test_a_load_spec_leads_to_a_place_and_back(pusher: Pusher, is_other: bool):
     assert location is not None
     assert source.load_spec(location) == pusher.load_spec
     for target, _ in TARGETS:
-        placed = target.place(location)
+        placed = target.own_location(location)
         assert is_plain(placed)
-        assert target.place(placed) == placed
+        assert target.own_location(placed) == placed
         assert target.locate(target.load_spec(placed)) == placed
 
 
@@ -234,7 +234,7 @@ def test_two_segments_never_meet(one: Pushed, other: Pushed, base_key: str, push
     pair = [pusher(root, segment, **zipped) for segment in (one, other)]  # type: ignore[operator]
     places = [SourceLayout(main=found.layout, others={}).locate(found.load_spec) for found in pair]
     for target, _ in TARGETS:
-        placed = {target.place(place) for place in places if place is not None}
+        placed = {target.own_location(place) for place in places if place is not None}
         if pair[0].load_spec == pair[1].load_spec:
             assert len(placed) == 1
         elif _fold(one) != _fold(other):  # Azure and HDFS have no colons, and Druid none there
@@ -264,7 +264,7 @@ async def test_a_copy_has_a_receipt_and_is_listed_and_goes(
     in_flight = InFlight(64 * MIB)
     upload = WriterUpload(kept, in_flight, SIZES)
     storage = ObjectStorage(kept, prefix, upload=upload, in_flight=in_flight, sizes=SIZES)
-    placed = layout.place(location)
+    placed = layout.own_location(location)
     top = f"{prefix.rstrip('/')}/" if prefix else ""
     strays = {f"{top}_replicator/receipts/{name}" for name in ("", "93/", "93", "x.json", "ab/c")}
     for key in (*strays, f"{top}odd//key", f"{top}_replicator/receipts/93/{'0' * 63}.json"):

@@ -7,7 +7,7 @@ import pytest
 
 from replicator.adapters.kept_rows import gaps_of, renamed_of, sound, state_of
 from replicator.adapters.mysql import writer as mysql
-from replicator.adapters.mysql.writer import _held
+from replicator.adapters.mysql.writer import _state_row
 from replicator.adapters.postgresql import writer as postgresql
 from replicator.errors import CorruptionError
 from replicator.model.row import Kind
@@ -61,7 +61,7 @@ def test_what_is_none_of_ours_is_damage(name: str, value: object):
 
 def test_mysqls_row_is_the_same():
     row = (b"log-1", 7, 2, AT.replace(tzinfo=None), "0f" * 32, 0, 0, None, 3, None, "a")
-    assert state_of("MySQL here", "t", _held("prod", row)) == state_of(
+    assert state_of("MySQL here", "t", _state_row("prod", row)) == state_of(
         "MySQL here", "t", {**ROW, "applied_at": None}
     )
 

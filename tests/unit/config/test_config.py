@@ -603,9 +603,9 @@ def test_two_prefixes_of_one_bucket_that_meet_are_refused(prefix: str, other: st
         S3StorageSettings.model_validate({"type": "s3", "bucket": "b", "prefix": text})
         for text in (prefix, other)
     )
-    assert overlap(one.place, two.place) is meet
+    assert overlap(one.address, two.address) is meet
     elsewhere = S3StorageSettings.model_validate({"type": "s3", "bucket": "c", "prefix": prefix})
-    assert not overlap(one.place, elsewhere.place)
+    assert not overlap(one.address, elsewhere.address)
 
 
 @pytest.mark.parametrize("prefix", ["druid/", "druid//", "/druid", "a//b/", "/"])
@@ -638,7 +638,7 @@ def test_a_service_is_the_same_however_its_address_is_written(
         S3StorageSettings.model_validate({"type": "s3", "bucket": "b", "endpoint_url": url})
         for url in (one, other)
     )
-    assert overlap(first.place, second.place) is meet
+    assert overlap(first.address, second.address) is meet
 
 
 @pytest.mark.parametrize(("prefix", "meet"), [("druid", True), ("standby", False)])

@@ -65,7 +65,7 @@ def mapping(**settings: Any) -> RowMapping:
 
 def in_event(row: Row) -> RawRow:
     """The row as its event tells it."""
-    found = parse(record(changed(row))).told
+    found = parse(record(changed(row))).fact
     assert isinstance(found, RawRow)
     return found
 

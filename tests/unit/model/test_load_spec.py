@@ -136,9 +136,9 @@ BASIC = "wiki/20240201T000000.000Z_20240202T000000.000Z/2026-11-23T09_02_07.431Z
 @given(place=places.map(lambda place: Location(place if place[-1] == "/" else f"{place}.zip")))
 def test_what_is_placed_stays_in_place_and_its_load_spec_leads_back(to: str, place: Location):
     layout = CLOUDS[to]
-    placed = layout.place(place)
+    placed = layout.own_location(place)
 
-    assert layout.place(placed) == placed
+    assert layout.own_location(placed) == placed
     assert layout.locate(layout.load_spec(placed)) == placed
 
 
@@ -165,7 +165,7 @@ def test_a_segment_has_a_directory_of_its_own_in_names_that_the_storage_allows(
     to: str, place: str, placed: str
 ):
     """Druid's killer for local storage removes the directory above the object."""
-    assert CLOUDS[to].place(Location(place)) == placed
+    assert CLOUDS[to].own_location(Location(place)) == placed
 
 
 DRUIDS_KEYS = [
@@ -200,7 +200,7 @@ def test_a_key_is_what_druid_made_of_its_base_key(to: str, base_key: str, key: s
 
     assert place is not None
     assert source.load_spec(place) == spec
-    placed = [target.place(place) for target in CLOUDS.values()]
+    placed = [target.own_location(place) for target in CLOUDS.values()]
     tail = "wiki/0/index.zip"
     assert all(one == tail or (not prefix and one.endswith(f"/{tail}")) for one in placed)
     assert all(is_plain(one) for one in placed)
@@ -212,15 +212,15 @@ def test_no_segment_is_kept_in_the_folder_of_our_own_files(to: str, place: str):
     with pytest.raises(
         MalformedRowError, match="'_replicator' is the folder of this program's own"
     ):
-        CLOUDS[to].place(Location(place))
+        CLOUDS[to].own_location(Location(place))
 
 
 @pytest.mark.parametrize("to", ["local", "hdfs", "s3", "google", "azure"])
 def test_a_name_that_a_storage_cannot_keep_is_refused(to: str):
     fits = "d" * 255 if to in {"local", "hdfs"} else "d" * 900
-    CLOUDS[to].place(Location(f"{fits}/index.zip"))
+    CLOUDS[to].own_location(Location(f"{fits}/index.zip"))
     with pytest.raises(MalformedRowError, match=r"its location has a (name|key) of"):
-        CLOUDS[to].place(Location(f"{fits}{fits}/index.zip"))
+        CLOUDS[to].own_location(Location(f"{fits}{fits}/index.zip"))
 
 
 VIEW = HdfsLayout(filesystem="viewfs://cluster", root="/druid/segments")
@@ -274,23 +274,23 @@ def test_what_is_not_plainly_the_same_file_system_is_refused(layout: Layout, pat
 def test_what_druid_37_packed_by_lz4_becomes_what_all_releases_read(to: str, place: str):
     """HdfsDataSegmentPuller knows lz4 since 37, no other puller does."""
     wanted = "0/index/" if to == "local" else "0/index.zip"
-    assert CLOUDS[to].place(Location(place)) == f"{BASIC}/{wanted}"
+    assert CLOUDS[to].own_location(Location(place)) == f"{BASIC}/{wanted}"
 
 
 @pytest.mark.parametrize("place", [f"{BASIC}/0_index.lz4", f"{BASIC}/0/index.lz4"])
 def test_in_hdfs_lz4_stays_lz4_where_that_is_wished(place: str):
     layout = HdfsLayout(filesystem="hdfs://nn", root="/druid", lz4=True)
-    assert layout.place(Location(place)) == f"{BASIC}/0/index.lz4"
-    assert layout.place(Location(f"{BASIC}/0_index.zip")) == f"{BASIC}/0/index.zip"
+    assert layout.own_location(Location(place)) == f"{BASIC}/0/index.lz4"
+    assert layout.own_location(Location(f"{BASIC}/0_index.zip")) == f"{BASIC}/0/index.zip"
 
 
 def test_a_local_druid_reads_folders_zips_and_gz_only():
     place = f"{BASIC}/0/index.tar.lz4"
     with pytest.raises(MalformedRowError, match="cannot read it from a deep storage of type 'loc"):
-        LAYOUT.place(Location(place))
-    assert CLOUDS["hdfs"].place(Location(place)).startswith(f"{BASIC}/0/index.")
+        LAYOUT.own_location(Location(place))
+    assert CLOUDS["hdfs"].own_location(Location(place)).startswith(f"{BASIC}/0/index.")
     for fine in ("0_index.zip", "0/index.gz", "0/index/"):
-        LAYOUT.place(Location(f"{BASIC}/{fine}"))
+        LAYOUT.own_location(Location(f"{BASIC}/{fine}"))
 
 
 @pytest.mark.parametrize("layout", [LAYOUT, *CLOUDS.values()])
@@ -298,12 +298,12 @@ def test_a_local_druid_reads_folders_zips_and_gz_only():
 def test_a_place_without_a_slash_is_that_of_a_file(layout: Layout, place: str):
     """A folder's name would be kept where other segments have theirs."""
     with pytest.raises(MalformedRowError, match="cannot read it from"):
-        layout.place(Location(place))
+        layout.own_location(Location(place))
 
 
 def test_what_druid_cannot_read_there_is_refused():
     with pytest.raises(MalformedRowError, match="cannot read it from a deep storage of type 's3_"):
-        S3.place(Location(f"{BASIC}/0_index.tar.lz4"))
+        S3.own_location(Location(f"{BASIC}/0_index.tar.lz4"))
 
 
 SPECS: dict[str, dict[str, object]] = {
@@ -403,7 +403,7 @@ def test_what_is_not_known_of_a_load_spec_goes_along_where_type_and_layout_stay(
     ],
 )
 def test_folders_stay_folders_where_the_target_reads_them(layout: Layout, placed: str):
-    assert layout.place(Location(f"{DAY}/0/index/")) == placed
+    assert layout.own_location(Location(f"{DAY}/0/index/")) == placed
     assert layout.locate(layout.load_spec(Location(placed))) == placed
     assert layout_of(layout_json(layout)) == layout
 
@@ -427,7 +427,7 @@ def test_the_load_specs_of_a_druid_in_s3_lead_back():
         assert place is not None
         assert place.startswith(f"{row.datasource}/{row.start}_{row.end}/")
         assert layout.load_spec(place) == spec
-        assert layout.place(place) == place
+        assert layout.own_location(place) == place
 
 
 def test_a_source_with_several_storages_is_read_from_each():
@@ -441,7 +441,7 @@ def test_a_source_with_several_storages_is_read_from_each():
     place = layout.locate({"type": "local", "path": "/druid/segments/x/index/"})
     assert place == "//before/x/index/"
     assert layout.load_spec(place) == {"type": "local", "path": "/druid/segments/x/index/"}
-    assert S3.place(place) == "x/index.zip"
+    assert S3.own_location(place) == "x/index.zip"
     with pytest.raises(MalformedRowError, match="type 'hdfs', the source's storages read 'local'"):
         layout.locate(SPECS["hdfs"])
     with pytest.raises(MalformedRowError, match="names the bucket 'third', this storage is 'b'"):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from replicator.model.checkpoint import Gap
 from replicator.model.event import Offset
-from replicator.page.lanes import Promised, Stretch, gap_stretches, missed
+from replicator.page.lanes import Promised, TimeSpan, gap_spans, missed
 from replicator.page.timeline import COLUMNS_MAX, at_offset, at_time, timeline
 from replicator.services.inspection.chronicle import CutColumns, microseconds_of, time_of
 
@@ -59,7 +59,7 @@ def test_each_promised_moment_is_in_a_window_or_missed(edges, promise):
     """Minute by minute: what is missed is what is promised and in no window."""
     at = [time_of(BEGIN_US + 60_000_000 * minute) for minute in range(90)]
     pairs = list(zip(edges[::2], edges[1::2], strict=False))
-    windows = [Stretch(begins=at[first], ends=at[last]) for first, last in pairs]
+    windows = [TimeSpan(begins=at[first], ends=at[last]) for first, last in pairs]
     begins, length = promise
     found = missed(windows, Promised(begins=at[begins], ends=at[begins + length]))
     told = {minute for minute in range(80) if any(w.begins <= at[minute] < w.ends for w in found)}
@@ -109,12 +109,12 @@ def gap(opened: int, closed: int | None) -> Gap:
 def test_gaps_that_a_screen_cannot_tell_apart_are_one_stretch():
     cuts = columns_of([0] + [1_000] * 99)
     until = time_of(int(cuts.times_us[-1]) + 1_000)
-    found = gap_stretches(
+    found = gap_spans(
         [gap(2, 5), gap(3, 5), gap(62, 65), gap(290, None)], cuts, until=until, columns_max=50
     )
     assert [one.rows for one in found] == [2, 1, 1]
     assert found[0].begins == time_of(BEGIN_US)
     assert found[-1].ends == until, "one that is open reaches to the end"
-    assert len(gap_stretches([gap(2, 5)] * 10_000, cuts, until=until, columns_max=50)) == 1
+    assert len(gap_spans([gap(2, 5)] * 10_000, cuts, until=until, columns_max=50)) == 1
     empty = columns_of([])
-    assert gap_stretches([gap(2, 5)], empty, until=until + timedelta(1), columns_max=50) == []
+    assert gap_spans([gap(2, 5)], empty, until=until + timedelta(1), columns_max=50) == []

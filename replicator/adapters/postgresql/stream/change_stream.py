@@ -374,9 +374,9 @@ class _Teller:
                     await self._flush()
 
     async def _begin(self, begin: Begin) -> None:
-        self._is_known = self._since.has(begin.place, begin.transaction)
+        self._is_known = self._since.has(begin.lsn, begin.transaction)
         if not self._is_known:
-            commit = SourceCommit(begin.place, begin.time, begin.transaction)
+            commit = SourceCommit(begin.lsn, begin.time, begin.transaction)
             await self._visitor.begin(commit)
 
     async def _flush(self) -> None:

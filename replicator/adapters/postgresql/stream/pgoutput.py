@@ -37,7 +37,7 @@ Value: TypeAlias = bytes | Unchanged | None
 class Begin:
     """A transaction begins."""
 
-    place: Lsn
+    lsn: Lsn
     """Start of its commit record."""
     time: datetime
     transaction: int
@@ -118,8 +118,8 @@ def _message(data: bytes) -> Message | None:  # noqa: C901, PLR0911 - one case f
     body = _Body(data)
     match data[:1]:
         case b"B":
-            place, time = Lsn(body.number(8)), body.time()
-            return Begin(place, time, body.number(4))
+            lsn, time = Lsn(body.number(8)), body.time()
+            return Begin(lsn, time, body.number(4))
         case b"C":
             body.skip(1 + 8)
             return Commit(Lsn(body.number(8)))

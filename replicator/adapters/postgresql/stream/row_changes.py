@@ -86,16 +86,16 @@ class RowChanges:
     def _put(self, oid: int, values: Sequence[Value]) -> RowPut:
         plan = self._plan(oid, values)
         columns, extras, unchanged = dict[str, Any](), dict[str, str](), list[str]()
-        for place, name, read, absent in plan.known:
-            value = values[place]
+        for at, name, read, absent in plan.known:
+            value = values[at]
             if isinstance(value, bytes):
                 columns[name] = read(value)
             elif value is None:
                 columns[name] = absent
             else:
                 unchanged.append(name)
-        for place, name, read in plan.extras:
-            value = values[place]
+        for at, name, read in plan.extras:
+            value = values[at]
             if isinstance(value, bytes):
                 extras[name] = read(value)
             elif value is UNCHANGED:
@@ -135,7 +135,7 @@ class RowChanges:
 class _FieldColumn(NamedTuple):
     """A column that fills a field of the row."""
 
-    place: int
+    at: int
     name: str
     read: Callable[[bytes], Any]
     absent: bytes | None
@@ -145,7 +145,7 @@ class _FieldColumn(NamedTuple):
 class _ExtraColumn(NamedTuple):
     """A column that this release does not know."""
 
-    place: int
+    at: int
     name: str
     read: Callable[[bytes], str]
 
@@ -161,13 +161,13 @@ class _TablePlan:
 
 
 def _plan_of(shape: Shape, columns: tuple[str, ...]) -> _TablePlan:
-    table, places = shape.table, {name: place for place, name in enumerate(columns)}
+    table, indexes = shape.table, {name: at for at, name in enumerate(columns)}
     return _TablePlan(
         kind=table.kind,
         columns=columns,
         known=tuple(
             _FieldColumn(
-                places[name],
+                indexes[name],
                 name,
                 _READ.get(shape.types[name], bytes.decode),
                 table.absent if name in table.in_bytes else None,
@@ -175,7 +175,7 @@ def _plan_of(shape: Shape, columns: tuple[str, ...]) -> _TablePlan:
             for name in shape.known
         ),
         extras=tuple(
-            _ExtraColumn(places[name], name, _TEXT.get(shape.types[name], bytes.decode))
+            _ExtraColumn(indexes[name], name, _TEXT.get(shape.types[name], bytes.decode))
             for name in shape.extras
         ),
     )

@@ -12,8 +12,8 @@ from replicator.model.druid.cluster_config import (
     COMPACTION,
     COORDINATOR,
     WORKERS,
+    ConfigParts,
     Configuration,
-    Wishes,
     configuration,
 )
 from replicator.model.row import ConfigEntry
@@ -47,9 +47,9 @@ USERS = "basic_authentication_db_users"
 
 
 def taken(
-    source: dict[str, bytes], target: dict[str, bytes] | None = None, **wishes: Any
+    source: dict[str, bytes], target: dict[str, bytes] | None = None, **parts: Any
 ) -> tuple[dict[str, bytes], dict[str, str], Configuration]:
-    found = configuration(entries(source), entries(target or {}), Wishes(**wishes))
+    found = configuration(entries(source), entries(target or {}), ConfigParts(**parts))
     left = {one.name: one.why for one in found.left}
     return {row.name: row.payload for row in found.rows}, left, found
 

@@ -11,7 +11,7 @@ import pytest
 from replicator.errors import MalformedRowError
 from replicator.model.document import CONTAINERS_MAX, DEPTH_MAX
 from replicator.model.druid import smile
-from replicator.model.druid.cluster_config import COORDINATOR, Wishes, configuration
+from replicator.model.druid.cluster_config import COORDINATOR, ConfigParts, configuration
 from replicator.model.druid.load_rules import LoadRules
 from replicator.model.druid.older_druid import OlderDruid
 from replicator.model.druid.payload import parse, with_changed_member
@@ -45,7 +45,7 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "shown": lambda value: with_changed_member(b'{"loadSpec":{"a":%s}}' % value, "loadSpec", shown),
     "in rules": lambda value: LoadRules().mapped(RULES % (b"1", value)),
     "taken over": lambda value: configuration(
-        {COORDINATOR: ConfigEntry(name=COORDINATOR, payload=b'{"a":%s}' % value)}, {}, Wishes()
+        {COORDINATOR: ConfigEntry(name=COORDINATOR, payload=b'{"a":%s}' % value)}, {}, ConfigParts()
     ),
 }
 
@@ -85,7 +85,7 @@ def test_half_a_pair_of_surrogates_is_written_as_it_was():
     changed = json.loads(older.segment(json.dumps(payload).encode()))
     assert changed["shardSpec"] == {"type": "numbered", "partitionNum": 0, "dimensions": [HALF]}
     entry = ConfigEntry(name=COORDINATOR, payload=b'{"a":%s}' % said)
-    (row,) = configuration({COORDINATOR: entry}, {}, Wishes()).rows
+    (row,) = configuration({COORDINATOR: entry}, {}, ConfigParts()).rows
     assert json.loads(row.payload) == {"a": HALF}
 
 
@@ -110,7 +110,7 @@ def test_replicants_that_are_no_number_are_one_rows_trouble(count: bytes):
 def test_a_place_of_many_digits_is_refused_at_once(layout: Layout):
     """It took hours, in which nothing else was copied."""
     with pytest.raises(MalformedRowError, match="bytes, a"):
-        layout.place(Location(f"{'1' * 500_000}/index.zip"))
+        layout.own_location(Location(f"{'1' * 500_000}/index.zip"))
 
 
 def test_an_id_of_many_intervals_takes_no_more_memory_than_others():

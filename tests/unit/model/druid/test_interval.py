@@ -1,4 +1,4 @@
-"""Intervals as Druid has them, and the stretches that can be compared on their own."""
+"""Intervals as Druid has them, and the separate_parts that can be compared on their own."""
 
 from itertools import pairwise
 
@@ -12,7 +12,7 @@ from replicator.model.druid.interval import (
     instant,
     interval,
     interval_or_eternity,
-    stretches,
+    separate_parts,
 )
 
 HOUR = 3_600_000
@@ -104,17 +104,17 @@ def test_what_is_no_interval_is_refused(start: str, end: str, said: str):
 
 def test_hours_of_a_day_are_one_stretch_and_days_are_their_own():
     hours = [Interval(n * HOUR, (n + 1) * HOUR) for n in (1, 2, 7, 23, 24, 30)]
-    assert stretches(hours, shortest_ms=DAY) == [
+    assert separate_parts(hours, shortest_ms=DAY) == [
         Interval(HOUR, DAY),
         Interval(DAY, 31 * HOUR),
     ]
     days = [Interval(0, DAY), Interval(DAY, 2 * DAY)]
-    assert stretches(days, shortest_ms=DAY) == days
+    assert separate_parts(days, shortest_ms=DAY) == days
 
 
 def test_a_month_over_days_is_one_stretch():
     month, day = Interval(0, 30 * DAY), Interval(DAY, 2 * DAY)
-    assert stretches([day, month, Interval(30 * DAY, 31 * DAY)], shortest_ms=1) == [
+    assert separate_parts([day, month, Interval(30 * DAY, 31 * DAY)], shortest_ms=1) == [
         month,
         Interval(30 * DAY, 31 * DAY),
     ]
@@ -124,7 +124,7 @@ def test_a_month_over_days_is_one_stretch():
 def test_stretches_cover_every_interval_whole_and_do_not_overlap(
     found: list[Interval], shortest_ms: int
 ):
-    parts = stretches(found, shortest_ms=shortest_ms)
+    parts = separate_parts(found, shortest_ms=shortest_ms)
     assert all(a.end_ms <= b.start_ms for a, b in pairwise(parts))
     for one in found:
         around = [part for part in parts if part.overlaps(one)]

@@ -21,7 +21,7 @@ from replicator.errors import (
     RefusedError,
     TransientError,
 )
-from replicator.model.druid.cluster_config import Configuration, Wishes
+from replicator.model.druid.cluster_config import ConfigParts, Configuration
 from replicator.model.druid.load_rules import LoadRules
 from replicator.model.druid.older_druid import OlderDruid
 from replicator.model.druid.promotion import (
@@ -694,7 +694,7 @@ async def test_a_large_cluster_is_planned_by_a_few_looks_and_no_question_for_eac
     """What costs time are round trips: their number does not grow with the cluster."""
     looks: list[int] = []
     plans: list[PromotionPlan] = []
-    wishes = Takeover(wishes=Wishes(security=True))
+    takeover = Takeover(parts=ConfigParts(security=True))
     for pipeline in (await followed(spec("s000")), await large()):
         snapshot, count_ = pipeline.target.snapshot, count()
 
@@ -704,7 +704,7 @@ async def test_a_large_cluster_is_planned_by_a_few_looks_and_no_question_for_eac
 
         pipeline.target.snapshot = counted  # type: ignore[method-assign]
         overlord = Overlord({"0": "42"})
-        plans.append(await promoter(pipeline, overlord, takeover=wishes).plan(chosen=None))
+        plans.append(await promoter(pipeline, overlord, takeover=takeover).plan(chosen=None))
         assert (overlord.asked, overlord.posts) == (0, [])
         looks.append(next(count_))
     assert looks[0] == looks[1] < 5

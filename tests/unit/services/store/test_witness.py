@@ -13,7 +13,7 @@ from replicator.model.event import Offset
 from replicator.model.observed.faults import ArchiveDamaged, Waiting
 from replicator.model.store import testimony
 from replicator.model.store.head import HEADS, head_name
-from replicator.model.store.testimony import WITHOUT_WITNESS, Vouching
+from replicator.model.store.testimony import WITHOUT_WITNESS, Attested
 from replicator.ports import Area
 from replicator.services.store import witness as witnessing
 from replicator.services.store.witness import Witness
@@ -90,7 +90,7 @@ async def test_a_store_at_its_head_is_the_newest():
     await cut(pipeline, 1)
     assert await area.names(f"{HEADS}/") == [HEAD]
     store = await opened(pipeline)
-    assert (said(store).verdict, store.windows.faults) == (Vouching.NEWEST, ())
+    assert (said(store).verdict, store.windows.faults) == (Attested.NEWEST, ())
     assert f"has what {THE_WITNESS} remembers: cut 2 (offset 3" in said(store).text
     store.require_newest()
 
@@ -120,7 +120,7 @@ async def test_a_store_that_was_put_back_is_noticed_by_its_readers():
     pipeline = pipeline_with(area)
     await put_back(pipeline, area)
     store = await opened(pipeline)
-    assert said(store).verdict is Vouching.LOST
+    assert said(store).verdict is Attested.LOST
     assert "ends at offset 1, and had cut 2 (offset 3 of log log" in said(store).text
     assert store.windows.faults == (said(store).text,)
     assert isinstance(refused(store), CorruptionError)
@@ -132,7 +132,7 @@ async def test_an_operator_leaves_the_witness_out_and_is_told_what_is_missing():
     await put_back(pipeline, area)
     store = await opened(pipeline, without_witness=True)
     store.require_newest()
-    assert said(store).verdict is Vouching.NOT_ASKED
+    assert said(store).verdict is Attested.NOT_ASKED
     assert not said(store).proves
     assert f"{THE_WITNESS} was not asked: nothing proves that the store" in said(store).text
     assert store.windows.faults == ()
@@ -145,7 +145,7 @@ async def test_a_witness_that_remembers_nothing_proves_nothing():
     await cut(pipeline, 0)
     await area.delete(HEAD)
     store = await opened(pipeline)
-    assert said(store).verdict is Vouching.UNKNOWN
+    assert said(store).verdict is Attested.UNKNOWN
     assert "remembers nothing of log log" in str(refused(store))
     assert "mounted" in refused(store).hint
     assert store.windows.faults == ()
@@ -159,7 +159,7 @@ async def test_a_whole_log_that_is_gone_is_noticed():
     other = head.replace(b'"log_id":"log"', b'"log_id":"later"')
     await SignedArea(area, rule()).replace(head_name("standby", "later"), other)
     store = await opened(pipeline)
-    assert said(store).verdict is Vouching.LOST
+    assert said(store).verdict is Attested.LOST
     assert "has no cut of that log" in said(store).text
 
 
