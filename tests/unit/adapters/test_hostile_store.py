@@ -23,7 +23,7 @@ from replicator.model.event import Offset
 from replicator.model.load_spec import Location
 from replicator.model.observation import Observation
 from replicator.model.observed.faults import Waiting
-from replicator.model.store.testimony import Vouching
+from replicator.model.store.testimony import Attested
 from replicator.ports import Piece, StoredObject
 from replicator.ports.druid import QueryBroker
 from replicator.services.history.backlog import BacklogReader
@@ -398,4 +398,4 @@ async def test_what_is_in_the_way_of_notes_stops_nothing(root: Path, make: Calla
         assert (await witness.memory("log")).head is None
         await keeper.compare("log", None)
         await keeper.reached("log", golden_cut())
-        assert (await witness.testimony("log", Offset(0), ["log"])).verdict is Vouching.UNKNOWN
+        assert (await witness.testimony("log", Offset(0), ["log"])).verdict is Attested.UNKNOWN
