@@ -45,6 +45,32 @@ class ReplicatorError(Exception):
             self.hint = writable(hint)
 
 
+class DefectError(ReplicatorError):
+    """A bug of this program that an answer, a file or a row of one target brought out."""
+
+    exit_code = BUG
+    hint = f"this is a bug of the program and not of your set-up: {BUG_HINT}"
+
+
+@contextmanager
+def defects_named(who: str) -> Generator[None]:
+    """Turn an unexpected exception into an error of `who`.
+
+    For looks at several targets, of which each may hold anything: none blinds the look at others.
+
+    Raises:
+        DefectError: it was one; the message says where.
+    """
+    try:
+        yield
+    except ReplicatorError:
+        raise
+    except Exception as exc:
+        frames = traceback.extract_tb(exc.__traceback__)
+        at = f", in {frames[-1].name} ({frames[-1].filename}:{frames[-1].lineno})"
+        raise DefectError(f"{who}: {type(exc).__name__}: {exc}{at}") from exc
+
+
 class TransientError(ReplicatorError):
     """The same call may succeed later: retry it under the caller's policy."""
 

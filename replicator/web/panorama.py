@@ -155,7 +155,7 @@ class Panorama:
     async def _asked_source(self) -> SourceStatus:
         try:
             return await self._patience.answer("the source", self._surroundings.source)
-        except TransientError as exc:
+        except ReplicatorError as exc:
             return SourceStatus(freshness=None, unknown=str(exc))
 
     def notes(self, target: str) -> StoreNotes | None:

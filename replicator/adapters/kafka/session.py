@@ -178,6 +178,13 @@ def _said(message: str) -> TransientError:
     return TransientError(message, hint=_SAID_HINT)
 
 
+def _unreadable(message: str) -> TransientError:
+    return TransientError(
+        f"{message}: the brokers' answer cannot be used",
+        hint="a broker that starts may name none yet; otherwise look at the brokers' log",
+    )
+
+
 _FENCED: tuple[type[Exception], ...] = (
     kafka.ProducerFenced,
     kafka.InvalidProducerEpoch,
@@ -213,6 +220,7 @@ ERRORS: ErrorMap = {
     kafka.KafkaError: TransientError,
     kafka.ConsumerStoppedError: TransientError,
     kafka.IllegalOperation: _said,
+    AssertionError: _unreadable,  # aiokafka 0.14 expects that each answer names a broker
     OSError: TransientError,
     TimeoutError: TransientError,
 }

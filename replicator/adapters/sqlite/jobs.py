@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -149,8 +149,13 @@ class JobStore:
 
         return await self._file.read("list jobs", look)
 
-    async def keep_plan(self, plan: AgreedPlan, *, forget_before: datetime) -> None:
-        """Keep a plan, and forget those that were made before a time."""
+    async def keep_plan(
+        self, plan: AgreedPlan, *, forget_before: datetime, kept_bytes_max: int
+    ) -> None:
+        """Keep a plan, and forget those that were made before a time.
+
+        The others have at most `kept_bytes_max`: the oldest of whoever has most of them goes.
+        """
 
         def change(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM plans WHERE made_at < ?", (forget_before.isoformat(),))
@@ -166,6 +171,9 @@ class JobStore:
                     plan.made_at.isoformat(),
                 ),
             )
+            plans = "SELECT by, rowid, length(document) FROM plans ORDER BY made_at, rowid"
+            forgotten = _beyond(connection.execute(plans), kept_bytes_max)
+            connection.executemany("DELETE FROM plans WHERE rowid = ?", forgotten)
 
         await self._file.write("keep a plan", change)
 
@@ -234,6 +242,17 @@ def _forget_large(connection: sqlite3.Connection, kept_bytes_max: int) -> None:
         " ORDER BY number",
         UNFINISHED,
     )
+    forgotten = _beyond(found, kept_bytes_max)
+    connection.executemany("DELETE FROM jobs WHERE number = ?", forgotten)
+
+
+def _beyond(found: Iterable[tuple[str, int, int]], kept_bytes_max: int) -> list[tuple[int]]:
+    """Return the numbers of what is too much: the oldest of whoever has most.
+
+    Args:
+        found: Owner, number and size of each, the oldest first.
+        kept_bytes_max: Size that all may have together.
+    """
     theirs, sizes = dict[str, deque[tuple[int, int]]](), Counter[str]()
     for by, number, size_bytes in found:
         theirs.setdefault(by, deque()).append((number, size_bytes))
@@ -244,7 +263,7 @@ def _forget_large(connection: sqlite3.Connection, kept_bytes_max: int) -> None:
         number, size_bytes = theirs[most].popleft()
         sizes[most] -= size_bytes
         forgotten.append((number,))
-    connection.executemany("DELETE FROM jobs WHERE number = ?", forgotten)
+    return forgotten
 
 
 def _row(job: Job) -> tuple[object, ...]:

@@ -322,7 +322,11 @@ class Jobs:
             by=order.by,
             made_at=now,
         )
-        await self._store.keep_plan(plan, forget_before=now - self._settings.plan_valid)
+        await self._store.keep_plan(
+            plan,
+            forget_before=now - self._settings.plan_valid,
+            kept_bytes_max=self._settings.kept_bytes_max,
+        )
 
     async def _close(self, live: LiveJob, job: Job, answer: JobAnswer | None = None) -> None:
         ended = replace(job, ended_at=self._clock.now())

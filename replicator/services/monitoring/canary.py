@@ -7,7 +7,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
-from replicator.errors import CorruptionError, NotFoundError, RefusedError, ReplicatorError
+from replicator.errors import (
+    CorruptionError,
+    NotFoundError,
+    RefusedError,
+    ReplicatorError,
+    defects_named,
+)
 from replicator.model import timestamps
 from replicator.model.druid.answer import Aggregate, Measure, Number
 from replicator.model.druid.interval import Interval
@@ -128,14 +134,16 @@ class Canary:
         interval = Interval(round(start.timestamp() * 1000), round(end.timestamp() * 1000))
         what = f"ask the Broker of {who} for the canary {self._rules.datasource}"
         try:
-            answer = await broker.measure(self._rules.datasource, [NEWEST], interval)
+            with defects_named(f"the Broker of {who}"):
+                answer = await broker.measure(self._rules.datasource, [NEWEST], interval)
+                newest = time_of(answer.get(NEWEST))
         except NotFoundError:
             return None  # a standby that has not loaded it yet
         except ReplicatorError as exc:
             self._fails(what, str(exc))
             return None
         self._failing.discard(what)
-        return time_of(answer.get(NEWEST))
+        return newest
 
     def _fails(self, what: str, why: str) -> None:
         """Report a failure once for as long as it lasts."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from replicator.errors import ReplicatorError, TransientError
+from replicator.errors import ReplicatorError, TransientError, defects_named
 from replicator.task_group import TaskGroup
 
 _Answer = TypeVar("_Answer")
@@ -34,6 +34,7 @@ class Patience:
 
         Raises:
             TransientError: it did not answer within the limit, or an earlier question still hangs.
+            DefectError: its answer brought out a bug.
         """
         if (earlier := self._hanging.pop(who, None)) is not None and not earlier.done():
             self._hanging[who] = earlier
@@ -47,7 +48,8 @@ class Patience:
             if not task.done():
                 self._hanging[who] = task
                 await _given_up(task)
-        return task.result()
+        with defects_named(who):
+            return task.result()
 
     async def targets(
         self,

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from replicator.errors import ReplicatorError
+from replicator.errors import ReplicatorError, defects_named
 from replicator.model.observation import Observer, ScheduledRunEnded, ScheduleSeen
 from replicator.model.observed.faults import Waiting
 from replicator.model.operations.notification import Sighting, Topic
@@ -157,8 +157,9 @@ class Scheduler:
         """Begin a line's run if it is due."""
         known = self._known[line.name]
         try:
-            await self._write_end(line, known)
-            record = await self._claimed(line, known)
+            with defects_named(f"the store of {line.target}"):
+                await self._write_end(line, known)
+                record = await self._claimed(line, known)
         except ReplicatorError as exc:  # one store's trouble stops no other schedule
             if not known.unknown:
                 what = f"look at the schedule {line.schedule} of {line.target}"

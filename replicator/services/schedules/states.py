@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from replicator.errors import ReplicatorError, TransientError
+from replicator.errors import ReplicatorError
 from replicator.model.operations.schedule import Timing, next_due
 from replicator.model.operations.scheduled_run import RunRecord, RunState
 from replicator.services.running.patience import Patience
@@ -87,7 +87,7 @@ async def _states(
 
     try:
         return await patience.answer(f"target {target!r}", read)
-    except TransientError as exc:
+    except ReplicatorError as exc:
         return [_known(line, now, [], str(exc)) for line in lines]
 
 

@@ -256,6 +256,13 @@ def test_every_class_of_kafka_is_one_of_ours():
         assert error.hint, cls
 
 
+def test_brokers_that_name_none_of_theirs_are_asked_again():
+    exc = AssertionError("Broker id None not in current metadata")
+    error = raised(kafka_session.translated("read"), exc)
+    assert isinstance(error, TransientError)
+    assert "cannot be used" in str(error)
+
+
 def test_a_clock_that_is_ahead_is_told_of_a_broker_that_refuses_its_times():
     error = raised(kafka_session.translated("append"), aiokafka.errors.InvalidTimestampError())
     assert isinstance(error, TransientError)

@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -154,6 +156,25 @@ async def test_no_results_fill_the_disk(tmp_path: Path):
             ids.append(job["id"])
         _, listed = await stage.ask("GET", "/v1/jobs")
         assert [one["id"] for one in listed["jobs"]] == [*reversed(ids[1:]), theirs["id"]]
+
+
+def _plans(planned: Mapping[str, Any], _: object) -> VerbEnded:
+    found: VerbEnded = ended(planned)
+    return found
+
+
+async def test_no_plans_fill_the_disk(tmp_path: Path):
+    """A plan lists the known gaps, stays for an hour, and an operator may make many."""
+    large = {**PLANNED, "missing": "x" * 30_000}
+    async with served(tmp_path, more={"web.control.jobs.kept_bytes_max": 1 << 16}) as stage:
+        digests = list[str]()
+        for role, number in ((Role.ADMIN, 0), *((Role.OPERATOR, one) for one in range(1, 5))):
+            planned = {**(PLANNED if role is Role.ADMIN else large), "number": number}
+            stage.program.says.append(partial(_plans, planned))
+            _, plan = await stage.ask("POST", "/v1/plans?wait=5", UNDELETE, role=role)
+            digests.append(plan["digest"])
+        kept = [(await stage.ask("GET", f"/v1/plans/{one}"))[0] for one in digests]
+        assert kept == [200, 404, 404, 200, 200]
 
 
 async def test_a_large_result_is_read_once_however_often_it_is_asked_for(

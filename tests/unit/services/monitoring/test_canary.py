@@ -122,6 +122,41 @@ class HangingArea(MemoryArea):
         await asyncio.Event().wait()
 
 
+class OddArea(MemoryArea):
+    """A store that brings out a bug."""
+
+    async def replace(self, name: str, data: bytes) -> None:
+        raise KeyError(name)
+
+
+async def test_a_bug_that_one_target_brings_out_holds_up_no_other(monkeypatch: pytest.MonkeyPatch):
+    clock, kept, told = HandClock(), MemoryArea(), list[Observation]()
+    fake = Fake()
+    shows(fake, clock)
+    async with serving(fake) as url:
+        odd, broker = (DruidBroker([url], DruidLogin(), query_timeout_s=5) for _ in range(2))
+
+        async def measure(*_: object) -> object:
+            raise IndexError("no row")
+
+        monkeypatch.setattr(odd, "measure", measure)
+        canary = Canary(
+            RULES,
+            broker,
+            {
+                "a": CanaryTarget(broker=odd, area=OddArea()),
+                "b": CanaryTarget(broker=broker, area=kept),
+            },
+            clock=clock,
+            observer=told.append,
+        )
+        await canary.look()
+    assert await kept_canary(kept) is not None
+    why = {one.what: one.reason for one in told if isinstance(one, Waiting)}
+    assert [*why] == ["ask the Broker of a for the canary canary", "keep the canary of a"]
+    assert "the Broker of a: IndexError: no row, in measure" in why[next(iter(why))]
+
+
 async def test_a_store_that_hangs_holds_up_no_other_canary():
     clock, kept, told = HandClock(), MemoryArea(), list[Observation]()
     fake = Fake()

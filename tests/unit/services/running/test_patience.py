@@ -2,11 +2,12 @@
 
 import asyncio
 import threading
+from pathlib import Path
 
 import pytest
 
 from replicator.adapters.machine.threads import finished
-from replicator.errors import RefusedError, TransientError
+from replicator.errors import DefectError, RefusedError, ReplicatorError, TransientError
 from replicator.services.running import patience as module
 from replicator.services.running.patience import Patience
 
@@ -22,6 +23,24 @@ async def test_an_answer_and_an_error_come_through():
     assert await patience.answer("a", answers) == "yes"
     with pytest.raises(RefusedError, match="no"):
         await patience.answer("a", refuses)
+
+
+async def test_a_bug_is_an_error_of_whom_was_asked_and_hides_no_other():
+    """A document, a row or an answer that nobody had thought of ended `run` with all targets."""
+    seen, failed = list[str](), dict[str, ReplicatorError]()
+
+    async def look(name: str) -> None:
+        if name == "odd":
+            raise KeyError("objects")
+        seen.append(name)
+
+    await Patience(60).targets(["odd", "standby"], look, failed.__setitem__)
+    assert seen == ["standby"]
+    error = failed["odd"]
+    assert isinstance(error, DefectError)
+    assert str(error).startswith("target 'odd': KeyError: 'objects', in look (")
+    assert f"{Path(__file__).name}:" in str(error)
+    assert (error.exit_code, "bug of the program" in error.hint) == (1, True)
 
 
 async def test_what_hangs_in_a_thread_is_left_alone(monkeypatch: pytest.MonkeyPatch):

@@ -12,7 +12,6 @@ from replicator.errors import (
     CorruptionError,
     NotFoundError,
     RefusedError,
-    ReplicatorError,
     TransientError,
 )
 from replicator.model.observation import Observation, ScheduledRunEnded, ScheduleSeen
@@ -48,7 +47,7 @@ START = datetime(2026, 11, 30, tzinfo=UTC)
 class Away(MemoryArea):
     """A store that comes and goes."""
 
-    away: ReplicatorError | None = None
+    away: Exception | None = None
 
     async def replace(self, name: str, data: bytes) -> None:
         if self.away is not None:
@@ -375,9 +374,9 @@ async def test_runs_of_one_target_wait_for_each_other(night: Night):
     assert night.work.ended == 2
 
 
-@pytest.mark.parametrize("kind", [TransientError, RefusedError, CorruptionError])
+@pytest.mark.parametrize("kind", [TransientError, RefusedError, CorruptionError, KeyError])
 async def test_a_store_that_is_no_use_is_said_once_and_the_run_made_up_for(
-    night: Night, kind: type[ReplicatorError]
+    night: Night, kind: type[Exception]
 ):
     process = night.process()
     night.clock.move(3 * HOUR + 700)
