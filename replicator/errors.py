@@ -177,7 +177,7 @@ class DeniedObjectError(UnreadableObjectError):
 
 
 class MalformedRowError(ReplicatorError):
-    """One row cannot be carried to a target as it is: record a gap for it and go on."""
+    """One row cannot be replicated to a target as it is: record a gap for it and continue."""
 
 
 class MisplacedError(MalformedRowError):

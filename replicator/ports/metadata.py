@@ -237,7 +237,7 @@ class Transaction(Protocol):
     """Changes of a target that become visible together."""
 
     async def upsert(self, rows: Sequence[Row]) -> None:
-        """Make rows exist with this content (already carried, see model/log/row_mapping.py).
+        """Make rows exist with this content (already mapped, see model/log/row_mapping.py).
 
         For segments, schemas and indexing states `used_status_last_updated` becomes
         max(now, existing + 1 ms) and never the source's value: Druid's segment cache ignores a row
@@ -290,7 +290,7 @@ class Transaction(Protocol):
 class MetadataWriter(MetadataReader, Protocol):
     """Write side of a target's metadata store, given only to the executor.
 
-    Its snapshots compute fingerprints over `columns` only, so that they compare with carried rows.
+    Its snapshots compute fingerprints over `columns` only, so that they compare with mapped rows.
     """
 
     async def columns(self) -> Mapping[Kind, frozenset[str]]:

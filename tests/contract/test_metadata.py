@@ -540,7 +540,7 @@ async def test_a_source_without_versions_says_why(store: Store):
 
 
 async def test_a_target_has_no_versions(store: Store):
-    """Nobody asks for them: its rows are compared by what they are carried as."""
+    """Nobody asks for them: its rows are compared by what they are mapped to."""
     async with store.target.snapshot() as snapshot:
         assert isinstance(snapshot.lineage, NoVersions)
         assert all(chunk.versions is None for chunk in await chunks_of(snapshot, Kind.SEGMENT))

@@ -211,7 +211,7 @@ def _which(
         return [_silent(what, skew, name, away)]
     if skew.target is None:
         hint = f"set targets.{name}.druid.coordinator_url, or targets.{name}.druid_release"
-        detail = "its release is not known: rows are carried as they are"
+        detail = "its release is unknown: rows are replicated unchanged"
         return [Finding(what=what, good=True, note=True, detail=detail, hint=hint)]
     source = "not known" if skew.source is None else skew.source.text
     detail = f"release {skew.target.text}, the source's is {source}"

@@ -47,7 +47,7 @@ class Fate(StrEnum):
 
     TRANSLATED = "translated"
     """Written in a form that the older release knows; answers have the same data."""
-    CARRIED = "carried"
+    UNCHANGED = "unchanged"
     """Written unchanged; an older release ignores the trait."""
     REFUSED = "refused"
     """Not written: the row becomes a gap (`newer_release`), and replication continues."""
@@ -126,7 +126,7 @@ KNOWN: tuple[Known, ...] = (
     Known(
         trait=RANGEABLE,
         since=Release(38),
-        fate=Fate.CARRIED,
+        fate=Fate.UNCHANGED,
         effect="passed over: the segment is loaded whole",
         source="S3LoadSpec, #19620; unknown properties are none of 33.0.0's (DefaultObjectMapper)",
     ),

@@ -76,7 +76,7 @@ class RowMapping:
             case Supervisor():
                 return _suspended(row)
             case ConfigEntry():
-                return row if self.carries(row.name) else None
+                return row if self.replicates(row.name) else None
             case SegmentSchema() | IndexingState() | TableDefinition() | AuditRow():
                 return row if KIND_OF[type(row)] in self.columns else None
             case Rules():
@@ -86,7 +86,7 @@ class RowMapping:
                 return row
         assert_never(row)
 
-    def carries(self, name: str) -> bool:
+    def replicates(self, name: str) -> bool:
         """Return whether targets get a `druid_config` entry."""
         return any(fnmatchcase(name, pattern) for pattern in self.config_names)
 

@@ -22,8 +22,8 @@ class Skew:
     source: Release | None
     """Druid release of the source; None: unknown."""
     target: Release | None
-    """Release for which the target's rows are written; None: unknown, so rows are carried as they
-    are."""
+    """Release for which the target's rows are written; None: unknown, so rows are replicated
+    unchanged."""
     found: tuple[Skewed, ...] = ()
     has_folders: bool = False
     """Whether the source has segments that its Druid reads in parts."""

@@ -331,7 +331,7 @@ class Reconciler:
                 key_hash(key_of(row))
                 for some in handles
                 for row in await snapshot.fetch(kind, some)
-                if isinstance(row, ConfigEntry) and self._mapping.carries(row.name)
+                if isinstance(row, ConfigEntry) and self._mapping.replicates(row.name)
             ]
             return np.array(mapped, KEY)
         if kind is Kind.RULES:

@@ -152,7 +152,7 @@ MODEL: Final[Sequence[Mutant]] = (
         new="return found",
         loses="The standby's kill tasks delete the bytes of the source.",
         ring="unit",
-        tests="test_carriage.py",
+        tests="test_row_mapping.py",
         trap=7,
     ),
     Mutant(
@@ -207,7 +207,7 @@ MODEL: Final[Sequence[Mutant]] = (
         new="supervisor.payload",
         loses="The standby begins to ingest from the source's streams.",
         ring="unit",
-        tests="test_carriage.py",
+        tests="test_row_mapping.py",
         trap=13,
     ),
     Mutant(
@@ -217,17 +217,17 @@ MODEL: Final[Sequence[Mutant]] = (
         new="]",
         loses="The standby's Coordinator drops at once what a restore brought back.",
         ring="unit",
-        tests="test_carriage.py",
+        tests="test_row_mapping.py",
         trap=13,
     ),
     Mutant(
         name="all-config-is-carried",
         function="RowMapping.mapped",
-        old="return row if self.carries(row.name) else None",
+        old="return row if self.replicates(row.name) else None",
         new="return row",
         loses="The standby works by the source's host lists and compaction settings.",
         ring="unit",
-        tests="test_carriage.py",
+        tests="test_row_mapping.py",
         trap=12,
     ),
     Mutant(
@@ -243,7 +243,7 @@ MODEL: Final[Sequence[Mutant]] = (
         ),
         loses="The SHA-1 of the offsets fits no more, and every publish of a standby fails.",
         ring="unit",
-        tests="test_carriage.py",
+        tests="test_row_mapping.py",
         trap=11,
     ),
     Mutant(
@@ -298,7 +298,7 @@ MODEL: Final[Sequence[Mutant]] = (
         new="if False:",
         loses="A row whose payload is another segment's is served under its id.",
         ring="unit",
-        tests="test_carriage.py",
+        tests="test_row_mapping.py",
     ),
     Mutant(
         name="renamed-row-keeps-its-identifier",

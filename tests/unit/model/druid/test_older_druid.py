@@ -207,7 +207,7 @@ def of_bounded(**io: Any) -> bytes:
                     segment_payload(loadSpec={"type": "s3_zip", "key": "a/", "rangeable": True})
                 )
             ),
-            {("load spec with rangeable", Fate.CARRIED)},
+            {("load spec with rangeable", Fate.UNCHANGED)},
         ),
         (
             supervisor(payload=of_bounded(boundedStreamConfig={"startOffsets": {"0": 1}})),

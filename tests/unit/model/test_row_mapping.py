@@ -270,7 +270,7 @@ DROP_OLD = {"type": "dropByInterval", "interval": "2020-01-01/2021-01-01"}
 LOAD_HOT = {"type": "loadForever", "tieredReplicants": {"hot": 2, "_default_tier": 1}}
 
 
-def carried_rules(*found: dict[str, Any], **settings: Any) -> list[dict[str, Any]]:
+def mapped_rules(*found: dict[str, Any], **settings: Any) -> list[dict[str, Any]]:
     row = mapping(load_rules=LoadRules(**settings)).mapped(rules(payload=json_bytes(found)))
     assert isinstance(row, Rules)
     kept: list[dict[str, Any]] = json.loads(row.payload)
@@ -278,9 +278,9 @@ def carried_rules(*found: dict[str, Any], **settings: Any) -> list[dict[str, Any
 
 
 def test_rules_that_drop_stay_behind_because_they_would_undo_a_restore():
-    assert carried_rules(DROP_OLD, LOAD_HOT) == [LOAD_HOT]
-    assert carried_rules({"type": "dropForever"}) == []
-    assert carried_rules(DROP_OLD, LOAD_HOT, with_drops=True) == [DROP_OLD, LOAD_HOT]
+    assert mapped_rules(DROP_OLD, LOAD_HOT) == [LOAD_HOT]
+    assert mapped_rules({"type": "dropForever"}) == []
+    assert mapped_rules(DROP_OLD, LOAD_HOT, with_drops=True) == [DROP_OLD, LOAD_HOT]
 
 
 def test_rules_without_drops_keep_their_bytes():
@@ -291,7 +291,7 @@ def test_rules_without_drops_keep_their_bytes():
 
 
 def test_tiers_have_the_targets_names_and_the_larger_count():
-    [rule] = carried_rules(LOAD_HOT, tiers={"hot": "_default_tier"})
+    [rule] = mapped_rules(LOAD_HOT, tiers={"hot": "_default_tier"})
     assert rule["tieredReplicants"] == {"_default_tier": 2}
 
 
