@@ -157,7 +157,7 @@ class GapError(ReplicatorError):
         " source again, delete the log's topic, or move its file away, and type"
         " `replicator run --new-log`"
     )
-    """The hint where a log lacks what nobody else has: nothing can follow it beyond that."""
+    """The hint where a log lacks records that no store has: no target can follow it beyond them."""
 
 
 class MissingObjectError(GapError):

@@ -13,8 +13,8 @@ else:
         """An asyncio.TaskGroup whose failure is no cancellation of the task that waits for it.
 
         Before Python 3.13 a group whose task fails at its end leaves the waiting task with a count
-        of cancellations that nobody takes back (python/cpython#116720; seen with 3.11.2, 3.11.7 and
-        3.12.1). In 3.11.2, Debian 12's, the next `asyncio.timeout` that ends there then raises
+        of cancellations that no task takes back (python/cpython#116720; seen with 3.11.2, 3.11.7
+        and 3.12.1). In 3.11.2, Debian 12's, the next `asyncio.timeout` that ends there then raises
         a CancelledError in place of its TimeoutError, and the task ends without a word.
         """
 

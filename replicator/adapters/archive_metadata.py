@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KEPT_STATES = 8
-"""Number of state files that stay; older ones are removed. A few help whoever investigates."""
+"""Number of state files that stay; older ones are removed. A few help to investigate."""
 ATTEMPTS_MAX = 100
 """Number of attempts to write the state while other processes write it at the same time."""
 DIGITS = 20

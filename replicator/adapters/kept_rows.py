@@ -1,7 +1,7 @@
 """The replicator's own rows in a target's database, checked as they are read.
 
-Whoever can write to that database can write anything there: a row that is none of ours is damage of
-this target, and no defect of the program.
+An attacker who can write to that database can write anything there: a row that is none of ours is
+damage of this target, and no defect of the program.
 """
 
 from collections.abc import Generator, Iterable, Mapping
@@ -17,12 +17,12 @@ from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.log.renaming import Renamed
 
 HINT: Final = (
-    "somebody else has written there: put the row back from a copy; or remove it, and `replicator"
+    "another program has written there: put the row back from a copy; or remove it, and `replicator"
     " apply TARGET --once --adopt` compares the target anew"
 )
 
 TABLE_HINT: Final = (
-    "somebody has altered the table: look for triggers, rules and a missing primary key there"
+    "the table was altered: look for triggers, rules and a missing primary key there"
 )
 
 

@@ -762,7 +762,8 @@ class Application:
         """Refuse settings of the source and some targets that are wrong without asking a server.
 
         What a target's servers answer is that target's own trouble and may have come overnight; a
-        secret that is not set was never right, and whoever starts the process must know at once.
+        secret that is not set was never right, and the operator who starts the process must know at
+        once.
 
         Raises:
             ConfigError: a secret is not set, or a file that is named cannot be read.

@@ -91,7 +91,7 @@ class _RemoteCall:
             return self._agreed(request, columns)
 
     def _agreed(self, request: Planned, columns: int) -> int:
-        """Plan, ask whoever typed it, and run the plan by its digest."""
+        """Plan, ask the operator, and run the plan by its digest."""
         options = self._typed.options
         plan = self._client.plan(request, columns)
         if options.get("--dry-run") or plan.get("plan") is None:

@@ -2,8 +2,8 @@
 
 A document is a JSON object, most of them with the number of their format as the first member. Each
 kind is a `Shape` over a dataclass, whose annotations say what every member must be; it is checked
-once, strictly, when it is read. Whoever can write to a store can write anything there, so nothing
-of a document is used before that.
+once, strictly, when it is read. An attacker who can write to a store can write anything there, so
+nothing of a document is used before that.
 """
 
 import re
@@ -209,7 +209,7 @@ def _has_many_values(data: bytes, factor: int) -> bool:
 def first_fault_validator(type_: Any) -> SchemaValidator:
     """Return what checks a JSON text against a type, and ends with the first fault of a list.
 
-    By default each element that is wrong takes a kilobyte for a message that nobody reads.
+    By default each element that is wrong takes a kilobyte for a message that no operator reads.
     """
     return SchemaValidator(_fail_fast(TypeAdapter(type_).core_schema))
 

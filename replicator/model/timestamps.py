@@ -23,7 +23,7 @@ def iso_ms(time: datetime) -> str:
 def at_seconds(since_1970: float) -> datetime:
     """Return a time that a file or a server gives as a number of seconds.
 
-    One that cannot be reckoned with is the nearest that can: whoever owns a file sets its time.
+    One that cannot be reckoned with is the nearest that can: the owner of a file sets its time.
     """
     return datetime.fromtimestamp(min(max(since_1970, 0.0), _LAST_S), UTC)
 
@@ -45,7 +45,7 @@ def time_of(text: str | None) -> datetime | None:
 def stamped(text: str, stamp: str) -> datetime | None:
     """Return the time in a file's name, UTC; None where it says none that can be reckoned with.
 
-    Whoever can write to a store can give any name there: a time of month 99 is no time.
+    A writer to a store can give files any name: a time of month 99 is no time.
     """
     try:
         found = datetime.strptime(text, stamp).replace(tzinfo=UTC)

@@ -257,9 +257,10 @@ class Gate:
 class Handshake(asyncio.Protocol):
     """A connection that is to be encrypted; it counts from its first byte on.
 
-    A server that is given a TLS context tells nobody of connections before their handshake has
-    ended, so nobody could count those that never send a byte. So one without a context accepts
-    them, and hands on the socket before a byte was read: what was read could not be given back.
+    A server that is given a TLS context reports no connection before its handshake has
+    ended, so the gate could not count connections that never send a byte. So one without a context
+    accepts them, and hands on the socket before a byte was read: what was read could not be given
+    back.
 
     Args:
         gate: Counts it.

@@ -107,7 +107,7 @@ class Metrics:
         )
         self._halted = gauge(
             "halted_services",
-            "Services of a target that an error has halted until somebody mends it.",
+            "Services of a target that an error has halted until an operator corrects it.",
             "target",
         )
         self._halts: dict[str, set[str]] = {}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 NAMED_MAX: Final = 200
 """Gaps, and datasources with a kill margin, that are listed of each target.
 
-Anybody who reaches `web.listen` may ask, and nobody may hold up the process by it.
+Every client that reaches `web.listen` may ask, and none may hold up the process by it.
 """
 
 

@@ -248,7 +248,7 @@ async def goes_without_its_witness_only_when_told(vault: Vault, public: str) -> 
     wrong = (await vault.types("status", "--json")).result["wrong"]
     assert any(f"{away} remembers nothing of its log" in one["what"] for one in wrong)
     points = await vault.is_fine("points", "--from", "vault")
-    assert "NOT PROVED vault: nobody knows" in points.out
+    assert "NOT PROVED vault: it is unknown" in points.out
     planned = await vault.is_fine("restore", "plan", *whose, WITHOUT_WITNESS, "--output", plan)
     assert "NOT PROVED" in planned.out
     restored = await vault.is_fine("restore", "run", plan, "--yes")

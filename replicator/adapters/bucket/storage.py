@@ -432,7 +432,7 @@ class ObjectStorage(ObjectStorageReader):
     async def _forget_former(self, location: Location) -> None:
         """Drop the receipt of a missing object: with it, another object might look whole.
 
-        An interrupted removal leaves one, and so does whoever removes the object by other means.
+        An interrupted removal leaves one, and so does another program that removes the object.
         """
         if await self._receipts.has(location) and await self._is_gone(location):
             await self._receipts.clear(location)
@@ -517,7 +517,7 @@ class ObjectStorage(ObjectStorageReader):
             return found
         try:
             receipt = await self._receipts.written_receipt(location)
-        except CorruptionError:  # it names nothing; whoever asks for the receipt gets the error
+        except CorruptionError:  # it names nothing; the reader of the receipt gets the error
             receipt = None
         return found if receipt is None else _own(found, key, receipt)
 

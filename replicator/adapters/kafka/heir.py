@@ -3,7 +3,7 @@
 Each append of a writer is a transaction, and each transaction takes an offset of the topic. So the
 moved records are sent outside transactions, by an idempotent producer, which keeps their order.
 Offsets that hold nothing in the former log (markers of its own transactions) get a filler. The move
-ends with the first record of a writer, in a transaction; until then nobody reads the topic.
+ends with the first record of a writer, in a transaction; until then no process reads the topic.
 
 A writer of the topic is shut out by the broker, as by any other writer: the transactional id is the
 topic's name. Records that a killed move still had on their way show in the next record's offset.
@@ -133,7 +133,7 @@ class KafkaHeir:
                     if (found := one.done.result().offset) != one.first:
                         raise TransientError(
                             f"topic {self._topic.name}: a record went to offset {found} and not to"
-                            f" {one.first}: somebody else wrote there",
+                            f" {one.first}: another program wrote there",
                             hint="see that no other move is running, and run the command again",
                         )
 

@@ -293,7 +293,7 @@ async def _abandon(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
 async def _ends(closing: Coroutine[Any, Any, None]) -> bool:
     """Wait for a close, and return whether it ended in time; its errors are ignored.
 
-    So is its cancellation: aiokafka's own tasks raise it in whoever waits for them.
+    So is its cancellation: aiokafka's own tasks raise it in the task that waits for them.
     """
     task = asyncio.create_task(closing)
     done, _ = await asyncio.wait([task], timeout=STOP_S)

@@ -201,7 +201,7 @@ async def note(session: KafkaSession, name: str, group: str) -> bytes | None:
 async def _offsets(
     session: KafkaSession, admin: AIOKafkaAdminClient, name: str, group: str
 ) -> Mapping[TopicPartition, OffsetAndMetadata]:
-    """Ask for a group's offsets; where nobody has ever asked for any, Kafka first makes a topic."""
+    """Ask for a group's offsets; if no client has ever asked for any, Kafka first makes a topic."""
     loop = asyncio.get_running_loop()
     until_s = loop.time() + session.request_timeout_s
     while True:

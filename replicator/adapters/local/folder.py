@@ -1,6 +1,6 @@
 """Folders below a root, opened name by name; every action in one goes through its descriptor.
 
-Each call that takes a path resolves it anew. Whoever can write to a shared folder can replace a
+Each call that takes a path resolves it anew. A user who can write to a shared folder can replace a
 folder by a link between two such calls, and redirect the second. An open folder cannot be replaced,
 so nothing here takes a path below a root, and no link below one is followed.
 The root's own path is the operator's, and may be a link.

@@ -22,8 +22,8 @@ def exposed(paths: Iterable[Path]) -> Sequence[Path]:
 def refuse_foreign(paths: Iterable[Path], holds: str) -> None:
     """Refuse trusted files and folders that other users created or can write.
 
-    Missing files are accepted: whoever creates them closes them to others. A link counts as its
-    target, which its owner could exchange.
+    Missing files are accepted: the process that creates them closes them to others. A link counts
+    as its target, which its owner could exchange.
 
     Args:
         paths: Files and folders that are trusted.

@@ -15,7 +15,7 @@ from replicator.task_group import TaskGroup
 _Result = TypeVar("_Result")
 THREADS_MAX: Final = 8
 ANSWER_TIMEOUT_S: Final = 45.0
-"""Shorter than `look_timeout_s`, so that whoever looks is told what hangs."""
+"""Shorter than `look_timeout_s`, so that a look reports what hangs."""
 
 
 class Threads:
@@ -145,7 +145,7 @@ async def answers(
 
 
 class _BlockingCall:
-    """A call, and whoever waits for it."""
+    """A call, and the task that waits for it."""
 
     __slots__ = ("_call", "_future")
 

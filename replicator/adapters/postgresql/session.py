@@ -91,7 +91,8 @@ class Database:
     statement_timeout_s: float = 600.0
     """Longest time for one statement, in seconds; the longest one is the scan of all segments."""
     lock_timeout_s: float = 10.0
-    """Longest wait for a lock of somebody else, in seconds; not for a writer of the same target."""
+    """Longest wait for a lock of another session, in seconds; not for a writer of the same
+    target."""
     audit: bool = False
     """Whether `druid_audit` is read like a replicated table; no target has it."""
     idle_timeout_s: float = 300.0

@@ -1,4 +1,4 @@
-"""Servers that end with this process, even if it is killed: nobody has to look for them later.
+"""Servers that end with this process, even if it is killed: none is left behind.
 
 Each server is the child of a shell that reads a pipe of this process. The pipe ends with this
 process, and the shell then kills the server at once, as its files are scratch.

@@ -199,7 +199,7 @@ class LogFile:
     def disk_obstacles(self) -> Iterator[Obstacle]:
         """Yield why the disk takes nothing of any user: no beat of a process that runs, either."""
         folder = self.path.parent
-        with suppress(OSError):  # whoever opens the file says what is the matter
+        with suppress(OSError):  # opening the file reports the fault
             disk = os.statvfs(folder)
             if disk.f_flag & os.ST_RDONLY or self._is_on_read_only_disk():
                 what = f"{self.path}: its disk is mounted read-only, so no process can write"

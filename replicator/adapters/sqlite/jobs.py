@@ -63,8 +63,8 @@ class JobStore:
     async def add(self, job: Job, *, key: str | None, kept_max: int, kept_bytes_max: int) -> None:
         """Keep a new job under its owner's key, and with it `kept_max` jobs that have ended.
 
-        Their answers have at most `kept_bytes_max`. The oldest of whoever has most of them goes:
-        nobody pushes out what others have asked for.
+        Their answers have at most `kept_bytes_max`. The oldest of the principal that has most goes:
+        no principal pushes out what others have requested.
         """
 
         def change(connection: sqlite3.Connection) -> None:
@@ -154,7 +154,7 @@ class JobStore:
     ) -> None:
         """Keep a plan, and forget those that were made before a time.
 
-        The others have at most `kept_bytes_max`: the oldest of whoever has most of them goes.
+        The others have at most `kept_bytes_max`: the oldest of the principal that has most goes.
         """
 
         def change(connection: sqlite3.Connection) -> None:
@@ -235,7 +235,7 @@ def _forget_beyond(connection: sqlite3.Connection, kept_max: int) -> None:
 
 
 def _forget_large(connection: sqlite3.Connection, kept_bytes_max: int) -> None:
-    """Forget ended jobs until the answers of the others fit: the oldest of whoever has most."""
+    """Forget ended jobs until other answers fit: the oldest of the principal that has most."""
     found = connection.execute(
         "SELECT by, number, coalesce(length(document), 0) + length(stdout) + length(stderr)"  # noqa: S608 - our names
         f" FROM jobs JOIN answers ON job_id = id WHERE state NOT IN ({_marks(len(UNFINISHED))})"
@@ -247,7 +247,7 @@ def _forget_large(connection: sqlite3.Connection, kept_bytes_max: int) -> None:
 
 
 def _beyond(found: Iterable[tuple[str, int, int]], kept_bytes_max: int) -> list[tuple[int]]:
-    """Return the numbers of what is too much: the oldest of whoever has most.
+    """Return the numbers of what is too much: the oldest of the principal that has most.
 
     Args:
         found: Owner, number and size of each, the oldest first.

@@ -106,7 +106,7 @@ class SqliteJournal:
     async def _look(
         self, doing: str, work: Callable[[sqlite3.Connection], _Result], *, nothing: _Result
     ) -> _Result:
-        """Read without creating the file: it would belong to whoever looks, not to the service."""
+        """Read without creating the file: it would belong to the reader, not to the service."""
 
         def run() -> _Result:
             with translated(self._path, doing):

@@ -33,7 +33,7 @@ MIB = 1 << 20
 ROWS_PER_FETCH = 128
 
 MAKE_MOVED = "CREATE TABLE moved (into_log TEXT NOT NULL)"
-"""Table of a log that was moved away: nobody reads or writes that log any more."""
+"""Table of a log that was moved away: no process reads or writes that log any more."""
 MAKE_MOVED_HERE = """
 CREATE TABLE moved_here (
     first_offset INTEGER NOT NULL,
@@ -397,7 +397,7 @@ LAST_US: Final = 253_402_214_400_000_000
 
 
 def from_us(time_us: object) -> datetime:
-    """Return the time in a record; one beyond the calendar, which somebody else wrote, is its end.
+    """Return the time in a record; one beyond the calendar, written by another program, is its end.
 
     Raises:
         CorruptionError: it is no number.
@@ -405,6 +405,6 @@ def from_us(time_us: object) -> datetime:
     if not isinstance(time_us, int):
         raise CorruptionError(
             f"a record of the log has {time_us!r:.80} for its time",
-            hint="somebody else has written there: restore the newest copy of the log",
+            hint="another program has written there: restore the newest copy of the log",
         )
     return _EPOCH_START + timedelta(microseconds=min(max(time_us, 0), LAST_US))

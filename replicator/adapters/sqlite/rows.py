@@ -17,7 +17,7 @@ def shape_of(type_: type[_Row]) -> Shape[_Row]:
 
 
 class DamagedRowError(Exception):
-    """A row does not fit its table; whoever reads the file adds the file's name."""
+    """A row does not fit its table; the reader of the file adds the file's name."""
 
 
 def row_as(

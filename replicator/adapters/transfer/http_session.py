@@ -110,7 +110,7 @@ def refuse_redirect(response: ClientResponse, doing: str) -> None:
     """Refuse an answer that sends to somewhere else.
 
     Args:
-        response: Answer of a server that may be anybody's.
+        response: Answer of a server that is not trusted.
         doing: What was asked for, and of whom, in messages.
 
     Raises:
@@ -160,7 +160,7 @@ async def whole(
     """Return a body of at most `ANSWER_BYTES_MAX`, of which no more than that is read.
 
     Args:
-        response: Answer of a server that may be anybody's.
+        response: Answer of a server that is not trusted.
         doing: What was asked for, and of whom, in messages.
         too_large: Class of the error for a larger body.
         within_s: Time for all of it; None: the request has a limit of its own.

@@ -57,7 +57,7 @@ async def _ids(application: Application) -> dict[str, str]:
     found = dict[str, str]()
 
     async def ask(name: str) -> None:
-        with suppress(ReplicatorError):  # whoever needs that store reports what is wrong with it
+        with suppress(ReplicatorError):  # the verb that needs that store reports what is wrong
             if (id_ := await store_id(application.target(name).area())) is not None:
                 found[name] = id_
 

@@ -203,7 +203,7 @@ def _show(
     elif plan.behind.cut_short_at is not None:
         console.print(
             f"  the log was cut short: it ends at offset {plan.behind.cut_short_at}, before that"
-            " cut, so nobody knows what the source committed after it; load rules that drop,"
+            " cut, so it is unknown what the source committed after it; load rules that drop,"
             " compaction and dynamic configuration are those of the log's last cut. If there is a"
             " newer copy of the log, put it back first"
         )

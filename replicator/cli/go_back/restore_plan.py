@@ -264,7 +264,7 @@ def _write(path: Path, document: dict[str, Any]) -> None:
 def _opened(path: str, flags: int) -> int:
     """Open a file for this user alone: a plan shows a cluster's contents and prices.
 
-    Where others can write, somebody may have put a file or a link of their own in its place.
+    Where others can write, another user may have put a file or a link in its place.
     """
     if not Path(path).is_char_device():
         refuse_foreign([Path(path)], "a plan")

@@ -40,7 +40,7 @@ class LocalStorageSettings(Section):
     answer_timeout_s: Positive = 45.0
     """How long one call that reads may take until the folder counts as not answering, in seconds.
 
-    Shorter than `look_timeout_s`, so that whoever looks is told which folder it is. A call that
+    Shorter than `look_timeout_s`, so that a look reports which folder it is. A call that
     writes is not given up: it goes on when the mount is back.
     """
 

@@ -53,7 +53,8 @@ class ControlJobsSettings(Section):
     kept_max: Annotated[int, Field(ge=10, le=1_000_000)] = 1_000
     """Number of ended jobs whose results are kept; older ones are deleted."""
     kept_bytes_max: Annotated[Size, Field(ge=1 << 16, le=1 << 40)] = 512 << 20
-    """Size of all these results, and of all plans; beyond it, the oldest of whoever has most go."""
+    """Size of all these results, and of all plans; beyond it, the oldest of the principal
+    that has most go."""
     answer_bytes_max: Annotated[Size, Field(ge=1 << 16, le=1 << 30)] = 16 << 20
     """Largest document of a job; a verb with a larger one fails, and `limit` makes it smaller."""
     plan_valid: Duration = timedelta(hours=1)

@@ -69,7 +69,7 @@ class ScheduleRoutes:
         )
 
     async def _list(self, call: ApiCall) -> Reply:
-        async with self._looking:  # whoever comes meanwhile waits for the same look
+        async with self._looking:  # requests that come meanwhile wait for the same look
             await self._look()
         states = [one for one in self._states if call.by.may_touch([one.line.target])]
         found = [ScheduleView.model_validate(one) for one in schedules_json(states)]

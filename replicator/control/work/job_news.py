@@ -22,8 +22,8 @@ class JobNews:
     def hear(self, job: Job) -> None:
         """Record a job that has ended.
 
-        A look that fails is news for whoever asked: a viewer must not be able to call operators, or
-        to push what they need to know out of a webhook's queue.
+        A look that fails is news for its own client: a viewer must not be able to call operators,
+        or to push what they need to know out of a webhook's queue.
         """
         if job.by.startswith(SCHEDULED) or job.state is JobState.CANCELLED or only_looks(job):
             return

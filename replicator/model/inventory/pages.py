@@ -1,4 +1,4 @@
-"""Columns in pages of their own, which go back to the system when nobody has them any more.
+"""Columns in pages of their own, which go back to the system when no reference is left.
 
 An allocator keeps the room of large arrays for later, in pieces that the next array does not fit
 into: after some cuts a ledger took three times its size, and what led back to the rows of a first

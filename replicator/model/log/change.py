@@ -1,6 +1,6 @@
 """An event's effect on a row, in words: the kind of change, and each difference.
 
-Whoever may look at anything reads these words, and the specification of a supervisor can hold
+Every viewer can read these words, and the specification of a supervisor can hold
 passwords anywhere: of its values only `true`, `false` and `null` are shown.
 """
 

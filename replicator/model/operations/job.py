@@ -48,7 +48,7 @@ class JobAnswer:
     written: bytes | None
     """The verb's document in JSON; None: it printed none, because it was killed for example.
 
-    It may be large, and goes to whoever asks for it as it is.
+    It may be large, and is sent to the client as it is.
     """
     stdout: str
     stderr: str

@@ -90,7 +90,7 @@ def plan_document(plan: PlanFile, shown: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document of a plan's file; `shown` is its part for the operator.
 
     It ends with a digest of everything else in it, `shown` included, so that a plan which was
-    edited after somebody had read it is not carried out.
+    edited after an operator had read it is not carried out.
     """
     found = {"schema": SCHEMA, **shown, "asked": asdict(plan.options), "world": asdict(plan.world)}
     return {**found, DIGEST: _digest(orjson.loads(orjson.dumps(found)))}

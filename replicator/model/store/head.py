@@ -1,8 +1,8 @@
 """Heads: how far a signed store's history reached, remembered outside of the store.
 
-Signatures prove who wrote a file, but not that it is the newest: whoever puts back all files of an
-earlier day puts back valid signatures. A head is remembered by a witness, which is another target's
-store or a folder, and signed with the keys of the store that it describes:
+Signatures prove who wrote a file, but not that it is the newest: all files of
+an earlier day, put back together, have valid signatures. A head is remembered by a witness, which
+is another target's store or a folder, and signed with the keys of the store that it describes:
 
     heads/<target>/<log id>.json
 """

@@ -108,7 +108,7 @@ class IntentFiles:
 
     @property
     def is_done(self) -> bool:
-        """Whether a final document exists; it counts only once read, as anybody can write one."""
+        """Whether a final document exists; it counts only once read: any writer can make one."""
         return "done.json" in self.names
 
 
@@ -163,7 +163,7 @@ def next_number(listed: Sequence[IntentFiles]) -> int:
         name = intent_name(last.number, min(last.names))
         raise RefusedError(
             f"{name} leaves no number for another expiry, and no expiry came so far",
-            hint=f"somebody else wrote it: remove {name}, then plan the expiry again",
+            hint=f"another program wrote it: remove {name}, then plan the expiry again",
         )
     return last.number + 1
 

@@ -1,7 +1,7 @@
 """Seals: a signed store's claims about the bytes at its locations.
 
-A receipt is trusted because it is stored beside the bytes; whoever can write to the store can write
-both. A seal is a signed file with the digest of the receipt's contents:
+A receipt is trusted because it is stored beside the bytes; an attacker who can write to the store
+can write both. A seal is a signed file with the digest of the receipt's contents:
 
     seals/<2 digits>/<SHA-256 of the location>.json
 """

@@ -14,7 +14,7 @@ from replicator.errors import (
 from replicator.model.store.head import Head
 
 WITHOUT_WITNESS = "--without-witness"
-"""The option that restores a store whose newest cuts nobody vouches for."""
+"""The option that restores a store whose newest cuts no witness confirms."""
 
 
 class Attested(StrEnum):

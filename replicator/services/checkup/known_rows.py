@@ -56,6 +56,6 @@ def _hint(rows: int) -> str:
     if rows < ROWS_MIN:
         return f"{_CORRECT}: it would publish that, and every target would follow"
     return (
-        f"{_CORRECT}; if kill tasks have done it while nobody watched, `replicator watch --once"
+        f"{_CORRECT}; if kill tasks have done it while no watcher ran, `replicator watch --once"
         " --accept-vanished` publishes it"
     )

@@ -79,5 +79,5 @@ async def refuse_vanished(gone: Offsets, known: int, share_max: float, history: 
         f"{found.text}. Nothing was published; `replicator watch --once --accept-vanished`"
         " publishes it if it is on purpose",
         hint="correct source.metadata, or bring its tables back: the targets stay as they are."
-        " While nobody watched, kill tasks may have done it: then it is on purpose",
+        " While no watcher ran, kill tasks may have done it: then it is on purpose",
     )

@@ -199,7 +199,7 @@ def target_points(
         named: The named points of its store.
         faults: Damage that was found in the store.
         other_logs: Ids of further logs whose histories the store keeps.
-        said: What its witness says of the store; None: nobody was asked.
+        said: What its witness says of the store; None: no witness was asked.
     """
     return TargetPoints(
         target=target,

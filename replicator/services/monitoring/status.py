@@ -51,7 +51,7 @@ class LogStatus:
     missing: str = ""
     """Why there is none, and what that may come from; empty: there is one, or it cannot be read."""
     is_counted: bool = True
-    """Whether the number of its records may be told to whoever asks."""
+    """Whether the number of its records may be told to every client."""
 
     @property
     def unknown(self) -> str:

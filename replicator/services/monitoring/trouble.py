@@ -318,7 +318,7 @@ def _of_the_witness(found: TargetStatus, memory: WitnessMemory) -> Iterator[Trou
 
 
 def _of_following(found: TargetStatus, seen: Seen) -> Iterator[Trouble]:
-    """Say that a target is late, or will be, because nobody applies to it."""
+    """Say that a target is late, or will be, because no applier writes to it."""
     name, applier = found.target, seen.life.appliers.get(found.target)
     if RPO in found.broken:
         if not (found.log_gone or found.other_log or found.cut_short):

@@ -17,7 +17,7 @@ from replicator.services.monitoring.status import (
 )
 
 POLL = "poll"
-"""Name of the promise that somebody polls the source."""
+"""Name of the promise that a watcher polls the source."""
 LOG, LOOK, HALTED = "log", "look", "halted"
 
 
@@ -36,7 +36,7 @@ def sightings(poller: Poller) -> Iterator[Sighting]:
     if poller.life is not None:
         statuses = [seen.status for seen in poller.seen.values()]
         is_overdue = poller.life.is_overdue(statuses)
-        said = "nobody polls the source" if is_overdue else "the source is polled"
+        said = "no watcher polls the source" if is_overdue else "the source is polled"
         yield Sighting(topic=Topic.PROMISE, target=None, name=POLL, is_bad=is_overdue, summary=said)
         yield from _halts(poller.life)
     for name in poller.names:

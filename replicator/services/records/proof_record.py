@@ -35,8 +35,8 @@ class Proved:
 async def last_proved(area: Area, *, now: datetime) -> Proved:
     """Return the last proofs of a target.
 
-    A name alone proves nothing: whoever can write to the store can make one. For each level the
-    newest file counts whose contents fit its name, and which is signed if the target has keys.
+    A name alone proves nothing: an attacker who can write to the store can make one. For each level
+    the newest file counts whose contents fit its name, and which is signed if the target has keys.
     Files with other names, or with future times, push no proof out of the newest ones.
 
     Raises:

@@ -136,8 +136,8 @@ def wrong(checkpoint: Checkpoint, span: Span, target: str) -> CorruptionError:
     """Return what is said of such a target, with the way out."""
     return CorruptionError(
         f"target {target!r} says that it is at offset {checkpoint.offset}; neither the log, which"
-        f" ends at {span.end}, nor the history in the target's own store reaches that: nobody"
-        " applied it",
+        f" ends at {span.end}, nor the history in the target's own store reaches that: no"
+        " applier wrote it",
         hint=f"see who can write to the target's metadata store; then"
         f" `replicator apply {target} --adopt` brings it to the log's newest cut",
     )

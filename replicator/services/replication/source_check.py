@@ -33,7 +33,7 @@ class SourceCheck:
     """Looks whether other used segments have their bytes, before missing ones become gaps.
 
     An empty disk in place of the mount, another bucket or a wrong prefix shows nothing at all; a
-    kill, or a file that somebody has deleted, leaves the others. What counts is what the source
+    kill, or a file that was deleted by hand, leaves the others. What counts is what the source
     uses at the log's end, also where a target is far behind it: older bytes may be killed.
 
     Args:

@@ -80,7 +80,7 @@ class Expired:
 class _Lease:
     """The time within which one expiry may delete.
 
-    It ends by the wall clock and by one that nobody sets, whichever is first: others believe that
+    It ends by the wall clock and by a monotonic one, whichever is first: others believe that
     it is over by either.
     """
 
@@ -95,7 +95,7 @@ class _Lease:
     ) -> None:
         """Begin with an intent; `said_at_s` is when that began to be written, by the loop's clock.
 
-        The time before the write counts: nobody can have seen the intent earlier.
+        The time before the write counts: no process can have seen the intent earlier.
         """
         self._area, self._clock, self._limits = area, clock, limits
         self._number, self._until, self._count = intent.number, intent.valid_until, 0

@@ -114,7 +114,7 @@ class Holds:
         try:
             hold = await self._points.hold(checked_name(name))
         except CorruptionError as exc:
-            return f"is altered, so nobody knows what it keeps: {exc}"
+            return f"is altered, so the cut that it keeps is unknown: {exc}"
         if hold is None:
             raise await self._missing(name)
         point = hold.point

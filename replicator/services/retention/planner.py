@@ -238,7 +238,7 @@ class ExpiryPlanner:
         """
         if lost := await archive.unnamed():
             raise RefusedError(
-                f"parts of the history of target {self._target.name!r} are lost, so nobody knows"
+                f"parts of the history of target {self._target.name!r} are lost, so it is unknown"
                 f" which bytes are orphans: {lost[0]}; nothing was deleted",
                 hint=f"`replicator {typed('repair', self._target.name)}` writes again what the log"
                 " still has; until then expire without --orphans",

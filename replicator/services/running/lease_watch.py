@@ -1,4 +1,4 @@
-"""How long a lease was not renewed, by a clock that nobody can set."""
+"""How long a lease was not renewed, by a monotonic clock."""
 
 import asyncio
 from collections.abc import Hashable

@@ -62,7 +62,7 @@ OF_THE_WATCHER: Final = Tolerance(passing=(TransientError,), halting_later=(Conf
 """A log that contradicts itself ends the watcher, and its process with it."""
 _OF_THE_DATA: Final = (CorruptionError, GapError, MalformedRowError)
 _OF_ITS_CHECKPOINT: Final = (LogCutShortError,)
-"""Whoever can write to one target's state can say that it is further than the log.
+"""A writer to one target's state can say that it is further than the log.
 
 A log that has lost records ends its watcher, which knows it by itself and asks the targets at its
 start.

@@ -262,7 +262,7 @@ class Promoter:
         return self._druid
 
     def _require_overlord(self, plan: PromotionPlan) -> None:
-        """Refuse a promotion whose supervisors nobody could start, before anything is fenced."""
+        """Refuse a promotion whose supervisors it could not start, before anything is fenced."""
         if plan.resumptions:
             _ = self._overlord
 

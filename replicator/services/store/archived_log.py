@@ -321,7 +321,7 @@ class ArchivedLog:
     def _goes_on(self, end: Offset, log_end: Offset) -> LogCutShortError:
         return LogCutShortError(
             f"the history of log {self._log_id} in the store goes on to offset {end}, and the log"
-            f" ends at {log_end}: the log has lost records, or somebody else wrote that history",
+            f" ends at {log_end}: the log has lost records, or another program wrote that history",
             hint="bring the newest copy of the log back; or take the files with such offsets in"
             " their names out of `_replicator/history` and `_replicator/bases` of the store",
         )
@@ -439,7 +439,7 @@ class ArchivedLog:
         return begins, (await history.file(after)).header.previous
 
     async def unnamed(self) -> Sequence[str]:
-        """List the files again; return a message for each lost part, whose rows nobody knows.
+        """List the files again; return a message for each lost part, whose rows are unknown.
 
         Files that a base follows are told as well: no restore needs them, but rows that came and
         went there are named nowhere else.
@@ -592,7 +592,7 @@ async def abouts(area: Area) -> tuple[list[About], list[CorruptionError]]:
 
 
 async def about_fault(area: Area, log_id: str) -> str | None:
-    """Return what is wrong with what a history is about: nobody can open it without that."""
+    """Return what is wrong with what a history is about: no history can be opened without that."""
     name = about_name(log_id)
     try:
         about_of(name, await area.get(name))

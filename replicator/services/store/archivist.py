@@ -131,7 +131,7 @@ class Archivist:
             self._elsewhere = None
 
     def forget(self) -> None:
-        """Read anew what the store holds: a step failed, and somebody may mend the store."""
+        """Read anew what the store holds: a step failed, and an operator may mend the store."""
         self._tail, self._archive, self._gaps, self._told = None, None, None, False
         self._elsewhere = None
         self._store.forget()

@@ -113,7 +113,7 @@ class Intents:
         """Return whether an expiry deletes nothing any more, even if its process still runs.
 
         One whose clock was ahead is over when this process has watched it for as long as it lasts
-        without another word: it measures that time for itself, too, by a clock that nobody sets.
+        without another word: it measures that time for itself, too, by a monotonic clock.
 
         Raises:
             CorruptionError: the intent, or the file that ends it, is altered or not signed.

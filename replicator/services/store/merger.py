@@ -85,7 +85,7 @@ class _Small:
         """Return whether it names the last file of a run as the one before it.
 
         Two archivists that wrote at once have a chain each, and a new window starts a new chain.
-        A file that somebody else wrote may say that it is of another source.
+        A file that another program wrote may say that it is of another source.
         """
         if not run:
             return True

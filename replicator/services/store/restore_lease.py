@@ -112,7 +112,7 @@ class RestoreLeases:
         return until
 
     async def _renew(self, name: str, log_id: str, offset: Offset, until: datetime) -> None:
-        """Write the lease again and again; it ends by the wall clock and by one that nobody sets.
+        """Write the lease again and again; it ends by the wall clock and by a monotonic one.
 
         Others believe that it is over by either.
         """

@@ -194,7 +194,7 @@ async def _that_has(archive: ArchivedLog, start: Offset) -> ArchivedLog | None:
 
 
 def _in_the_way(refused: RefusedError, target: str) -> TransientError:
-    """Return the error of a store that somebody must mend, while those who need it wait."""
+    """Return the error of a store that an operator must mend, while its readers wait."""
     where = f"the store of target {target!r}: " if target else ""
     return TransientError(f"{where}{refused}", hint=refused.hint)
 

@@ -102,7 +102,7 @@ class Witness:
 
     @property
     def _unknown(self) -> str:
-        return f"nobody knows whether the store of target {self._target!r} has its newest cuts"
+        return f"it is unknown whether the store of target {self._target!r} has its newest cuts"
 
     def _said(
         self, verdict: Attested, text: str, cause: ReplicatorError | None = None

@@ -430,7 +430,7 @@ class Copier:
         """Return the receipt of what the target has at a location; None: it has nothing whole.
 
         Raises:
-            RefusedError: somebody has altered it; no other row needs it.
+            RefusedError: the receipt was altered; no other row needs it.
         """
         try:
             return await self._target_storage.receipt(copy.target_location)
@@ -457,7 +457,7 @@ class Copier:
         await self._require_proved()
         storage, location = self._reading(copy)
         ahead = copy.size_bytes <= ahead_bytes_max(self._target_storage, storage, location)
-        # The receipt is checked first: a zip that somebody exchanged is not even opened.
+        # The receipt is checked first: an exchanged zip is not even opened.
         backed_up = await self._receipt_of_backup(copy)
         await self._require_receipt(copy, backed_up)
         objects = tuple(await storage.objects(location, ahead=ahead))

@@ -440,15 +440,15 @@ def refuse_cut_short(checkpoint: Checkpoint, span: Span, target: str) -> None:
         raise LogCutShortError(
             f"target {target!r} is at offset {checkpoint.offset}, but the log ends at {span.end}:"
             " the log has lost records that were already applied",
-            hint=f"{_NEWEST_COPY}. If nobody put the log back and that target is wrong, `replicator"
-            f" apply {target} --adopt` lets go what it says",
+            hint=f"{_NEWEST_COPY}. If the log was not put back and that target is wrong,"
+            f" `replicator apply {target} --adopt` discards its checkpoint",
         )
 
 
 async def require_log_of(checkpoint: Checkpoint, target: Target) -> ClosedCut | None:
     """Refuse a log that is not the one that a target has its checkpoint from; return its cut.
 
-    None: the log was trimmed beyond that cut, and whoever needs it says so.
+    None: the log was trimmed beyond that cut, and the service that needs it says so.
 
     Raises:
         CorruptionError: the target follows another log, or this one was written on otherwise.

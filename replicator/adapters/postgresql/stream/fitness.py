@@ -140,5 +140,5 @@ def moved_text(confirmed: int, at: Lsn) -> str:
     """Return a message for a slot that has left out commits."""
     return (
         f"the slot begins at {lsn_text(Lsn(confirmed))}, after {lsn_text(at)} where the log ends:"
-        " it was made anew, or somebody else has moved it"
+        " it was made anew, or another program has moved it"
     )

@@ -240,7 +240,7 @@ async def test_a_checkpoint_that_nobody_applied_halts_its_target_and_no_watcher(
     await pipeline.cut()
     (told,) = (one for one in pipeline.seen if isinstance(one, Waiting))
     assert "'standby' says that it is at offset 1000000; neither the log" in told.reason
-    with pytest.raises(CorruptionError, match="nobody applied it") as halted:
+    with pytest.raises(CorruptionError, match="no applier wrote it") as halted:
         await pipeline.new_applier().apply_next()
     assert "replicator apply standby --adopt" in halted.value.hint
     pipeline.applier = pipeline.new_applier(adopt=True)

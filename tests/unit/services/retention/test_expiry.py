@@ -553,7 +553,7 @@ async def test_what_lost_files_may_name_is_no_orphan(lost: str):
     }
     del pipeline.area.files[gone[lost]]
     before = stored(pipeline)
-    with pytest.raises(RefusedError, match="nobody knows which bytes are orphans"):
+    with pytest.raises(RefusedError, match="it is unknown which bytes are orphans"):
         await expire(pipeline, days=30, orphans=True)
     assert stored(pipeline) == before
     pipeline.area.files.update(whole)

@@ -217,7 +217,7 @@ async def test_a_witness_that_is_away_stops_no_target_and_every_restore():
     assert any(isinstance(one, Waiting) and "is away" in one.reason for one in pipeline.seen)
     store = await opened(pipeline)
     assert isinstance(refused(store), TransientError)
-    assert "nobody knows whether the store of target 'standby' has its newest cuts" in str(
+    assert "it is unknown whether the store of target 'standby' has its newest cuts" in str(
         refused(store)
     )
     assert store.windows.faults == ()  # nothing was altered
