@@ -31,6 +31,9 @@ from replicator.services.store.files import Files, MissingFileError, merged_part
 from replicator.services.store.intents import horizon
 from replicator.services.store.store import Listing, Store
 
+FALSE_NAMES_MAX = 100
+"""Number of files that are read to tell how far a history goes; whoever names more hides none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
@@ -308,15 +311,18 @@ class ArchivedLog:
     async def _pass_over_false_ends(
         self, log_end: Offset, damaged: Callable[[CorruptionError], None]
     ) -> None:
-        while len(self._history) and (end := self._history.ends[-1]) > log_end:
+        beyond = [name for name in self._listing.history if _span(name)[1] > log_end]
+        beyond = [name for name in beyond if name not in self._passed]
+        for name in beyond[-FALSE_NAMES_MAX:]:
             try:
-                await self._history.file(len(self._history) - 1)
-            except CorruptionError as exc:
-                damaged(exc)
-                self._passed.add(self._history.names[-1])
-                self._take_history(self._listing.history)
+                await self.store.read(name)
+            except (CorruptionError, NotFoundError) as exc:
+                damaged(CorruptionError(str(exc), hint=exc.hint))
             else:
-                raise self._goes_on(end, log_end)
+                raise self._goes_on(_span(name)[1], log_end)
+        if beyond:
+            self._passed.update(beyond)
+            self._take_history(self._listing.history)
 
     def _goes_on(self, end: Offset, log_end: Offset) -> LogCutShortError:
         return LogCutShortError(
@@ -330,7 +336,7 @@ class ArchivedLog:
         self, end: Offset | None, damaged: Callable[[CorruptionError], None]
     ) -> Offset | None:
         """Return the last base with a manifest from where the files end on; None: there is none."""
-        for offset in reversed(self._bases):
+        for offset in reversed(self._bases[-FALSE_NAMES_MAX:]):
             if end is not None and offset < end:
                 break
             try:

@@ -62,7 +62,11 @@ from replicator.model.store.proof import Level
 from replicator.ports import DOCUMENT_BYTES_MAX
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
-from replicator.services.store.archived_log import ArchivedLog, archived_gaps
+from replicator.services.store.archived_log import (
+    FALSE_NAMES_MAX,
+    ArchivedLog,
+    archived_gaps,
+)
 from replicator.services.store.store import Store
 from replicator.services.store.windows import windows
 from replicator.services.target.executor import Executor
@@ -736,6 +740,7 @@ BEYOND = 9 * 10**18
     [
         manifest_name("log", Offset(BEYOND)),
         history_name("log", Offset(BEYOND), Offset(BEYOND + 1)),
+        history_name("log", Offset(0), Offset(BEYOND)),
         manifest_name("log", Offset(13)),
     ],
 )
@@ -754,6 +759,25 @@ async def test_a_name_alone_says_nothing_of_how_far_the_history_goes(name: str):
     found = await windows(Store(pipeline.area), "log", pipeline.points())
     assert found.windows[-1].last.closed.cut == 6
     assert {one for one in pipeline.area.files if one.startswith(BASES)} == bases
+
+
+async def test_very_many_such_names_are_not_all_read():
+    """Nested ones hide one another: each must not take a listing or a call of its own."""
+    pipeline = Pipeline()
+    await followed(pipeline, cuts=3)
+    for number in range(3000):
+        name = history_name("log", Offset(0), Offset(BEYOND + number))
+        pipeline.area.files[name] = b"x"
+        pipeline.area.files[manifest_name("log", Offset(BEYOND + number))] = b"x"
+    pipeline.applier = pipeline.new_applier()
+    pipeline.publish(segment("late"))
+    await pipeline.cut()
+    await pipeline.follow()
+    told = [one for one in pipeline.seen if isinstance(one, ArchiveDamaged)]
+    assert 0 < len(told) <= 4 * FALSE_NAMES_MAX
+    assert pipeline.applied_cuts()[-1] == 4
+    written = [one for one in pipeline.area.files if pipeline.area.files[one] != b"x"]
+    assert history_name("log", Offset(12), Offset(14)) in written
 
 
 async def test_a_history_that_goes_on_after_the_log_is_named():
