@@ -66,9 +66,11 @@ def defects_named(who: str) -> Generator[None]:
     except ReplicatorError:
         raise
     except Exception as exc:
-        frames = traceback.extract_tb(exc.__traceback__)
-        at = f", in {frames[-1].name} ({frames[-1].filename}:{frames[-1].lineno})"
-        raise DefectError(f"{who}: {type(exc).__name__}: {exc}{at}") from exc
+        last = traceback.extract_tb(exc.__traceback__)[-1]
+        # without the folders above, as whoever reaches `/status.json` reads it
+        file = "/".join(last.filename.split("/")[-2:])
+        at = f"in {last.name} ({file}:{last.lineno})"
+        raise DefectError(f"{who}: {type(exc).__name__}: {exc}, {at}") from exc
 
 
 class TransientError(ReplicatorError):

@@ -39,7 +39,7 @@ async def test_a_bug_is_an_error_of_whom_was_asked_and_hides_no_other():
     error = failed["odd"]
     assert isinstance(error, DefectError)
     assert str(error).startswith("target 'odd': KeyError: 'objects', in look (")
-    assert f"{Path(__file__).name}:" in str(error)
+    assert f" (running/{Path(__file__).name}:" in str(error), "and no folder of this machine"
     assert (error.exit_code, "bug of the program" in error.hint) == (1, True)
 
 
