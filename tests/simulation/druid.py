@@ -204,8 +204,11 @@ class Druid:
         self._kill([row for row in self._segments() if row.datasource == name])
 
     def rebirth(self) -> None:
-        """Kill a segment, delete its bytes, and publish its id again with other bytes."""
-        rows = [row for row in self._segments() if _path(row)]
+        """Kill a segment, delete its bytes, and publish its id again with other bytes.
+
+        An upgraded row has no bytes of its own: whoever publishes its id again has a place by it.
+        """
+        rows = [row for row in self._segments() if _path(row) and not row.upgraded_from_segment_id]
         if not rows:
             return
         row = self._rng.choice(rows)

@@ -17,7 +17,7 @@ from tests.simulation.world import SOURCE, World
 
 # The virtual loop finds hangs itself; a wall-clock alarm inside a callback is swallowed by asyncio.
 pytestmark = pytest.mark.timeout(0)
-SEEDS = int(os.environ.get("SEEDS") or times(44, 5_000))
+SEEDS = int(os.environ.get("SEEDS") or times(60, 5_000))
 """Some more in the gate than travel every rare road: a seed takes a second or two of one core."""
 LIVES = 8
 
