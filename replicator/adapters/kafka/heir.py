@@ -12,7 +12,6 @@ topic's name. Records that a killed move still had on their way show in the next
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TypedDict
 
 import orjson
@@ -29,6 +28,7 @@ from replicator.adapters.kafka.log_place import (
     MOVING,
     LogPlace,
     headers,
+    ms_at,
     records_of,
     tail_of,
 )
@@ -48,8 +48,6 @@ from replicator.ports import LogState
 
 SETTLED_S = 1.0
 """Time after which no record of a killed move is on its way; a later one shows in the offsets."""
-_EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 
 
 class _BatchLine(TypedDict):
@@ -216,7 +214,7 @@ class KafkaHeir:
         header = (MOVING, self._place.header)
         filling = headers(FILLER, self._epoch, header)
         for record in records:
-            self._latest_ms = int((record.appended_at - _EPOCH_START) / _MILLISECOND)
+            self._latest_ms = int(ms_at(record.appended_at))
             for _ in range(record.offset - self._place.shift - self._next):
                 yield _BatchLine(key=b"", value=b"{}", timestamp=self._latest_ms, headers=filling)
             document = document_of(record)

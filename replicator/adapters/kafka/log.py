@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from math import ceil
 
 import orjson
@@ -30,6 +30,7 @@ from replicator.adapters.kafka.log_place import (
     LogPlace,
     headers,
     moved_to,
+    ms_at,
     records_of,
     refuse_unreadable,
     tail_of,
@@ -55,9 +56,6 @@ MARKERS = 1
 """Records that the broker adds after the last one of a transaction; each cut ends one."""
 KEEPING_ASKED_EVERY_S = 60.0
 """Time between two questions for the topic's settings: it takes connections."""
-
-_MILLISECOND = timedelta(milliseconds=1)
-_EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +179,7 @@ class KafkaEventLog:
     async def offset_at(self, time: datetime) -> Offset | None:
         shift = await self._shift()
         async with self._prober() as reader:
-            at = await reader.offset_at(ceil((time - _EPOCH_START) / _MILLISECOND))
+            at = await reader.offset_at(ceil(ms_at(time)))
         if at is None:
             return None
         records = await self.read(Offset(at + shift), records_max=1)
@@ -359,7 +357,7 @@ class KafkaEventLog:
 
     async def _commit(self, documents: Sequence[Document], writing: _Producing) -> Offset:
         """Append in one transaction, and return once every reader sees it."""
-        now_ms = int((self._clock.now() - _EPOCH_START) / _MILLISECOND)
+        now_ms = int(ms_at(self._clock.now()))
         writing.appended_at_ms = max(writing.appended_at_ms, now_ms)
         with translated(f"append to topic {self._topic.name} at {self._session.servers}"):
             async with asyncio.timeout(2 * self._session.request_timeout_s):

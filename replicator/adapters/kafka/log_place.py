@@ -38,7 +38,7 @@ CONTINUES, MOVING = "log", "moving"
 NOT_OURS_HINT: Final = (
     "see which program may write to this topic: only the watcher should (docs/kafka.md#acls)"
 )
-_EPOCH_START = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_START, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 STEP, STEP_FACTOR, RECORDS_MAX = 4, 8, 1000
 
 
@@ -99,13 +99,18 @@ async def tail_of(reader: PartitionReader) -> Tail | None:
     return None
 
 
+def ms_at(time: datetime) -> float:
+    """Return a time as Kafka counts it: in milliseconds since 1970."""
+    return (time - _EPOCH_START) / _MILLISECOND
+
+
 def time_at(timestamp_ms: int) -> datetime:
     """Return the time of a record's timestamp.
 
     Raises:
         OverflowError: it is beyond the years that a time can have here.
     """
-    found = _EPOCH_START + timedelta(milliseconds=timestamp_ms)
+    found = _EPOCH_START + timestamp_ms * _MILLISECOND
     if not FIRST_YEAR <= found.year <= LAST_YEAR:
         raise OverflowError("the time of a record is beyond the calendar")
     return found
