@@ -52,6 +52,11 @@ class DefectError(ReplicatorError):
     hint = f"this is a bug of the program and not of your set-up: {BUG_HINT}"
 
 
+def expected(exc: Exception) -> ReplicatorError:
+    """Return an exception as an error with a hint and an exit code: an unexpected one is a bug."""
+    return exc if isinstance(exc, ReplicatorError) else DefectError(f"{type(exc).__name__}: {exc}")
+
+
 @contextmanager
 def defects_named(who: str) -> Generator[None]:
     """Turn an unexpected exception into an error of `who`.
@@ -70,7 +75,7 @@ def defects_named(who: str) -> Generator[None]:
         # without the folders above, as whoever reaches `/status.json` reads it
         file = "/".join(last.filename.split("/")[-2:])
         at = f"in {last.name} ({file}:{last.lineno})"
-        raise DefectError(f"{who}: {type(exc).__name__}: {exc}, {at}") from exc
+        raise DefectError(f"{who}: {expected(exc)}, {at}") from exc
 
 
 class TransientError(ReplicatorError):

@@ -21,7 +21,7 @@ from replicator.cli.terminal.console import ask, paper, say
 from replicator.cli.terminal.job_channel import job_channel
 from replicator.cli.terminal.typed import parse_overrides
 from replicator.config import Settings
-from replicator.errors import BUG, BUG_HINT, RefusedError, ReplicatorError, worst
+from replicator.errors import BUG, BUG_HINT, DefectError, RefusedError, ReplicatorError, worst
 from replicator.model.operations.command_line import ASKED_AT
 from replicator.web.document import document
 
@@ -277,7 +277,5 @@ def _fail_by_a_bug(call: Call, exc: BaseException) -> NoReturn:
     error = {"type": type(exc).__name__, "message": str(exc), "hint": BUG_HINT}
     print_document(call, {"error": error})
     say("".join(traceback.format_exception(exc)).rstrip())
-    say(
-        f"replicator {__version__}: this is a bug of the program and not of your set-up: {BUG_HINT}"
-    )
+    say(f"replicator {__version__}: {DefectError.hint}")
     raise SystemExit(BUG) from exc

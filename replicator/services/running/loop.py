@@ -7,8 +7,6 @@ from random import Random
 from typing import Final, TypeAlias
 
 from replicator.errors import (
-    BUG,
-    BUG_HINT,
     ConfigError,
     CorruptionError,
     GapError,
@@ -18,8 +16,8 @@ from replicator.errors import (
     RefusedError,
     ReplicatorError,
     TransientError,
+    expected,
     trace,
-    writable,
 )
 from replicator.model.observation import Observer
 from replicator.model.observed.faults import Halted, Waiting, WentOn
@@ -143,21 +141,14 @@ def _require_halts(exc: Exception, tolerance: Tolerance, *, later: bool) -> None
 
 
 def _halted(what: str, exc: Exception, retry_s: float) -> Halted:
-    if not isinstance(exc, ReplicatorError):
-        return _halted_by_a_defect(what, exc, retry_s)
-    return Halted(
-        what=what, reason=str(exc), hint=exc.hint, exit_code=exc.exit_code, retry_s=retry_s
-    )
-
-
-def _halted_by_a_defect(what: str, exc: Exception, retry_s: float) -> Halted:
+    error = expected(exc)
     return Halted(
         what=what,
-        reason=writable(f"{type(exc).__name__}: {exc}"),
-        hint=f"this is a bug of the program and not of your set-up: {BUG_HINT}",
-        exit_code=BUG,
+        reason=str(error),
+        hint=error.hint,
+        exit_code=error.exit_code,
         retry_s=retry_s,
-        traceback=trace(exc),
+        traceback="" if error is exc else trace(exc),
     )
 
 

@@ -236,8 +236,8 @@ class Copier:
 
         `trust` says what to do with bytes that the target already has. The location of a `doubted`
         row held other bytes once: its bytes, and those of rows that share them (upgraded segments),
-        count only while the source still confirms them. With
-        `again` the bytes of these rows were reported before; those that exist are not reported.
+        count only while the source still confirms them. With `again` the bytes of these rows were
+        reported before; those that exist are not reported.
 
         An object that is written again during each attempt that the policy allows is a row's
         trouble.
