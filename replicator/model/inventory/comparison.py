@@ -48,6 +48,11 @@ class Comparison:
             stale |= differs
         return unknown, stale
 
+    @property
+    def has_twins(self) -> bool:
+        """Whether the chunks contained a row of the ledger more than once."""
+        return any(layer.seen > np.count_nonzero(layer.shown & _SEEN) for layer in self._layers)
+
     def unseen(self) -> Offsets:
         """Return the offsets of the ledger's rows that no chunk contained, in ascending order."""
         return np.sort(np.concatenate([one.ledger.offsets[one.unseen()] for one in self._layers]))
@@ -66,32 +71,35 @@ class _Layer:
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
-        self._shown = np.zeros(len(ledger), np.uint8)
+        self.shown = np.zeros(len(ledger), np.uint8)
         """The flags `_SEEN`, `_STALE` and `_HIDDEN` of each row."""
+        self.seen = 0
+        """How many times a row was seen."""
 
     def hide(self, keys: Keys) -> None:
         """Exclude some rows, as if the ledger did not have them."""
         indexes = np.searchsorted(self.ledger.keys, keys)
-        self._shown[indexes[same_rows(self.ledger.keys, indexes, keys)]] = _HIDDEN
+        self.shown[indexes[same_rows(self.ledger.keys, indexes, keys)]] = _HIDDEN
 
     def see(self, keys: Keys, marks: Marks) -> tuple[Mask, Mask]:
         """Return which rows of a chunk this ledger has, and which of these differ."""
         indexes = np.searchsorted(self.ledger.keys, keys)
         known = same_rows(self.ledger.keys, indexes, keys)
-        known[known] = self._shown[indexes[known]] != _HIDDEN
+        known[known] = self.shown[indexes[known]] != _HIDDEN
         stale = known.copy()
         stale[known] = self.ledger.marks[indexes[known]] != marks[known]
-        self._shown[indexes[known]] |= _SEEN
-        self._shown[indexes[stale]] |= _STALE
+        self.seen += int(known.sum())
+        self.shown[indexes[known]] |= _SEEN
+        self.shown[indexes[stale]] |= _STALE
         return known, stale
 
     def unseen(self) -> Mask:
         """Return which rows no chunk contained."""
-        return np.equal(self._shown, 0)
+        return np.equal(self.shown, 0)
 
     def lacking(self) -> Mask:
         """Return which rows no chunk contained unchanged."""
-        return self.unseen() | np.not_equal(np.bitwise_and(self._shown, _STALE), 0)
+        return self.unseen() | np.not_equal(np.bitwise_and(self.shown, _STALE), 0)
 
 
 def _ledger_of(later: Mapping[bytes, KnownRow | None]) -> Ledger:

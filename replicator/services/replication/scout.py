@@ -32,6 +32,7 @@ from replicator.model.versions import (
     new_stamps,
 )
 from replicator.ports import Chunk, Snapshot
+from replicator.services.history.twins import refuse_twins
 from replicator.services.replication.handles import Handles
 
 ONCE = frozenset({Why.UNAVAILABLE, Why.DISTRUSTED, Why.OFF, Why.WRITTEN})
@@ -291,17 +292,21 @@ class Scout:
                     self._show_scan(findings.scanned, total)
 
             await snapshot.scan(kind, visit)
+            if comparison.has_twins:
+                await refuse_twins(snapshot, kind)
         if findings.scanned >= SHOWN_ROWS_MIN:
             self._show_scan(findings.scanned, findings.scanned)
         findings.unseen = comparison.unseen()
         missed = audit.missed(comparison.unseen_keys())
-        if way.is_silent:
-            missed = findings.changes
+        self._judge(audit, findings.changes if way.is_silent else missed)
+        return findings
+
+    def _judge(self, audit: "_Audit", missed: int) -> None:
+        """Remember the versions that a scan found, unless they have missed some changes."""
         if missed:
             self.distrust(missed)
         else:
             self._pending = audit.pending()
-        return findings
 
     def _show_scan(self, done: int, total: int | None) -> None:
         """Show how far a scan is; the first one does not know how many rows there are."""

@@ -23,6 +23,7 @@ from replicator.model.stream import NoStream, StreamPosition
 from replicator.ports import Snapshot, WatchedReader
 from replicator.services.history.own_target import refuse_own_target
 from replicator.services.history.reader import History
+from replicator.services.history.twins import has_twins, refuse_twins
 from replicator.services.history.vanished import refuse_vanished
 from replicator.services.replication.commit_follower import CommitFollower
 from replicator.services.replication.cut_writer import CutWriter, OpenCuts, PublishedCut
@@ -211,11 +212,12 @@ class Watcher:
         self, snapshot: Snapshot, kind: Kind, findings: Findings, cuts: OpenCuts
     ) -> None:
         handles = findings.handles.pop(kind)
-        total, done, found = len(handles), 0, 0
+        total, done, found, keys = len(handles), 0, 0, bytearray()
         for some in handles.drain(self._limits.fetch_rows_max):
             rows = await snapshot.fetch(kind, some)
             done += len(rows)
             events = [self._changed(row) for row in sorted(rows, key=key_of)]
+            keys += b"".join(key_hash(key_of(event.row)) for event in events)
             found += sum(int.from_bytes(event.fingerprint) for event in events)
             await cuts.add(events)
             self._observer(
@@ -232,6 +234,8 @@ class Watcher:
                 " program does",
                 hint="report this with the versions of PostgreSQL and Druid; nothing was published",
             )
+        if has_twins(keys):
+            await refuse_twins(snapshot, kind)
 
     def _changed(self, row: Row) -> RowChanged:
         known = self._writer.known.find(key_hash(key_of(row)))

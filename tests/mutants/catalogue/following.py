@@ -18,6 +18,15 @@ FOLLOWING: Final[Sequence[Mutant]] = (
         trap=2,
     ),
     Mutant(
+        name="watcher-publishes-twins",
+        function="Watcher._publish_changed",
+        old="if has_twins(keys):",
+        new="if not keys:",
+        loses="A cut with two rows of one key adds up for nobody: the log is never continued.",
+        ring="unit",
+        tests="test_watcher.py",
+    ),
+    Mutant(
         name="watcher-sees-no-rewrites",
         function="Scout._look_at_all",
         old="differing = unknown | stale",
@@ -139,7 +148,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="audit-keeps-its-finding-to-itself",
-        function="Scout._look_at_all",
+        function="Scout._judge",
         old="self.distrust(missed)",
         new="self._pending = audit.pending()",
         loses="Row versions that have missed a change are trusted again.",

@@ -92,7 +92,7 @@ MODEL: Final[Sequence[Mutant]] = (
     Mutant(
         name="comparison-sees-nothing-stale",
         function="_Layer.lacking",
-        old="return self.unseen() | np.not_equal(np.bitwise_and(self._shown, _STALE), 0)",
+        old="return self.unseen() | np.not_equal(np.bitwise_and(self.shown, _STALE), 0)",
         new="return self.unseen()",
         loses="A row of the target with other contents is taken for that of the cut.",
         ring="unit",

@@ -7,15 +7,28 @@ from datetime import timedelta
 import orjson
 import pytest
 
-from replicator.errors import CorruptionError, FencedError, LogCutShortError, TransientError
+from replicator.errors import (
+    ConfigError,
+    CorruptionError,
+    FencedError,
+    LogCutShortError,
+    TransientError,
+)
 from replicator.model.checkpoint import TargetState
 from replicator.model.event import CutClosed, CutNumber, Entry, Offset, RowChanged, RowRemoved
 from replicator.model.fingerprint import EMPTY_DIGEST, changed, fingerprint
 from replicator.model.log.wire import decode
 from replicator.model.observed.faults import Waiting
-from replicator.model.row import Row, Segment, key_of
+from replicator.model.row import Kind, Row, RowKey, Segment, key_of
 from replicator.services.replication import readers
-from tests.builders import CREATED, commit, json_bytes, segment, segment_payload
+from tests.builders import (
+    CREATED,
+    commit,
+    json_bytes,
+    segment,
+    segment_payload,
+    table_definition,
+)
 from tests.unit.pipeline import SOURCE, HandClock, Pipeline
 
 
@@ -372,3 +385,32 @@ async def test_used_flips_are_published_with_their_own_timestamps():
     assert isinstance(event, RowChanged)
     assert event.row == flipped
     assert CREATED != "2024-07-01T00:00:00.000Z"
+
+
+async def test_two_rows_with_one_key_are_refused_and_spoil_no_log():
+    """A table without its primary key, and two keys of the catalog whose texts are one."""
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    first = table_definition("b.c", schemaname="a")
+    second = table_definition("c", schemaname="a.b", state="D")
+    assert key_of(first) == key_of(second)
+    pipeline.publish(first)
+    twin = RowKey(Kind.TABLE_DEFINITION, "its twin")
+    pipeline.source.rows[twin] = second
+    with pytest.raises(ConfigError, match=r"of its table tabledefs with one key 'a\.b\.c'"):
+        await pipeline.watcher.poll()
+    pipeline.watcher = pipeline.new_watcher()  # which knows the log alone
+    with pytest.raises(ConfigError, match="one key"):
+        await pipeline.cut()
+    del pipeline.source.rows[twin]
+    await pipeline.cut()
+    *_, event, closed = (entry.event for entry in await last_cut(pipeline))
+    assert isinstance(event, RowChanged)
+    assert event.row == first
+    assert isinstance(closed, CutClosed)
+    assert closed.count == 1
+    pipeline.source.rows[twin] = second  # beside one that the log knows
+    pipeline.watcher = pipeline.new_watcher()
+    with pytest.raises(ConfigError, match="one key"):
+        await pipeline.cut()
