@@ -112,13 +112,15 @@ class Application:
         environ: Mapping[str, str],
         observer: Observer,
         observers: Callable[[str], Observer] | None = None,
+        *,
+        unlogged: Callable[[], str] = lambda: "",
     ) -> None:
         self.settings = settings
         self.clock: Clock = SystemClock()
         self._environ = environ
         require_apart(settings)
         self.monitoring = Monitoring(settings, self.clock, observer, observers)
-        self.hearts = Hearts(self.monitoring, self.clock)
+        self.hearts = Hearts(self.monitoring, self.clock, unlogged=unlogged)
         self.tools = Tools(
             workers=ProcessWorkers(settings.log_workers),
             clock=self.clock,
@@ -601,18 +603,19 @@ class Application:
 
     @cached_property
     def _ear(self) -> Ear:
-        return Ear(self._log, self.clock, own=self.hearts.pulse)
+        return Ear(self._log, self.clock, own=self.hearts.pulse, is_gone=_is_gone)
 
     @property
     def running(self) -> RunningProcesses:
         """Processes whose work is waited for rather than taken over."""
         from replicator.services.running.processes import RunningProcesses
 
-        return RunningProcesses(self._log, self.clock)
+        return RunningProcesses(self._log, self.clock, is_gone=_is_gone)
 
     async def others(self, who: Sequence[str]) -> list[Pulse]:
         """Return the processes that do this work now, named as for `heart`."""
-        return at_work(await self.life(None), who, host=host(), is_alive=is_alive)
+        life = await self._ear.life_signs(self.target_names, None, is_patient=True)
+        return at_work(life, who, host=host(), is_alive=is_alive)
 
     async def refuse_beside_others(self, doing: str) -> None:
         """Refuse what must not be done while watcher or appliers run.
@@ -620,7 +623,8 @@ class Application:
         Raises:
             RefusedError: one of them does.
         """
-        refuse_beside(await self.life(None), doing)
+        life = await self._ear.life_signs(self.target_names, None, is_patient=True)
+        refuse_beside(life, doing)
 
     async def windows(self, name: str, log_id: str) -> Windows:
         """Return what a target's store alone can restore of a log."""
@@ -807,6 +811,11 @@ class Application:
             storage=target.storage,
             gaps=await archived_gaps(target.area(), log_id),
         )
+
+
+def _is_gone(pulse: Pulse) -> bool:
+    """Return whether a process of this machine has ended; unknown for one of another machine."""
+    return pulse.host == host() and not is_alive(pulse.pid)
 
 
 def _config_parts(settings: PromotionSettings) -> ConfigParts:

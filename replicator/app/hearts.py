@@ -9,6 +9,8 @@ from replicator.adapters.machine.process import host, process_id
 from replicator.model.operations.pulse import BEAT_S, WATCH, Pulse, apply_to
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from replicator.app.monitoring import Monitoring
     from replicator.model.observation import Observation, Observer
     from replicator.ports import Clock, Pulses
@@ -18,8 +20,11 @@ if TYPE_CHECKING:
 class Hearts:
     """The hearts of one process, which observe its services."""
 
-    def __init__(self, monitoring: Monitoring, clock: Clock) -> None:
-        self._monitoring, self._clock = monitoring, clock
+    def __init__(
+        self, monitoring: Monitoring, clock: Clock, *, unlogged: Callable[[], str]
+    ) -> None:
+        """Take what says why this process cannot write its log lines; '' if it can."""
+        self._monitoring, self._clock, self._unlogged = monitoring, clock, unlogged
         self._hearts: dict[str, Heart] = {}
 
     def heart(self, pulses: Pulses, who: str, verb: str) -> Heart:
@@ -36,7 +41,14 @@ class Hearts:
             every=timedelta(seconds=BEAT_S),
         )
         observer = self._monitoring.observer()
-        heart = Heart(pulses, who, pulse=pulse, clock=self._clock, observer=observer)
+        heart = Heart(
+            pulses,
+            who,
+            pulse=pulse,
+            clock=self._clock,
+            observer=observer,
+            unlogged=self._unlogged,
+        )
         self._hearts[who] = heart
         return heart
 

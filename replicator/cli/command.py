@@ -15,6 +15,7 @@ from rich.console import Console
 
 from replicator import __version__, config
 from replicator.adapters.machine.clock import SystemClock
+from replicator.cli.outlets import LOG
 from replicator.cli.terminal import signals
 from replicator.cli.terminal.commands_said import ANY_TARGET, Said
 from replicator.cli.terminal.console import ask, paper, say
@@ -171,7 +172,9 @@ def run(call: Call, body: Callable[[OpenCall], Awaitable[Outcome]]) -> None:
     async def within() -> Outcome:
         with LateScreen(quiet=call.as_json) as screen:
             told = (screen.observe, screen.of)
-            async with Application(call.settings(), call.environ, *told) as application:
+            async with Application(
+                call.settings(), call.environ, *told, unlogged=lambda: LOG.fault
+            ) as application:
                 opened = OpenCall(typed=call, application=application, late_screen=screen)
                 return await body(opened)
 

@@ -24,6 +24,7 @@ from replicator.cli.help import (
     dressed,
     without_values,
 )
+from replicator.cli.outlets import OUTPUT, UNWRITTEN, open_outlets
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,11 +296,22 @@ def _root(
 
 def main() -> None:
     """Run the command line."""
+    open_outlets()
     try:
         _require_text(sys.argv)
         app()
     except SystemExit as exc:
-        _leave(exc)
+        _leave(_unless_cut(exc))
+
+
+def _unless_cut(exc: SystemExit) -> SystemExit:
+    """Return the exit; one with another code if a good result could not be written."""
+    if not OUTPUT.cut_by:
+        return exc
+    code = exc.code or 0
+    why = f"the output could not be written: {OUTPUT.cut_by}; without that, the code were {code}"
+    print(f"replicator: {why}", file=sys.stderr)  # noqa: T201
+    return SystemExit(code or UNWRITTEN)
 
 
 def _require_text(args: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from heapq import nlargest
 from typing import Annotated, Final
 
 from replicator.model.document import HEXADECIMAL, NATURAL, Name, Time
@@ -126,6 +127,12 @@ class Gap:
     def at(self, offset: Offset) -> bool:
         """Return whether the cut closed at `offset` has this gap."""
         return self.opened <= offset and (self.closed is None or offset < self.closed)
+
+
+def newest(gaps: Iterable[Gap], gaps_max: int) -> list[Gap]:
+    """Return the newest gaps, in their order."""
+    found = nlargest(gaps_max, gaps, key=lambda gap: gap.opened)
+    return sorted(found, key=lambda gap: gap.opened)
 
 
 def changed_rows(gaps: Iterable[Gap]) -> frozenset[RowKey]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from heapq import nlargest
 from typing import TYPE_CHECKING, Any, Final
+
+from replicator.model.checkpoint import newest
 
 if TYPE_CHECKING:
     from replicator.errors import ReplicatorError
@@ -193,7 +194,6 @@ def target_json(found: TargetStatus) -> dict[str, Any]:
 
 def _gaps_json(gaps: Sequence[Gap]) -> list[dict[str, Any]]:
     """Return the newest gaps, in their order; `points` lists all."""
-    newest = nlargest(NAMED_MAX, gaps, key=lambda gap: gap.opened)
     return [
         {
             "kind": gap.kind.value,
@@ -202,7 +202,7 @@ def _gaps_json(gaps: Sequence[Gap]) -> list[dict[str, Any]]:
             "reason": gap.reason,
             "since": gap.opened,
         }
-        for gap in sorted(newest, key=lambda gap: gap.opened)
+        for gap in newest(gaps, NAMED_MAX)
     ]
 
 

@@ -42,8 +42,8 @@ class StatusReport:
     """The canary's results for the targets."""
     webhooks: Sequence[WebhookQueue] = ()
     """Deliveries to operators."""
-    drops: Sequence[RecentDrop] = ()
-    """Datasources that were dropped at the source lately."""
+    drops: Sequence[RecentDrop] | None = None
+    """Datasources that were dropped at the source lately; None: nobody looked, or nobody could."""
     mixed: Sequence[MixedCopy] = ()
     """Copies beside what the targets follow that the source's rows are mixed with."""
     away_since: Mapping[str, datetime] = field(default_factory=dict)
@@ -175,7 +175,9 @@ def report_json(
             }
             for one in report.webhooks
         ],
-        "dropped": [
+        "dropped": None
+        if report.drops is None
+        else [
             {
                 "datasource": one.datasource,
                 "cut": one.cut.closed.cut,

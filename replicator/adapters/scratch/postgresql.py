@@ -9,10 +9,12 @@ PostgreSQL refuses to run as root, so root starts it as a system user, which is 
 """
 
 import asyncio
+import errno
 import importlib.util
 import os
 import pwd
 import secrets
+import shutil
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,6 +29,7 @@ from replicator.adapters.scratch.ports import free_ports
 from replicator.adapters.scratch.process import DependentProcess, Identity
 from replicator.adapters.scratch.user import Ended
 from replicator.errors import ConfigError, TransientError
+from replicator.model.operations.words import size_text
 
 ROLE: Final = "druid"
 """Owner of the database of the same name."""
@@ -47,6 +50,11 @@ PORT_ATTEMPTS_MAX: Final = 3
 PASSWORD_BYTES: Final = 24
 ANSWER_WAIT_S: Final = 0.05
 PORT_IS_TAKEN: Final = "Address already in use"
+FULL_HINT: Final = (
+    "free space on that disk, or name a folder on a larger one (of a drill, `drill.folder`), then"
+    " run the command again"
+)
+OWN_WORDS_HINT: Final = "see what PostgreSQL says above, then run the command again"
 
 _Process = TypeVar("_Process")
 
@@ -249,14 +257,14 @@ async def _fill(data_dir: Path) -> None:
         "-E", "UTF8", "--no-locale", "--no-sync",
     )  # fmt: skip
     if ended.code != 0:
-        raise TransientError(f"PostgreSQL cannot fill {data_dir}:\n{ended.output}")
+        raise _failed(f"PostgreSQL cannot fill {data_dir}", data_dir, ended.output)
 
 
 async def _write(path: Path, text: str) -> None:
     """Write a file as the server's user: so root follows no link of another user."""
     ended = await system_user.run("/bin/sh", "-c", 'cat > "$1"', "sh", str(path), given=text)
     if ended.code != 0:
-        raise TransientError(f"{path} cannot be written: {ended.output}")
+        raise _failed(f"{path} cannot be written", path.parent, ended.output)
 
 
 def _quoted(value: str) -> str:
@@ -308,7 +316,15 @@ def _as_superuser(server: Server) -> Database:
 
 
 def _not_started(data_dir: Path, words: str) -> TransientError:
-    return TransientError(f"PostgreSQL in {data_dir} does not start:\n{words}")
+    return _failed(f"PostgreSQL in {data_dir} does not start", data_dir, words)
+
+
+def _failed(what: str, folder: Path, words: str) -> TransientError:
+    """Return the error with PostgreSQL's own words; those about a full disk are many."""
+    if os.strerror(errno.ENOSPC) not in words:
+        return TransientError(f"{what}:\n{words}", hint=OWN_WORDS_HINT)
+    free = size_text(shutil.disk_usage(folder if folder.exists() else folder.parent).free)
+    return TransientError(f"{what}: its disk is full ({free} are free)", hint=FULL_HINT)
 
 
 async def _run(program: str, *args: str) -> Ended:

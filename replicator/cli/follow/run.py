@@ -25,11 +25,11 @@ from replicator.cli.terminal.log_lines import logger
 from replicator.cli.terminal.screen import Screen
 from replicator.cli.verb import verb
 from replicator.errors import (
-    BUG_HINT,
     ConfigError,
+    DefectError,
     FencedError,
     NotFoundError,
-    ReplicatorError,
+    expected,
     trace,
 )
 from replicator.model.observation import Followed
@@ -385,11 +385,11 @@ def controlled(call: OpenCall, monitor: Monitor | None) -> "tuple[Control, Panor
 
 def _bystander(name: str, service: Service) -> Bystander:
     def failed(exc: Exception) -> None:
-        told = {"service": name, "reason": str(exc), "looks_again_s": AGAIN_S}
-        if isinstance(exc, ReplicatorError):
-            logger().error("failed, and begins anew", **told, hint=exc.hint)
-        else:
-            logger().error("failed, and begins anew", **told, hint=BUG_HINT, traceback=trace(exc))
+        error = expected(exc)
+        told = {"service": name, "reason": str(error), "hint": error.hint, "looks_again_s": AGAIN_S}
+        if isinstance(error, DefectError):
+            told["traceback"] = trace(exc)
+        logger().error("failed, and begins anew", **told)
 
     return Bystander(service, failed=failed)
 

@@ -1,6 +1,6 @@
 """`diff`: shows the rows that changed at the source between two points of the log."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -11,9 +11,9 @@ from replicator.cli.verb import verb
 from replicator.model.event import Offset
 from replicator.model.operations.words import counted
 from replicator.model.plans.restore_point import Latest, RestorePoint, ToOffset, ToTime
-from replicator.model.row import Row, RowKey
-from replicator.services.inspection.difference import difference
+from replicator.services.inspection.difference import RowChange, RowDifference, difference
 
+SIGNS: Final = {"added": "+", "changed": "~", "removed": "-"}
 POINT_HELP = "An offset, a time with its zone, or `latest`."
 
 
@@ -31,10 +31,10 @@ async def diff(
     first, second = await history.find(_point(before)), await history.find(_point(after))
     found: list[dict[str, Any]] = []
     count = 0
-    async for key, row in difference(history, first, second):
+    async for one in difference(history, first, second):
         count += 1
         if len(found) < limit:
-            found.append(_json(key, row))
+            found.append(_json(one))
     return Outcome(
         result={
             "from_offset": first.offset,
@@ -54,10 +54,15 @@ def _point(text: str) -> RestorePoint:
     return ToTime(time=parse_time(text))
 
 
-def _json(key: RowKey, row: Row | None) -> dict[str, Any]:
-    found: dict[str, Any] = {"kind": key.kind.value, "key": key.key, "gone": row is None}
-    if row is not None and hasattr(row, "used"):
-        found["used"] = row.used
+def _json(one: RowChange) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "kind": one.key.kind.value,
+        "key": one.key.key,
+        "change": one.change.value,
+        "gone": one.change is RowDifference.REMOVED,
+    }
+    if one.row is not None and hasattr(one.row, "used"):
+        found["used"] = one.row.used
     return found
 
 
@@ -66,10 +71,10 @@ def _show(
 ) -> None:
     console.print(
         f"from the cut at offset {cuts[0]} to the cut at offset {cuts[1]}: {counted(count, 'row')}"
+        " (+ added, ~ changed, - removed)"
     )
     for row in found:
         used = {True: ", used", False: ", unused", None: ""}[row.get("used")]
-        sign = "-" if row["gone"] else "+"
-        console.print(f"  {sign} {row['kind']} {row['key']}{used}", markup=False)
+        console.print(f"  {SIGNS[row['change']]} {row['kind']} {row['key']}{used}", markup=False)
     if count > len(found):
         console.print(f"  and {count - len(found)} more (--limit)")

@@ -59,7 +59,7 @@ async def status(call: OpenCall) -> Outcome:
     """Show what runs, whether promises are kept, what can be restored, and what is wrong."""
     application, said = call.application, call.typed.said
     found = await _look(application)
-    undone = {one.datasource: _undone(application.settings, said, one) for one in found.drops}
+    undone = {one.datasource: _undone(application.settings, said, one) for one in found.drops or ()}
     return Outcome(
         result=report_json(found, partial(_typed, said), undone),
         show=lambda console: _show(console, found, said, undone),
@@ -152,12 +152,12 @@ class _Targets:
         return sorted(self._found.keys() - self._failures.keys())
 
 
-async def _drops(application: Application, history: History) -> list[RecentDrop]:
-    """Return recent drops; nothing if log or source cannot be read, which is reported as wrong."""
+async def _drops(application: Application, history: History) -> list[RecentDrop] | None:
+    """Return recent drops; None if log or source cannot be read, which is reported as wrong."""
     try:
         return await recent_drops(history, application.source_metadata(), application.clock.now())
     except ReplicatorError:
-        return []
+        return None
 
 
 def _undone(settings: Settings, said: Said, drop: RecentDrop) -> str:
@@ -365,7 +365,7 @@ def _wrong(trouble: Trouble, said: Said) -> list[str]:
 def _dropped(found: StatusReport, undone: Mapping[str, str]) -> list[str]:
     """Return the datasources without used segments, each with the command that restores it."""
     lines = []
-    for one in found.drops:
+    for one in found.drops or ():
         closed = one.cut.closed
         ago = age_text(found.seen.life.looked_at - closed.source_time)
         lines.append(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from replicator.cli.outlets import LOG
 from replicator.model.operations.shown import printable
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def _configured(options: _LogOptions) -> Any:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _with_losses,
             _as_shown,
             structlog.processors.JSONRenderer(default=str)
             if options.as_json
@@ -57,6 +59,11 @@ def _configured(options: _LogOptions) -> Any:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
     return structlog.get_logger("replicator")
+
+
+def _with_losses(_: object, __: str, event: "EventDict") -> "EventDict":
+    """Say how many lines before this one could not be written."""
+    return {**event, "lines_lost": LOG.lost, "lost_by": LOG.fault} if LOG.lost else event
 
 
 def _as_shown(_: object, __: str, event: "EventDict") -> "EventDict":

@@ -35,6 +35,7 @@ from replicator.services.inspection.points_report import (
 from replicator.web.document import SCHEMA
 from replicator.web.notes import StoreNotes
 from replicator.web.panorama import Panorama
+from replicator.web.status_json import NAMED_MAX
 
 CUTS_MAX: Final = 1_000
 """Number of cuts in one answer."""
@@ -234,6 +235,7 @@ class PointRoutes:
             named=notes.named,
             faults=(*notes.windows.faults, *notes.altered_points),
             other_logs=notes.other_logs,
+            gaps_max=NAMED_MAX,
         )
 
 

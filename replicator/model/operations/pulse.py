@@ -91,6 +91,8 @@ class Pulse:
     """Services that have halted; the process and its other services continue."""
     stream: StreamPulse | None = None
     """The report about the change stream, of a watcher with one."""
+    unlogged: str = ""
+    """Why the process cannot write its own log lines; empty: it can."""
     ended_at: datetime | None = None
     """Time at which the process ended on request; None: it did not."""
 
@@ -101,6 +103,10 @@ class Pulse:
     def is_ahead(self, now: datetime) -> bool:
         """Return whether the heartbeat's clock was ahead, so that its times cannot be used."""
         return self.ended_at is None and self.seen_at - now > MISSED_MAX * self.every
+
+    def is_recent(self, now: datetime) -> bool:
+        """Return whether its time says, by a clock that agrees, that the process runs."""
+        return self.is_heard(now) and not self.is_ahead(now)
 
     def heard_at(self, now: datetime) -> "Pulse":
         """Return the heartbeat with times of the clock of its present reader."""
@@ -160,6 +166,7 @@ def _shortened(pulse: Pulse, texts_bytes: int) -> Pulse:
     return replace(
         pulse,
         waits=_beginning(pulse.waits, texts_bytes),
+        unlogged=_beginning(pulse.unlogged, texts_bytes),
         halts=tuple(
             replace(
                 halt,
@@ -203,6 +210,7 @@ def _json(pulse: Pulse) -> bytes:
                 for halt in pulse.halts
             ],
             "change_stream": pulse.stream,
+            "unlogged": pulse.unlogged,
             "ended_at": pulse.ended_at,
         }
     )
@@ -224,6 +232,7 @@ def pulse_of(data: bytes) -> Pulse | None:
             waits=str(found.get("waits") or ""),
             halts=tuple(map(_halt, found.get("halts") or ())),
             stream=_stream(found.get("change_stream")),
+            unlogged=str(found.get("unlogged") or ""),
             ended_at=_time_or_none(found, "ended_at"),
         )
     except (ValueError, TypeError, KeyError, OverflowError):

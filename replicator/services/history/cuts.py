@@ -22,7 +22,7 @@ from replicator.model.plans.plan import latest_per_key
 from replicator.model.store.archive import Base
 from replicator.model.stream import StreamPosition
 from replicator.services.history.attempts import OpenAttempt, attempt_of
-from replicator.services.history.reader import History
+from replicator.services.history.reader import LOST_RECORDS_HINT, History
 
 Seen: TypeAlias = Callable[[int], None]
 """Called from time to time with the number of events read so far."""
@@ -180,7 +180,8 @@ class CutReader:
                 f"cut {event.cut}, closed at offset {closing.offset}, does not add up: it follows"
                 f" cut {self.last}, says {event.count} events with digest"
                 f" {hex_digest(event.digest)}, and the log has {self._count} events with digest"
-                f" {hex_digest(digest)}"
+                f" {hex_digest(digest)}",
+                hint=LOST_RECORDS_HINT,
             )
         self.last, self.digest, self.source_time = event.cut, digest, event.source_time
         self.distrusts_versions, self.stream = event.distrusts_versions, event.stream

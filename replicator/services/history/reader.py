@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from replicator.errors import CorruptionError, GapError, NotFoundError
 from replicator.model.arrays import np
@@ -30,6 +30,13 @@ RECORDS_PER_READ_MAX = 2_000
 RecordTaker: TypeAlias = Callable[[Sequence[Record]], None]
 """Gets records that are read for another purpose as well."""
 # Verbs that fold no part of the log, like `status`, do not import how that is done.
+LOST_RECORDS_HINT: Final = (
+    "the log has lost records or they were altered, as by a topic that was compacted (`replicator"
+    " status` names its settings); the targets' stores have the same history: `replicator verify"
+    " TARGET --from TARGET` compares with it, and restores with `--from` read it. To follow the"
+    " source again, delete the log's topic, or move its file away, and type `replicator run"
+    " --new-log`"
+)
 
 
 class History:
@@ -250,7 +257,9 @@ class History:
         records = await self._read(Offset(start), int(offsets[until - 1]) - start + 1)
         found = [record for record in records if record.offset in wanted]
         if not found or found[0].offset != start:
-            raise CorruptionError(f"the log has no record at offset {start} any more")
+            raise CorruptionError(
+                f"the log has no record at offset {start} any more", hint=LOST_RECORDS_HINT
+            )
         return found
 
     async def _read(self, start: Offset, records_max: int) -> Sequence[Record]:

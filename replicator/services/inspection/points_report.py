@@ -5,12 +5,12 @@ The fields are those of `--json`; fields are only added.
 
 import sys
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from replicator.errors import ReplicatorError
-from replicator.model.checkpoint import Gap
+from replicator.model.checkpoint import Gap, newest
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.store.holds import Hold, NamedPoint
 from replicator.model.store.testimony import Testimony
@@ -115,6 +115,9 @@ class TargetPoints:
     faults: list[str]
     """Damage in its store."""
     gaps: list[KnownGap]
+    """The API lists the newest, the verb all."""
+    gap_count: int
+    """Number of all gaps, those that are closed as well."""
     witness: WitnessSays | None = None
     """What its witness says; null: it has none, or its store alone was not asked."""
 
@@ -182,12 +185,13 @@ def target_points(
     target: str,
     *,
     until: Offset | None,
-    gaps: Iterable[Gap],
+    gaps: Sequence[Gap],
     found: Windows | None,
     named: Iterable[NamedPoint],
     faults: Iterable[str],
     other_logs: Iterable[str],
     said: Testimony | None = None,
+    gaps_max: int | None = None,
 ) -> TargetPoints:
     """Return what a target can be restored to.
 
@@ -200,6 +204,7 @@ def target_points(
         faults: Damage that was found in the store.
         other_logs: Ids of further logs whose histories the store keeps.
         said: What its witness says of the store; None: no witness was asked.
+        gaps_max: Number of its newest gaps that are listed; None: all.
     """
     return TargetPoints(
         target=target,
@@ -214,7 +219,8 @@ def target_points(
         expired_before=found.horizon if found else 0,
         named=[_known(point, found) for point in named],
         faults=list(faults),
-        gaps=[_gap(gap) for gap in gaps],
+        gaps=[_gap(gap) for gap in (gaps if gaps_max is None else newest(gaps, gaps_max))],
+        gap_count=len(gaps),
         witness=None
         if said is None
         else WitnessSays(witness=said.witness, verdict=said.verdict.value, detail=said.text),

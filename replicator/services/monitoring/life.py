@@ -110,6 +110,7 @@ class Ear:
         clock: Clock by which heartbeats are judged.
         own: Returns this process's own heartbeat, which counts if none can be read: the log is
             about to be created, or unreachable.
+        is_gone: Returns whether the process of a heartbeat is known to have ended.
     """
 
     def __init__(
@@ -118,21 +119,30 @@ class Ear:
         clock: Clock,
         *,
         own: Callable[[str], Pulse | None] = lambda _: None,
+        is_gone: Callable[[Pulse], bool] = lambda _: False,
     ) -> None:
-        self._pulses, self._clock, self._own = pulses, clock, own
+        self._pulses, self._clock, self._own, self._is_gone = pulses, clock, own, is_gone
         self._changes = ChangeWatch(pulses)
 
-    async def life_signs(self, targets: Sequence[str], log: LogStatus | None) -> LifeSigns:
+    async def life_signs(
+        self, targets: Sequence[str], log: LogStatus | None, *, is_patient: bool = False
+    ) -> LifeSigns:
         """Read the signs of life of the watcher and of each target's applier.
 
         The first reading of a heartbeat whose clock is ahead takes some seconds.
+
+        Args:
+            targets: Names of the targets.
+            log: The log as it was seen, with the time of its last cut.
+            is_patient: Whether silent processes are watched for some seconds, too, before something
+                is done that ends a living one: this reader's own clock may be ahead.
         """
         names = [WATCH, *map(apply_to, targets)]
         signs = {who: await self._sign(who) for who in names}
         ahead = {
             who: said
             for who, (said, sign) in signs.items()
-            if said is not None and sign.pulse is not None and sign.pulse.is_ahead(self._now)
+            if said is not None and self._is_doubtful(sign, is_patient=is_patient)
         }
         changed = await self._changes.changed(ahead)
         found = {who: sign for who, (_, sign) in signs.items()}
@@ -148,6 +158,13 @@ class Ear:
             appliers={name: found[apply_to(name)] for name in targets},
             last_poll=max((time for time in polls if time is not None), default=None),
         )
+
+    def _is_doubtful(self, sign: LifeSign, *, is_patient: bool) -> bool:
+        """Return whether only a newer heartbeat can tell that the process runs."""
+        pulse = sign.pulse
+        if pulse is None or not is_patient or sign.life is not Life.SILENT:
+            return pulse is not None and pulse.is_ahead(self._now)
+        return pulse.goes_on and not self._is_gone(pulse)
 
     @property
     def _now(self) -> datetime:

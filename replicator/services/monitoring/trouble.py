@@ -94,6 +94,7 @@ def troubles(seen: Seen) -> list[Trouble]:
         *_halted(seen.life),
         *_of_log_itself(seen.log),
         *_of_all(seen),
+        *_unlogged(seen.life),
         *_of_the_clock(seen),
         *_log_gone(seen),
         *_failures(seen),
@@ -124,6 +125,17 @@ def _of_all(seen: Seen) -> Iterator[Trouble]:
         yield Trouble(f"the watcher waits: {why}", "check")
     if (stream := seen.life.stream) is not None:
         yield from _of_the_stream(stream, seen.life)
+
+
+def _unlogged(life: LifeSigns) -> Iterator[Trouble]:
+    """Name the processes whose log lines are lost: nobody would miss them there."""
+    signs = [one for one in (life.watcher, *life.appliers.values()) if one.life is Life.RUNNING]
+    pulses = [one.pulse for one in signs if one.pulse is not None and one.pulse.unlogged]
+    for process, why in {one.process: one.unlogged for one in pulses}.items():
+        yield Trouble(
+            f"{process}, works, but cannot write its log: {why}; see where its standard error"
+            " leads, and start it again if that reader has ended"
+        )
 
 
 def _of_the_clock(seen: Seen) -> Iterator[Trouble]:

@@ -1,4 +1,4 @@
-"""Whether a process runs whose clock is ahead: its heartbeat changes while it is watched."""
+"""Whether a process runs whose clock disagrees: its heartbeat changes while it is watched."""
 
 import asyncio
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ LOOK_S = 1.0
 
 
 class ChangeWatch:
-    """Watches heartbeats whose times cannot be used (`Pulse.is_ahead`).
+    """Watches heartbeats whose times cannot be used (not `Pulse.is_recent`).
 
     By its time alone such a heartbeat would count as that of a running process for as long as the
     clock was ahead, also after a kill.

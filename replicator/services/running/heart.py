@@ -1,6 +1,7 @@
 """Heartbeats: a watcher or an applier regularly shows that it is running."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -43,9 +44,17 @@ class Heart:
     """
 
     def __init__(
-        self, pulses: Pulses, who: str, *, pulse: Pulse, clock: Clock, observer: Observer
+        self,
+        pulses: Pulses,
+        who: str,
+        *,
+        pulse: Pulse,
+        clock: Clock,
+        observer: Observer,
+        unlogged: Callable[[], str] = lambda: "",
     ) -> None:
-        self._pulses, self._who = pulses, who
+        """Take the first heartbeat, and what says why log lines cannot be written."""
+        self._pulses, self._who, self._unlogged = pulses, who, unlogged
         self._pulse, self._clock, self._observer = pulse, clock, observer
         self._is_muted = False
         self._done_at, self._waits, self._polls = pulse.done_at, pulse.waits, pulse.polls
@@ -151,6 +160,7 @@ class Heart:
             waits=self._waits,
             halts=tuple(self._halts.values()),
             stream=self._stream,
+            unlogged=self._unlogged(),
         )
 
     async def _say(self, pulse: Pulse) -> bool:

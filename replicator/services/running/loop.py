@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 from replicator.errors import (
     ConfigError,
     CorruptionError,
+    DefectError,
     GapError,
     LogCutShortError,
     MalformedRowError,
@@ -47,11 +48,11 @@ class Tolerance:
     (rights on a file, a password), and the operator who mends them need not restart a process.
     """
     defects_halt: bool = False
-    """Whether an unexpected exception halts the service, too, instead of ending it."""
+    """Whether a defect (an unexpected exception is one, too) halts the service, or ends it."""
 
     def halts(self, exc: Exception, *, later: bool) -> bool:
         """Return whether an error halts the service; `later`: a step has succeeded before."""
-        if not isinstance(exc, ReplicatorError):
+        if isinstance(expected(exc), DefectError):
             return self.defects_halt
         return isinstance(exc, (*self.halting, *(self.halting_later if later else ())))
 
@@ -148,7 +149,7 @@ def _halted(what: str, exc: Exception, retry_s: float) -> Halted:
         hint=error.hint,
         exit_code=error.exit_code,
         retry_s=retry_s,
-        traceback="" if error is exc else trace(exc),
+        traceback=trace(exc) if isinstance(error, DefectError) else "",
     )
 
 

@@ -1,6 +1,7 @@
 """The processes that do the work of the watcher and of the appliers already."""
 
 import asyncio
+from collections.abc import Callable
 
 from replicator.errors import ConfigError, NotFoundError, TransientError
 from replicator.model.operations.pulse import WATCH, Pulse, pulse_of
@@ -19,10 +20,17 @@ class RunningProcesses:
     Args:
         pulses: Their heartbeats.
         clock: Clock by which a heartbeat is recent.
+        is_gone: Returns whether the process of a heartbeat is known to have ended.
     """
 
-    def __init__(self, pulses: Pulses, clock: Clock) -> None:
-        self._pulses, self._clock = pulses, clock
+    def __init__(
+        self,
+        pulses: Pulses,
+        clock: Clock,
+        *,
+        is_gone: Callable[[Pulse], bool] = lambda _: False,
+    ) -> None:
+        self._pulses, self._clock, self._is_gone = pulses, clock, is_gone
         self._changes = ChangeWatch(pulses)
 
     async def heard(self, who: str) -> Pulse | None:
@@ -30,6 +38,9 @@ class RunningProcesses:
 
         One of a dead process counts as long as any other: it may have been written over that of the
         process which has taken over, and which beats again soon.
+
+        The clock of either machine may be wrong by a day: a heartbeat that is not recent is watched
+        for as long as one may be missing, which takes some seconds.
 
         Args:
             who: The work, by `model/operations/pulse.py`.
@@ -39,11 +50,13 @@ class RunningProcesses:
         except (ConfigError, NotFoundError):
             return None  # the log denies heartbeats, also to the running process, or is not there
         pulse = None if said is None else pulse_of(said)
-        if said is None or pulse is None or not pulse.goes_on:
+        if said is None or pulse is None or pulse.ended_at is not None or not pulse.goes_on:
             return None
-        if pulse.is_ahead(self._clock.now()) and not await self._changes.changed({who: said}):
+        if pulse.is_recent(self._clock.now()):
+            return pulse
+        if self._is_gone(pulse) or not await self._changes.changed({who: said}):
             return None
-        return pulse if pulse.is_heard(self._clock.now()) else None
+        return pulse
 
     async def poll(self) -> Pulse | None:
         """Return once a running watcher has ended a poll that began after this call.

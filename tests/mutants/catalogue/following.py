@@ -826,8 +826,8 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="drain-takes-over-from-a-running-process",
         function="RunningProcesses.heard",
-        old="return pulse if pulse.is_heard(self._clock.now()) else None",
-        new="return None",
+        old="if pulse.is_recent(self._clock.now()):\n            return pulse",
+        new="if pulse.is_recent(self._clock.now()):\n            return None",
         loses="A planned promotion ends the process that serves all other targets.",
         ring="unit",
         tests="test_drain.py",
@@ -835,8 +835,8 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="a-killed-process-with-a-clock-ahead-is-waited-for",
         function="RunningProcesses.heard",
-        old="if pulse.is_ahead(self._clock.now()) and",
-        new="if False and",
+        old="or not await self._changes.changed({who: said})",
+        new="or not pulse.is_ahead(self._clock.now())",
         loses="A promotion waits for a dead watcher until the clock has caught up with it.",
         ring="unit",
         tests="test_processes.py",

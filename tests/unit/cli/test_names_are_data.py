@@ -125,7 +125,7 @@ TYPES = {
     )
 } | {"NDArray": NDArray, "np": np}
 """Types that are only imported for annotations."""
-DOCUMENT = {"kind": HOSTILE, "key": HOSTILE, "gone": True, "price": None}
+DOCUMENT = {"kind": HOSTILE, "key": HOSTILE, "gone": True, "change": "changed", "price": None}
 """What verbs look for in a document of theirs that they show."""
 PLAIN: Mapping[Any, Any] = {
     HashSet: HashSet(),

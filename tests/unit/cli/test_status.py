@@ -336,3 +336,18 @@ async def test_a_store_that_hangs_hides_no_schedule_of_others():
         ("a", "target 'a' did not answer within 0.05 s"),
         ("b", ""),
     ]
+
+
+def test_a_process_whose_log_lines_are_lost_is_named_once():
+    full = replace(PULSE, unlogged="No space left on device")
+    found = text(report(targets={"standby": TARGET}, watcher=alive(pulse=full)))
+    assert found.count("cannot write its log: No space left on device") == 1
+    assert "cannot write its log" not in text(report(targets={"standby": TARGET}))
+    stopped = alive(Life.STOPPED, full)
+    assert "its log" not in text(report(targets={"standby": TARGET}, watcher=stopped))
+
+
+def test_drops_that_were_not_looked_for_are_not_none():
+    found = report(targets={"standby": TARGET})
+    assert report_json(found, lambda _: "")["dropped"] is None
+    assert report_json(replace(found, drops=()), lambda _: "")["dropped"] == []

@@ -78,6 +78,21 @@ async def test_gaps_windows_and_names_are_those_of_each_store(made: MadeUp):
     assert vault["checkpoint_offset"] == made.log.closed(CUTS - 6).offset
 
 
+async def test_an_answer_lists_the_newest_gaps_and_how_many_there_are(
+    made: MadeUp, monkeypatch: pytest.MonkeyPatch
+):
+    """20,000 of them are 5 MB, for each request of a viewer."""
+    notes = made.panorama.notes("vault")
+    assert notes is not None
+    one = Gap(key="a", datasource="wiki", reason=OBJECT_MISSING, detail="", opened=Offset(0))
+    many = replace(notes, gaps=tuple(replace(one, opened=Offset(at)) for at in range(300)))
+    monkeypatch.setattr(made.panorama, "notes", lambda _: many)
+    _, found = await asked(made, "points?limit=1")
+    vault = found["result"]["targets"][1]
+    assert vault["gap_count"] == 300
+    assert [one["from_offset"] for one in vault["gaps"]] == list(range(100, 300))
+
+
 def test_how_many_gaps_a_cut_has_costs_no_look_at_each():
     """20,000 gaps and a thousand cuts held up `run` for a second, for each request of a viewer."""
 

@@ -34,7 +34,8 @@ class TargetPoints:
             checkpoint_offset (int | None):
             expired_before (int):
             faults (list[str]): Damage in its store.
-            gaps (list[KnownGap]):
+            gap_count (int): Number of all gaps, those that are closed as well.
+            gaps (list[KnownGap]): The API lists the newest, the verb all.
             held (list[HeldCut]):
             log_id (None | str): Null: its store keeps no history of this log.
             named (list[KnownPoint]):
@@ -48,6 +49,7 @@ class TargetPoints:
     checkpoint_offset: int | None
     expired_before: int
     faults: list[str]
+    gap_count: int
     gaps: list[KnownGap]
     held: list[HeldCut]
     log_id: None | str
@@ -76,6 +78,8 @@ class TargetPoints:
         faults = self.faults
 
 
+
+        gap_count = self.gap_count
 
         gaps = []
         for gaps_item_data in self.gaps:
@@ -129,6 +133,7 @@ class TargetPoints:
             "checkpoint_offset": checkpoint_offset,
             "expired_before": expired_before,
             "faults": faults,
+            "gap_count": gap_count,
             "gaps": gaps,
             "held": held,
             "log_id": log_id,
@@ -164,6 +169,8 @@ class TargetPoints:
 
         faults = cast(list[str], d.pop("faults"))
 
+
+        gap_count = d.pop("gap_count")
 
         gaps = []
         _gaps = d.pop("gaps")
@@ -242,6 +249,7 @@ class TargetPoints:
             checkpoint_offset=checkpoint_offset,
             expired_before=expired_before,
             faults=faults,
+            gap_count=gap_count,
             gaps=gaps,
             held=held,
             log_id=log_id,

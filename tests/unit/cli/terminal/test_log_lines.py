@@ -1,15 +1,17 @@
 """What `run` logs: who, how much, how late; nothing when nothing happens; JSON when asked for."""
 
+import asyncio
 import json
 from datetime import UTC, datetime
 
 import pytest
 
+from replicator.cli.follow.run import _bystander
 from replicator.cli.main import hoisted
 from replicator.cli.terminal.cut_lines import RetryLines
 from replicator.cli.terminal.log_lines import configure_logging
 from replicator.cli.terminal.screen import Screen
-from replicator.errors import TransientError
+from replicator.errors import DefectError, TransientError
 from replicator.model.checkpoint import Gap
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.observation import (
@@ -269,3 +271,23 @@ def test_the_options_of_the_program_may_stand_behind_the_verb():
     assert hoisted(["hold", "create", "--reason", "--log-format", "x"]) == [
         *("hold", "create", "--reason", "--log-format", "x")
     ]
+
+
+async def test_what_stands_by_the_copies_says_what_a_defect_is_like_any_other(
+    capsys: pytest.CaptureFixture[str],
+):
+    class Fails:
+        def __init__(self, failure: Exception) -> None:
+            self.failure = failure
+
+        async def run(self, stop: asyncio.Event) -> None:
+            stop.set()
+            raise self.failure
+
+    configure_logging("INFO", {}, as_json=True)
+    for failure in (TransientError("away", hint="wait"), KeyError("x")):
+        await _bystander("canary", Fails(failure)).run(asyncio.Event())
+    away, defect = lines(capsys)
+    assert (away["reason"], away["hint"], away.get("traceback")) == ("away", "wait", None)
+    assert (defect["reason"], defect["hint"]) == ("KeyError: 'x'", DefectError.hint)
+    assert "KeyError" in str(defect["traceback"])

@@ -115,6 +115,17 @@ async def test_a_trimmed_log_is_a_gap_and_no_smaller_inventory(reader: Reader):
 async def test_a_record_that_a_log_has_lost_is_no_shorter_list():
     pipeline = await written()
     del pipeline.log._stored.records[1]
-    with pytest.raises(CorruptionError, match="no record at offset 1 any more"):
+    with pytest.raises(CorruptionError, match="no record at offset 1 any more") as lost:
         async for _ in pipeline.history().pick(np.array([1, 3])):
             pass
+    assert "verify TARGET --from TARGET" in lost.value.hint
+
+
+@pytest.mark.parametrize("reader", READERS)
+async def test_a_cut_that_lost_events_as_by_compaction_names_where_the_history_is(reader: Reader):
+    """The hint of other damage names `verify`, which an operator may just have typed."""
+    pipeline = await written()
+    del pipeline.log._stored.records[1]
+    found = await is_refused(pipeline, reader, CorruptionError, "does not add up")
+    assert "compacted" in found.hint
+    assert "verify TARGET --from TARGET" in found.hint

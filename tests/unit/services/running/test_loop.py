@@ -9,6 +9,7 @@ from replicator.errors import (
     BUG,
     ConfigError,
     CorruptionError,
+    DefectError,
     FencedError,
     GapError,
     LogCutShortError,
@@ -143,6 +144,14 @@ async def test_a_defect_that_one_target_brings_out_halts_it_alone_and_shows_wher
         "goes on: apply",
     ]
     assert "report it to the project" in lines[0]
+
+
+async def test_a_defect_that_a_step_has_named_already_is_one_too():
+    named = DefectError("the store of standby: KeyError")
+    assert (await told(named, None))[0].startswith("halted (1): the store of standby: KeyError")
+    for tolerance in (OF_A_TARGET_ALONE, OF_THE_WATCHER):
+        with pytest.raises(DefectError):
+            await told(named, tolerance=tolerance)
 
 
 async def test_a_log_that_contradicts_itself_ends_its_watcher():

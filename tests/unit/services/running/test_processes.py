@@ -120,6 +120,32 @@ async def test_a_running_watcher_whose_clock_is_ahead_is_waited_for(
         assert await said(pipeline) is not None
 
 
+@pytest.mark.parametrize("is_alive", [True, False])
+async def test_a_running_watcher_is_waited_for_although_this_clock_is_a_day_ahead(
+    pipeline: Pipeline, *, is_alive: bool
+):
+    """It would be ended otherwise, with all its targets and jobs."""
+
+    def a_day_ago(_: Pipeline, polls: int = 0) -> Pulse:
+        then = pipeline.clock.now() - 24 * HOUR
+        return replace(pulse(pipeline, polls), since=then, seen_at=then + timedelta(seconds=polls))
+
+    if is_alive:
+        async with watching(pipeline, a_day_ago):
+            assert await said(pipeline) is not None
+    else:
+        await pipeline.log.beat(WATCH, pulse_json(a_day_ago(pipeline)))
+        assert await said(pipeline) is None
+
+
+async def test_a_process_of_this_machine_that_has_ended_is_not_waited_for(pipeline: Pipeline):
+    late = replace(pulse(pipeline), seen_at=pipeline.clock.now() - HOUR)
+    await pipeline.log.beat(WATCH, pulse_json(late))
+    gone = RunningProcesses(pipeline.log, pipeline.clock, is_gone=lambda one: one.pid == 1)
+    async with asyncio.timeout(0.01):
+        assert await gone.heard(WATCH) is None
+
+
 async def test_one_that_falls_silent_meanwhile_leaves_its_work(pipeline: Pipeline):
     await pipeline.log.beat(WATCH, pulse_json(pulse(pipeline)))
     waiting = asyncio.create_task(said(pipeline))

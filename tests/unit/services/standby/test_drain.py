@@ -14,7 +14,7 @@ from replicator.model.plans.restore_point import Latest
 from replicator.model.row import Segment
 from replicator.services.replication.applier import Applier
 from replicator.services.replication.watcher import Watcher
-from replicator.services.running import processes
+from replicator.services.running import change_watch, processes
 from replicator.services.running.processes import RunningProcesses
 from replicator.services.standby import drain as module
 from replicator.services.standby.drain import Drain, OwnServices
@@ -28,6 +28,8 @@ NAME = "standby"
 def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK_S", 0.001)
     monkeypatch.setattr(processes, "LOOK_S", 0.001)
+    monkeypatch.setattr(change_watch, "LOOK_S", 0.001)
+    monkeypatch.setattr(change_watch, "BEAT_S", 0.01)
 
 
 def drain_of(pipeline: Pipeline, made: list[str]) -> Drain:
