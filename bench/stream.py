@@ -39,7 +39,7 @@ from replicator.app.wiring.pipeline import Following
 from replicator.config import WatchSettings
 from replicator.model.event import CutClosed, Offset
 from replicator.model.log.wire import CUT_CLOSED, decode
-from replicator.model.observation import Observation, Polled, StreamEnded, StreamTold
+from replicator.model.observation import Observation, Polled, StreamEnded, StreamFollowed
 from replicator.model.observed.faults import Waiting
 from replicator.services.history.reader import History
 from tests.servers.postgresql import started
@@ -132,7 +132,7 @@ async def watching(dsn: str, path: Path, seen: list[Observation]) -> AsyncIterat
         await watcher.poll()
         task = asyncio.create_task(watcher.run(stop))
         async with asyncio.timeout(60):
-            while not any(isinstance(one, StreamTold) for one in seen):  # noqa: ASYNC110
+            while not any(isinstance(one, StreamFollowed) for one in seen):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         yield
         stop.set()
@@ -181,10 +181,10 @@ async def measure(args: argparse.Namespace) -> bool:
             f" {1e6 * spent_s / max(1, len(told) * args.rows):.0f} us a row"
         )
     whole = len(told) == args.commits_per_s * args.seconds and not scans
-    return _told(told, [one for one in seen if isinstance(one, StreamTold)], scans) and whole
+    return _told(told, [one for one in seen if isinstance(one, StreamFollowed)], scans) and whole
 
 
-def _told(told: Sequence[float], reads: Sequence[StreamTold], scans: int) -> bool:
+def _told(told: Sequence[float], reads: Sequence[StreamFollowed], scans: int) -> bool:
     """Print how late the cuts were; return whether that is within the goal."""
     late = quantiles(told, n=100)[98]
     tenths = " ".join(f"{one:.0f}" for one in quantiles(told, n=10))

@@ -24,8 +24,8 @@ def translate(errors: ErrorMap, doing: str) -> Generator[None]:
 
 def reason(exc: BaseException) -> str:
     """Return an exception's message, or its class if the message is empty, as a timeout's is."""
-    if said := str(exc).strip():
-        return said
+    if message := str(exc).strip():
+        return message
     return "no answer in time" if isinstance(exc, TimeoutError) else type(exc).__name__
 
 

@@ -32,11 +32,11 @@ from replicator.adapters.transfer.http_proxy import proxy_for
 from replicator.adapters.transfer.http_session import (
     BUSY,
     HttpSession,
-    asked_to_wait_s,
     complaint,
     in_pieces,
     reached,
     refuse_redirect,
+    retry_after_s,
     whole,
 )
 from replicator.adapters.transfer.pacing import InFlight, Pace
@@ -217,7 +217,7 @@ class HdfsFolder:
     async def stat(self, key: str) -> Stat | None:
         """Return a file's length and tag, None when there is none: one request."""
         doing = f"cannot look at {key}"
-        found = await self._asked("GET", key, "GETFILESTATUS", doing, shape=_FILE)
+        found = await self._request("GET", key, "GETFILESTATUS", doing, shape=_FILE)
         if found is None or (status := found.FileStatus).type != "FILE":
             return None
         return Stat(
@@ -245,7 +245,7 @@ class HdfsFolder:
         while folders:
             folder, depth = folders.pop()
             doing = f"cannot list {folder}"
-            answer = await self._asked("GET", folder, "LISTSTATUS", doing, shape=_LISTING)
+            answer = await self._request("GET", folder, "LISTSTATUS", doing, shape=_LISTING)
             page: list[Listed] = []
             for status in () if answer is None else answer.FileStatuses.FileStatus:
                 if not status.pathSuffix:
@@ -330,12 +330,12 @@ class HdfsFolder:
 
     async def delete(self, key: str) -> None:
         """Remove a file, which may be gone, and the folders above it that are empty then."""
-        await self._asked("DELETE", key, "DELETE", f"cannot remove {key}", shape=_DONE)
+        await self._request("DELETE", key, "DELETE", f"cannot remove {key}", shape=_DONE)
         folder, _, _ = key.rpartition("/")
         while folder and not key.startswith(f"{OWN_AREA}/"):
             try:
                 doing = f"cannot remove {folder}"
-                await self._asked("DELETE", folder, "DELETE", doing, shape=_DONE)
+                await self._request("DELETE", folder, "DELETE", doing, shape=_DONE)
             except RefusedError:
                 return
             folder, _, _ = folder.rpartition("/")
@@ -372,9 +372,9 @@ class HdfsFolder:
         """Rename a file into place in one step; return False if something is there."""
         folder, _, _ = key.rpartition("/")
         doing = f"cannot make the folder of {key}"
-        await self._asked("PUT", folder, "MKDIRS", doing, shape=_DONE)
+        await self._request("PUT", folder, "MKDIRS", doing, shape=_DONE)
         params, doing = {"destination": f"{self._root}/{key}"}, f"cannot rename to {key}"
-        found = await self._asked("PUT", aside, "RENAME", doing, params, shape=_DONE)
+        found = await self._request("PUT", aside, "RENAME", doing, params, shape=_DONE)
         placed = found is not None and found.boolean
         if not placed and not keep:
             await self.delete(aside)
@@ -407,8 +407,8 @@ class HdfsFolder:
         self, method: str, key: str, op: str, doing: str, params: Mapping[str, str]
     ) -> str | None:
         """Return the data node's address for an operation, None when there is no such file."""
-        asking = {**params, "noredirect": "true"}
-        found = await self._asked(method, key, op, doing, asking, shape=_REDIRECT)
+        query = {**params, "noredirect": "true"}
+        found = await self._request(method, key, op, doing, query, shape=_REDIRECT)
         return None if found is None else self._data_node(found.Location, doing)
 
     def _data_node(self, place: str, doing: str) -> str:
@@ -436,7 +436,7 @@ class HdfsFolder:
             )
         return place
 
-    async def _asked(
+    async def _request(
         self,
         method: str,
         key: str,
@@ -451,12 +451,12 @@ class HdfsFolder:
         The one that answered last is asked first. If it acted and its answer was lost, the next one
         is asked for the same again, and reports that the file is there, or is gone.
         """
-        asking = _NameNodeRequest(method, key, {"op": op, **self._who, **(params or {})})
+        request = _NameNodeRequest(method, key, {"op": op, **self._who, **(params or {})})
         urls, begin, refusals = self._address.urls, self._active, list[TransientError]()
         for number in range(len(urls)):
             at = (begin + number) % len(urls)
             try:
-                found = await self._asked_one(urls[at], asking, doing, shape)
+                found = await self._request_from(urls[at], request, doing, shape)
             except _PassedOverError as exc:
                 refusals.append(exc)
             else:
@@ -464,21 +464,21 @@ class HdfsFolder:
                 return found
         if len(refusals) == 1:
             raise TransientError(str(refusals[0])) from refusals[0]
-        told = "; ".join(map(str, refusals))
+        reasons = "; ".join(map(str, refusals))
         raise TransientError(
-            f"{self.name}: {doing}: no name node is active: {told}",
+            f"{self.name}: {doing}: no name node is active: {reasons}",
             hint="check that one of them is up, active and out of safe mode",
         )
 
-    async def _asked_one(
-        self, url: str, asking: "_NameNodeRequest", doing: str, shape: AnswerShape[_T]
+    async def _request_from(
+        self, url: str, request: "_NameNodeRequest", doing: str, shape: AnswerShape[_T]
     ) -> _T | None:
         await self._pace.request()
-        path = quote(f"{self._root}/{asking.key}".rstrip("/"))
+        path = quote(f"{self._root}/{request.key}".rstrip("/"))
         try:
             with reached(f"{self.name} at {url}", doing):
                 async with self._http.request(
-                    asking.method, f"{url.rstrip('/')}/webhdfs/v1{path}", params=asking.params
+                    request.method, f"{url.rstrip('/')}/webhdfs/v1{path}", params=request.params
                 ) as response:
                     refuse_redirect(response, f"{self.name} at {url}: {doing}")
                     text = await whole(
@@ -493,8 +493,8 @@ class HdfsFolder:
             return None
         elsewhere = len(self._address.urls) > 1 and response.status in AWAY
         if elsewhere or any(word in text for word in PASSED_OVER):
-            said = answered(response.status, text.decode(errors="replace"))
-            raise _PassedOverError(f"{self.name} at {url}: {doing}: {said}")
+            message = answered(response.status, text.decode(errors="replace"))
+            raise _PassedOverError(f"{self.name} at {url}: {doing}: {message}")
         self._refuse(response, text.decode(errors="replace"), doing)
         with reached(self.name, doing):
             return shape.read(text)
@@ -511,21 +511,21 @@ class HdfsFolder:
         """Raise the error that an answer stands for, if it is one."""
         if response.ok:
             return
-        said = f"{self.name}: {doing}: {answered(response.status, text)}"
+        message = f"{self.name}: {doing}: {answered(response.status, text)}"
         if response.status == HTTPStatus.NOT_FOUND:
-            raise MissingObjectError(said)
+            raise MissingObjectError(message)
         if response.status in {401, 403} and any(word in text for word in DENIED):
             raise DeniedKeyError(
                 f"{self.name}: {doing}: access denied: {answered(response.status, text)}",
                 hint="set `user`, or the token, to one with the permission",
             )
         if response.status == HTTPStatus.FORBIDDEN and ENCRYPTED in text:
-            raise RejectedKeyError(said)
+            raise RejectedKeyError(message)
         if response.status in BUSY:
-            self._pace.refused(asked_to_wait_s(response.headers))
+            self._pace.refused(retry_after_s(response.headers))
         if NOT_EMPTY in text:
             raise RefusedError(f"{self.name}: {doing}: it is a folder that is not empty")
-        raise TransientError(said)
+        raise TransientError(message)
 
 
 class _NameNodeRequest(NamedTuple):

@@ -152,7 +152,7 @@ def sound(database: str, table: str) -> Generator[None]:
     try:
         yield
     except (ValueError, TypeError, OverflowError, LookupError, AttributeError) as exc:
-        said = f"column {exc} is missing" if isinstance(exc, KeyError) else exc
+        fault = f"column {exc} is missing" if isinstance(exc, KeyError) else exc
         raise CorruptionError(
-            f"{database}: a row of {table} cannot be read: {said}", hint=HINT
+            f"{database}: a row of {table} cannot be read: {fault}", hint=HINT
         ) from exc

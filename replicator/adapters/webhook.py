@@ -11,7 +11,7 @@ from yarl import URL
 
 from replicator.adapters.tls import trusting
 from replicator.adapters.transfer.http_proxy import proxy_for
-from replicator.adapters.transfer.http_session import asked_to_wait_s
+from replicator.adapters.transfer.http_session import retry_after_s
 from replicator.errors import ConfigError, TransientError
 from replicator.model.operations.shown import printable
 
@@ -85,12 +85,12 @@ class HttpCaller:
                     hint="configure the address that it redirects to",
                 )
             if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-                said = await answer.content.read(ANSWER_SHOWN_BYTES + len(url))
-                told = without_address(said.decode(errors="replace"), url)
-                words = printable(told[:ANSWER_SHOWN_BYTES]).strip()
+                body_read = await answer.content.read(ANSWER_SHOWN_BYTES + len(url))
+                safe = without_address(body_read.decode(errors="replace"), url)
+                words = printable(safe[:ANSWER_SHOWN_BYTES]).strip()
                 raise TransientError(
                     f"{host} answered {answer.status}: {words}".rstrip(": "),
-                    retry_after_s=asked_to_wait_s(answer.headers),
+                    retry_after_s=retry_after_s(answer.headers),
                 )
 
     def _tls(self) -> ssl.SSLContext | bool:

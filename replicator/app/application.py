@@ -497,19 +497,23 @@ class Application:
         if druid is None:
             return await written_for(target)
         try:
-            said = release_of(await druid.release())
+            running = release_of(await druid.release())
         except (TransientError, ConfigError) as exc:
             what = f"ask the Druid of {name} for its release"
             self.monitoring.observer(name)(Waiting(what=what, reason=str(exc), delay_s=0))
             return await written_for(target)
         configured = target.settings.druid_release
-        if said is not None and configured is not None and said < (release_of(configured) or said):
+        if (
+            running is not None
+            and configured is not None
+            and running < (release_of(configured) or running)
+        ):
             raise ConfigError(
-                f"targets.{name}.druid_release is {configured}, and its Druid runs {said.text}",
+                f"targets.{name}.druid_release is {configured}, and its Druid runs {running.text}",
                 hint="correct it, or leave it out: then its Druid is asked",
             )
-        if said is not None and configured is None:
-            await remember(target.area(), said)
+        if running is not None and configured is None:
+            await remember(target.area(), running)
         return await written_for(target)
 
     async def druid_away(self, name: str) -> TransientError | ConfigError | None:

@@ -90,20 +90,20 @@ def canary(
     Raises:
         ConfigError: the configuration lacks the address of a Broker.
     """
-    if (asked := settings.canary) is None:
+    if (options := settings.canary) is None:
         return None
     names = [
         name
         for name, target in settings.targets.items()
-        if name in areas and (name in asked.targets or _has_broker(target.druid, asked.targets))
+        if name in areas and (name in options.targets or _has_broker(target.druid, options.targets))
     ]
-    timeout_s = asked.query_timeout_s
+    timeout_s = options.query_timeout_s
     return Canary(
         CanaryRules(
-            datasource=asked.datasource,
-            window=asked.window,
-            lost_after=asked.lost_after,
-            interval_s=asked.look_interval_s,
+            datasource=options.datasource,
+            window=options.window,
+            lost_after=options.lost_after,
+            interval_s=options.look_interval_s,
         ),
         _broker("source", settings.watched.druid, environ, timeout_s),
         {
@@ -119,8 +119,8 @@ def canary(
     )
 
 
-def _has_broker(druid: DruidSettings | None, asked: Sequence[str]) -> bool:
-    return not asked and druid is not None and druid.broker_url is not None
+def _has_broker(druid: DruidSettings | None, named: Sequence[str]) -> bool:
+    return not named and druid is not None and druid.broker_url is not None
 
 
 def _broker(

@@ -53,10 +53,10 @@ class Monitoring:
 
     def observer(self, target: str | None = None) -> Observer:
         """Return the observer of a target's services, or of the watcher."""
-        told = self._observer
+        observer = self._observer
         if target is not None and self._observers is not None:
-            told = self._observers(target)
-        return told if self._settings.web is None else self._counted(target, told)
+            observer = self._observers(target)
+        return observer if self._settings.web is None else self._counted(target, observer)
 
     def _counted(self, target: str | None, then: Observer) -> Observer:
         self._observed.append(target)

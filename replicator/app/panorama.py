@@ -6,7 +6,7 @@ from functools import partial
 
 from replicator.app.application import Application
 from replicator.app.verbs.schedules import scheduled_lines
-from replicator.app.verbs.webhooks import told
+from replicator.app.verbs.webhooks import webhook_queues
 from replicator.app.wiring.target import store_of
 from replicator.services.inspection.chronicle import Chronicle
 from replicator.services.monitoring.poller import Poller
@@ -39,7 +39,7 @@ def panorama(application: Application, poller: Poller) -> Panorama:
                 sorted(poller.names),
                 Patience(application.settings.look_timeout_s),
             ),
-            webhooks=partial(told, application),
+            webhooks=partial(webhook_queues, application),
             retention=_retention(application),
             archives=_archives(application),
         ),

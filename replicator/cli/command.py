@@ -17,13 +17,13 @@ from replicator import __version__, config
 from replicator.adapters.machine.clock import SystemClock
 from replicator.cli.outlets import LOG
 from replicator.cli.terminal import signals
-from replicator.cli.terminal.commands_said import ANY_TARGET, Said
 from replicator.cli.terminal.console import ask, paper, say
 from replicator.cli.terminal.job_channel import job_channel
+from replicator.cli.terminal.printed_commands import ANY_TARGET, PrintedCommands
 from replicator.cli.terminal.typed import parse_overrides
 from replicator.config import Settings
 from replicator.errors import BUG, BUG_HINT, DefectError, RefusedError, ReplicatorError, worst
-from replicator.model.operations.command_line import ASKED_AT
+from replicator.model.operations.command_line import SHOWN_SERVICE
 from replicator.web.document import document
 
 if TYPE_CHECKING:
@@ -76,21 +76,21 @@ class Call:
         return config.load(self.config_path, self.environ, parse_overrides(self.overrides))
 
     @property
-    def said(self) -> Said:
+    def printed(self) -> PrintedCommands:
         """The options that commands in this call's messages repeat."""
-        asked_at = self.environ.get(ASKED_AT) if self.service is None else self.service
-        return Said(
+        service = self.environ.get(SHOWN_SERVICE) if self.service is None else self.service
+        return PrintedCommands(
             config=self.config_path,
             environ=self.environ,
             store=self.store,
             overrides=self.overrides,
-            service=asked_at,
+            service=service,
         )
 
     def complete(self, text: str) -> str:
         """Return a message whose commands can be typed as printed."""
         only = self._only_target() if ANY_TARGET in text else None
-        return self.said.complete(text, target=only)
+        return self.printed.complete(text, target=only)
 
     def _only_target(self) -> str | None:
         with suppress(ReplicatorError):  # the message itself is about the settings then
@@ -171,9 +171,9 @@ def run(call: Call, body: Callable[[OpenCall], Awaitable[Outcome]]) -> None:
 
     async def within() -> Outcome:
         with LateScreen(quiet=call.as_json) as screen:
-            told = (screen.observe, screen.of)
+            observers = (screen.observe, screen.of)
             async with Application(
-                call.settings(), call.environ, *told, unlogged=lambda: LOG.fault
+                call.settings(), call.environ, *observers, unlogged=lambda: LOG.fault
             ) as application:
                 opened = OpenCall(typed=call, application=application, late_screen=screen)
                 return await body(opened)
@@ -205,7 +205,7 @@ def _attempted(call: Call, work: Callable[[], _Result]) -> _Result:
         say(f"replicator: interrupted; {signals.WORK.left}")
         raise SystemExit(signals.INTERRUPTED) from None
     except signals.Unanswered as exc:
-        say(f"\nreplicator: {exc.said} at the question; {signals.WORK.left}")
+        say(f"\nreplicator: {exc.word} at the question; {signals.WORK.left}")
         raise SystemExit(exc.exit_code) from None
     except Exception as exc:  # noqa: BLE001 - an unexpected error is a bug, and reported as one
         _fail_by_a_bug(call, exc)

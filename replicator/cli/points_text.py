@@ -8,8 +8,8 @@ from rich.console import Console
 
 from replicator.cli.command import Outcome
 from replicator.cli.each_target import exit_code, show_not_seen
-from replicator.cli.terminal.commands_said import ANY_TARGET
 from replicator.cli.terminal.paragraphs import Paragraph, listing, paragraphs
+from replicator.cli.terminal.printed_commands import ANY_TARGET
 from replicator.model.operations.words import counted, moment, whole_time
 from replicator.model.row import Kind, RowKey
 from replicator.model.store.testimony import Attested
@@ -88,9 +88,9 @@ def _show_target(console: Console, points: TargetPoints) -> None:
         console.print(f"{points.target} keeps another log, too: `{command}`", markup=False)
     for fault in points.faults:
         console.print(f"DAMAGED {points.target}: {fault}", markup=False, style="red")
-    if (said := points.witness) is not None and said.detail not in points.faults:
-        word = "witness" if said.verdict == Attested.NEWEST else "NOT PROVED"
-        console.print(f"{word} {points.target}: {said.detail}", markup=False)
+    if (testimony := points.witness) is not None and testimony.detail not in points.faults:
+        word = "witness" if testimony.verdict == Attested.NEWEST else "NOT PROVED"
+        console.print(f"{word} {points.target}: {testimony.detail}", markup=False)
     _show_named(console, points)
     gaps = [gap for gap in points.gaps if gap.to_offset != gap.from_offset]  # others are healed
     for gap in gaps[:GAPS_SHOWN_MAX]:

@@ -75,7 +75,7 @@ class _RemoteCall:
         columns = paper().width
         with Screen(quiet=self._call.as_json) as screen:
 
-            def told(progress: Mapping[str, Any]) -> None:
+            def show_progress(progress: Mapping[str, Any]) -> None:
                 screen.observe(
                     Progress(
                         what=progress["what"],
@@ -85,7 +85,7 @@ class _RemoteCall:
                     )
                 )
 
-            self._client.told = told
+            self._client.on_progress = show_progress
             if not isinstance(request, Planned):
                 return self._shown(self._client.job(request, columns), skip="")
             return self._agreed(request, columns)
@@ -176,9 +176,9 @@ def _made(form: type[VerbRequest], values: dict[str, Any], places: list[Any]) ->
         raise ConfigError(f"{'.'.join(map(str, wrong['loc']))}: {wrong['msg']}") from exc
 
 
-def _text(said: str) -> str:
+def _text(text: str) -> str:
     """Return a service's text as it can be shown: it is data, like a source's names."""
-    return printable(said, lines=True)
+    return printable(text, lines=True)
 
 
 def _plain(value: Any) -> Any:

@@ -107,7 +107,7 @@ class ServiceClient:
             )
         self._url, self._token, self._named = url.rstrip("/"), token, named
         self._opener = _ENCRYPTED if address.scheme == "https" else _UNENCRYPTED
-        self.told: Callable[[Mapping[str, Any]], None] = lambda _: None
+        self.on_progress: Callable[[Mapping[str, Any]], None] = lambda _: None
 
     def job(self, request: VerbRequest, columns: int) -> dict[str, Any]:
         """Have a job done, and return it when it has ended."""
@@ -142,7 +142,7 @@ class ServiceClient:
             while job["state"] not in FINAL:
                 job = self._sent("GET", f"/v1/jobs/{job['id']}?wait={WAIT_S:g}", shape=_JobSeen)
                 if job["progress"] is not None:
-                    self.told(job["progress"])
+                    self.on_progress(job["progress"])
         except (KeyboardInterrupt, SystemExit):
             self._sent("POST", f"/v1/jobs/{job['id']}/cancel", shape=_JobSeen)
             raise

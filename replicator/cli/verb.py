@@ -16,7 +16,7 @@ from typing import Annotated, Concatenate, ParamSpec
 import typer
 
 from replicator.cli.command import Call, Changes, OpenCall, Outcome, finish, run
-from replicator.cli.terminal.commands_said import CONFIG_VARIABLE, DEFAULT_CONFIG
+from replicator.cli.terminal.printed_commands import CONFIG_VARIABLE, DEFAULT_CONFIG
 
 ConfigPath = Annotated[
     Path,

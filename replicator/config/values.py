@@ -188,20 +188,20 @@ def _some(value: object) -> object:
 def _without_password(url: str) -> str:
     """Refuse a URL that contains a secret or an unknown option; messages never repeat the URL."""
     try:
-        parts, asked = urlsplit(url), _options(url)
+        parts, options = urlsplit(url), _options(url)
         postgresql_hosts(url)
     except ValueError:
         raise ValueError("the URL cannot be read; is its port a number?") from None
-    if parts.password is not None or not asked.keys().isdisjoint({"password", "sslpassword"}):
+    if parts.password is not None or not options.keys().isdisjoint({"password", "sslpassword"}):
         raise ValueError(
             "the URL contains a password; take it out, and name the variable or the file that"
             " holds it: password_env or password_file"
         )
     if parts.scheme not in {"postgresql", "postgres"}:
         raise ValueError("the URL does not start with postgresql://")
-    if not parts.path.strip("/") and asked.keys().isdisjoint({"dbname", "database", "service"}):
+    if not parts.path.strip("/") and options.keys().isdisjoint({"dbname", "database", "service"}):
         raise ValueError("the URL names no database: postgresql://user@host:5432/database")
-    if unknown := sorted(asked.keys() & _LIBPQ_ALONE):
+    if unknown := sorted(options.keys() & _LIBPQ_ALONE):
         raise ValueError(
             f"the URL's option {unknown[0]} is libpq's and not known here; connect_timeout_s and"
             " statement_timeout_s are settings beside the url"
@@ -241,10 +241,10 @@ def postgresql_hosts(url: str) -> tuple[tuple[str, int], ...]:
     Raises:
         ValueError: a port is not a number, or the numbers of hosts and ports differ.
     """
-    asked = _options(url)
-    listed = urlsplit(url).netloc.rpartition("@")[2] or asked.get("host", "localhost")
+    options = _options(url)
+    listed = urlsplit(url).netloc.rpartition("@")[2] or options.get("host", "localhost")
     hosts = [_host(text) for text in listed.split(",")]
-    ports = [int(port) for port in asked.get("port", str(_POSTGRESQL_PORT)).split(",")]
+    ports = [int(port) for port in options.get("port", str(_POSTGRESQL_PORT)).split(",")]
     if len(ports) == 1:
         ports *= len(hosts)
     found = [(name, own or port) for (name, own), port in zip(hosts, ports, strict=True)]

@@ -148,7 +148,7 @@ class Shape(Generic[_T]):
         try:
             checked: _T = self._validator.validate_json(orjson.dumps(found), strict=True)
         except ValidationError as exc:
-            raise ValueError(_said(exc.errors(include_url=False, include_input=False)[0])) from exc
+            raise ValueError(_fault(exc.errors(include_url=False, include_input=False)[0])) from exc
         return checked
 
     def _members(self) -> frozenset[str]:
@@ -260,7 +260,7 @@ def time_text(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _said(error: ErrorDetails) -> str:
+def _fault(error: ErrorDetails) -> str:
     place = ".".join(map(str, error["loc"])) or "it"
     match error["type"]:
         case "missing" | "missing_argument" | "missing_keyword_only_argument":

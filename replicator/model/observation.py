@@ -99,7 +99,7 @@ class StreamRetained:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StreamTold:
+class StreamFollowed:
     """The change stream was read."""
 
     messages: int
@@ -303,7 +303,7 @@ class CanarySeen:
 
 
 StreamObservation: TypeAlias = (
-    StreamBegun | StreamEnded | StreamDropped | StreamRetained | StreamTold
+    StreamBegun | StreamEnded | StreamDropped | StreamRetained | StreamFollowed
 )
 """What is observed of a change stream."""
 

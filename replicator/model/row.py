@@ -200,13 +200,13 @@ class AuditRow:
 
     def is_about(self, datasource: str, since: datetime, until: datetime) -> bool:
         """Return whether its key or its payload names a datasource, and it is of that time."""
-        if (asked := time_of(self.created_date)) is None:
+        if (requested_at := time_of(self.created_date)) is None:
             return False
         quoted = json.dumps(datasource, ensure_ascii=False)[:-1]
         # a payload within a payload is a text: its quotes are escaped
         names = (f'{quoted}"'.encode(), f'{quoted}\\"'.encode())
         is_named = self.audit_key == datasource or any(name in self.payload for name in names)
-        return since <= asked <= until and is_named
+        return since <= requested_at <= until and is_named
 
 
 Row: TypeAlias = (

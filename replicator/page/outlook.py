@@ -52,8 +52,8 @@ def outlook(report: StatusReport | None) -> Outlook:
     best = _best(report)
     wrong, kept = len(report.wrong), report.seen.keeps_promises
     if best is None:
-        asked = set(report.restorable) | set(report.seen.failures)
-        missing = {one.target for one in report.seen.targets} - asked
+        answered = set(report.restorable) | set(report.seen.failures)
+        missing = {one.target for one in report.seen.targets} - answered
         level = OutlookLevel.UNKNOWN if missing else OutlookLevel.BAD
     else:
         level = OutlookLevel.GOOD if kept and not wrong else OutlookLevel.WARNING

@@ -103,17 +103,17 @@ class PageRoutes:
 
     def _data(self) -> list[Route]:
         return [
-            self._asked("me", "Who asks, and what may be filtered by.", self._me),
-            self._asked("overview", "What one look says.", self._overview),
-            self._asked("timeline", "The cuts in columns.", self._timeline, TimelineQuery),
-            self._asked("moment", "The cut that a moment means.", self._moment, MomentQuery),
-            self._asked("accidents", "Cuts that did harm.", self._accidents, AccidentsQuery),
-            self._asked("log", "The newest events.", self._events, EventsQuery),
-            self._asked("trend", "Lag of the last day.", self._trend),
-            self._asked("drills", "Evidence of drills.", self._drills),
+            self._data_route("me", "Who asks, and what may be filtered by.", self._me),
+            self._data_route("overview", "What one look says.", self._overview),
+            self._data_route("timeline", "The cuts in columns.", self._timeline, TimelineQuery),
+            self._data_route("moment", "The cut that a moment means.", self._moment, MomentQuery),
+            self._data_route("accidents", "Cuts that did harm.", self._accidents, AccidentsQuery),
+            self._data_route("log", "The newest events.", self._events, EventsQuery),
+            self._data_route("trend", "Lag of the last day.", self._trend),
+            self._data_route("drills", "Evidence of drills.", self._drills),
         ]
 
-    def _asked(
+    def _data_route(
         self,
         name: str,
         summary: str,

@@ -123,7 +123,7 @@ SAMPLES_MAX = 100
 class Freshness:
     """How old the rows are that a database shows."""
 
-    asked_at: datetime
+    requested_at: datetime
     """Time of the request, by the database's own clock."""
     shows: datetime
     """Time before which everything committed at the primary is visible."""
@@ -136,7 +136,7 @@ class Freshness:
     @property
     def behind(self) -> timedelta:
         """Age of what the database shows."""
-        return self.asked_at - self.shows
+        return self.requested_at - self.shows
 
     @property
     def text(self) -> str:

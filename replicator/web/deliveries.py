@@ -10,15 +10,15 @@ from replicator.ports.notifications import Delivery
 
 def delivery_json(delivery: Delivery) -> dict[str, Any]:
     """Return a delivery with its message."""
-    told = dict[str, Any]()
+    message = dict[str, Any]()
     with suppress(orjson.JSONDecodeError):  # a body of another release is shown without
-        told = orjson.loads(delivery.body)
+        message = orjson.loads(delivery.body)
     return {
         "id": delivery.id,
         "webhook": delivery.webhook,
         "type": delivery.type,
-        "target": told.get("target"),
-        "summary": str(told.get("summary", "")),
+        "target": message.get("target"),
+        "summary": str(message.get("summary", "")),
         "made_at": delivery.made_at,
         "state": delivery.state.value,
         "attempts": delivery.attempts,

@@ -98,7 +98,7 @@ def guard(names: Collection[str]) -> Any:
         try:
             answer = refused(request, names) or await handler(request)
         except web.HTTPException as exc:  # no such path, no such method
-            answer = told(HTTPStatus(exc.status), allow=exc.headers.get("Allow"))
+            answer = plain_answer(HTTPStatus(exc.status), allow=exc.headers.get("Allow"))
         answer.headers["Server"] = SERVER
         answer.headers["X-Content-Type-Options"] = "nosniff"
         answer.force_close()
@@ -110,9 +110,9 @@ def guard(names: Collection[str]) -> Any:
 def refused(request: web.Request, names: Collection[str]) -> web.Response | None:
     """Return why a request is not answered, None where it is."""
     if not host_is_allowed(request.headers.get("Host"), names):
-        return told(HTTPStatus.MISDIRECTED_REQUEST, "add this name to web.allowed_hosts")
+        return plain_answer(HTTPStatus.MISDIRECTED_REQUEST, "add this name to web.allowed_hosts")
     if request.can_read_body:
-        return told(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "no request here has a body")
+        return plain_answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "no request here has a body")
     return None
 
 
@@ -121,7 +121,7 @@ def phrase(status: HTTPStatus) -> str:
     return PHRASES.get(status, status.phrase)
 
 
-def told(status: HTTPStatus, more: str = "", *, allow: str | None = None) -> web.Response:
+def plain_answer(status: HTTPStatus, more: str = "", *, allow: str | None = None) -> web.Response:
     """Return a short answer in plain text."""
     text = f"{phrase(status)}: {more}\n" if more else f"{phrase(status)}\n"
     headers = {"Server": SERVER} | ({"Allow": allow} if allow else {})
@@ -136,7 +136,7 @@ def problem(status: HTTPStatus) -> web.Response:
         if status is HTTPStatus.BAD_REQUEST
         else phrase(status)
     )
-    told_of = {
+    document = {
         "type": "about:blank",
         "title": phrase(status),
         "status": status.value,
@@ -144,7 +144,7 @@ def problem(status: HTTPStatus) -> web.Response:
     }
     return web.Response(
         status=status,
-        body=orjson.dumps(told_of),
+        body=orjson.dumps(document),
         content_type=PROBLEM_TYPE,
         headers={"Server": SERVER},
     )
@@ -346,7 +346,7 @@ class Connection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send an answer; what aiohttp refuses before any middleware is told like all else."""
+        """Send an answer; requests that aiohttp itself refuses get an answer of the same form."""
         if isinstance(resp, web.HTTPException):
             resp = problem(HTTPStatus(resp.status))
             resp.force_close()

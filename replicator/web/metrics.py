@@ -35,9 +35,9 @@ from replicator.model.observation import (
     StreamBegun,
     StreamDropped,
     StreamEnded,
+    StreamFollowed,
     StreamObservation,
     StreamRetained,
-    StreamTold,
     SwitchCalled,
     TargetPaused,
     VersionsMissed,
@@ -195,7 +195,7 @@ class Metrics:
                 | StreamEnded()
                 | StreamDropped()
                 | StreamRetained()
-                | StreamTold()
+                | StreamFollowed()
             ):
                 self._count_watched(observation)
             case ObjectCopied():
@@ -210,7 +210,7 @@ class Metrics:
             case BaseWritten():
                 self._based.labels(self._source, target).set(self._clock.now().timestamp())
             case NotificationSent() | NotificationsQueued() | SwitchCalled():
-                self._count_told(observation)
+                self._count_notifications(observation)
             case CanaryArrived() | CanarySeen() | ScheduleSeen() | ScheduledRunEnded():
                 self._count_beside(observation)
             case (
@@ -258,7 +258,7 @@ class Metrics:
         if observation.last_good is not None:
             self._last_run.labels(*labels).set(observation.last_good.timestamp())
 
-    def _count_told(
+    def _count_notifications(
         self, observation: NotificationSent | NotificationsQueued | SwitchCalled
     ) -> None:
         match observation:
@@ -309,7 +309,7 @@ class Metrics:
                 self._count_polled(observation)
             case _:
                 self._stream.count(observation)
-                if isinstance(observation, StreamTold):
+                if isinstance(observation, StreamFollowed):
                     self._polled.labels(self._source).set(self._clock.now().timestamp())
 
     def _count_polled(self, observation: Polled) -> None:

@@ -135,7 +135,7 @@ class Panorama:
         if is_wanted:
             await self.poller.look()
         log = self._log
-        self._source = await self._asked_source()
+        self._source = await self._source_status()
         self._life = await self._surroundings.life(log)
         self._webhooks = await self._surroundings.webhooks()
         async with TaskGroup() as group:
@@ -152,7 +152,7 @@ class Panorama:
         if not self._wanted.is_set():
             self._settled.set()
 
-    async def _asked_source(self) -> SourceStatus:
+    async def _source_status(self) -> SourceStatus:
         try:
             return await self._patience.answer("the source", self._surroundings.source)
         except ReplicatorError as exc:

@@ -66,8 +66,8 @@ class StatusAnswers:
 
     async def nothing(self, request: web.Request) -> web.Response:
         """Answer that a path has nothing, and which have something."""
-        said = f"there is nothing at {request.path!r:.200}\n\n{CONTENTS}"
-        return web.Response(status=HTTPStatus.NOT_FOUND, text=said)
+        text = f"there is nothing at {request.path!r:.200}\n\n{CONTENTS}"
+        return web.Response(status=HTTPStatus.NOT_FOUND, text=text)
 
     async def status(self, _: web.Request) -> web.Response:
         """Answer with the last look."""

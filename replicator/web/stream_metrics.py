@@ -8,9 +8,9 @@ from replicator.model.observation import (
     StreamBegun,
     StreamDropped,
     StreamEnded,
+    StreamFollowed,
     StreamObservation,
     StreamRetained,
-    StreamTold,
 )
 
 
@@ -29,7 +29,7 @@ class StreamMetrics:
         self._retained = gauge("retained_bytes", "WAL that the source keeps for it.")
         self._retained_max = gauge("retained_max_bytes", "WAL at which the watcher drops the slot.")
         self._behind = gauge("behind_bytes", "WAL of the source that is not in the log yet.")
-        self._told_until = gauge(
+        self._known_until = gauge(
             "told_timestamp_seconds", "All that the source had committed by then is in the log."
         )
         self._ended = counter("ended_total", "How often polls took its place.")
@@ -51,11 +51,11 @@ class StreamMetrics:
                 self._retained.labels(source).set(0)
             case StreamRetained(bytes=retained, bytes_max=retained_max):
                 self._keep(retained, retained_max)
-            case StreamTold():
+            case StreamFollowed():
                 self._keep(observation.retained_bytes, observation.retained_bytes_max)
                 self._behind.labels(source).set(observation.behind_bytes)
                 if observation.told_until is not None:
-                    self._told_until.labels(source).set(observation.told_until.timestamp())
+                    self._known_until.labels(source).set(observation.told_until.timestamp())
             case _:
                 assert_never(observation)
 

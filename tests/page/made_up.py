@@ -329,7 +329,7 @@ async def _life() -> LifeSigns:
 
 
 async def _source() -> SourceStatus:
-    fresh = Freshness(asked_at=NOW, shows=NOW, is_replica=False)
+    fresh = Freshness(requested_at=NOW, shows=NOW, is_replica=False)
     return SourceStatus(freshness=fresh)
 
 

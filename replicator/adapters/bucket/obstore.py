@@ -95,28 +95,28 @@ NO_PATH = ("contained empty path segment", "Error parsing Path")
 """Texts of the library for a listed key that is not a valid path."""
 
 
-def _unknown(said: str) -> ConfigError:
-    return ConfigError(said, hint=UNKNOWN_HINT)
+def _unknown(message: str) -> ConfigError:
+    return ConfigError(message, hint=UNKNOWN_HINT)
 
 
-def _unsayable(said: str) -> ConfigError:
+def _unsayable(message: str) -> ConfigError:
     return ConfigError(
-        said, hint="the library for this storage cannot say such a key: rename object or prefix"
+        message, hint="the library for this storage cannot say such a key: rename object or prefix"
     )
 
 
-def _meanwhile(said: str) -> TransientError:
+def _meanwhile(message: str) -> TransientError:
     return TransientError(
-        said, hint="another process writes or removes there at the same time: run it again"
+        message, hint="another process writes or removes there at the same time: run it again"
     )
 
 
-def _misconfigured(said: str) -> ConfigError:
-    return ConfigError(said, hint="correct the settings of this storage")
+def _misconfigured(message: str) -> ConfigError:
+    return ConfigError(message, hint="correct the settings of this storage")
 
 
-def _failed_inside(said: str) -> TransientError:
-    return TransientError(said, hint="the library's own task failed: run it again")
+def _failed_inside(message: str) -> TransientError:
+    return TransientError(message, hint="the library's own task failed: run it again")
 
 
 ERRORS: ErrorMap = {
@@ -217,7 +217,7 @@ class ObstoreBucket:
         )
         while True:
             await self._pace.request()
-            with self._translated(f"cannot list {prefix or 'it'}"), _keys_said(self.name):
+            with self._translated(f"cannot list {prefix or 'it'}"), _refused_keys_named(self.name):
                 page = await anext(stream, None)
             if page is None:
                 return
@@ -378,16 +378,16 @@ class ObstoreBucket:
             raise _meant(exc, f"{self.name}: {doing}: {brief(exc)}") from exc
 
 
-def _meant(exc: Exception, said: str) -> ReplicatorError:
+def _meant(exc: Exception, message: str) -> ReplicatorError:
     """Return the error for what the library does not classify, by whether a server answered."""
     for kind, ours in ERRORS.items():
         if isinstance(exc, kind):
-            return ours(said)
-    if CERTIFICATE in said:
-        return ConfigError(said, hint=CERTIFICATE_HINT)
+            return ours(message)
+    if CERTIFICATE in message:
+        return ConfigError(message, hint=CERTIFICATE_HINT)
     if ANSWERED in str(exc):
-        return TransientError(said, hint=ANSWERED_HINT)
-    return TransientError(said)
+        return TransientError(message, hint=ANSWERED_HINT)
+    return TransientError(message)
 
 
 def _require_known(exc: Exception, doing: str) -> None:
@@ -401,7 +401,7 @@ def _require_unarchived(exc: Exception, doing: str) -> None:
 
 
 @contextmanager
-def _keys_said(name: str) -> Generator[None]:
+def _refused_keys_named(name: str) -> Generator[None]:
     try:
         yield
     except (BaseError, ValueError) as exc:
@@ -502,12 +502,12 @@ def brief(exc: BaseException) -> str:
     text, _, dump = str(exc).partition("\n\nDebug source")
     if (answer := ANSWER.search(text)) is not None:
         return answered(int(answer["status"]), answer["body"])
-    said = " ".join(ASKING.sub(r"\1: ", text).split())[:500]
-    why = UNCONNECTED.search(dump) if said.endswith(UNSAID) else None
+    message = " ".join(ASKING.sub(r"\1: ", text).split())[:500]
+    why = UNCONNECTED.search(dump) if message.endswith(UNSAID) else None
     if why is None:
-        return said
+        return message
     reason = why["words"] or f"{CERTIFICATE}, {why['certificate']}"
-    return f"{said}: {reason}"
+    return f"{message}: {reason}"
 
 
 def _denied(name: str, text: str) -> str:

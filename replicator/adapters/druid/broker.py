@@ -189,7 +189,7 @@ class DruidBroker:
         timeout_ms = round(self._timeout_s * 1000)
         body = {"query": query, "context": {**CONTEXT, "timeout": timeout_ms}}
         timeout_s = self._timeout_s + ANSWER_MARGIN_S
-        async with self._servers.asked(
+        async with self._servers.send(
             "POST", PATH, orjson.dumps(body), timeout_s=timeout_s
         ) as answer:
             url = str(answer.url)

@@ -70,7 +70,7 @@ class DruidHttp:
 
     async def supervisor(self, id_: str) -> SupervisorState | None:
         path = f"{OVERLORD}/supervisor/{quote(id_, safe='')}/status"
-        async with self._overlords.asked("GET", path, timeout_s=self._timeout_s) as answer:
+        async with self._overlords.send("GET", path, timeout_s=self._timeout_s) as answer:
             if answer.status == HTTPStatus.NOT_FOUND:
                 return None
             status = (await _read(answer, _STATUS)).payload
@@ -86,22 +86,22 @@ class DruidHttp:
 
     async def supervise(self, spec: bytes) -> None:
         path = f"{OVERLORD}/supervisor"
-        async with self._overlords.asked("POST", path, spec, timeout_s=self._timeout_s) as answer:
+        async with self._overlords.send("POST", path, spec, timeout_s=self._timeout_s) as answer:
             await _read(answer, _OBJECT)
 
     async def tiers(self) -> frozenset[str]:
         path = f"{COORDINATOR}/tiers"
-        async with self._coordinators.asked("GET", path, timeout_s=self._timeout_s) as answer:
+        async with self._coordinators.send("GET", path, timeout_s=self._timeout_s) as answer:
             return await _read(answer, _TIERS)
 
     async def tier_aliases(self) -> Mapping[str, Sequence[str]]:
         path = f"{COORDINATOR}/config"
-        async with self._coordinators.asked("GET", path, timeout_s=self._timeout_s) as answer:
+        async with self._coordinators.send("GET", path, timeout_s=self._timeout_s) as answer:
             return aliases_of(await _read(answer, _OBJECT))
 
     async def properties(self) -> Mapping[str, str]:
         path = "/status/properties"
-        async with self._coordinators.asked("GET", path, timeout_s=self._timeout_s) as answer:
+        async with self._coordinators.send("GET", path, timeout_s=self._timeout_s) as answer:
             found = await _read(answer, _OBJECT)
         return {name: str(value) for name, value in found.items()}
 

@@ -14,7 +14,7 @@ from yarl import URL
 
 from replicator.adapters.boundary import reason
 from replicator.adapters.tls import trusting
-from replicator.adapters.transfer.answers import AnswerShape, OddAnswerError, told
+from replicator.adapters.transfer.answers import AnswerShape, OddAnswerError, message_of
 from replicator.adapters.transfer.http_proxy import proxy_for
 from replicator.adapters.transfer.http_session import whole
 from replicator.errors import ConfigError, ReplicatorError, TransientError
@@ -44,7 +44,7 @@ class DruidLogin:
 
 
 @asynccontextmanager
-async def asked(
+async def send(
     login: DruidLogin, method: str, url: str, body: bytes | None = None, *, timeout_s: float
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     """Send one request over a connection of its own.
@@ -56,7 +56,7 @@ async def asked(
     headers = {"Accept": "application/json", "Content-Type": "application/json"}
     if login.username is not None:
         headers["Authorization"] = aiohttp.encode_basic_auth(login.username, login.password or "")
-    asked_url, proxy = _understood(url)
+    real_url, proxy = _understood(url)
     try:
         async with (
             aiohttp.ClientSession(
@@ -64,7 +64,7 @@ async def asked(
             ) as session,
             session.request(
                 method,
-                asked_url,
+                real_url,
                 data=body,
                 ssl=_tls(login),
                 allow_redirects=False,  # aiohttp would leave the login behind
@@ -109,7 +109,7 @@ class DruidServers:
         return self._urls[0]
 
     @asynccontextmanager
-    async def asked(
+    async def send(
         self, method: str, path: str, body: bytes | None = None, *, timeout_s: float
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send one request to the first server that answers and leads; `path` is quoted.
@@ -152,7 +152,7 @@ class DruidServers:
                 f"{url} does not lead and redirects to {location}, which is not configured",
                 hint="name that server too: the password is sent to configured servers only",
             )
-        if leader is None and not _asks_the_same(location, f"{url}{request.path}", request.path):
+        if leader is None and not _is_to_a_leader(location, f"{url}{request.path}", request.path):
             raise TransientError(
                 f"{url} redirects to {location}, which is not the same question to another server",
                 hint="name the leader among the configured servers",
@@ -164,13 +164,13 @@ class DruidServers:
         self._urls.insert(0, url)
 
 
-def _asks_the_same(location: str, asked: str, path: str) -> bool:
+def _is_to_a_leader(location: str, requested: str, path: str) -> bool:
     """Return whether a redirect is one to a leader: the same path at another server.
 
     A server without a login could otherwise let this process ask anything of any host.
     """
     try:
-        before, after = urlsplit(asked), urlsplit(location)
+        before, after = urlsplit(requested), urlsplit(location)
     except ValueError:  # no address
         return False
     safe = after.scheme == "https" or after.scheme == before.scheme == "http"
@@ -187,7 +187,7 @@ class _DruidRequest:
     def to(
         self, url: str, login: DruidLogin
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        return asked(login, self.method, url, self.body, timeout_s=self.timeout_s)
+        return send(login, self.method, url, self.body, timeout_s=self.timeout_s)
 
 
 class _LeaderUnknownError(ConfigError):
@@ -205,7 +205,7 @@ async def answered(
             Druid's, or this is not `whose` address.
     """
     body = await whole(answer, f"{answer.method} {url}", too_large=ConfigError)
-    said = told(body.decode(errors="replace"))
+    message = message_of(body.decode(errors="replace"))
     if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         raise ConfigError(
             f"{url}: access is denied ({answer.status})", hint="correct druid.username"
@@ -213,14 +213,14 @@ async def answered(
     if answer.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT} or (
         answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     ):
-        raise TransientError(f"{url} answered {answer.status}: {said}")
+        raise TransientError(f"{url} answered {answer.status}: {message}")
     if answer.status >= HTTPStatus.BAD_REQUEST:
-        raise ConfigError(f"{url} answered {answer.status}: {said}")
+        raise ConfigError(f"{url} answered {answer.status}: {message}")
     try:
         return shape.read(body)
     except OddAnswerError as exc:
         raise ConfigError(
-            f"{url} did not answer in JSON as a Druid does ({exc}): {said}",
+            f"{url} did not answer in JSON as a Druid does ({exc}): {message}",
             hint=f"is this the address of {whose}?",
         ) from exc
 

@@ -26,6 +26,6 @@ class DruidStatus:
         self._timeout_s = timeout_s
 
     async def release(self) -> str:
-        async with self._servers.asked("GET", PATH, timeout_s=self._timeout_s) as answer:
+        async with self._servers.send("GET", PATH, timeout_s=self._timeout_s) as answer:
             found = await answered(answer, str(answer.url), whose=WHOSE, shape=_SERVER)
         return found.version or ""

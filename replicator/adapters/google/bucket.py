@@ -31,11 +31,11 @@ from replicator.adapters.transfer.answers import AnswerShape, OddAnswerError, an
 from replicator.adapters.transfer.http_session import (
     BUSY,
     HttpSession,
-    asked_to_wait_s,
     complaint,
     in_pieces,
     reached,
     refuse_redirect,
+    retry_after_s,
     whole,
 )
 from replicator.adapters.transfer.pacing import Pace
@@ -115,7 +115,7 @@ class GoogleBucket:
     async def stat(self, key: str) -> Stat | None:
         """Return an object's size, tag and metadata, None if there is no object: one request."""
         doing = f"cannot look at {key}"
-        _, found = await self._asked("GET", self._object(key), doing, shape=_OBJECT)
+        _, found = await self._request("GET", self._object(key), doing, shape=_OBJECT)
         if found is None:
             await self._require_bucket()
             return None
@@ -138,19 +138,19 @@ class GoogleBucket:
         """Yield the objects below a folder, one request per page."""
         page: dict[str, str] = {"prefix": f"{prefix.rstrip('/')}/" if prefix else ""}
         page["maxResults"] = str(page_objects_max)
-        asked = set[str]()
+        seen_pages = set[str]()
         while True:
             url, doing = f"{self._url}/storage/v1/b/{self._bucket}/o", f"cannot list {prefix}"
-            _, answer = await self._asked("GET", url, doing, params=page, shape=_PAGE)
+            _, answer = await self._request("GET", url, doing, params=page, shape=_PAGE)
             if answer is None:
                 raise self._no_bucket()
             yield [_listed(one) for one in answer.items]
             next_page = answer.nextPageToken
             if next_page is None:
                 return
-            if next_page in asked:
+            if next_page in seen_pages:
                 raise TransientError(f"{self.name}: {doing}: the listing does not go on")
-            asked.add(next_page)
+            seen_pages.add(next_page)
             page["pageToken"] = next_page
 
     async def read(
@@ -243,11 +243,11 @@ class GoogleBucket:
         doing = f"cannot copy {source_bucket.name}/{name} to {key}"
         params = {"ifGenerationMatch": "0", "sourceGeneration": generation}
         looked_at = source_bucket._object(name)
-        _, source = await source_bucket._asked("GET", looked_at, doing, shape=_OBJECT)
+        _, source = await source_bucket._request("GET", looked_at, doing, shape=_OBJECT)
         url = f"{looked_at}/rewriteTo/b/{self._bucket}/o/{quote(key, safe='')}"
         done, before = _Rewritten(), -1
         while not done.done:
-            status, found = await self._asked("POST", url, doing, params=params, shape=_REWRITTEN)
+            status, found = await self._request("POST", url, doing, params=params, shape=_REWRITTEN)
             if found is None:
                 gone = status == HTTPStatus.NOT_FOUND
                 raise await source_bucket._gone(name) if gone else FileExistsError(key)
@@ -255,7 +255,9 @@ class GoogleBucket:
             total = found.totalBytesRewritten
             rewritten = int(total) if total.isdecimal() and len(total) < DIGITS_MAX else 0
             if not done.done and rewritten <= before:
-                raise TransientError(f"{self._said(doing)}: its copy does not go on at {total!r}")
+                raise TransientError(
+                    f"{self._context(doing)}: its copy does not go on at {total!r}"
+                )
             before = rewritten
         if source is None or done.resource.crc32c != source.crc32c:
             await self.delete(key)
@@ -267,7 +269,7 @@ class GoogleBucket:
 
     async def delete(self, key: str) -> None:
         """Remove an object, which may be gone."""
-        await self._asked("DELETE", self._object(key), f"cannot remove {key}", shape=_ANYTHING)
+        await self._request("DELETE", self._object(key), f"cannot remove {key}", shape=_ANYTHING)
 
     async def extend(self, key: str, until: datetime) -> bool:
         """Do nothing: retention policies belong to the bucket's owner."""
@@ -333,7 +335,7 @@ class GoogleBucket:
             raise CorruptionError(f"{key} of {self.name} was stored with other bytes than sent")
         return True
 
-    async def _asked(
+    async def _request(
         self,
         method: str,
         url: str,
@@ -356,29 +358,29 @@ class GoogleBucket:
     async def _body(self, response: ClientResponse, doing: str) -> bytes:
         return await whole(
             response,
-            self._said(doing),
+            self._context(doing),
             too_large=UnreadableObjectError,
             within_s=self._http.request_timeout_s,
         )
 
-    def _said(self, doing: str) -> str:
+    def _context(self, doing: str) -> str:
         return f"{self.name}: {doing}"
 
     async def _require(self, response: ClientResponse, doing: str) -> None:
-        refuse_redirect(response, self._said(doing))
+        refuse_redirect(response, self._context(doing))
         if response.ok:
             return
         text = await complaint(response, within_s=self._http.request_timeout_s)
-        said = f"{self._said(doing)}: {answered(response.status, text)}"
+        message = f"{self._context(doing)}: {answered(response.status, text)}"
         limited = any(word in text for word in RATE_LIMITED)
         if limited or response.status in BUSY:
-            self._pace.refused(asked_to_wait_s(response.headers))
+            self._pace.refused(retry_after_s(response.headers))
         denied = response.status in DENIED and not limited
         error: type[ReplicatorError] = DeniedKeyError if denied else TransientError
         if response.status == HTTPStatus.BAD_REQUEST:
             error = RejectedKeyError  # also for an object encrypted with its writer's own key
         hint = "check the credentials and what they may do there" if denied else ""
-        raise error(said, hint=hint)
+        raise error(message, hint=hint)
 
     async def _gone(self, key: str) -> ReplicatorError:
         """Return the error for an object that is gone, or that has another generation by now."""
@@ -393,7 +395,7 @@ class GoogleBucket:
         """Raise an error if the bucket is missing: that answers 404 as well as a missing object."""
         url = f"{self._url}/storage/v1/b/{self._bucket}/o"
         params, doing = {"maxResults": "1"}, "cannot list it"
-        _, found = await self._asked("GET", url, doing, params=params, shape=_PAGE)
+        _, found = await self._request("GET", url, doing, params=params, shape=_PAGE)
         if found is None:
             raise self._no_bucket()
 

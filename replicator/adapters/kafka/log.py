@@ -54,7 +54,7 @@ NEWER_WRITER_SHOWS_S = 5.0
 NEWER_WRITER_POLL_S = 0.1
 MARKERS = 1
 """Records that the broker adds after the last one of a transaction; each cut ends one."""
-KEEPING_ASKED_EVERY_S = 60.0
+KEEPING_READ_EVERY_S = 60.0
 """Time between two questions for the topic's settings: it takes connections."""
 
 
@@ -97,7 +97,7 @@ class _TopicLog:
 class _TopicKeeping:
     """How the topic kept its records when it was last asked."""
 
-    asked_at_s: float
+    read_at_s: float
     keeping: Keeping
 
 
@@ -187,7 +187,7 @@ class KafkaEventLog:
 
     async def keeping(self) -> Keeping:
         now_s = asyncio.get_running_loop().time()
-        if self._kept is None or now_s - self._kept.asked_at_s > KEEPING_ASKED_EVERY_S:
+        if self._kept is None or now_s - self._kept.read_at_s > KEEPING_READ_EVERY_S:
             keeping = await kafka_topic.keeping(self._session, self._topic)
             self._kept = _TopicKeeping(now_s, keeping)
         return self._kept.keeping
@@ -220,8 +220,8 @@ class KafkaEventLog:
                 await self._groups[name].commit(position)
 
     async def reported(self, reader: str) -> str | None:
-        said = await kafka_topic.note(self._session, self._topic.name, self._group(reader))
-        return None if said is None else said.decode()
+        note = await kafka_topic.note(self._session, self._topic.name, self._group(reader))
+        return None if note is None else note.decode()
 
     def _group(self, reader: str) -> str:
         return f"{self._topic.name}.{reader}"

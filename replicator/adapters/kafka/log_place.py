@@ -149,12 +149,12 @@ def moved_to(found: Sequence[ConsumerRecord]) -> str | None:
 
 
 def _tail(last: ConsumerRecord) -> Tail:
-    said = dict(last.headers)
-    if missing := {TYPE, EPOCH} - said.keys():
+    headers = dict(last.headers)
+    if missing := {TYPE, EPOCH} - headers.keys():
         raise _not_ours(last, min(missing))
-    moved_here = [said[name] for name in (CONTINUES, MOVING) if name in said]
+    moved_here = [headers[name] for name in (CONTINUES, MOVING) if name in headers]
     try:
-        epoch = Epoch(int(said[EPOCH]))
+        epoch = Epoch(int(headers[EPOCH]))
     except (TypeError, ValueError):
         raise _not_ours(last, EPOCH) from None
     if not 0 <= epoch < INT_MAX:  # the next writer's is one larger, and has 64 bits, too
@@ -168,8 +168,8 @@ def _tail(last: ConsumerRecord) -> Tail:
         epoch=epoch,
         appended_at_ms=last.timestamp,
         place=LogPlace.of(moved_here[0]) if moved_here else None,
-        is_moving=MOVING in said,
-        moved_into=_moved_into(last) if said[TYPE] == MOVED.encode() else None,
+        is_moving=MOVING in headers,
+        moved_into=_moved_into(last) if headers[TYPE] == MOVED.encode() else None,
     )
 
 

@@ -48,7 +48,7 @@ class PartitionReader:
         self._stack = AsyncExitStack()
         self._cursors: list[_Cursor] = []
         self._opening = asyncio.Lock()
-        self._asking: AIOKafkaConsumer | None = None
+        self._lookups: AIOKafkaConsumer | None = None
         self._known_end = -1
 
     @property
@@ -59,19 +59,19 @@ class PartitionReader:
     async def close(self) -> None:
         """Close all consumers."""
         await self._stack.aclose()
-        self._cursors, self._asking = [], None
+        self._cursors, self._lookups = [], None
 
     async def first(self) -> int:
         """Return the offset of the oldest record that is kept."""
         with self._translated("ask for the first offset"):
-            consumer = await self._asked()
+            consumer = await self._for_lookups()
             found: int = (await consumer.beginning_offsets([self._partition]))[self._partition]
             return found
 
     async def end(self) -> int:
         """Return the offset before which each transaction has ended: Kafka's last stable offset."""
         with self._translated("ask for the last stable offset"):
-            consumer = await self._asked()
+            consumer = await self._for_lookups()
             found: int = (await consumer.end_offsets([self._partition]))[self._partition]
             self._known_end = found
             return found
@@ -99,7 +99,7 @@ class PartitionReader:
 
     async def _hint(self, time_ms: int) -> int:
         with self._translated("look up a time"):
-            consumer = await self._asked()
+            consumer = await self._for_lookups()
             found = (await consumer.offsets_for_times({self._partition: time_ms}))[self._partition]
         return await self.first() if found is None else found.offset
 
@@ -181,11 +181,11 @@ class PartitionReader:
                 return self._cursors[0]
             return (idle or self._cursors)[0]
 
-    async def _asked(self) -> AIOKafkaConsumer:
+    async def _for_lookups(self) -> AIOKafkaConsumer:
         async with self._opening:
-            if self._asking is None:
-                self._asking = await self._opened()
-            return self._asking
+            if self._lookups is None:
+                self._lookups = await self._opened()
+            return self._lookups
 
     async def _opened(self) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(

@@ -51,7 +51,7 @@ NO_TOPIC_HINT = (
     "if there was one, correct log.bootstrap_servers or log.topic_prefix; if there never was one,"
     " `replicator watch` makes it"
 )
-_SAID_HINT = "the brokers answered so: their log says more; it may pass"
+_REFUSAL_HINT = "the brokers answered so: their log says more; it may pass"
 ACL_HINT = (
     "the principal needs Describe, Read, Write, Create and DescribeConfigs on the topic, Write and"
     " Describe on the transactional id of the same name, and Read on the targets' groups"
@@ -174,8 +174,8 @@ def _joined(message: str) -> TransientError:
     )
 
 
-def _said(message: str) -> TransientError:
-    return TransientError(message, hint=_SAID_HINT)
+def _refusal(message: str) -> TransientError:
+    return TransientError(message, hint=_REFUSAL_HINT)
 
 
 def _unreadable(message: str) -> TransientError:
@@ -216,10 +216,10 @@ ERRORS: ErrorMap = {
     kafka.MessageSizeTooLargeError: _too_large,
     kafka.InvalidTimestampError: _ahead,
     kafka.CommitFailedError: _joined,
-    kafka.BrokerResponseError: _said,
+    kafka.BrokerResponseError: _refusal,
     kafka.KafkaError: TransientError,
     kafka.ConsumerStoppedError: TransientError,
-    kafka.IllegalOperation: _said,
+    kafka.IllegalOperation: _refusal,
     AssertionError: _unreadable,  # aiokafka 0.14 expects that each answer names a broker
     OSError: TransientError,
     TimeoutError: TransientError,

@@ -194,8 +194,8 @@ async def note(session: KafkaSession, name: str, group: str) -> bytes | None:
     async with _admin(session) as admin:
         with translated(f"ask Kafka at {session.servers} for group {group}"):
             found = await _offsets(session, admin, name, group)
-    said = [one.metadata for one in found.values() if one.offset >= 0]
-    return said[0].encode() if said and said[0] else None
+    notes = [one.metadata for one in found.values() if one.offset >= 0]
+    return notes[0].encode() if notes and notes[0] else None
 
 
 async def _offsets(

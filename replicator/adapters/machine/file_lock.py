@@ -84,8 +84,8 @@ def holder(descriptor: int) -> str:
 
 def _command(pid: str) -> str:
     try:
-        said = Path("/proc", pid, "cmdline").read_bytes()
+        arguments = Path("/proc", pid, "cmdline").read_bytes()
     except OSError:
         return ""
-    command = said.replace(b"\0", b" ").decode(errors="replace").strip()
+    command = arguments.replace(b"\0", b" ").decode(errors="replace").strip()
     return f" (`{command:.200}`)" if command else ""

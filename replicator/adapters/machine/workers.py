@@ -133,7 +133,7 @@ class _Worker:
     def do(self, batch: Sequence[Record]) -> Any:
         """Return the work's result for a batch, or raise its exception."""
         try:
-            good, result = self._asked(batch)
+            good, result = self._exchange(batch)
         except (OSError, EOFError, pickle.UnpicklingError) as exc:
             raise self._lost() from exc
         if not good:
@@ -151,7 +151,7 @@ class _Worker:
             with suppress(OSError):  # unwritten input is lost
                 pipe.close()
 
-    def _asked(self, batch: Sequence[Record]) -> tuple[bool, Any]:
+    def _exchange(self, batch: Sequence[Record]) -> tuple[bool, Any]:
         given, answers = self._pipes()
         if self._work is not None:
             pickle.dump(self._work, given)

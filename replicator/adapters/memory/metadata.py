@@ -139,7 +139,7 @@ class MemoryMetadata:
     async def freshness(self) -> Freshness:
         """As a source; it is no replica."""
         now = self.clock.now()
-        return Freshness(asked_at=now, shows=now, is_replica=False)
+        return Freshness(requested_at=now, shows=now, is_replica=False)
 
     async def left_behind(self) -> Sequence[str]:
         """As a source; the only other tables are those that a test names."""

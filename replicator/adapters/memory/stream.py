@@ -106,21 +106,21 @@ class MemoryChangeStream:
             for one in self.commits
             if one.lsn < end and not since.has(one.lsn, one.lsn // COMMIT_BYTES)
         ]
-        told = due[:READ_COMMITS_MAX]
-        for commit in told:
+        commits = due[:READ_COMMITS_MAX]
+        for commit in commits:
             number = commit.lsn // COMMIT_BYTES
             await visitor.begin(SourceCommit(commit.lsn, commit.time, number))
             for key, before, after in commit.changes:
                 await asyncio.sleep(0)
                 await visitor.change([self._change(key, before, after)])
             await visitor.end(Lsn(commit.lsn + COMMIT_BYTES))
-        is_whole = len(told) == len(due)
+        is_whole = len(commits) == len(due)
         return StreamRead(
-            until=end if is_whole else Lsn(told[-1].lsn + COMMIT_BYTES),
+            until=end if is_whole else Lsn(commits[-1].lsn + COMMIT_BYTES),
             at=self.metadata.clock.now(),
             is_whole=is_whole,
-            behind_bytes=0 if is_whole else self.end - told[-1].lsn,
-            messages=len(told),
+            behind_bytes=0 if is_whole else self.end - commits[-1].lsn,
+            messages=len(commits),
             retained_bytes=self.end - self.confirmed,
         )
 

@@ -32,16 +32,16 @@ async def freshness_of(session: Session, database: Database) -> Freshness:
     ((now, read_only),) = await session.fetch("ask the time", NOW)
     what = f"{database.name}: what the server says of its time"
     with understood(what, REPORT):
-        asked_at: datetime = now.replace(tzinfo=UTC)
+        requested_at: datetime = now.replace(tzinfo=UTC)
     status = await _status(session, database, is_read_only=bool(read_only))
     if status is None:
-        return Freshness(asked_at=asked_at, shows=asked_at, is_replica=False)
+        return Freshness(requested_at=requested_at, shows=requested_at, is_replica=False)
     order_kept = await _order_kept(session)
     with understood(what, REPORT):
-        return applied(status, asked_at, order_kept=order_kept)
+        return applied(status, requested_at, order_kept=order_kept)
 
 
-def applied(status: Mapping[str, Any], asked_at: datetime, *, order_kept: bool) -> Freshness:
+def applied(status: Mapping[str, Any], requested_at: datetime, *, order_kept: bool) -> Freshness:
     """Return the freshness that a replica's status means.
 
     Without a number of seconds the age of its rows is unknown: one of its threads has stopped.
@@ -49,10 +49,10 @@ def applied(status: Mapping[str, Any], asked_at: datetime, *, order_kept: bool) 
     behind = status.get("seconds_behind_source", status.get("seconds_behind_master"))
     shows = BEGINNING
     if behind is not None:
-        oldest_s = (asked_at - BEGINNING) // timedelta(seconds=1)
-        shows = asked_at - timedelta(seconds=min(int(behind), oldest_s)) - ROUNDING
+        oldest_s = (requested_at - BEGINNING) // timedelta(seconds=1)
+        shows = requested_at - timedelta(seconds=min(int(behind), oldest_s)) - ROUNDING
     return Freshness(
-        asked_at=asked_at,
+        requested_at=requested_at,
         shows=shows,
         is_replica=True,
         reason=", ".join(_reasons(status, order_kept=order_kept)),

@@ -121,12 +121,12 @@ class Database:
                 f"{self.name}: the URL has an option that is not known: {unknown[0]}",
                 hint=f"known are {', '.join(OPTIONS)}",
             )
-        said = self.password()
+        password = self.password()
         return Address(
             host=url.hostname or "localhost",
             port=port,
             user=unquote(url.username or ""),
-            password=said if said is not None else unquote(url.password or ""),
+            password=password if password is not None else unquote(url.password or ""),
             database=database,
             options=options,
         )
@@ -340,7 +340,7 @@ async def connect(database: Database, *, read_only: bool = False) -> AsyncGenera
     try:
         await _prepare(session, database, read_only=read_only)
         yield session
-        await _said_goodbye(connection, database)
+        await _disconnect(connection, database)
     finally:
         connection.close()
         if session.is_abandoned:
@@ -387,7 +387,7 @@ async def _kill(thread: int, database: Database) -> None:
             connection.close()
 
 
-async def _said_goodbye(connection: Connection, database: Database) -> None:
+async def _disconnect(connection: Connection, database: Database) -> None:
     """Tell the server about the end, so that it forgets the session at once."""
     with translated(f"{database.name}: disconnect"):
         try:

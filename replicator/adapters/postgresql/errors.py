@@ -45,7 +45,7 @@ SHARED_HINT: Final = (
     " and prepared statements are a session's"
 )
 POOLER_HINT: Final = "a pooler says so in the server's place: see its configuration and its log"
-ASKED_WRONGLY: Final = (
+UNSUPPORTED_REQUESTS: Final = (
     "unsupported startup parameter",
     "authentication failed",
     "auth failed",
@@ -96,7 +96,7 @@ def _damaged(text: str) -> CorruptionError:
 
 def _of_pooler(text: str) -> ReplicatorError:
     """Translate errors of poolers, which use one code for everything, outages included."""
-    if any(words in text for words in ASKED_WRONGLY):
+    if any(words in text for words in UNSUPPORTED_REQUESTS):
         return ConfigError(text, hint=POOLER_HINT)
     return TransientError(text, hint=POOLER_HINT)
 

@@ -16,9 +16,9 @@ from replicator.errors import TransientError
 from replicator.ports import Freshness
 
 TIME: Final = "what the PostgreSQL server says of its time"
-CLOCK: Final = "SELECT clock_timestamp() AS asked_at, pg_is_in_recovery() AS is_replica"
+CLOCK: Final = "SELECT clock_timestamp() AS requested_at, pg_is_in_recovery() AS is_replica"
 REPLAY: Final = """
-SELECT clock_timestamp() AS asked_at,
+SELECT clock_timestamp() AS requested_at,
        pg_last_xact_replay_timestamp() AS committed_at,
        (SELECT checkpoint_time FROM pg_control_checkpoint()) AS checkpoint_at,
        coalesce(pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn(), false) AS all_replayed,
@@ -48,9 +48,9 @@ async def freshness_of(session: PostgresqlSession) -> Freshness:
     """Return the greatest possible age of what the server shows from now on."""
     (found,) = await session.fetch("ask the time", CLOCK)
     with understood(TIME, TransientError.hint):
-        asked_at: datetime = found["asked_at"].astimezone(UTC)
+        requested_at: datetime = found["requested_at"].astimezone(UTC)
     if not found["is_replica"]:
-        return Freshness(asked_at=asked_at, shows=asked_at, is_replica=False)
+        return Freshness(requested_at=requested_at, shows=requested_at, is_replica=False)
     (found,) = await session.fetch("ask how far the replica is", REPLAY)
     with understood(TIME, TransientError.hint):
         return replayed(found)
@@ -62,15 +62,15 @@ def replayed(found: asyncpg.Record | dict[str, Any]) -> Freshness:
     A replica is up to date if it has replayed all that it received and hears from its primary.
     Otherwise its last replayed commit counts, which grows older while the primary is idle.
     """
-    asked_at: datetime = found["asked_at"].astimezone(UTC)
+    requested_at: datetime = found["requested_at"].astimezone(UTC)
     times = [found["committed_at"], found["checkpoint_at"]]
     if found["primary_reached"]:
         times.append(found["sent_at"])
     if found["all_replayed"] and (route := _on_its_way(found)) is not None:
-        times.append(asked_at - route)
-    shows = min(asked_at, max([BEGINNING, *(time for time in times if time is not None)]))
+        times.append(requested_at - route)
+    shows = min(requested_at, max([BEGINNING, *(time for time in times if time is not None)]))
     return Freshness(
-        asked_at=asked_at,
+        requested_at=requested_at,
         shows=shows.astimezone(UTC),
         is_replica=True,
         reason=", ".join(_reasons(found)),
@@ -86,7 +86,7 @@ def _on_its_way(found: asyncpg.Record | dict[str, Any]) -> timedelta | None:
         return ON_ITS_WAY
     if found["status"] != "streaming" or not found["primary_reached"]:
         return None
-    silence = found["asked_at"] - found["received_at"]
+    silence = found["requested_at"] - found["received_at"]
     if found["timeout_s"] and silence > timedelta(seconds=found["timeout_s"] / 2) + ANSWER:
         return None
     route: timedelta = found["received_at"] - found["sent_at"]

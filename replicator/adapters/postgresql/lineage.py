@@ -81,9 +81,9 @@ async def lineage_of(
     relations = [shape.relation for shape in shapes.values()]
     rows = [dict(row) for row in await session.fetch("ask for the tables", TABLES, relations)]
     tables = {kinds[row.pop("name")]: row for row in rows}
-    for kind, told in tables.items():
-        if told["method"] != HEAP:
-            method = f"the access method {told['method']}"
+    for kind, table in tables.items():
+        if table["method"] != HEAP:
+            method = f"the access method {table['method']}"
             return NoVersions(f"{shapes[kind].relation} has {method}, whose rows may change")
     (at,) = await session.fetch("ask for the transactions", TRANSACTIONS)
     return Lineage(server=server, tables=tables, settled=at["settled"], begun=at["begun"])

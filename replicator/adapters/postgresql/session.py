@@ -260,8 +260,8 @@ async def _dialled(database: Database) -> "asyncpg.Connection[asyncpg.Record]":
 
 def _certificates(dsn: str) -> list[tuple[str, Path]]:
     """Return the files of certificates that a URL names."""
-    asked = parse_qs(dsn.partition("?")[2])
-    return [(name, Path(asked[name][0])) for name in CERTIFICATES if name in asked]
+    options = parse_qs(dsn.partition("?")[2])
+    return [(name, Path(options[name][0])) for name in CERTIFICATES if name in options]
 
 
 async def _disconnect(connection: "asyncpg.Connection[asyncpg.Record]", database: Database) -> None:

@@ -84,7 +84,7 @@ async def reading(
     freshness = await freshness_of(session)
     shapes = await discover(session, database)
     server = NoVersions("of a target") if target else await server_of(session, shapes)
-    before = None if stream is None else await _asked_before(session, stream)
+    before = None if stream is None else await _state_before(session, stream)
     tables = ", ".join(sorted(shape.relation for shape in shapes.values()))
     await session.execute(
         "lock the tables to read them",
@@ -110,12 +110,12 @@ async def reading(
     await session.execute("end the snapshot", "ROLLBACK")
 
 
-async def _asked_before(session: PostgresqlSession, stream: StreamOptions) -> Before:
+async def _state_before(session: PostgresqlSession, stream: StreamOptions) -> Before:
     from replicator.adapters.postgresql.stream.change_stream import (  # noqa: PLC0415 - see above
-        asked_before,
+        state_before,
     )
 
-    return await asked_before(session, stream)
+    return await state_before(session, stream)
 
 
 class PostgresqlSnapshot:

@@ -38,7 +38,7 @@ from replicator.adapters.s3.service import (
     S3Writing,
     definitions,
 )
-from replicator.adapters.transfer.http_session import BUSY, CERTIFICATE_HINT, asked_to_wait_s
+from replicator.adapters.transfer.http_session import BUSY, CERTIFICATE_HINT, retry_after_s
 from replicator.adapters.transfer.pacing import Pace
 from replicator.errors import (
     ArchivedObjectError,
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 _Page = TypeVar("_Page")
 CONNECTIONS_MAX = 64
-ASKED_AGAIN_AFTER = timedelta(minutes=5, seconds=LOOKED_AT_EVERY_S)
+RENEWED_AFTER = timedelta(minutes=5, seconds=LOOKED_AT_EVERY_S)
 """Announced life of keys that end: obstore asks for new ones five minutes before the end."""
 DENIED = frozenset(
     {
@@ -159,7 +159,7 @@ class _ObstoreKeys:
             "access_key_id": current.access_key or "",
             "secret_access_key": current.secret_key or "",
             "token": current.token,
-            "expires_at": now + ASKED_AGAIN_AFTER if self._keys.end else None,
+            "expires_at": now + RENEWED_AFTER if self._keys.end else None,
         }
 
 
@@ -261,7 +261,7 @@ def translated(bucket: str, doing: str, pace: Pace) -> Generator[None]:
     except ClientError as exc:
         code, answer = error_code(exc), exc.response.get("ResponseMetadata", {})
         if answer.get("HTTPStatusCode") in BUSY:
-            pace.refused(asked_to_wait_s(answer.get("HTTPHeaders", {})))
+            pace.refused(retry_after_s(answer.get("HTTPHeaders", {})))
         message = f"s3://{bucket}: {doing}: {exc}"
         raise _meant(code, message) from exc
     except SSLError as exc:

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from replicator.adapters.druid.broker import DruidBroker
-from replicator.adapters.druid.request import DruidLogin, asked
+from replicator.adapters.druid.request import DruidLogin, send
 from replicator.adapters.local.files import translated
 from replicator.adapters.postgresql.druid_tables import PREFIX
 from replicator.adapters.postgresql.session import Database, connect
@@ -108,19 +108,21 @@ class Distribution:
 
     def _require_java(self, release: str) -> None:
         """Refuse a Java that this release does not run on, before anything is restored."""
-        said = release_of(release)
-        needed = [java for since, java in JAVA_NEEDED.items() if said is not None and said >= since]
+        known = release_of(release)
+        needed = [
+            java for since, java in JAVA_NEEDED.items() if known is not None and known >= since
+        ]
         if not needed:
             return
         with translated(f"ask {self.java} for its version"):
-            told = subprocess.run(  # noqa: S603 - the configured Java
+            version = subprocess.run(  # noqa: S603 - the configured Java
                 [self.java, "-version"],
                 capture_output=True,
                 check=False,
                 text=True,
                 timeout=JAVA_TIMEOUT_S,
             )
-        major = JAVA_VERSION.search(told.stderr + told.stdout)
+        major = JAVA_VERSION.search(version.stderr + version.stdout)
         if major is not None and int(major[1]) < max(needed):
             raise ConfigError(
                 f"drill.druid.java names {self.java!r}, which is Java {major[1]}, and Druid"
@@ -291,7 +293,7 @@ class ScratchProcesses:
 async def _is_healthy(port: int) -> bool:
     url = f"http://{HOST}:{port}/status/health"
     try:
-        async with asked(DruidLogin(), "GET", url, timeout_s=HEALTH_TIMEOUT_S) as answer:
+        async with send(DruidLogin(), "GET", url, timeout_s=HEALTH_TIMEOUT_S) as answer:
             return answer.ok
     except TransientError:
         return False

@@ -166,7 +166,7 @@ class SqliteJournal:
         connection.executemany(
             "INSERT INTO conditions VALUES (?, ?, ?, ?, ?)",
             [
-                (one.subject, one.is_bad, time_text(one.since), one.told_bad, one.told_mark)
+                (one.subject, one.is_bad, time_text(one.since), one.reported_bad, one.reported_mark)
                 for one in found.conditions
             ],
         )
@@ -289,8 +289,8 @@ def _condition(row: tuple[Any, ...]) -> Condition:
             "subject": row[0],
             "is_bad": flag(row[1]),
             "since": row[2],
-            "told_bad": flag(row[3]),
-            "told_mark": row[4],
+            "reported_bad": flag(row[3]),
+            "reported_mark": row[4],
         },
         table="conditions",
         id_=row[0],

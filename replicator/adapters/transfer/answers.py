@@ -13,7 +13,7 @@ from replicator.model.document import first_fault_validator, refuse_many_values
 
 _T_co = TypeVar("_T_co", covariant=True)
 
-READ_MAX, SAID_MAX = 10_000, 300
+READ_MAX, MESSAGE_MAX = 10_000, 300
 """Characters of a body that are looked at, and of a message that are shown."""
 _TAGS = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<[^<>]*>", re.DOTALL | re.IGNORECASE)
 _CUT = re.compile(r"<[^<>]*\Z")
@@ -58,17 +58,17 @@ class AnswerShape(Generic[_T_co]):
         return found
 
 
-def told(body: str) -> str:
+def message_of(body: str) -> str:
     """Return what a body says: XML of S3 and Azure, JSON of Google, Hadoop and Druid, or a page."""
     text = body[:READ_MAX].strip()
     words = _of_json(text) if text.startswith("{") else _of_markup(text)
-    return " ".join(words.split())[:SAID_MAX]
+    return " ".join(words.split())[:MESSAGE_MAX]
 
 
 def answered(status: int, body: str) -> str:
     """Return what a server answered, as a sentence goes on with it."""
-    said = told(body)
-    return f"the server answered {_named(status)}" + (f", {said}" if said else "")
+    message = message_of(body)
+    return f"the server answered {_named(status)}" + (f", {message}" if message else "")
 
 
 def _named(status: int) -> str:

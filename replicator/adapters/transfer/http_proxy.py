@@ -26,15 +26,15 @@ def proxy_for(url: str) -> str | None:
     Raises:
         ConfigError: the variable is not the address of an HTTP proxy.
     """
-    asked = urlsplit(url)
-    host, found = asked.hostname or "", getproxies_environment()
-    proxy = found.get(asked.scheme) or found.get("all")
-    if not proxy or _is_direct(host, asked.netloc.rpartition("@")[2], found):
+    address = urlsplit(url)
+    host, found = address.hostname or "", getproxies_environment()
+    proxy = found.get(address.scheme) or found.get("all")
+    if not proxy or _is_direct(host, address.netloc.rpartition("@")[2], found):
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     if urlsplit(proxy).scheme not in SCHEMES or not urlsplit(proxy).hostname:
         raise ConfigError(
-            f"{asked.scheme.upper()}_PROXY or ALL_PROXY in the environment is no HTTP proxy, and"
+            f"{address.scheme.upper()}_PROXY or ALL_PROXY in the environment is no HTTP proxy, and"
             f" applies to {host}",
             hint=f"write it like http://proxy.example:3128, or name {host} in NO_PROXY",
         )

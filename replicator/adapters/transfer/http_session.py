@@ -128,16 +128,16 @@ BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 """Status codes of a server with too many requests."""
 
 
-def asked_to_wait_s(headers: Mapping[str, str]) -> float | None:
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Return the number of seconds that a server asks clients to wait; None: it does not ask.
 
     A date counts from the date of the answer, independent of this machine's clock.
     """
-    told = {name.lower(): value for name, value in headers.items()}
-    after = told.get("retry-after", "")
+    by_name = {name.lower(): value for name, value in headers.items()}
+    after = by_name.get("retry-after", "")
     if after.isdecimal():
         return float(after)
-    until, now = (_time_of(text) for text in (after, told.get("date", "")))
+    until, now = (_time_of(text) for text in (after, by_name.get("date", "")))
     return None if until is None or now is None else max(0.0, (until - now).total_seconds())
 
 
@@ -218,9 +218,9 @@ async def in_pieces(
     arriving, waited_s = aiter(response.content.iter_any()), 0.0
     clock = asyncio.get_running_loop().time
     while True:
-        asked_s = clock()
+        waiting_since_s = clock()
         piece = await anext(arriving, None)
-        waited_s += clock() - asked_s
+        waited_s += clock() - waiting_since_s
         if piece is None:
             break
         if waited_s > request_timeout_s * (1 + (size_bytes - left_bytes) // SLOW_BYTES):

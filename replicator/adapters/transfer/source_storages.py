@@ -33,14 +33,14 @@ class SourceStorages:
 
     async def effective(self) -> Sequence[Effective]:
         """Return the settings in force of each storage that reports them."""
-        told: list[Effective] = []
+        found: list[Effective] = []
         for name, storage in {"": self._main, **self._others}.items():
             if isinstance(storage, TellsEffective):
-                told += [
+                found += [
                     replace(one, name=f"{name}: {one.name}" if name else one.name)
                     for one in await storage.effective()
                 ]
-        return told
+        return found
 
     async def try_reading(self) -> None:
         """Try to read each storage that supports a trial."""

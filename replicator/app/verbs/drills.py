@@ -90,7 +90,7 @@ async def _rehearsal(
     store = await place.open(application)
     store.require_newest()
     store.archive.fix()  # a drill restores one of the cuts that are listed now
-    said = store.testimony
+    testimony = store.testimony
     async with (
         scratch(settings.folder, _stop_database) as folder,
         _database(folder, settings) as dsn,
@@ -107,7 +107,7 @@ async def _rehearsal(
         yield Rehearsal(
             source=store.about.source,
             windows=store.windows,
-            not_proved=None if said is None or said.proves else said.text,
+            not_proved=None if testimony is None or testimony.proves else testimony.text,
             free_bytes=free_bytes(folder),
             restorer=pipeline.restorer(store.backup(), of=store.target),
             verifier=pipeline.verifier(),

@@ -39,10 +39,10 @@ async def _tables(application: Application, name: str) -> TableRelease | None:
         return await _tables_of_stores(application, name)
     status = application.source_status()
     found = await tables_of_source(application.source_metadata())
-    if status is None or (said := release_of(await status.release())) is None:
+    if status is None or (running := release_of(await status.release())) is None:
         return found
     return TableRelease(
-        release=said.text,
+        release=running.text,
         centralized=found is not None and found.centralized,
         because="the source runs that release",
     )

@@ -87,8 +87,8 @@ class Decided:
         Raises:
             TransientError, ConfigError: the store cannot be written.
         """
-        said = self.testimony
-        if said is None or said.verdict is not Attested.NOT_ASKED:
+        testimony = self.testimony
+        if testimony is None or testimony.verdict is not Attested.NOT_ASKED:
             return
         into = self.application.target(self.place.into)
         deed = Deed(
@@ -101,10 +101,10 @@ class Decided:
             method="",
             path="",
             status=None,
-            targets=(into.name, said.target),
+            targets=(into.name, testimony.target),
             job_id=None,
-            request={"from_store": said.target, "into": into.name, "without_witness": True},
-            why=said.text,
+            request={"from_store": testimony.target, "into": into.name, "without_witness": True},
+            why=testimony.text,
         )
         await keep_deed(into.area(), deed)
 

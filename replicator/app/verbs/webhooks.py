@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from replicator.services.notifications.queues import WebhookQueue
 
 
-async def told(application: Application) -> Sequence[WebhookQueue]:
+async def webhook_queues(application: Application) -> Sequence[WebhookQueue]:
     """Return what is on its way to each webhook; nothing where none is configured."""
     notifications = application.settings.notifications
     if notifications is None or not notifications.webhooks:

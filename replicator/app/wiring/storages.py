@@ -369,13 +369,13 @@ def _writing(settings: S3StorageSettings) -> "S3Writing":
     from replicator.adapters.s3.service import S3Writing  # noqa: PLC0415 - see above
 
     found = S3Writing(storage_class=settings.storage_class)
-    if (said := settings.encryption) is None:
+    if (encryption := settings.encryption) is None:
         return found
     return replace(
         found,
-        encryption=said.algorithm,
-        kms_key_id=said.kms_key_id,
-        bucket_key=said.bucket_key,
+        encryption=encryption.algorithm,
+        kms_key_id=encryption.kms_key_id,
+        bucket_key=encryption.bucket_key,
     )
 
 

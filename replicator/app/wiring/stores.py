@@ -43,9 +43,9 @@ class OpenStore:
             TransientError, ConfigError: the witness is unreachable.
             NotFoundError: the witness remembers nothing of this history.
         """
-        said = self.testimony
-        if said is not None and said.verdict in {Attested.LOST, Attested.UNKNOWN}:
-            raise said.refusal()
+        testimony = self.testimony
+        if testimony is not None and testimony.verdict in {Attested.LOST, Attested.UNKNOWN}:
+            raise testimony.refusal()
 
     @property
     def history_source(self) -> HistorySource:
@@ -113,16 +113,16 @@ async def open_store(
     history = History(
         archive, source=about.source, workers=workers, bases=archive, observer=observer
     )
-    said = await _testimony(target, found, abouts_by_log, without_witness=without_witness)
-    told = [*found.faults, *map(str, faults)]
-    if said is not None and said.is_fault:
-        told.append(said.text)
+    testimony = await _testimony(target, found, abouts_by_log, without_witness=without_witness)
+    faults_found = [*found.faults, *map(str, faults)]
+    if testimony is not None and testimony.is_fault:
+        faults_found.append(testimony.text)
     return OpenStore(
         target=target,
         store=files,
         about=about,
-        windows=replace(found, faults=tuple(told)),
-        testimony=said,
+        windows=replace(found, faults=tuple(faults_found)),
+        testimony=testimony,
         archive=archive,
         history=history,
     )

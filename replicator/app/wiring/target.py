@@ -92,8 +92,8 @@ async def written_for(target: ConfiguredTarget) -> Release | None:
     It is the configured release, or the last one that its Druid reported: the Druid need not run
     now, and everything that writes or compares rows must use the same release.
     """
-    if (said := target.settings.druid_release) is not None:
-        return release_of(said)
+    if (configured := target.settings.druid_release) is not None:
+        return release_of(configured)
     if target.settings.druid is None:
         return None
     from replicator.services.records.druid_release import remembered  # noqa: PLC0415 - few

@@ -111,8 +111,8 @@ def retention_of(application: Application, target: str, given: str | None) -> ti
     """
     if given is not None:
         try:
-            if (asked := duration(given)) > timedelta(0):
-                return asked
+            if (length := duration(given)) > timedelta(0):
+                return length
         except ValueError as exc:
             raise ConfigError(f"--retention {given}: {exc}") from exc
         raise ConfigError(f"--retention {given}: the newest cut at least is kept, so use 1s")

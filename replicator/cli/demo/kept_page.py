@@ -43,12 +43,12 @@ async def keep_page(stage: Stage) -> KeptPage:
     stage.add(SETTINGS.format(port=port))
     made = await stage.ask("token", "create", TOKEN_NAME, "--role", "admin")
     log = stage.folder / LOG_FILE
-    with log.open("ab") as said:
+    with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: ASYNC220, S603 - it outlives this one
             stage.command("run", "--resume"),
             stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
+            stdout=output,
+            stderr=output,
             env=stage.environ(),
             start_new_session=True,
         )

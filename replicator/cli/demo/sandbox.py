@@ -93,8 +93,8 @@ class Stage:
         )
         out, err = await process.communicate()
         if process.returncode not in may_exit:
-            said = (err or out).decode()
-            raise DemoError(f"`replicator {' '.join(args)}` exited {process.returncode}:\n{said}")
+            output = (err or out).decode()
+            raise DemoError(f"`replicator {' '.join(args)}` exited {process.returncode}:\n{output}")
         return out.decode()
 
     async def ask(self, *args: str, may_exit: tuple[int, ...] = (0,)) -> dict[str, object]:
@@ -115,8 +115,10 @@ class Stage:
             DemoError: the process has ended; the message has the end of its log.
         """
         if self.runs and self.runs[-1].returncode is not None:
-            said = tail(self.folder / RUN_LOG)
-            raise DemoError(f"`replicator run` ended with {self.runs[-1].returncode}:\n{said}")
+            last_lines = tail(self.folder / RUN_LOG)
+            raise DemoError(
+                f"`replicator run` ended with {self.runs[-1].returncode}:\n{last_lines}"
+            )
 
     def too_slow(self, what: str, within_s: float, log: str = RUN_LOG) -> DemoError:
         """Return the error for something that did not happen in time, with the end of a log."""

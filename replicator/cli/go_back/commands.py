@@ -3,7 +3,7 @@
 import shlex
 
 from replicator.app import Application
-from replicator.cli.terminal.commands_said import ANY_TARGET
+from replicator.cli.terminal.printed_commands import ANY_TARGET
 from replicator.config import Settings
 from replicator.errors import ReplicatorError
 from replicator.model.event import Offset

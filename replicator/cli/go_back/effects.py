@@ -32,9 +32,9 @@ def effect_lines(estimate: Estimate) -> Iterator[str]:
     names = [*effects, *(name for name, _ in rows if name not in effects)]
     for name in names[:SHOWN_MAX]:
         written = estimate.by_datasource.get(name, 0)
-        said = [f"{counted(written, 'row')} to write"] if written else []
-        said += _words(effects[name]) if name in effects else []
-        yield f"{name}: {'; '.join(said)}"
+        words = [f"{counted(written, 'row')} to write"] if written else []
+        words += _words(effects[name]) if name in effects else []
+        yield f"{name}: {'; '.join(words)}"
     left = names[SHOWN_MAX:]
     if left:
         lost = sum(effects[name].lost for name in left if name in effects)
@@ -43,13 +43,13 @@ def effect_lines(estimate: Estimate) -> Iterator[str]:
 
 
 def _words(effect: Effect) -> list[str]:
-    said = []
+    words = []
     if effect.lost:
-        said.append(f"LOSES {counted(effect.lost, 'used segment')}{_within(effect.lost_interval)}")
+        words.append(f"LOSES {counted(effect.lost, 'used segment')}{_within(effect.lost_interval)}")
     if effect.gained:
         gained = counted(effect.gained, "used segment")
-        said.append(f"gains {gained}{_within(effect.gained_interval)}")
-    return said
+        words.append(f"gains {gained}{_within(effect.gained_interval)}")
+    return words
 
 
 def _within(interval: Interval | None) -> str:

@@ -185,7 +185,7 @@ async def carry_out(call: OpenCall, request: RestoreOptions) -> Outcome:
     application, screen = call.application, call.screen
     so_far = await _make_tables(call, request)
     decided = await request.place.decide(application)
-    restorer, said = decided.restorer(), decided.testimony
+    restorer, testimony = decided.restorer(), decided.testimony
     plan = await restorer.plan(
         request.point,
         datasource=request.datasource,
@@ -198,8 +198,8 @@ async def carry_out(call: OpenCall, request: RestoreOptions) -> Outcome:
     eta_s = _eta_s(plan, await application.rates(request.changed))
     if not call.as_json:
         _show_plan(paper(), plan, request, eta_s)
-        show_testimony(paper(), said)
-    shown = {**_plan_json(plan, eta_s), "witness": testimony_json(said)}
+        show_testimony(paper(), testimony)
+    shown = {**_plan_json(plan, eta_s), "witness": testimony_json(testimony)}
     if request.dry_run:
         planned = {"plan": shown, "expect": expect, "done": False}
         return Outcome(result=planned, show=lambda _: None)

@@ -64,7 +64,7 @@ def names(text: str, datasource: str | None) -> Names:
 async def rename(call: OpenCall, decided: Decided, request: RenameOptions) -> Outcome:
     """Show the plan of the restore, ask the operator, and carry it out."""
     await refuse_name_of_source(call.application, request.into, request.names.new)
-    renamer, said = decided.renamer(), decided.testimony
+    renamer, testimony = decided.renamer(), decided.testimony
     plan = await renamer.plan(request.point, datasource=request.names.old, to=request.names.new)
     expect = expectation(
         cut=[plan.cut.offset, plan.cut.closed.digest],
@@ -74,8 +74,8 @@ async def rename(call: OpenCall, decided: Decided, request: RenameOptions) -> Ou
     refuse_unexpected(request.expect, expect)
     if not call.as_json:
         _show_plan(paper(), plan, request)
-        show_testimony(paper(), said)
-    shown = {**_plan_json(plan), "witness": testimony_json(said)}
+        show_testimony(paper(), testimony)
+    shown = {**_plan_json(plan), "witness": testimony_json(testimony)}
     if request.dry_run:
         return Outcome(result={"plan": shown, "expect": expect, "done": False}, show=lambda _: None)
     agree(request.into, yes=request.yes, doing="a restore")

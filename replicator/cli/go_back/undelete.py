@@ -13,8 +13,8 @@ from replicator.app.verbs.restoring import Place
 from replicator.cli.command import PARTLY_DONE, Changes, OpenCall, Outcome
 from replicator.cli.go_back.commands import way_back
 from replicator.cli.go_back.restore import RestoreOptions, carry_out, restore_point
-from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.console import paper
+from replicator.cli.terminal.printed_commands import PrintedCommands
 from replicator.cli.terminal.typed import OFFSET_MAX
 from replicator.cli.verb import Expect, verb
 from replicator.errors import ConfigError
@@ -64,7 +64,7 @@ async def undelete(
     point = _point(drop, to_offset, to_time, before)
     if on is None:
         plan = await application.undeletion().on_source(datasource, point)
-        return _on_source(application, datasource, drop, plan, call.typed.said)
+        return _on_source(application, datasource, drop, plan, call.typed.printed)
     if drop is not None and not call.as_json:
         _show_drop(paper(), datasource, drop)
     request = RestoreOptions(
@@ -89,10 +89,14 @@ def _point(
 
 
 def _on_source(
-    application: Application, datasource: str, drop: Drop | None, plan: SourcePlan, said: Said
+    application: Application,
+    datasource: str,
+    drop: Drop | None,
+    plan: SourcePlan,
+    printed: PrintedCommands,
 ) -> Outcome:
     restores = [
-        said.command(way_back(application.settings, name, datasource, plan.cut.offset))
+        printed.command(way_back(application.settings, name, datasource, plan.cut.offset))
         for name in application.target_names
     ]
 
@@ -164,25 +168,25 @@ def _show_calls(
     console: Console, datasource: str, drop: Drop | None, plan: SourcePlan, restores: list[str]
 ) -> None:
     """Print a shell script of calls, with the explanations as its comments."""
-    said = [] if drop is None else _drop_lines(datasource, drop)
-    said.append(
+    lines = [] if drop is None else _drop_lines(datasource, drop)
+    lines.append(
         f"used in cut {plan.cut.closed.cut}: {counted(plan.wanted, 'segment')}; used now:"
         f" {plan.used},"
         f" {len(plan.mark_used)} can be marked used, {plan.killed_count} are gone"
     )
-    said.append(
+    lines.append(
         f"as of cut {plan.now.closed.cut}, {whole_time(plan.now.closed.source_time)};"
         " nothing was called: these are for the operator of the source"
     )
     if plan.mark_unused:
-        said.append(f"first {len(plan.mark_unused)} newer segments that would hide them go")
+        lines.append(f"first {len(plan.mark_unused)} newer segments that would hide them go")
     if plan.drop_rules:
-        said.append(f"change rules before, they may drop it again: {', '.join(plan.drop_rules)}")
+        lines.append(f"change rules before, they may drop it again: {', '.join(plan.drop_rules)}")
     if plan.killed_count:
-        said.append("no API brings back what a kill removed; on a target it comes back with:")
-        said += [f"  {command}" for command in restores]
-        said += [f"  gone: {id_}" for id_ in plan.killed]
-    for line in said:
+        lines.append("no API brings back what a kill removed; on a target it comes back with:")
+        lines += [f"  {command}" for command in restores]
+        lines += [f"  gone: {id_}" for id_ in plan.killed]
+    for line in lines:
         console.print(f"# {line}", markup=False)
     if plan.calls:
         console.print(f"# {REFUSED}", markup=False)

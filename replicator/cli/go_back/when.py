@@ -86,8 +86,8 @@ class Moment:
             NotFoundError: the store has no point of this name, or the log no such datasource.
             RefusedError: the datasource was not dropped.
         """
-        said = {one.name: getattr(self, one.name) for one in fields(self)}
-        given = [name for name, value in said.items() if value is not None and value is not False]
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        given = [name for name, value in values.items() if value is not None and value is not False]
         if not given:
             raise ConfigError("no restore point was given", hint=ONE_OF)
         if len(given) > 1:
@@ -118,8 +118,8 @@ class Moment:
                 )
             return ToOffset(offset=drop.last.cut.offset)
 
-        async def said() -> RestorePoint:
-            point = self._said(application.clock.now())
+        async def from_options() -> RestorePoint:
+            point = self._from_options(application.clock.now())
             if isinstance(point, ToTime) and not place.from_store:
                 return await _unchanged_since(application, point)
             return point
@@ -127,10 +127,10 @@ class Moment:
         return {
             "to_point": to_point,
             "before_drop": before_drop,
-            **dict.fromkeys(("to_offset", "to_time", "before", "latest", "ago"), said),
+            **dict.fromkeys(("to_offset", "to_time", "before", "latest", "ago"), from_options),
         }
 
-    def _said(self, now: datetime) -> RestorePoint:
+    def _from_options(self, now: datetime) -> RestorePoint:
         """Return a point that can be found without the log or a store."""
         if self.to_offset is not None:
             return ToOffset(offset=Offset(self.to_offset))
@@ -202,9 +202,11 @@ def time_of(text: str, now: datetime) -> datetime:
 
 def _length(text: str) -> timedelta:
     """Return a time span, written as a duration or in words like "10 minutes"."""
-    said = _IN_WORDS.fullmatch(text.strip())
+    in_words = _IN_WORDS.fullmatch(text.strip())
     try:
-        return duration(text.strip() if said is None else f"{said[1]}{said[2][0].lower()}")
+        return duration(
+            text.strip() if in_words is None else f"{in_words[1]}{in_words[2][0].lower()}"
+        )
     except ValueError as exc:
         hint = f"use {text.strip()}m for minutes" if text.strip().isdecimal() else ""
         raise ConfigError(f"{text.strip()!r} is not how long ago: {exc}", hint=hint) from None

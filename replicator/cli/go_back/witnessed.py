@@ -20,14 +20,14 @@ WithoutWitness = Annotated[
 ]
 
 
-def show_testimony(console: Console, said: Testimony | None) -> None:
+def show_testimony(console: Console, testimony: Testimony | None) -> None:
     """Print what is known of the store's newest cuts, as part of a plan."""
-    if said is None:
+    if testimony is None:
         return
-    if said.proves:
-        console.print(f"  witness            {said.text}", markup=False)
+    if testimony.proves:
+        console.print(f"  witness            {testimony.text}", markup=False)
     else:
-        console.print(bad("  NOT PROVED"), f"         {said.text}", sep="")
+        console.print(bad("  NOT PROVED"), f"         {testimony.text}", sep="")
 
 
 async def go_without(decided: Decided) -> None:
@@ -36,7 +36,9 @@ async def go_without(decided: Decided) -> None:
     Raises:
         TransientError, ConfigError: the changed target's store cannot be written.
     """
-    said = decided.testimony
-    if said is not None and not said.proves:
-        logger().warning("restore without a witness", target=said.target, reason=said.text)
+    testimony = decided.testimony
+    if testimony is not None and not testimony.proves:
+        logger().warning(
+            "restore without a witness", target=testimony.target, reason=testimony.text
+        )
     await decided.put_on_record()

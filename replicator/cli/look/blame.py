@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from replicator.cli.command import Changes, OpenCall, Outcome
-from replicator.cli.look.blame_summary import Summary, summary, told
+from replicator.cli.look.blame_summary import Summary, summary, undo_lines
 from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
 from replicator.cli.terminal.typed import LIST_MAX, parse_interval
 from replicator.cli.verb import verb
@@ -40,12 +40,17 @@ async def blame(
         call.application,
         found.datasource,
         found.audit,
-        said=call.typed.said,
+        printed=call.typed.printed,
         observer=call.screen.observe,
     )
-    said = {"summary": list(first.lines), "undo": list(first.undo)}
     return Outcome(
-        result={"name": name, "interval": interval, **said, **_json(found)},
+        result={
+            "name": name,
+            "interval": interval,
+            "summary": list(first.lines),
+            "undo": list(first.undo),
+            **_json(found),
+        },
         show=lambda console: _show(console, name, found, first),
     )
 
@@ -86,11 +91,11 @@ def _event_json(one: Blamed, audit: Sequence[AuditRow]) -> dict[str, Any]:
 
 def _fits(row: AuditRow, one: Blamed) -> bool:
     """Return whether an audit row lies between an event's cut and the cut before it."""
-    if (asked := time_of(row.created_date)) is None:
+    if (requested_at := time_of(row.created_date)) is None:
         return False
-    if one.after is not None and asked < one.after - CLOCK_SKEW_MAX:
+    if one.after is not None and requested_at < one.after - CLOCK_SKEW_MAX:
         return False
-    return asked <= one.envelope.time + CLOCK_SKEW_MAX
+    return requested_at <= one.envelope.time + CLOCK_SKEW_MAX
 
 
 def _show(console: Console, name: str, found: Blame, first: Summary) -> None:
@@ -107,7 +112,7 @@ def _show(console: Console, name: str, found: Blame, first: Summary) -> None:
         console.print(f"without the source's audit rows: {found.audit_missing}", markup=False)
     elif not found.audit:
         console.print(f"the source's audit table has nothing of {name} in this time", markup=False)
-    for line in told(first):
+    for line in undo_lines(first):
         console.print(line, markup=False)
 
 

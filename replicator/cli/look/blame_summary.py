@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from replicator.app import Application
 from replicator.cli.go_back.commands import way_back
-from replicator.cli.terminal.commands_said import Said
+from replicator.cli.terminal.printed_commands import PrintedCommands
 from replicator.errors import NotFoundError, RefusedError, ReplicatorError
 from replicator.model.event import Offset
 from replicator.model.observation import Observer
@@ -34,7 +34,7 @@ async def summary(
     datasource: str,
     audit: Sequence[AuditRow],
     *,
-    said: Said,
+    printed: PrintedCommands,
     observer: Observer,
 ) -> Summary:
     """Return what happened last to a datasource's segments, and the commands that restore them."""
@@ -53,25 +53,25 @@ async def summary(
     lines.append(f"{where}, as they were at offset {wanted}")
     lines += [f"{name} cannot be asked: {why}" for name, why in missing.items()]
     undo = _undo(application, datasource, wanted, held)
-    return Summary(lines=lines, undo=[said.command(one) for one in undo])
+    return Summary(lines=lines, undo=[printed.command(one) for one in undo])
 
 
 def _line(one: Happening, audit: Sequence[AuditRow]) -> str:
-    who = "; ".join(_asked(row) for row in audit if _fits(row, one))
+    who = "; ".join(_author(row) for row in audit if _fits(row, one))
     by = f", by {who}" if who else ""
     return f"{one.words} at {whole_time(one.cut.closed.source_time)}, cut {one.cut.closed.cut}{by}"
 
 
-def _asked(row: AuditRow) -> str:
+def _author(row: AuditRow) -> str:
     return f"{row.author or 'an unknown user'}" + (f" ({row.comment})" if row.comment else "")
 
 
 def _fits(row: AuditRow, one: Happening) -> bool:
     """Return whether an audit row lies between a cut and the cut before it."""
-    if (asked := time_of(row.created_date)) is None:
+    if (requested_at := time_of(row.created_date)) is None:
         return False
-    since = one.after.closed.source_time if one.after else asked
-    return since - CLOCK_SKEW_MAX <= asked <= one.cut.closed.source_time + CLOCK_SKEW_MAX
+    since = one.after.closed.source_time if one.after else requested_at
+    return since - CLOCK_SKEW_MAX <= requested_at <= one.cut.closed.source_time + CLOCK_SKEW_MAX
 
 
 async def _cut_to_go_back_to(
@@ -110,7 +110,7 @@ def _undo(
     return [way_back(application.settings, one, datasource, offset) for one in in_place or held]
 
 
-def told(found: Summary) -> list[str]:
+def undo_lines(found: Summary) -> list[str]:
     """Return the last lines of the summary, with the commands that undo the loss."""
     if not found.undo:
         return []

@@ -9,7 +9,7 @@ from rich.console import Console
 from replicator import config
 from replicator.cli.command import Changes, OpenCall, Outcome, agree
 from replicator.cli.look.log import log
-from replicator.cli.terminal.commands_said import Said
+from replicator.cli.terminal.printed_commands import PrintedCommands
 from replicator.cli.verb import verb
 from replicator.model.operations.words import counted
 from replicator.services.replication.log_mover import Moved
@@ -41,8 +41,8 @@ async def move(
     await call.application.refuse_beside_others("a move of the log")
     agree(call.application.source_name, yes=yes, doing="moving the log", what="source to move")
     moved = await mover.move()
-    said = Said(config=to, environ=call.typed.environ)
-    return Outcome(result=_json(moved), show=lambda console: _show(console, moved, said))
+    printed = PrintedCommands(config=to, environ=call.typed.environ)
+    return Outcome(result=_json(moved), show=lambda console: _show(console, moved, printed))
 
 
 def _json(moved: Moved) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def _json(moved: Moved) -> dict[str, Any]:
     }
 
 
-def _show(console: Console, moved: Moved, said: Said) -> None:
+def _show(console: Console, moved: Moved, printed: PrintedCommands) -> None:
     if moved.was_done:
         console.print("nothing to do: the log was moved there before")
     else:
@@ -63,4 +63,4 @@ def _show(console: Console, moved: Moved, said: Said) -> None:
         offsets = f"offsets {moved.first} to {moved.end - 1}"
         console.print(f"moved: {copied}; {offsets} are what they were")
     console.print("next, with nothing else changed in it:")
-    console.print(f"  {said.command('run')}", markup=False)
+    console.print(f"  {printed.command('run')}", markup=False)

@@ -43,8 +43,8 @@ async def create(
     targets: OnTargets = None,
 ) -> Outcome:
     """Name a cut, by default the newest one, for `restore --to-point`."""
-    asked = (to_offset, to_time, before) != (None, None, None)
-    point = restore_point(to_offset, to_time, before) if asked else Latest()
+    is_given = (to_offset, to_time, before) != (None, None, None)
+    point = restore_point(to_offset, to_time, before) if is_given else Latest()
     naming = call.application.naming(targets or call.application.target_names)
     made = await naming.create(name, point)
     return Outcome(

@@ -62,11 +62,11 @@ async def test(
     """Send a notification of type `test` to one webhook, after those that wait for it."""
     application = call.application
     sender = application.notifying().sender(webhook)
-    told = await application.promise_watch().test(webhook)
+    notification = await application.promise_watch().test(webhook)
     while await sender.send_next():
         pass
     journal = application.notifying().journal()
-    ours = next((one for one in await journal.listed() if one.id == told.id), None)
+    ours = next((one for one in await journal.listed() if one.id == notification.id), None)
     is_delivered = ours is not None and ours.state is DeliveryState.DELIVERED
     error = "" if ours is None else ours.error
 
@@ -77,7 +77,7 @@ async def test(
             console.print(f"not delivered to {webhook} yet: {error or 'others wait before it'}")
 
     return Outcome(
-        result={"id": told.id, "delivered": is_delivered, "error": error},
+        result={"id": notification.id, "delivered": is_delivered, "error": error},
         show=show,
         exit_code=0 if is_delivered else PARTLY_DONE,
     )

@@ -146,6 +146,6 @@ async def _kept_alone(store: OpenStore, named: list[NamedPoint], faults: list[st
         named=(point for point in named if point.log_id == found.log_id),
         faults=(*found.faults, *faults),
         other_logs=await other_logs(store.target.area(), found.log_id),
-        said=store.testimony,
+        testimony=store.testimony,
     )
     return _Kept(gaps=found.gaps, points=known)

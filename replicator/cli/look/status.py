@@ -11,10 +11,10 @@ from rich.console import Console
 from replicator.app import Application
 from replicator.app.verbs.schedules import schedule_states
 from replicator.app.verbs.side_copies import mixed
-from replicator.app.verbs.webhooks import told
+from replicator.app.verbs.webhooks import webhook_queues
 from replicator.cli.command import Changes, OpenCall, Outcome
-from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.paragraphs import Paragraph, paragraphs
+from replicator.cli.terminal.printed_commands import PrintedCommands
 from replicator.cli.verb import verb
 from replicator.config import Settings
 from replicator.errors import ReplicatorError, TransientError
@@ -57,12 +57,12 @@ WRONG = 10
 @verb("status", changes=Changes.NEVER)
 async def status(call: OpenCall) -> Outcome:
     """Show what runs, whether promises are kept, what can be restored, and what is wrong."""
-    application, said = call.application, call.typed.said
+    application, printed = call.application, call.typed.printed
     found = await _look(application)
-    undone = {one.datasource: _undone(application.settings, said, one) for one in found.drops or ()}
+    undone = {one.datasource: _undone(application.settings, printed, one) for one in found.drops or ()}
     return Outcome(
-        result=report_json(found, partial(_typed, said), undone),
-        show=lambda console: _show(console, found, said, undone),
+        result=report_json(found, partial(_typed, printed), undone),
+        show=lambda console: _show(console, found, printed, undone),
         exit_code=_exit_code(found),
     )
 
@@ -89,7 +89,7 @@ async def _look(application: Application) -> StatusReport:
         restorable=targets.restorable,
         schedules=await schedule_states(application),
         canaries=await _canaries(application, targets.names_seen),
-        webhooks=await told(application),
+        webhooks=await webhook_queues(application),
         drops=await _drops(application, status_reader.history),
         mixed=await mixed(application, targets.names_seen),
     )
@@ -160,11 +160,11 @@ async def _drops(application: Application, history: History) -> list[RecentDrop]
         return None
 
 
-def _undone(settings: Settings, said: Said, drop: RecentDrop) -> str:
+def _undone(settings: Settings, printed: PrintedCommands, drop: RecentDrop) -> str:
     """Return the command that restores a dropped datasource."""
     clusters = [name for name, one in sorted(settings.targets.items()) if one.metadata is not None]
     where = f"--on {clusters[0]}" if clusters else "--on-source"
-    return said.command(typed("undelete", drop.datasource, where))
+    return printed.command(typed("undelete", drop.datasource, where))
 
 
 async def _canaries(application: Application, names: Sequence[str]) -> "list[CanarySummary]":
@@ -192,17 +192,19 @@ def _exit_code(found: StatusReport) -> int:
     return WRONG if found.wrong else 0
 
 
-def _typed(said: Said, trouble: Trouble) -> str:
+def _typed(printed: PrintedCommands, trouble: Trouble) -> str:
     """Return the command that helps; empty: none does."""
-    return said.command(trouble.remedy) if trouble.remedy else ""
+    return printed.command(trouble.remedy) if trouble.remedy else ""
 
 
-def _show(console: Console, found: StatusReport, said: Said, undone: Mapping[str, str]) -> None:
-    wrong = [line for one in found.wrong for line in _wrong(one, said)]
+def _show(
+    console: Console, found: StatusReport, printed: PrintedCommands, undone: Mapping[str, str]
+) -> None:
+    wrong = [line for one in found.wrong for line in _wrong(one, printed)]
     shown = [
         Paragraph("running", _running(found.seen.life)),
         Paragraph("promises", _promises(found.seen)),
-        Paragraph("restore", _restorable(found, said)),
+        Paragraph("restore", _restorable(found, printed)),
         Paragraph("waits", _waits(found.seen)),
         *([Paragraph("dropped", dropped)] if (dropped := _dropped(found, undone)) else []),
         Paragraph("wrong", wrong or ["nothing"]),
@@ -211,7 +213,7 @@ def _show(console: Console, found: StatusReport, said: Said, undone: Mapping[str
         *([Paragraph("webhooks", webhooks)] if (webhooks := _webhooks(found)) else []),
         Paragraph("source", _source(found.seen)),
         Paragraph("log", [_log(found.seen)]),
-        *(Paragraph(one.target, _target(one, said)) for one in found.seen.targets),
+        *(Paragraph(one.target, _target(one, printed)) for one in found.seen.targets),
     ]
     for line in paragraphs(shown, console.width):
         console.print(line, markup=False)
@@ -291,7 +293,7 @@ def _promises(seen: Seen) -> list[str]:
     return lines or ["there is no target"]
 
 
-def _restorable(found: StatusReport, said: Said) -> list[str]:
+def _restorable(found: StatusReport, printed: PrintedCommands) -> list[str]:
     """Return the times that each target's own store can restore."""
     lines = []
     for one in found.seen.targets:
@@ -299,7 +301,7 @@ def _restorable(found: StatusReport, said: Said) -> list[str]:
             continue
         points = found.restorable.get(one.target)
         if points is None or not points.windows:
-            lines += _unrestorable(one.target, found, said)
+            lines += _unrestorable(one.target, found, printed)
             continue
         last = points.windows[-1].last.closed.source_time
         first = points.windows[0].first.closed.source_time
@@ -312,13 +314,13 @@ def _restorable(found: StatusReport, said: Said) -> list[str]:
     return [*lines, *(f"{name}: not known" for name in sorted(found.seen.failures))]
 
 
-def _unrestorable(target: str, found: StatusReport, said: Said) -> list[str]:
+def _unrestorable(target: str, found: StatusReport, printed: PrintedCommands) -> list[str]:
     """Return that a store restores nothing, or that this is unknown without the log."""
     if not found.seen.log.unknown:
         return [f"{target}: nothing yet"]
     return [
         f"{target}: not known without the log; its store alone tells:",
-        f"  {said.command(f'points --from {target}')}",
+        f"  {printed.command(f'points --from {target}')}",
     ]
 
 
@@ -357,8 +359,8 @@ def _has_bytes(found: TargetStatus) -> bool:
     return found.pending is not None and found.pending.objects > 0
 
 
-def _wrong(trouble: Trouble, said: Said) -> list[str]:
-    typed = _typed(said, trouble)
+def _wrong(trouble: Trouble, printed: PrintedCommands) -> list[str]:
+    typed = _typed(printed, trouble)
     return [trouble.what, f"  type: {typed}"] if typed else [trouble.what]
 
 
@@ -423,8 +425,8 @@ def _webhooks(found: StatusReport) -> list[str]:
         counts = [f"{length.waiting} to go"] if length.waiting else []
         counts += [f"{length.dead} DEAD"] if length.dead else []
         why = one.unknown or length.error
-        said = "not known" if one.unknown else ", ".join(counts) or "everything was delivered"
-        lines.append(f"{one.webhook}: {said}" + (f": {why}" if why else ""))
+        state = "not known" if one.unknown else ", ".join(counts) or "everything was delivered"
+        lines.append(f"{one.webhook}: {state}" + (f": {why}" if why else ""))
     return lines
 
 
@@ -449,10 +451,12 @@ def _stream(life: LifeSigns) -> list[str]:
     )
     if stream.off:
         return [f"change stream: OFF since {moment(stream.since)}, see above; {wal}"]
-    told = "not read yet" if stream.told_until is None else f"read {_ago(life, stream.told_until)}"
+    progress = (
+        "not read yet" if stream.told_until is None else f"read {_ago(life, stream.told_until)}"
+    )
     left = f", {size_text(stream.behind_bytes)} to go" if stream.behind_bytes else ""
     return [
-        f"change stream: each commit is a cut since {moment(stream.since)}, {told}{left}; {wal}"
+        f"change stream: each commit is a cut since {moment(stream.since)}, {progress}{left}; {wal}"
     ]
 
 
@@ -470,13 +474,13 @@ def _log(seen: Seen) -> str:
     )
 
 
-def _target(found: TargetStatus, said: Said) -> list[str]:
+def _target(found: TargetStatus, printed: PrintedCommands) -> list[str]:
     checkpoint = found.checkpoint
     at = f", at cut {checkpoint.cut}" if checkpoint else ""
     lag = f", {duration_text(found.lag)} behind" if found.lag is not None else ""
     lines = [f"{_state(found)}{at}{lag}"]
     if checkpoint is not None and checkpoint.paused and not checkpoint.promoted:
-        resume = said.command(f"apply {found.target} --resume --once")
+        resume = printed.command(f"apply {found.target} --resume --once")
         lines += ["  to follow again, type:", f"  {resume}"]
     if found.proved:
         ages = {level: found.looked_at - at for level, at in sorted(found.proved.items())}

@@ -73,9 +73,9 @@ async def verify(
     else:
         verifier = await application.verifier_from(store, target)
     found = await verifier.verify(level, extent=extent)
-    said = None if store is None else store.testimony
-    if said is not None and said.is_fault:
-        found.add(said.text)
+    testimony = None if store is None else store.testimony
+    if testimony is not None and testimony.is_fault:
+        found.add(testimony.text)
     answers = None if queries is None else await queries.verify(extent=extent)
     covered = await keep_proof(
         application.target(target).area(),
@@ -85,7 +85,7 @@ async def verify(
         now=application.clock.now(),
     )
 
-    unlooked = not_looked_at(found, extent, said)
+    unlooked = not_looked_at(found, extent, testimony)
 
     def show(console: Console) -> None:
         _show(console, target, found, answers, unlooked)
@@ -169,11 +169,13 @@ def _json(found: Verification, unlooked: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def not_looked_at(found: Verification, extent: Extent, said: Testimony | None = None) -> list[str]:
-    """Return what a good result does not prove; `said` is the testimony of a store's witness."""
+def not_looked_at(
+    found: Verification, extent: Extent, testimony: Testimony | None = None
+) -> list[str]:
+    """Return what a good result does not prove; `testimony` is of a store's witness."""
     lines = []
-    if said is not None and not said.proves and not said.is_fault:
-        lines.append(f"whether cuts are missing at the end of the store: {said.text}")
+    if testimony is not None and not testimony.proves and not testimony.is_fault:
+        lines.append(f"whether cuts are missing at the end of the store: {testimony.text}")
     only = found.checkpoint.datasource
     if only is not None:
         lines.append(f"every datasource but {only}: it alone was restored to this cut")

@@ -35,9 +35,9 @@ def queries_json(found: QueryVerification | None) -> dict[str, Any] | None:
 def show_queries(console: Console, found: QueryVerification, *, paused: bool) -> None:
     """Print the Brokers' answers."""
     counts = found.verdicts
-    said = ", ".join(f"{counts[verdict]} {verdict}" for verdict in AnswerVerdict)
+    verdicts = ", ".join(f"{counts[verdict]} {verdict}" for verdict in AnswerVerdict)
     console.print(
-        f"  asked both Brokers about {counted(len(found.datasources), 'datasource')}: {said}"
+        f"  asked both Brokers about {counted(len(found.datasources), 'datasource')}: {verdicts}"
     )
     for name, one in found.datasources.items():
         for count, why in (

@@ -13,8 +13,8 @@ from replicator.app.verbs.ownership import LOOK_WITHIN_S, of_others
 from replicator.app.verbs.privacy import open_to_others
 from replicator.app.verbs.shared_stores import refuse_exchanged, refuse_shared
 from replicator.cli.command import OpenCall, Outcome
-from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.findings import show_findings
+from replicator.cli.terminal.printed_commands import PrintedCommands
 from replicator.cli.verb import verb
 from replicator.errors import ConfigError, ReplicatorError, TransientError
 from replicator.model.operations.words import enumerated
@@ -39,7 +39,7 @@ async def check(call: OpenCall) -> Outcome:
     findings += [*_services(application), *await _exposed(application)]
     findings += await _foreign(application)
     findings += _keys(application)
-    said = call.typed.said
+    printed = call.typed.printed
     return Outcome(
         result={
             "findings": [
@@ -53,7 +53,7 @@ async def check(call: OpenCall) -> Outcome:
                 for f in findings
             ]
         },
-        show=lambda console: _show(console, findings, said, runs=checkup is not None),
+        show=lambda console: _show(console, findings, printed, runs=checkup is not None),
         exit_code=0 if all(found.good for found in findings) else 1,
     )
 
@@ -95,11 +95,11 @@ def _keys(application: Application) -> list[Finding]:
 def _services(application: Application) -> Iterator[Finding]:
     """Create the services beside the pipeline, so that each of their secrets and files is read."""
     settings = application.settings
-    if (told := settings.notifications) is not None:
+    if (notifications := settings.notifications) is not None:
         notifying = application.notifying()
-        for name in told.webhooks:
+        for name in notifications.webhooks:
             yield from _made(f"webhook {name}", partial(notifying.sender, name))
-        if (switch := told.dead_mans_switch) is not None:
+        if (switch := notifications.dead_mans_switch) is not None:
             yield from _made("dead man's switch", partial(notifying.switch_caller, switch))
     if settings.canary is not None:
         yield from _made("canary", partial(application.canary, application.target_names))
@@ -180,10 +180,12 @@ async def _target(application: Application, checkup: Checkup | None, name: str) 
     return [*found, *(await _releases(application, name) if has_rows else [])]
 
 
-def _show(console: Console, findings: Sequence[Finding], said: Said, *, runs: bool) -> None:
+def _show(
+    console: Console, findings: Sequence[Finding], printed: PrintedCommands, *, runs: bool
+) -> None:
     show_findings(console, findings)
     if runs and all(one.good for one in findings):
-        console.print(f"next: {said.command('run')}", markup=False)
+        console.print(f"next: {printed.command('run')}", markup=False)
 
 
 async def _releases(application: Application, name: str) -> list[Finding]:

@@ -12,8 +12,8 @@ from rich.console import Console
 from replicator.app.verbs.trying import Trying
 from replicator.cli.command import Call, Changes, Outcome
 from replicator.cli.set_up.interview import Interview, PasswordVariables, Question, questions
-from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.loop import in_loop
+from replicator.cli.terminal.printed_commands import PrintedCommands
 from replicator.cli.verb import local_verb
 from replicator.config.file.starter import Starter
 from replicator.errors import ConfigError, RefusedError
@@ -75,7 +75,7 @@ def init(
     Flags answer questions; without a terminal every question needs one. A password that is typed or
     part of a URL is used for the trial; the file only names the variable that will hold it.
     """
-    asked = questions(
+    to_answer = questions(
         source_metadata=source_metadata,
         source_storage=source_storage,
         log=log,
@@ -92,7 +92,7 @@ def init(
     async def within() -> Outcome:
         _require_free(call.config_path)
         if not can_ask:
-            _require_answers(asked)
+            _require_answers(to_answer)
         environ = dict(call.environ)
         async with Trying(environ) as trying:
             interview = Interview(
@@ -100,7 +100,7 @@ def init(
             )
             if can_ask:
                 typer.echo(HEAD)
-            answered = await interview.hold(asked)
+            answered = await interview.hold(to_answer)
         _write(call.config_path, answered)
         return _outcome(call.config_path, answered, call.environ, environ)
 
@@ -117,8 +117,8 @@ def _require_free(config: Path) -> None:
         raise ConfigError(f"there is no folder {config.absolute().parent} for {config.name}")
 
 
-def _require_answers(asked: Mapping[str, Question]) -> None:
-    missing = [one.flag for one in asked.values() if one.answer is None and one.default is None]
+def _require_answers(to_answer: Mapping[str, Question]) -> None:
+    missing = [one.flag for one in to_answer.values() if one.answer is None and one.default is None]
     if missing:
         raise ConfigError(
             f"there is no terminal to ask, and these answers are missing: {', '.join(missing)}",
@@ -147,8 +147,8 @@ def _outcome(
         if part is not None and "password_env" in part
     ]
     unset = [name for name in variables if environ.get(name) != tried.get(name, "")]
-    said = Said(config=config, environ=environ)
-    create = said.command(f"target create {answered.target_name}")
+    printed = PrintedCommands(config=config, environ=environ)
+    create = printed.command(f"target create {answered.target_name}")
 
     def show(console: Console) -> None:
         console.print(f"wrote {config}")

@@ -87,7 +87,7 @@ class Interview:
         text = question.answer
         while True:
             if text is None:
-                text = self._asked(place, question)
+                text = self._answer(place, question)
             starter, findings = await _tried(take, text, self.starter)
             show_findings(self._console, findings)
             wrong = [one for one in findings if not one.good]
@@ -101,7 +101,7 @@ class Interview:
                 raise kind(f"{question.flag}: {one.what}: {one.detail}", hint=one.hint)
             text = None
 
-    def _asked(self, place: str, question: Question) -> str:
+    def _answer(self, place: str, question: Question) -> str:
         if question.default is not None and not self._can_ask:
             return question.default
         shown = "" if question.default is None else f" [{question.default}]"

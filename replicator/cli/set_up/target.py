@@ -45,7 +45,7 @@ async def create(
         console.print(f"{name}: {_prepared(created, druid_release, is_archive=is_archive)}")
         if not is_archive:
             _show_cluster(console, name, created)
-        console.print(f"next: {call.typed.said.command('check')}")
+        console.print(f"next: {call.typed.printed.command('check')}")
 
     wrong = _wrong(created) or created.tiers_missing or created.obstacles or created.skew.losses
     return Outcome(

@@ -33,7 +33,7 @@ DAMAGE_EVERY_S = 3600.0
 class RetryLines:
     """The retries of one target, or of the watcher; at the level `debug` each has a line."""
 
-    _told_s: float | None = None
+    _logged_at_s: float | None = None
     """Time of the last line; None: there was none."""
     _counted: int = 0
     """Number of retries since then."""
@@ -41,29 +41,29 @@ class RetryLines:
 
     def tell(self, target: str | None, retry: Waiting, now_s: float) -> bool:
         """Count a retry; log a line if one is due, and return whether it was."""
-        told = _told(target, retry)
-        if self._told_s is not None and now_s - self._told_s < LINE_EVERY_S:
+        values = _values(target, retry)
+        if self._logged_at_s is not None and now_s - self._logged_at_s < LINE_EVERY_S:
             self._counted, self._last = self._counted + 1, retry
-            logger().debug("waiting", **told)
+            logger().debug("waiting", **values)
             return False
         if self._counted:
             self._counted, self._last = self._counted + 1, retry
             self.end(target)
         else:
-            logger().warning("waiting", **told)
-        self._told_s = now_s
+            logger().warning("waiting", **values)
+        self._logged_at_s = now_s
         return True
 
     def over(self, target: str | None) -> None:
         """Log the counted retries: the outage is over, and the next one is logged at once."""
         self.end(target)
-        self._told_s = None
+        self._logged_at_s = None
 
     def end(self, target: str | None) -> None:
         """Log the retries that were only counted, as the step has ended."""
         if self._last is not None:
-            told = _told(target, self._last)
-            logger().warning("retries", count=self._counted, **told)
+            values = _values(target, self._last)
+            logger().warning("retries", count=self._counted, **values)
         self._counted, self._last = 0, None
 
 
@@ -75,22 +75,22 @@ class ReasonLines:
     """
 
     every_s: float = LINE_EVERY_S
-    _told_s: dict[str, float] = field(default_factory=dict)
+    _logged_at_s: dict[str, float] = field(default_factory=dict)
     """Time of the last line of each reason, within the last `every_s`."""
 
     def is_due(self, reason: str, now_s: float) -> bool:
         """Return whether a line about a reason is due; if so, it counts as logged."""
-        self._told_s = {
-            one: told_s for one, told_s in self._told_s.items() if now_s - told_s < self.every_s
+        self._logged_at_s = {
+            one: at_s for one, at_s in self._logged_at_s.items() if now_s - at_s < self.every_s
         }
-        if reason in self._told_s:
+        if reason in self._logged_at_s:
             return False
-        self._told_s[reason] = now_s
+        self._logged_at_s[reason] = now_s
         return True
 
     def over(self) -> None:
         """Log any next reason at once, because a step succeeded."""
-        self._told_s.clear()
+        self._logged_at_s.clear()
 
 
 @dataclass(slots=True)
@@ -102,7 +102,7 @@ class CutLines:
     retries: RetryLines = field(default_factory=RetryLines)
     reasons: ReasonLines = field(default_factory=ReasonLines)
     damages: ReasonLines = field(default_factory=lambda: ReasonLines(every_s=DAMAGE_EVERY_S))
-    _has_told: bool = False
+    _has_logged: bool = False
     _copied: int = 0
     _bytes: int = 0
     _there: int = 0
@@ -110,7 +110,7 @@ class CutLines:
     """Number of segments that earlier attempts at the same cut have copied."""
 
     def is_due(self, found: Warned, now_s: float) -> bool:
-        """Return whether a trouble is to be told now, and was not told just before."""
+        """Return whether a trouble is to be logged now, and was not logged just before."""
         match found:
             case Waiting(what=what, reason=reason) | Halted(what=what, reason=reason):
                 is_due = self.reasons.is_due(reason, now_s)
@@ -143,7 +143,7 @@ class CutLines:
         self._tell(
             "cut published",
             quiet=quiet,
-            is_news=bool(cut.events) or not self._has_told,
+            is_news=bool(cut.events) or not self._has_logged,
             cut=cut.cut,
             offset=cut.offset,
             events=cut.events,
@@ -157,7 +157,7 @@ class CutLines:
         self._tell(
             "first filling done" if cut.is_filling else "cut applied",
             quiet=quiet,
-            is_news=bool(cut.rows or self._copied) or not self._has_told,
+            is_news=bool(cut.rows or self._copied) or not self._has_logged,
             target=self.target,
             cut=cut.cut,
             offset=cut.offset,
@@ -183,10 +183,10 @@ class CutLines:
     def _tell(self, event: str, *, quiet: bool, is_news: bool, **values: object) -> None:
         log = logger().debug if quiet or not is_news else logger().info
         log(event, **values)
-        self._has_told = True
+        self._has_logged = True
 
 
-def _told(target: str | None, retry: Waiting) -> dict[str, object]:
+def _values(target: str | None, retry: Waiting) -> dict[str, object]:
     of = {} if target is None else {"target": target}
     return {
         **of,

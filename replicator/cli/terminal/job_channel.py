@@ -37,15 +37,15 @@ class JobChannel:
         if made.what == self._what and now_s < self._next_s and not ends:
             return
         self._what, self._next_s = made.what, now_s + INTERVAL_S
-        told = {"what": made.what, "done": made.done, "total": made.total, "unit": made.unit}
-        self._write({"progress": told})
+        values = {"what": made.what, "done": made.done, "total": made.total, "unit": made.unit}
+        self._write({"progress": values})
 
     def document(self, document: bytes) -> None:
         """Send the document that `--json` prints."""
         self._write({"document": orjson.Fragment(orjson.dumps(orjson.loads(document)))})
 
-    def _write(self, told: Mapping[str, Any]) -> None:
-        data = memoryview(orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE))
+    def _write(self, message: Mapping[str, Any]) -> None:
+        data = memoryview(orjson.dumps(message, option=orjson.OPT_APPEND_NEWLINE))
         with suppress(BrokenPipeError):  # the service is gone, and this process ends as well
             while data:
                 data = data[os.write(self._descriptor, data) :]

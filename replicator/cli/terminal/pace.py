@@ -13,7 +13,7 @@ LINE_EVERY_S = 60.0
 class _WorkPace:
     since_s: float
     from_done: int
-    told_s: float
+    logged_at_s: float
     done: int
 
 
@@ -32,14 +32,14 @@ class Paces:
         if made.total is not None and made.done >= made.total:
             del self._paces[made.what]
             return None
-        if now_s - pace.told_s < LINE_EVERY_S:
+        if now_s - pace.logged_at_s < LINE_EVERY_S:
             return None
-        pace.told_s = now_s
+        pace.logged_at_s = now_s
         rate = (made.done - pace.from_done) / (now_s - pace.since_s)
-        told: dict[str, object] = {"what": made.what, "done": made.done, "unit": made.unit}
-        told["per_s"] = round(rate, 1)
+        values: dict[str, object] = {"what": made.what, "done": made.done, "unit": made.unit}
+        values["per_s"] = round(rate, 1)
         if made.total is not None:
-            told["total"] = made.total
+            values["total"] = made.total
             if rate > 0:
-                told["left"] = seconds_text((made.total - made.done) / rate)
-        return told
+                values["left"] = seconds_text((made.total - made.done) / rate)
+        return values

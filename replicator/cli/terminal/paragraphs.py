@@ -55,8 +55,8 @@ def listing(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> 
         return
     room = min(max(width, WIDTH_MIN), WIDTH_MAX) - NAME_MAX - GAP
     for name, *rest in rows:
-        said = [f"{head} {one}" for head, one in zip(heads[1:], rest, strict=True) if one]
-        yield from paragraphs([Paragraph(name, _packed(said, room))], width)
+        cells_named = [f"{head} {one}" for head, one in zip(heads[1:], rest, strict=True) if one]
+        yield from paragraphs([Paragraph(name, _packed(cells_named, room))], width)
 
 
 def _packed(cells: Sequence[str], room: int) -> list[str]:

@@ -37,8 +37,8 @@ from replicator.model.observation import (
     StreamBegun,
     StreamDropped,
     StreamEnded,
+    StreamFollowed,
     StreamRetained,
-    StreamTold,
     SwitchCalled,
     TargetPaused,
     VersionsMissed,
@@ -65,7 +65,7 @@ SILENT: Final = (
     NotificationsQueued,
     ScheduleSeen,
     StreamRetained,
-    StreamTold,
+    StreamFollowed,
     CanaryArrived,
     CanarySeen,
 )
@@ -237,8 +237,8 @@ class Screen:
         if self._bars:
             self._bar(made, ends=ends)
             return
-        if (told := self._paces.line(made, self._console.get_time())) is not None:
-            logger().info("progress", **told)
+        if (values := self._paces.line(made, self._console.get_time())) is not None:
+            logger().info("progress", **values)
 
     def _bar(self, made: ProgressMade, *, ends: bool) -> None:
         if self._progress is None:
@@ -355,15 +355,17 @@ def _tell_ended(observation: DrillEnded | NotificationSent | ScheduledRunEnded) 
 
 def _tell_run(ended: ScheduledRunEnded) -> None:
     run = ended.record
-    told = {"schedule": run.schedule, "verb": ended.kind, "target": run.target}
-    told["due"] = run.due.isoformat()
+    values = {"schedule": run.schedule, "verb": ended.kind, "target": run.target}
+    values["due"] = run.due.isoformat()
     match run.state:
         case RunState.GOOD:
-            logger().info("scheduled run was good", **told)
+            logger().info("scheduled run was good", **values)
         case RunState.SKIPPED:
-            logger().warning("scheduled run skipped", **told, reason=run.message)
+            logger().warning("scheduled run skipped", **values, reason=run.message)
         case _:
-            logger().error("scheduled run was bad", **told, reason=run.message, code=run.exit_code)
+            logger().error(
+                "scheduled run was bad", **values, reason=run.message, code=run.exit_code
+            )
 
 
 def _tell_drill(ended: DrillEnded) -> None:
@@ -371,38 +373,42 @@ def _tell_drill(ended: DrillEnded) -> None:
     if found is None or found.rehearsed is None:
         logger().error("drill failed", reason=ended.failure)
         return
-    told = {"target": found.target, "offset": found.rehearsed.offset, "rows": found.rehearsed.rows}
+    values = {
+        "target": found.target,
+        "offset": found.rehearsed.offset,
+        "rows": found.rehearsed.rows,
+    }
     if ended.is_good:
-        logger().info("drill passed", **told, recovery_s=round(found.recovery_s, 3))
+        logger().info("drill passed", **values, recovery_s=round(found.recovery_s, 3))
     else:
         logger().error(
-            "drill failed", **told, findings=found.findings_count, first=found.findings[:1]
+            "drill failed", **values, findings=found.findings_count, first=found.findings[:1]
         )
 
 
 def _tell_sent(sent: NotificationSent) -> None:
-    told = {"webhook": sent.webhook, "type": sent.type, "id": sent.id}
+    values = {"webhook": sent.webhook, "type": sent.type, "id": sent.id}
     if not sent.error:
-        logger().info("notification delivered", **told)
+        logger().info("notification delivered", **values)
     elif sent.is_dead:
-        logger().error("notification given up", **told, reason=sent.error, hint=SEND_AGAIN)
+        logger().error("notification given up", **values, reason=sent.error, hint=SEND_AGAIN)
     else:
-        logger().warning("notification not delivered yet", **told, reason=sent.error)
+        logger().warning("notification not delivered yet", **values, reason=sent.error)
 
 
 def _warn(target: str | None, observation: Warned) -> None:
     of = {} if target is None else {"target": target}
     match observation:
         case GapOpened(gap=gap):
-            told = {"row": gap.words, "reason": gap.reason, "detail": gap.detail}
-            logger().warning("gap", **of, **told, offset=gap.opened)
+            values = {"row": gap.words, "reason": gap.reason, "detail": gap.detail}
+            logger().warning("gap", **of, **values, offset=gap.opened)
         case Waiting(what=what, reason=reason, delay_s=delay_s):
             logger().warning("waiting", **of, what=what, reason=reason, delay_s=round(delay_s, 1))
         case Halted(what=what, reason=reason, hint=hint, retry_s=retry_s, traceback=traceback):
-            told = {"what": what, "reason": reason, "hint": hint}
+            values = {"what": what, "reason": reason, "hint": hint}
             if traceback:
-                told["traceback"] = traceback
-            logger().error("halted", **of, **told, looks_again_s=round(retry_s, 1))
+                values["traceback"] = traceback
+            logger().error("halted", **of, **values, looks_again_s=round(retry_s, 1))
         case WentOn(what=what):
             logger().info("goes on", **of, what=what)
         case ArchiveDamaged(reason=reason):

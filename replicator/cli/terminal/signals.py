@@ -59,7 +59,7 @@ class Unanswered(BaseException):
         self.exit_code = exit_code
 
     @property
-    def said(self) -> str:
+    def word(self) -> str:
         """What the signal did, in one word."""
         return "interrupted" if self.exit_code == INTERRUPTED else "terminated"
 
@@ -138,14 +138,14 @@ def end_within(seconds: float) -> None:
 
 
 def _give_up(seconds: float) -> None:
-    said = f"replicator: something did not return within {seconds:g} s after the signal to stop;"
-    os.write(2, f"{said} it was left, and {WORK.left}\n".encode())
+    message = f"replicator: something did not return within {seconds:g} s after the signal to stop;"
+    os.write(2, f"{message} it was left, and {WORK.left}\n".encode())
     os._exit(TERMINATED)
 
 
 def _leave(number: int, _: FrameType | None) -> None:
-    said = "interrupted" if number == signal.SIGINT else "terminated"
-    os.write(2, f"replicator: {said} before it began; nothing was done\n".encode())
+    word = "interrupted" if number == signal.SIGINT else "terminated"
+    os.write(2, f"replicator: {word} before it began; nothing was done\n".encode())
     os._exit(INTERRUPTED if number == signal.SIGINT else terminated_code(sys.argv[1:]))
 
 

@@ -130,7 +130,7 @@ def _draft(path: Path, environ: Mapping[str, str], overrides: Mapping[str, objec
     draft = _Draft(path, parsed.values)
     for key, line in parsed.lines.items():
         draft.places[key] = (Origin.FILE, f"{path}:{line}")
-    for key, variable in _said_once(environ, parsed.values).items():
+    for key, variable in _variables_by_key(environ, parsed.values).items():
         draft.put(key, _value_of(variable, environ[variable]), Origin.ENVIRONMENT, variable)
     for dotted in sorted(overrides):  # what is above a key before the key
         if not all(steps := tuple(dotted.split("."))):
@@ -139,7 +139,7 @@ def _draft(path: Path, environ: Mapping[str, str], overrides: Mapping[str, objec
     return draft
 
 
-def _said_once(environ: Mapping[str, str], values: Mapping[str, Any]) -> dict[Key, str]:
+def _variables_by_key(environ: Mapping[str, str], values: Mapping[str, Any]) -> dict[Key, str]:
     """Return the variables by the keys that they set, shorter keys first.
 
     Raises:
@@ -247,12 +247,12 @@ def _expected(problem: Mapping[str, Any]) -> str:
         case "union_tag_invalid" | "union_tag_not_found":
             name = str(context["discriminator"]).strip("'")
             listed = context.get("expected_tags")
-            return f"its {name} must be one of {listed}" if listed else f"its {name} is to be said"
+            return f"its {name} must be one of {listed}" if listed else f"its {name} is missing"
         case _:
-            said = str(problem["msg"])
+            message = str(problem["msg"])
             for named in ("Input should ", "String should ", "Value should "):
-                said = said.replace(named, "must ", 1)
-            return said[:1].lower() + said[1:]
+                message = message.replace(named, "must ", 1)
+            return message[:1].lower() + message[1:]
 
 
 _LIST, _WHOLE, _NUMBER = "a list, like [a, b],", "a whole number", "a number"

@@ -60,7 +60,7 @@ def _composed(text: str) -> tuple[object, yaml.ScalarNode | None]:
         node = loader.get_single_node()
         if node is None:
             return None, None
-        return loader.construct_document(node), _said_twice(node)
+        return loader.construct_document(node), _duplicate_key(node)
     finally:
         loader.dispose()
 
@@ -113,12 +113,12 @@ def _mapping(
 
 
 def _value(loader: yaml.SafeLoader, node: yaml.Node) -> object:
-    if (twice := _said_twice(node)) is not None:
+    if (twice := _duplicate_key(node)) is not None:
         raise _refused(twice, f"the key {twice.value!r} stands here for the second time")
     return cast(object, loader.construct_object(node, deep=True))
 
 
-def _said_twice(node: yaml.Node) -> yaml.ScalarNode | None:
+def _duplicate_key(node: yaml.Node) -> yaml.ScalarNode | None:
     """Return the second of two equal keys of a mapping, anywhere in a value."""
     open_nodes, seen = [node], set[int]()
     while open_nodes:

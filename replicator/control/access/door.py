@@ -60,7 +60,7 @@ class _Passage:
     request: web.Request
     route: Route | None = None
     principal: Principal | None = None
-    asked: dict[str, object] | None = None
+    request_body: dict[str, object] | None = None
     targets: tuple[str, ...] = ()
     job_id: str | None = None
     why: str = ""
@@ -233,7 +233,7 @@ class Door:
         """Refuse targets that are not configured, or not open to the principal."""
         named = [passage.request.match_info.get("target")]
         if isinstance(body, RequestBody):
-            passage.asked = body.model_dump(mode="json", by_alias=True)
+            passage.request_body = body.model_dump(mode="json", by_alias=True)
             named += body.touched
         if isinstance(body, VerbRequest):
             self._require_role(passage, body)
@@ -304,7 +304,7 @@ class Door:
             status=status,
             targets=() if refused else self._configured(passage.targets),
             job_id=passage.job_id,
-            request=short_request(passage.asked),
+            request=short_request(passage.request_body),
             why=passage.why[:WHY_CHARS_MAX],
         )
         if passage.begun:

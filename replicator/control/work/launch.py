@@ -16,7 +16,7 @@ from replicator.adapters.sqlite.file import translated
 from replicator.control.requests.planned import Planned, RestoreRequest
 from replicator.control.requests.verb_request import VerbRequest
 from replicator.model.operations.access import Role
-from replicator.model.operations.command_line import ASKED_AT
+from replicator.model.operations.command_line import SHOWN_SERVICE
 from replicator.model.operations.job import AgreedPlan, JobAnswer
 
 NO_DOCUMENT = "the process ended without a document, with code {code}"
@@ -38,7 +38,7 @@ class Terminal:
     def environ(self, environ: Mapping[str, str]) -> dict[str, str]:
         """Return the variables of a process that writes for this terminal."""
         kept = {name: one for name, one in environ.items() if name not in ASKING}
-        asks = {} if self.service is None else {ASKED_AT: self.service}
+        asks = {} if self.service is None else {SHOWN_SERVICE: self.service}
         return {**kept, **asks, "COLUMNS": str(self.columns), "NO_COLOR": "1"}
 
 
@@ -186,8 +186,8 @@ def planned(order: Order, ended: VerbEnded) -> tuple[str, Mapping[str, Any]] | N
     if _has_file(order.request):
         document = {name: value for name, value in result.items() if name != "file"}
         return str(document["digest"]), document
-    said = orjson.dumps([order.request_json, result], option=orjson.OPT_SORT_KEYS)
-    return sha256(said).hexdigest(), result
+    hashed = orjson.dumps([order.request_json, result], option=orjson.OPT_SORT_KEYS)
+    return sha256(hashed).hexdigest(), result
 
 
 def answer_of(ended: VerbEnded) -> JobAnswer:

@@ -36,7 +36,7 @@ class JobProcesses:
         held = await self._locks.take(live.job.id)
         try:
             ended = await self._one(live, await launch.arguments(), held)
-            return ended, _said(live, ended)
+            return ended, _answer(live, ended)
         finally:
             await launch.end()
             await self._locks.give_back(live.job.id, held)
@@ -60,7 +60,7 @@ def outcome(live: LiveJob, ended: VerbEnded, answer: JobAnswer) -> Job:
     return replace(job, state=JobState.FAILED, why=str(document["error"]["message"]))
 
 
-def _said(live: LiveJob, ended: VerbEnded) -> JobAnswer:
+def _answer(live: LiveJob, ended: VerbEnded) -> JobAnswer:
     if ended.document is not None:
         return answer_of(ended)
     if ended.too_large:

@@ -86,13 +86,13 @@ def judge(properties: Mapping[str, str]) -> tuple[Judged, ...]:
     """Compare a Coordinator's properties with the requirements of a standby."""
     judged = []
     for one in REQUIREMENTS:
-        said = properties.get(one.name)
-        value = one.default if said is None else said.strip().lower()
+        stated = properties.get(one.name)
+        value = one.default if stated is None else stated.strip().lower()
         judged.append(
             Judged(
                 requirement=one,
                 verdict=Verdict.GOOD if value == one.wanted else Verdict.WRONG,
-                found=f"({one.default})" if said is None else said,
+                found=f"({one.default})" if stated is None else stated,
             )
         )
     return tuple(judged)

@@ -174,7 +174,7 @@ class Folding:
         self._closed = 0
         self._recent: dict[bytes, KnownRow | None] = {}
         """Latest state of each row in the unfolded changes, as far as they were looked through."""
-        self._asked: dict[bytes, KnownRow | None] = {}
+        self._looked_up: dict[bytes, KnownRow | None] = {}
         """The ledger's rows that were looked up: the caller usually changes them next."""
         self._looked, self._sum, self._rows = 0, int(start.digest), len(start)
 
@@ -242,9 +242,9 @@ class Folding:
         if key in self._recent:
             return self._recent[key]
         found = self._ledger.find(key)
-        if len(self._asked) > RECENT_MAX:
-            self._asked.clear()
-        self._asked[key] = found
+        if len(self._looked_up) > RECENT_MAX:
+            self._looked_up.clear()
+        self._looked_up[key] = found
         return found
 
     def known_rows(self, keys: Keys) -> KnownRows:
@@ -281,12 +281,12 @@ class Folding:
         """Return a row's state before the change that is looked at."""
         if key in self._recent:
             return self._recent[key]
-        return self._asked.pop(key) if key in self._asked else self._ledger.find(key)
+        return self._looked_up.pop(key) if key in self._looked_up else self._ledger.find(key)
 
     def _begin_anew(self) -> None:
         self._recent, self._looked, self._sum = {}, 0, int(self._ledger.digest)
         self._rows = len(self._ledger)
-        self._asked.clear()
+        self._looked_up.clear()
 
     def _fold(self) -> None:
         """Fold the closed changes; the buffers are handed over, as they may be large."""

@@ -53,7 +53,7 @@ def summary_of(record: Record) -> EventSummary:
     if kind is Kind.SEGMENT and not (b"tombstone" in data and _TOMBSTONE.search(data)):
         size = _SIZE.match(data, max(0, data.rfind(_SIZE_NAME)))
         size_bytes = segment_size(int(size[1])) if size else None
-    datasource = _said(named[1], record) if named else None
+    datasource = _value(named[1], record) if named else None
     return EventSummary(kind=kind, datasource=datasource, size_bytes=size_bytes)
 
 
@@ -72,7 +72,7 @@ def segment_update(record: Record) -> SegmentUpdate | None:
     """
     if _REMOVED.get(record.type) is Kind.SEGMENT:
         return SegmentUpdate(
-            id=_said(_text(_SUBJECT, record), record),
+            id=_value(_text(_SUBJECT, record), record),
             datasource="",
             is_new=False,
             used=False,
@@ -85,11 +85,11 @@ def segment_update(record: Record) -> SegmentUpdate | None:
     if seen.size_bytes is None and _TOMBSTONE.search(record.data):
         return None
     return SegmentUpdate(
-        id=_said(_text(_SUBJECT, record), record),
+        id=_value(_text(_SUBJECT, record), record),
         datasource=seen.datasource or "",
         is_new=_NEW in record.data,
         used=_text(_USED, record) == b"true",
-        used_status_last_updated=_said(since[1], record) if since else None,
+        used_status_last_updated=_value(since[1], record) if since else None,
         size_bytes=seen.size_bytes or 0,
     )
 
@@ -100,7 +100,7 @@ def _text(pattern: re.Pattern[bytes], record: Record) -> bytes:
     return found[1]
 
 
-def _said(text: bytes, record: Record) -> str:
+def _value(text: bytes, record: Record) -> str:
     """Return the value of a JSON text that was found in a record."""
     try:
         return str(orjson.loads(text))
@@ -175,7 +175,7 @@ def subject_of(record: Record) -> EventSubject | None:
     if kind is None or subject is None or attempt is None:
         return None
     is_removal = record.type in _REMOVED
-    key = _said(subject[1], record)
+    key = _value(subject[1], record)
     is_segment = kind is Kind.SEGMENT and not is_removal
     used = _USED.search(record.data) if is_segment else None
     return EventSubject(
@@ -219,7 +219,7 @@ def _ends(start: str, end: str) -> Interval | None:
 def _datasource(record: Record, key: str) -> str | None:
     """Return a segment's datasource: from its row or, if that is gone, from its id."""
     if (named := _DATASOURCE.search(record.data)) is not None:
-        return _said(named[1], record)
+        return _value(named[1], record)
     name = segment_name(key)
     return None if name is None else name.datasource
 

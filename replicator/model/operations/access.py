@@ -44,8 +44,8 @@ class Principal:
         """Return whether all of these targets are open to it; no target: only without a limit."""
         if self.targets is None:
             return True
-        asked = set(targets)
-        return bool(asked) and asked <= self.targets
+        requested = set(targets)
+        return bool(requested) and requested <= self.targets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ In a printed command a name from data is one word of a shell.
 import shlex
 from typing import Final
 
-ASKED_AT: Final = "REPLICATOR_ASKED_AT"
+SHOWN_SERVICE: Final = "REPLICATOR_ASKED_AT"
 """Environment variable of a job's process: how its client's terminal names the service."""
 CHANNEL: Final = "REPLICATOR_JOB_CHANNEL"
 """Environment variable with the descriptor of the pipe through which a job reports."""

@@ -81,9 +81,9 @@ class Condition:
     is_bad: bool
     """State at the last look."""
     since: datetime
-    told_bad: bool = False
+    reported_bad: bool = False
     """Whether the last notification reported it as bad; without one it counts as good."""
-    told_mark: int = 0
+    reported_mark: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,10 +130,12 @@ def judged(
     bad, good = BAD_AND_GOOD[sighting.topic]
     if now - since < settle:
         return after, None
-    if is_bad and (not before.told_bad or sighting.mark > before.told_mark):
-        return replace(after, told_bad=True, told_mark=max(sighting.mark, before.told_mark)), bad
-    if not is_bad and before.told_bad:
-        return replace(after, told_bad=False), good
+    if is_bad and (not before.reported_bad or sighting.mark > before.reported_mark):
+        return replace(
+            after, reported_bad=True, reported_mark=max(sighting.mark, before.reported_mark)
+        ), bad
+    if not is_bad and before.reported_bad:
+        return replace(after, reported_bad=False), good
     return after, None
 
 

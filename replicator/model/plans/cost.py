@@ -97,8 +97,8 @@ class Prices:
 
     def once(self, requests: Requests, streamed_bytes: int) -> float:
         """Return the price of copying."""
-        asked = requests.get * self.request_get + requests.put * self.request_put
-        return asked + streamed_bytes / GIB * self.egress_gib
+        requests_price = requests.get * self.request_get + requests.put * self.request_put
+        return requests_price + streamed_bytes / GIB * self.egress_gib
 
     def monthly(self, size_bytes: int) -> float:
         """Return the price of keeping this many more bytes for a month."""

@@ -93,6 +93,6 @@ def source_layout_of(found: object) -> SourceLayout:
     Raises:
         ValueError: `source_layout_json` did not write this.
     """
-    told = _STORAGES.checked(found if isinstance(found, dict) else {})
-    others = {name: layout_of(one) for name, one in told.others.items()}
-    return SourceLayout(main=layout_of(told.main), others=others)
+    storages = _STORAGES.checked(found if isinstance(found, dict) else {})
+    others = {name: layout_of(one) for name, one in storages.others.items()}
+    return SourceLayout(main=layout_of(storages.main), others=others)

@@ -86,8 +86,12 @@ class WitnessMemory:
     """Reason why the witness is unreachable or not trusted; empty: it answered."""
 
 
-def testimony_json(said: Testimony | None) -> dict[str, Any] | None:
+def testimony_json(testimony: Testimony | None) -> dict[str, Any] | None:
     """Return the testimony for JSON; None: the target has no witness."""
-    if said is None:
+    if testimony is None:
         return None
-    return {"witness": said.witness, "verdict": said.verdict.value, "detail": said.text}
+    return {
+        "witness": testimony.witness,
+        "verdict": testimony.verdict.value,
+        "detail": testimony.text,
+    }

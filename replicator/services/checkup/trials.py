@@ -68,7 +68,7 @@ async def try_source_metadata(
         left = await metadata.left_behind()
     except ReplicatorError as exc:
         return [failed("source metadata", exc)]
-    skew = clock.now() - freshness.asked_at
+    skew = clock.now() - freshness.requested_at
     return [
         Finding(what="source metadata", good=True, detail=_tables(kinds, counts)),
         _row_versions(lineage),
@@ -166,12 +166,12 @@ async def effective(what: str, storage: DeepStorageReader) -> list[Finding]:
     if not isinstance(storage, TellsEffective):
         return []
     try:
-        told = await storage.effective()
+        settings = await storage.effective()
     except ReplicatorError as exc:
         return [failed(what, exc)]
-    if not told:
+    if not settings:
         return []
-    detail = ", ".join(f"{one.name} {one.value} ({one.origin})" for one in told)
+    detail = ", ".join(f"{one.name} {one.value} ({one.origin})" for one in settings)
     return [Finding(what=f"{what}, what counts", good=True, detail=detail)]
 
 

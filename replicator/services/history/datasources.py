@@ -63,9 +63,9 @@ async def nearest(history: History, name: str) -> str:
         return f"did you mean {close[0]!r}? Names are exact{was_dropped}"
     if not known:
         return "names are exact, and the last cut has no datasource"
-    said = f"names are exact; the last cut has {_listed(present) if present else 'no datasource'}"
+    words = f"names are exact; the last cut has {_listed(present) if present else 'no datasource'}"
     gone = known - present
-    return f"{said}; dropped before it: {_listed(gone)}" if gone else said
+    return f"{words}; dropped before it: {_listed(gone)}" if gone else words
 
 
 def _listed(names: frozenset[str]) -> str:

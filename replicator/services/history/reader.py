@@ -193,9 +193,11 @@ class History:
         """
         records = await self._log.read(start, records_max=self._records_max)
         wanted = [record for record in records if record.offset <= until]
-        said = [(one.offset, word) for one in wanted if (word := segment_update(one)) is not None]
+        updates = [
+            (one.offset, word) for one in wanted if (word := segment_update(one)) is not None
+        ]
         at = wanted[-1].offset if wanted and len(wanted) == len(records) else until
-        return said, Offset(at + 1)
+        return updates, Offset(at + 1)
 
     async def appended_at(self, start: Offset, until: Offset) -> datetime | None:
         """Return when the first record from `start` to `until` was appended; None if there is none.

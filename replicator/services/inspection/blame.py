@@ -39,7 +39,7 @@ from replicator.services.history.datasources import ingests_into, nearest
 from replicator.services.history.reader import History
 from replicator.services.history.search import search
 
-ASKED_BEFORE_MAX = timedelta(hours=1)
+SUBMITTED_BEFORE_MAX = timedelta(hours=1)
 """How long before its rows appear a task may have been submitted."""
 AUDIT_ROWS_MAX = 1000
 
@@ -158,7 +158,7 @@ class Blamer:
         self, datasource: str, events: Sequence[Blamed], newest: "_Newest"
     ) -> tuple[Sequence[AuditRow], str | None]:
         """Return the requests of that time: those that the log keeps, and those of the source."""
-        since = (events[0].after or events[0].envelope.time) - ASKED_BEFORE_MAX
+        since = (events[0].after or events[0].envelope.time) - SUBMITTED_BEFORE_MAX
         until = events[-1].envelope.time + CLOCK_SKEW_MAX
         rows = [_audit_row(self._history.entry(record)) for record in newest.audit_records]
         kept = {row.id: row for row in rows if row.is_about(datasource, since, until)}

@@ -61,18 +61,18 @@ class SegmentTally:
 
     def words(self) -> str:
         """Return the summary, with harmful changes first."""
-        said = []
+        parts = []
         if self.unused:
-            said.append(f"{self.unused} of {self.before} marked unused")
+            parts.append(f"{self.unused} of {self.before} marked unused")
         if self.removed:
-            said.append(f"{self.removed} removed")
+            parts.append(f"{self.removed} removed")
         if self.new:
-            said.append(f"{self.new} new")
+            parts.append(f"{self.new} new")
         if self.used_again:
-            said.append(f"{self.used_again} used again")
+            parts.append(f"{self.used_again} used again")
         if self.changed:
-            said.append(f"{self.changed} changed")
-        return ", ".join(said)
+            parts.append(f"{self.changed} changed")
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +96,11 @@ class Happening:
 class CutSummaries:
     """A `Visitor` that summarizes each cut with a change, and keeps the book of all segments."""
 
-    def __init__(self, told: Callable[[ClosedCut, Happening | None], None]) -> None:
+    def __init__(self, on_cut: Callable[[ClosedCut, Happening | None], None]) -> None:
         """Register a listener for each cut and what happened in it; None if nothing was seen."""
         self.book = SegmentBook()
         self.last: ClosedCut | None = None
-        self._told = told
+        self._on_cut = on_cut
         self._open: list[tuple[EventSubject, int]] = []
         self._is_base = False
 
@@ -116,7 +116,7 @@ class CutSummaries:
         happening = self._happening(cut) if self._open else self._begun(cut)
         self.last, self._is_base = cut, False
         self.discard()
-        self._told(cut, happening)
+        self._on_cut(cut, happening)
 
     def discard(self) -> None:
         """Forget the events seen since the last cut."""
@@ -157,14 +157,14 @@ class CutSummaries:
                 self._count(one, size_bytes, tallies)
             elif (word := WORDS.get(one.kind)) is not None:
                 others[word] = None
-        said = [f"{name}: {tally.words()}" for name, tally in sorted(tallies.items())]
-        if more := len(said) - NAMED_MAX:
-            said[NAMED_MAX:] = [f"{more} more datasources"] if more > 0 else []
+        summaries = [f"{name}: {tally.words()}" for name, tally in sorted(tallies.items())]
+        if more := len(summaries) - NAMED_MAX:
+            summaries[NAMED_MAX:] = [f"{more} more datasources"] if more > 0 else []
         harmed = sorted(name for name, tally in tallies.items() if tally.does_harm)
         return Happening(
             cut=cut,
             after=self.last,
-            words="; ".join([*said, *others]),
+            words="; ".join([*summaries, *others]),
             does_harm=bool(harmed),
             harmed=tuple(harmed[:HARMED_MAX]),
             new_segments=sum(tally.new for tally in tallies.values()),
@@ -211,12 +211,12 @@ async def happenings(
     """
     kept = deque[Happening](maxlen=limit)
 
-    def told(_: ClosedCut, happening: Happening | None) -> None:
+    def keep(_: ClosedCut, happening: Happening | None) -> None:
         if happening is not None:
             kept.append(happening)
 
     wanted = subject_of if datasource is None else partial(_segment_of, datasource)
-    await search_all(history, wanted, CutSummaries(told), observer=observer)
+    await search_all(history, wanted, CutSummaries(keep), observer=observer)
     return list(kept)
 
 

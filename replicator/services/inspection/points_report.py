@@ -190,7 +190,7 @@ def target_points(
     named: Iterable[NamedPoint],
     faults: Iterable[str],
     other_logs: Iterable[str],
-    said: Testimony | None = None,
+    testimony: Testimony | None = None,
     gaps_max: int | None = None,
 ) -> TargetPoints:
     """Return what a target can be restored to.
@@ -203,7 +203,7 @@ def target_points(
         named: The named points of its store.
         faults: Damage that was found in the store.
         other_logs: Ids of further logs whose histories the store keeps.
-        said: What its witness says of the store; None: no witness was asked.
+        testimony: What its witness says of the store; None: no witness was asked.
         gaps_max: Number of its newest gaps that are listed; None: all.
     """
     return TargetPoints(
@@ -222,8 +222,10 @@ def target_points(
         gaps=[_gap(gap) for gap in (gaps if gaps_max is None else newest(gaps, gaps_max))],
         gap_count=len(gaps),
         witness=None
-        if said is None
-        else WitnessSays(witness=said.witness, verdict=said.verdict.value, detail=said.text),
+        if testimony is None
+        else WitnessSays(
+            witness=testimony.witness, verdict=testimony.verdict.value, detail=testimony.text
+        ),
     )
 
 

@@ -101,11 +101,11 @@ class SegmentBook:
     def _merge(self) -> None:
         gone = np.array(sorted(self._new), KEY)
         kept = self._rows[~np.isin(self._rows["key"], gone)]
-        rows = np.concatenate([kept, np.array(list(self._told()), _ROW)])
+        rows = np.concatenate([kept, np.array(list(self._new_rows()), _ROW)])
         self._rows = rows[np.argsort(rows["key"], kind="stable")]
         self._new.clear()
 
-    def _told(self) -> Iterator[tuple[bytes, int, int, bool]]:
+    def _new_rows(self) -> Iterator[tuple[bytes, int, int, bool]]:
         for key, segment in self._new.items():
             if segment is not None:
                 yield key, segment.size_bytes, self._place(segment.datasource), segment.used

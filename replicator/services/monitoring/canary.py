@@ -152,13 +152,13 @@ class Canary:
             self._observer(Waiting(what=what, reason=why, delay_s=self._rules.interval_s))
 
 
-def time_of(told: Number) -> datetime | None:
+def time_of(answer: Number) -> datetime | None:
     """Return the time in a Broker's answer, in ISO 8601 or milliseconds; None: there is no row."""
-    match told:
+    match answer:
         case str():
-            return timestamps.time_of(told)
-        case int() | float() if _FIRST_MS <= told <= _LAST_MS:
-            return datetime.fromtimestamp(told / 1000, UTC)
+            return timestamps.time_of(answer)
+        case int() | float() if _FIRST_MS <= answer <= _LAST_MS:
+            return datetime.fromtimestamp(answer / 1000, UTC)
         case _:
             return None
 

@@ -140,9 +140,9 @@ class Ear:
         names = [WATCH, *map(apply_to, targets)]
         signs = {who: await self._sign(who) for who in names}
         ahead = {
-            who: said
-            for who, (said, sign) in signs.items()
-            if said is not None and self._is_doubtful(sign, is_patient=is_patient)
+            who: heartbeat
+            for who, (heartbeat, sign) in signs.items()
+            if heartbeat is not None and self._is_doubtful(sign, is_patient=is_patient)
         }
         changed = await self._changes.changed(ahead)
         found = {who: sign for who, (_, sign) in signs.items()}
@@ -171,15 +171,15 @@ class Ear:
         return self._clock.now()
 
     async def _sign(self, who: str) -> tuple[bytes | None, LifeSign]:
-        unknown, said = "", None
+        unknown, heartbeat = "", None
         try:
-            said = await self._pulses.heard(who)
+            heartbeat = await self._pulses.heard(who)
         except ReplicatorError as exc:
             unknown = str(exc)
-        pulse = self._own(who) if said is None else pulse_of(said)
+        pulse = self._own(who) if heartbeat is None else pulse_of(heartbeat)
         if pulse is None and unknown:
-            return said, LifeSign(pulse=None, life=Life.UNKNOWN, unknown=unknown)
-        return said, LifeSign(pulse=pulse, life=_life(pulse, self._now))
+            return heartbeat, LifeSign(pulse=None, life=Life.UNKNOWN, unknown=unknown)
+        return heartbeat, LifeSign(pulse=pulse, life=_life(pulse, self._now))
 
     def _judged(self, sign: LifeSign, *, is_heard: bool) -> LifeSign:
         assert sign.pulse is not None  # noqa: S101 - it is ahead

@@ -35,8 +35,8 @@ async def mixed_copies(
     Raises:
         TransientError, ConfigError: the source cannot be asked.
     """
-    asked = copies[:COPIES_MAX]
-    if not asked:
+    looked_at = copies[:COPIES_MAX]
+    if not looked_at:
         return []
-    free = await source.without_used([one.datasource for one in asked])
-    return [MixedCopy(target=target, copy=one) for one in asked if one.datasource not in free]
+    free = await source.without_used([one.datasource for one in looked_at])
+    return [MixedCopy(target=target, copy=one) for one in looked_at if one.datasource not in free]

@@ -345,13 +345,13 @@ class StatusReader:
     async def _read_proofs(self, known: _KnownLog, area: Area) -> str:
         """Read what `verify` has found; return why some of it cannot be read, empty: it can."""
         try:
-            told = await last_proved(area, now=self.clock.now())
+            proofs = await last_proved(area, now=self.clock.now())
         except TransientError:
             raise
         except ReplicatorError as exc:
             return str(exc)
-        known.proved, known.known_bad = told.good_at, told.bad
-        return told.unread
+        known.proved, known.known_bad = proofs.good_at, proofs.bad
+        return proofs.unread
 
     async def _ask_witness(
         self, known: _KnownLog, witness: Witness, checkpoint: Checkpoint

@@ -82,8 +82,8 @@ class Sender:
         try:
             await self._send(delivery)
         except (TransientError, ConfigError) as exc:
-            asked_s = exc.retry_after_s if isinstance(exc, TransientError) else None
-            await self._failed(delivery, str(exc), asked_s=asked_s or 0.0)
+            retry_after_s = exc.retry_after_s if isinstance(exc, TransientError) else None
+            await self._failed(delivery, str(exc), retry_after_s=retry_after_s or 0.0)
             return False
         await self._journal.delivered(delivery.number, at=self._clock.now())
         self._tell(delivery, error="", is_dead=False)
@@ -96,12 +96,12 @@ class Sender:
             delivery.body, {"Content-Type": "application/json", **headers}
         )
 
-    async def _failed(self, delivery: Delivery, error: str, *, asked_s: float) -> None:
+    async def _failed(self, delivery: Delivery, error: str, *, retry_after_s: float) -> None:
         """Note a failed attempt; the next waits as long as was asked, up to the longest wait."""
         failures = delivery.attempts + 1
         is_dead = failures >= self._retry.attempts_max
         own_s = self._retry.delay_s(delivery.attempts, self._rng)
-        delay = timedelta(seconds=max(own_s, min(asked_s, self._retry.delay_max_s)))
+        delay = timedelta(seconds=max(own_s, min(retry_after_s, self._retry.delay_max_s)))
         next_at = None if is_dead else self._clock.now() + delay
         await self._journal.failed(delivery.number, error=error, next_at=next_at)
         self._tell(delivery, error=error, is_dead=is_dead)

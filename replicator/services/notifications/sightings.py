@@ -36,8 +36,10 @@ def sightings(poller: Poller) -> Iterator[Sighting]:
     if poller.life is not None:
         statuses = [seen.status for seen in poller.seen.values()]
         is_overdue = poller.life.is_overdue(statuses)
-        said = "no watcher polls the source" if is_overdue else "the source is polled"
-        yield Sighting(topic=Topic.PROMISE, target=None, name=POLL, is_bad=is_overdue, summary=said)
+        summary = "no watcher polls the source" if is_overdue else "the source is polled"
+        yield Sighting(
+            topic=Topic.PROMISE, target=None, name=POLL, is_bad=is_overdue, summary=summary
+        )
         yield from _halts(poller.life)
     for name in poller.names:
         yield from _of_target(poller, name)

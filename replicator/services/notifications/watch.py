@@ -119,7 +119,7 @@ class PromiseWatch:
 
     async def test(self, webhook: str) -> Notification:
         """Record a test notification for one webhook."""
-        told = self._notification(
+        notification = self._notification(
             TEST,
             Sighting(
                 topic=Topic.STATUS,
@@ -130,9 +130,9 @@ class PromiseWatch:
             ),
         )
         await self._journal.decide(
-            lambda before: Decision(list(before.values()), [(told, [webhook])])
+            lambda before: Decision(list(before.values()), [(notification, [webhook])])
         )
-        return told
+        return notification
 
     async def _count(self) -> None:
         lengths = await self._journal.lengths()
@@ -144,16 +144,16 @@ class PromiseWatch:
 
     def _decided(self, before: Mapping[str, Condition], found: Sequence[Sighting]) -> Decision:
         now = self._clock.now()
-        after, told = dict(before), list[tuple[Notification, Sequence[str]]]()
+        after, sent = dict(before), list[tuple[Notification, Sequence[str]]]()
         for sighting in found:
             settle = self._rules.settle if sighting.topic in SETTLING else timedelta(0)
             condition, type_ = judged(after.get(sighting.subject), sighting, now=now, settle=settle)
             after[sighting.subject] = condition
             if type_ is not None:
-                told.append((self._notification(type_, sighting), self._hearing(sighting.topic)))
+                sent.append((self._notification(type_, sighting), self._hearing(sighting.topic)))
         known = {None, *self._poller.names}
         kept = [one for one in after.values() if _target_of(one) in known]
-        return Decision(kept, told)
+        return Decision(kept, sent)
 
     def _hearing(self, topic: Topic) -> list[str]:
         return [name for name, topics in self._rules.webhooks.items() if topic in topics]

@@ -153,7 +153,7 @@ class Applier:
         self._early = deque[CutSpan]()
         self._ahead = Offset(-1)
         """Offset of the last cut whose bytes this applier has copied ahead of its time."""
-        self._told_until: datetime | None = None
+        self._reported_until: datetime | None = None
         self._lasts = False
         self._acquired: TargetState | None = None
         """The target's state when it was last acquired."""
@@ -469,9 +469,9 @@ class Applier:
         return True
 
     def _tell_waiting(self, awaited: Awaited) -> None:
-        if self._told_until == awaited.until:
+        if self._reported_until == awaited.until:
             return
-        self._told_until = awaited.until
+        self._reported_until = awaited.until
         more = f" and {len(awaited.keys) - 1} more" if len(awaited.keys) > 1 else ""
         left = awaited.until - self._clock.now()
         self._observer(

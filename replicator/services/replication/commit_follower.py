@@ -21,8 +21,8 @@ from replicator.model.observation import (
     StreamBegun,
     StreamDropped,
     StreamEnded,
+    StreamFollowed,
     StreamRetained,
-    StreamTold,
 )
 from replicator.model.row import TABLES, Row, RowKey
 from replicator.model.stream import (
@@ -90,7 +90,7 @@ class CommitFollower:
         self._audited_at_s: float | None = None
         self._broken_at_s, self._is_broken = -float("inf"), False
         self._rest_s, self._rests_until_s = 0.0, -float("inf")
-        self._told: str | None = None
+        self._reported: str | None = None
         """Why the stream is off, as last reported; empty: it is on; None: not reported yet."""
 
     @property
@@ -169,7 +169,7 @@ class CommitFollower:
         now_s = _now_s()
         if self._audited_at_s is None:
             self._audited_at_s = now_s
-        return self._told == "" and now_s - self._audited_at_s >= self._limits.audit_interval_s
+        return self._reported == "" and now_s - self._audited_at_s >= self._limits.audit_interval_s
 
     async def close(self) -> None:
         """Close the stream's connection."""
@@ -196,7 +196,7 @@ class CommitFollower:
             for cut in written:
                 self._observer(_published(cut, read_s))
         self._observer(
-            StreamTold(
+            StreamFollowed(
                 messages=read.messages,
                 told_until=read.at if read.is_whole and until is None else None,
                 behind_bytes=read.behind_bytes,
@@ -227,10 +227,10 @@ class CommitFollower:
         self._say(f"{exc}: {exc.hint}" if exc.hint != TransientError.hint else str(exc))
 
     def _say(self, reason: str) -> None:
-        if reason == self._told:
+        if reason == self._reported:
             return
         self._observer(StreamEnded(reason=reason) if reason else StreamBegun())
-        self._told = reason
+        self._reported = reason
 
 
 class _Commits:

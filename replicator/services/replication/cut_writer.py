@@ -142,8 +142,8 @@ class CutWriter:
 
         def seen(_: int) -> None:
             done = self._reader.at - begin
-            told = Progress(what="read the log", done=done, total=end - begin, unit="records")
-            self._observer(told)
+            progress = Progress(what="read the log", done=done, total=end - begin, unit="records")
+            self._observer(progress)
 
         await self._reader.fold(self.known, Recorded(), until=Offset(span.end - 1), seen=seen)
         if self.known.ledger().digest != self._reader.digest:

@@ -119,7 +119,7 @@ class Scout:
         self._pending: _ToRemember | None = None
         self._trusted = True
         self._scanned_at_s = -float("inf")
-        self._told = ""
+        self._reported = ""
 
     async def look(self, snapshot: Snapshot, known: Folding, *, is_audit: bool = False) -> Findings:
         """Return what differs between the ledger and a snapshot; an audit reads every row.
@@ -319,10 +319,10 @@ class Scout:
         self._observer(VersionsMissed(rows=rows))
 
     def _tell(self, way: "_ByAll") -> None:
-        told = f"{way.why}: {way.detail}"
-        if way.why not in ONCE or told != self._told:
+        report = f"{way.why}: {way.detail}"
+        if way.why not in ONCE or report != self._reported:
             self._observer(ScanBegun(why=way.why, detail=way.detail))
-        self._told = told
+        self._reported = report
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,13 +381,13 @@ class _Audit:
         """Return how many changes the versions have missed; `removed` are the rows gone."""
         if self._memory is None:
             return 0
-        told: set[bytes] = set()
+        gone_by_version: set[bytes] = set()
         for kind, look in self._looks.items():
             places, keys = look.gone()
-            told.update(items(keys))
+            gone_by_version.update(items(keys))
             left = Moves(gone=places, come=_no_versions(), keys=np.empty(0, KEY))
             self._moves.setdefault(kind, []).insert(0, left)
-        return self._missed + sum(1 for key in items(removed) if key not in told)
+        return self._missed + sum(1 for key in items(removed) if key not in gone_by_version)
 
     def pending(self) -> _ToRemember | None:
         """Return what to remember."""

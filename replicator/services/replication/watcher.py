@@ -168,7 +168,7 @@ class Watcher:
         )
         if published is None:
             return False
-        self._observer(_told(published, findings.scanned, poll_s))
+        self._observer(_cut_published(published, findings.scanned, poll_s))
         return True
 
     async def _refuse_vanished(self, gone: Offsets) -> None:
@@ -244,7 +244,7 @@ class Watcher:
         )
 
 
-def _told(written: PublishedCut, scanned_rows: int, poll_s: float) -> CutPublished:
+def _cut_published(written: PublishedCut, scanned_rows: int, poll_s: float) -> CutPublished:
     closed = written.cut.closed
     return CutPublished(
         cut=closed.cut,

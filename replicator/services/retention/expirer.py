@@ -91,15 +91,15 @@ class _Lease:
         limits: ExpiryLimits,
         intent: Intent,
         *,
-        said_at_s: float,
+        announced_at_s: float,
     ) -> None:
-        """Begin with an intent; `said_at_s` is when that began to be written, by the loop's clock.
+        """Begin with an intent; `announced_at_s` is when its write began, by the loop's clock.
 
         The time before the write counts: no process can have seen the intent earlier.
         """
         self._area, self._clock, self._limits = area, clock, limits
         self._number, self._until, self._count = intent.number, intent.valid_until, 0
-        self._said_at_s = said_at_s
+        self._announced_at_s = announced_at_s
 
     def require(self) -> None:
         """Require that there is time left for one more request.
@@ -119,17 +119,17 @@ class _Lease:
         half = (self._limits.lease - self._limits.margin) / 2
         if self._left() > self._limits.margin + half:
             return
-        said_at_s = asyncio.get_running_loop().time()
+        announced_at_s = asyncio.get_running_loop().time()
         until = self._clock.now() + self._limits.lease
         self._count += 1
         end = LaterEnd(valid_until=until, lasts_s=lasting_s(self._limits.lease))
         await self._area.create(lease_name(self._number, self._count), until_json(end))
         self.require()  # if the write came late, another process may have considered the lease over
-        self._until, self._said_at_s = until, said_at_s
+        self._until, self._announced_at_s = until, announced_at_s
 
     def _left(self) -> timedelta:
         """Return the time until others may believe that it is over."""
-        since_s = asyncio.get_running_loop().time() - self._said_at_s
+        since_s = asyncio.get_running_loop().time() - self._announced_at_s
         by_wall_clock = self._until - self._clock.now()
         return min(by_wall_clock, self._limits.lease - timedelta(seconds=since_s))
 
@@ -191,9 +191,9 @@ class Expirer:
         #    would miss a hold or a cut written between the two, and delete its bytes.
         await self._keep_checkpoint(plan)
         listed = await self._turn()
-        said_at_s = asyncio.get_running_loop().time()
+        announced_at_s = asyncio.get_running_loop().time()
         intent = await self._announce(plan, unreferenced, listed)
-        lease = _Lease(self._area, self._clock, self._limits, intent, said_at_s=said_at_s)
+        lease = _Lease(self._area, self._clock, self._limits, intent, announced_at_s=announced_at_s)
         still = await self._look_again(plan, intent)
         left = less(unreferenced, still.retained)
         expired = Expired(number=intent.number, needed_again=len(unreferenced) - len(left))

@@ -132,10 +132,10 @@ class ExpiryPlanner:
         await self._retained.mark(look, horizon, marked)
         expired_files = look.expired_files(horizon)
         retained = marked.locations.hashes()
-        asked_for = await self._references.by_datasource(
+        expired_references = await self._references.by_datasource(
             *self._expired_records(look, expired_files), what="read what goes"
         )
-        goes = {name: less(some, retained) for name, some in asked_for.items()}
+        goes = {name: less(some, retained) for name, some in expired_references.items()}
         unreferenced = union(goes.values())
         return ExpiryPlan(
             log_id=look.log_id,

@@ -18,8 +18,8 @@ from replicator.model.observation import (
     StreamBegun,
     StreamDropped,
     StreamEnded,
+    StreamFollowed,
     StreamRetained,
-    StreamTold,
 )
 from replicator.model.observed.faults import Halted, Waiting, WentOn
 from replicator.model.operations.pulse import (
@@ -66,7 +66,14 @@ class Heart:
         self._polls += _is_poll(observation)
         self._note_stream(observation)
         match observation:
-            case Polled() | StreamTold() | Followed() | CutApplied() | ObjectCopied() | Progress():
+            case (
+                Polled()
+                | StreamFollowed()
+                | Followed()
+                | CutApplied()
+                | ObjectCopied()
+                | Progress()
+            ):
                 self._done_at, self._waits = self._clock.now(), ""
             case Waiting(reason=reason):
                 self._waits = reason
@@ -103,7 +110,7 @@ class Heart:
                 self._stream = replace(
                     before, retained_bytes=retained, retained_bytes_max=bytes_max
                 )
-            case StreamTold():
+            case StreamFollowed():
                 self._stream = replace(
                     before,
                     told_until=observation.told_until or before.told_until,
@@ -182,7 +189,7 @@ def _is_poll(observation: Observation) -> bool:
     match observation:
         case Polled():
             return True
-        case StreamTold(told_until=told_until):
+        case StreamFollowed(told_until=told_until):
             return told_until is not None
         case _:
             return False

@@ -68,7 +68,7 @@ from replicator.services.history.reader import History
 from replicator.task_group import TaskGroup
 
 POLL_S = 0.5
-ASKED_AT_ONCE = 8
+REQUESTS_IN_FLIGHT_MAX = 8
 """Number of requests to an Overlord at once."""
 BEHIND_MAX = timedelta(seconds=5)
 """Longest lag of a replica of the source; a healthy one is a second behind."""
@@ -308,7 +308,7 @@ class Promoter:
 
     async def _states(self, some: Sequence[Resumption]) -> dict[str, SupervisorState]:
         """Ask the Overlord about some supervisors, a few at once."""
-        slots, states = asyncio.Semaphore(ASKED_AT_ONCE), dict[str, SupervisorState]()
+        slots, states = asyncio.Semaphore(REQUESTS_IN_FLIGHT_MAX), dict[str, SupervisorState]()
 
         async def ask(id_: str) -> None:
             async with slots:

@@ -116,7 +116,7 @@ class Archivist:
         self._tail: tuple[Offset, str | None] | None = None
         self._archive: ArchivedLog | None = None
         self._gaps: frozenset[Gap] | None = None
-        self._told = False
+        self._about_written = False
         self._elsewhere: About | None = None
 
     @property
@@ -132,7 +132,7 @@ class Archivist:
 
     def forget(self) -> None:
         """Read anew what the store holds: a step failed, and an operator may mend the store."""
-        self._tail, self._archive, self._gaps, self._told = None, None, None, False
+        self._tail, self._archive, self._gaps, self._about_written = None, None, None, False
         self._elsewhere = None
         self._store.forget()
 
@@ -241,7 +241,7 @@ class Archivist:
         self.forget()
         if lacks_id := await store_id(self._area) is None:
             await made_store_id(self._area, before=await remembered(target, self._history))
-        told = await about_fault(self._area, checkpoint.log_id) is not None
+        has_about_fault = await about_fault(self._area, checkpoint.log_id) is not None
         await self._say_what_about()
         files, unmended = await self._filled()
         written = list[Offset]()
@@ -261,7 +261,7 @@ class Archivist:
         archive = await self._opened()
         left = await (archive.damages() if deep else archive.lost())
         return Mended(
-            about=told,
+            about=has_about_fault,
             store_id=lacks_id,
             files=tuple(files),
             bases=tuple(written),
@@ -484,7 +484,7 @@ class Archivist:
 
     async def _say_what_about(self) -> None:
         """Write what a restore needs to know of the source when the source is gone."""
-        if self._told:
+        if self._about_written:
             return
         about = About(
             source=self._source,
@@ -499,7 +499,7 @@ class Archivist:
                 self._elsewhere = about
             elif former != data:
                 await self._area.replace(name, data)
-        self._told = True
+        self._about_written = True
 
     async def _keep_gaps(self, cut: ClosedCut, gaps: Sequence[Gap]) -> None:
         """Write the target's gaps, so that they are known without its metadata store.
@@ -531,14 +531,12 @@ def _is_elsewhere(name: str, former: bytes, about: About) -> bool:
         return False
 
 
-def _with_gaps(
-    target_layout: frozenset[Gap], cut: ClosedCut, gaps: Sequence[Gap]
-) -> frozenset[Gap]:
+def _with_gaps(known: frozenset[Gap], cut: ClosedCut, gaps: Sequence[Gap]) -> frozenset[Gap]:
     """Return the known gaps after a cut with these gaps: earlier ones that it lacks end with it."""
-    told = {(gap.key, gap.opened): gap for gap in gaps}
+    reported = {(gap.key, gap.opened): gap for gap in gaps}
     others = [
         replace(gap, closed=cut.offset) if gap.closed is None and gap.opened < cut.offset else gap
-        for gap in target_layout
-        if (gap.key, gap.opened) not in told
+        for gap in known
+        if (gap.key, gap.opened) not in reported
     ]
-    return frozenset([*told.values(), *others])
+    return frozenset([*reported.values(), *others])

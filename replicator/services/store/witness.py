@@ -52,18 +52,18 @@ class Witness:
         try:
             heads = await self.heads()
         except ReplicatorError as exc:
-            return self._said(Attested.UNKNOWN, f"{self._unknown}: {exc}", cause=exc)
+            return self._testimony(Attested.UNKNOWN, f"{self._unknown}: {exc}", cause=exc)
         for head in heads:
             if head.log_id in log_ids and head.log_id != log_id:
                 continue  # compared when that log is asked for
             if head.is_ahead_of(newest := last if head.log_id == log_id else None):
-                return self._said(Attested.LOST, head.lost(newest))
+                return self._testimony(Attested.LOST, head.lost(newest))
         own = next((head for head in heads if head.log_id == log_id), None)
         if own is None:
             nothing = f"{self.name} remembers nothing of log {log_id}"
-            return self._said(Attested.UNKNOWN, f"{self._unknown}: {nothing}")
-        told = f"the store of target {self._target!r} has what {self.name} remembers: {own.words}"
-        return self._said(Attested.NEWEST, told)
+            return self._testimony(Attested.UNKNOWN, f"{self._unknown}: {nothing}")
+        words = f"the store of target {self._target!r} has what {self.name} remembers: {own.words}"
+        return self._testimony(Attested.NEWEST, words)
 
     async def memory(self, log_id: str) -> WitnessMemory:
         """Return what the witness remembers of a log; an unreachable witness is an answer, too."""
@@ -94,7 +94,7 @@ class Witness:
 
     def not_asked(self) -> Testimony:
         """Return what is known when the operator leaves the witness out."""
-        return self._said(
+        return self._testimony(
             Attested.NOT_ASKED,
             f"{self.name} was not asked: nothing proves that the store of target"
             f" {self._target!r} has its newest cuts, and was not put back to an earlier day",
@@ -104,7 +104,7 @@ class Witness:
     def _unknown(self) -> str:
         return f"it is unknown whether the store of target {self._target!r} has its newest cuts"
 
-    def _said(
+    def _testimony(
         self, verdict: Attested, text: str, cause: ReplicatorError | None = None
     ) -> Testimony:
         return Testimony(

@@ -610,9 +610,9 @@ def uncopied_row(entry: Entry, row: Row, reason: str, detail: str) -> Uncopied:
     )
 
 
-def with_hint(said: str, hint: str) -> str:
+def with_hint(message: str, hint: str) -> str:
     """Return the detail of a gap: what an error says, and what it tells to do."""
-    return f"{said}; {hint}" if hint else said
+    return f"{message}; {hint}" if hint else message
 
 
 def _size_bytes(receipt: Receipt) -> int:

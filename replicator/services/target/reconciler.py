@@ -311,7 +311,7 @@ class Reconciler:
     async def _tell(self, snapshot: Snapshot, seen: "_Scanned", differing: Differing) -> None:
         """Read the segments that differ, and tell of them; those of renamed datasources stay."""
         stay = {one.datasource for one in await self._target.renamed()}
-        for handles, told in (
+        for handles, report in (
             (seen.unknown, differing.surplus),
             (seen.stale, differing.stale),
         ):
@@ -320,7 +320,7 @@ class Reconciler:
                     rows = await snapshot.fetch(Kind.SEGMENT, some[begin : begin + ROWS_PER_READ])
                     for row in rows:
                         if isinstance(row, Segment) and row.datasource not in stay:
-                            told(row)
+                            report(row)
 
     async def _removable(
         self, snapshot: Snapshot, kind: Kind, keys: Keys, handles: Sequence[NDArray[Any]]

@@ -69,5 +69,5 @@ def leaving_out(plan: Plan, rows: Sequence[Uncopied]) -> Plan:
 
 def _unfit(one: MappedRow, exc: UnfitRowError) -> Uncopied:
     # what follows the first line may be the whole row, with the secrets of a supervisor
-    said = str(exc).partition("\n")[0]
-    return uncopied_row(one.entry, one.source_row, ROW_UNFIT, with_hint(said, exc.hint))
+    first_line = str(exc).partition("\n")[0]
+    return uncopied_row(one.entry, one.source_row, ROW_UNFIT, with_hint(first_line, exc.hint))

@@ -28,7 +28,7 @@ def parts(intervals: Iterable[Interval], *, shortest_s: float) -> list[Interval]
 async def answer(
     broker: QueryBroker,
     datasource: str,
-    asked: Sequence[Measure],
+    measures: Sequence[Measure],
     interval: Interval,
     *,
     columns_max: int,
@@ -42,7 +42,7 @@ async def answer(
         ConfigError: the Broker refuses to answer.
     """
     found = dict[Measure, Number]()
-    for some in _by_columns(asked, columns_max):
+    for some in _by_columns(measures, columns_max):
         question = partial(broker.measure, datasource, some, interval)
         found |= await retry.call(f"query {datasource}", question)
     return found
@@ -60,9 +60,9 @@ async def together(calls: Iterable[Callable[[], Awaitable[_Result]]]) -> list[_R
     return [task.result() for task in tasks]
 
 
-def _by_columns(asked: Sequence[Measure], columns_max: int) -> list[list[Measure]]:
-    columns = list(dict.fromkeys(measure.column for measure in asked))
+def _by_columns(measures: Sequence[Measure], columns_max: int) -> list[list[Measure]]:
+    columns = list(dict.fromkeys(measure.column for measure in measures))
     return [
-        [measure for measure in asked if measure.column in columns[start : start + columns_max]]
+        [measure for measure in measures if measure.column in columns[start : start + columns_max]]
         for start in range(0, len(columns), columns_max)
     ]

@@ -211,12 +211,12 @@ class QueryVerifier:
         )
 
     async def _answer(
-        self, broker: QueryBroker, name: str, asked: Sequence[Measure], interval: Interval
+        self, broker: QueryBroker, name: str, wanted: Sequence[Measure], interval: Interval
     ) -> Answer:
         """Query all measures; an unknown datasource has none."""
         most = self._limits.columns_per_query_max
         try:
-            return await answer(broker, name, asked, interval, columns_max=most, retry=self._retry)
+            return await answer(broker, name, wanted, interval, columns_max=most, retry=self._retry)
         except NotFoundError:
             return {}
 

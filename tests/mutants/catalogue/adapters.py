@@ -18,7 +18,7 @@ ADAPTERS: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="dead-name-node-is-not-passed-over",
-        function="HdfsFolder._asked_one",
+        function="HdfsFolder._request_from",
         old="raise _PassedOverError(str(exc)) from exc",
         new="raise",
         loses="With its first name node gone an HDFS that works is not replicated.",

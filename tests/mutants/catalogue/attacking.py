@@ -162,7 +162,7 @@ ATTACKING: Final[Sequence[Mutant]] = (
     Mutant(
         name="limited-token-changes-any-target",
         function="Principal.may_touch",
-        old="bool(asked) and asked <= self.targets",
+        old="bool(requested) and requested <= self.targets",
         new="True",
         loses="A token for the rehearsal cluster restores production's standby.",
         ring="unit",

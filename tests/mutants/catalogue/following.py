@@ -212,7 +212,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="ledger-remembers-what-an-older-one-said",
         function="Folding._begin_anew",
-        old="self._asked.clear()",
+        old="self._looked_up.clear()",
         new="pass",
         loses="A cut's digest is computed from a row's former state, and no cut can be closed.",
         ring="unit",

@@ -310,7 +310,7 @@ KEEPING: Final[Sequence[Mutant]] = (
     Mutant(
         name="expiry-never-renews-its-lease",
         function="_Lease.extend",
-        old="self._until, self._said_at_s = until, said_at_s",
+        old="self._until, self._announced_at_s = until, announced_at_s",
         new="pass",
         loses="An expiry that takes longer than one lease is never finished.",
         ring="unit",

@@ -211,7 +211,7 @@ OUTSIDE: Final[Sequence[Mutant]] = (
     Mutant(
         name="notification-is-told-at-each-look",
         function="judged",
-        old="if is_bad and (not before.told_bad or sighting.mark > before.told_mark):",
+        old="if is_bad and (not before.reported_bad or sighting.mark > before.reported_mark):",
         new="if is_bad:",
         loses="A promise that stays broken wakes somebody every fifteen seconds.",
         ring="unit",

@@ -4,8 +4,8 @@ import pytest
 
 from replicator.adapters.bucket.obstore import brief
 from replicator.adapters.transfer.answers import (
+    MESSAGE_MAX,
     READ_MAX,
-    SAID_MAX,
     AnswerShape,
     OddAnswerError,
     answered,
@@ -39,7 +39,7 @@ ASKED = (
         (HADOOP, "AccessControlException: Permission denied: user=dr.who"),
         ("<html><head><title>x</title></head><body><h1>no</h1> way <br", "no way"),
         ('{"error": "unauthorized_client"}', '{"error": "unauthorized_client"}'),
-        ("{" * READ_MAX, "{" * SAID_MAX),
+        ("{" * READ_MAX, "{" * MESSAGE_MAX),
         ("plain words", "plain words"),
     ],
 )

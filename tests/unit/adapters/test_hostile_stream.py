@@ -9,7 +9,7 @@ import pytest
 from replicator.adapters.postgresql.session import PostgresqlSession
 from replicator.adapters.postgresql.stream.change_stream import (
     PostgresqlChangeStream,
-    _Teller,
+    _Reporter,
 )
 from replicator.adapters.postgresql.stream.pgoutput import COPY_HEADER, COPY_TRAILER, CopiedFields
 from replicator.adapters.postgresql.stream.row_changes import RowChanges
@@ -51,7 +51,7 @@ class Saying:
 )
 async def test_what_is_no_message_breaks_the_stream_alone(data: bytes):
     stream = PostgresqlChangeStream("postgresql://x/y", StreamOptions(slot="s", publication="p"))
-    telling = _Teller(SINCE, cast("CommitVisitor", None), RowChanges({}))
+    telling = _Reporter(SINCE, cast("CommitVisitor", None), RowChanges({}))
     with pytest.raises(BrokenStreamError):
         await stream._peek(cast("PostgresqlSession", Saying(data)), telling, Lsn(9))
 

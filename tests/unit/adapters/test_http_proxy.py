@@ -3,7 +3,7 @@
 import aiohttp
 import pytest
 
-from replicator.adapters.druid.request import DruidLogin, asked
+from replicator.adapters.druid.request import DruidLogin, send
 from replicator.adapters.transfer.http_proxy import proxy_for
 from replicator.errors import ConfigError
 from tests.servers.recorder import recorder
@@ -66,6 +66,6 @@ async def test_a_druid_is_asked_through_it(monkeypatch: pytest.MonkeyPatch):
     async with recorder() as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
         url = "http://coordinator.test:8081/status"
-        async with asked(DruidLogin(), "GET", url, timeout_s=10) as answer:
+        async with send(DruidLogin(), "GET", url, timeout_s=10) as answer:
             assert isinstance(answer, aiohttp.ClientResponse)
         assert proxy.hosts == {"coordinator.test:8081"}

@@ -7,9 +7,9 @@ import pytest
 
 from replicator.adapters.transfer.http_session import (
     HttpSession,
-    asked_to_wait_s,
     in_pieces,
     reached,
+    retry_after_s,
     whole,
 )
 from replicator.errors import TransientError
@@ -126,4 +126,4 @@ DATE = "Wed, 21 Oct 2026 07:26:30 GMT"
     ],
 )
 def test_what_a_server_asks_for(headers: dict[str, str], wait_s: float | None):
-    assert asked_to_wait_s(headers) == wait_s
+    assert retry_after_s(headers) == wait_s

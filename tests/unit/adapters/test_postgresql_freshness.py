@@ -10,7 +10,7 @@ from replicator.adapters.postgresql.freshness import replayed
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 FOLLOWS: dict[str, Any] = {
-    "asked_at": NOW,
+    "requested_at": NOW,
     "committed_at": NOW - HOUR,
     "checkpoint_at": NOW - 2 * HOUR,
     "all_replayed": True,

@@ -1,6 +1,6 @@
 """A command that is printed fits the configuration, and the kind of target, it is printed for.
 
-That it is understood as it is typed (`test_commands_said`) is not enough: an archive cannot be
+That it is understood as it is typed (`test_printed_commands`) is not enough: an archive cannot be
 restored in place, and without a log nothing follows one. A command that does not fit is refused as
 a mistake (2) before any server is asked; here no server is there, so one that fits ends later.
 """
@@ -15,7 +15,7 @@ from replicator import config
 from replicator.app import Application
 from replicator.cli.go_back.commands import goes_on, way_back
 from replicator.cli.main import app
-from replicator.cli.terminal.commands_said import Said
+from replicator.cli.terminal.printed_commands import PrintedCommands
 from replicator.config import Settings
 from replicator.errors import ConfigError, ReplicatorError
 from replicator.model.event import Offset
@@ -74,7 +74,7 @@ def test_what_brings_a_datasource_back_fits_each_target(
 ):
     """Druid takes a name that begins with a dash, which a command line takes for an option."""
     path = configured(tmp_path, kind)
-    found, said = settings(path), Said(config=path, environ={})
+    found, said = settings(path), PrintedCommands(config=path, environ={})
     for name in found.targets:
         verb = way_back(found, name, datasource, Offset(4))
         is_template = "TARGET" in verb.split()
@@ -106,15 +106,15 @@ async def test_a_log_that_is_away_is_named_instead_of_a_command(tmp_path: Path):
 def test_one_that_does_not_fit_would_be_seen(tmp_path: Path):
     path = configured(tmp_path, "a rescue from an archive")
     for verb in ("apply rescue --resume --once", "restore vault --to-offset 4", "verify rescue"):
-        assert ends(Said(config=path, environ={}).command(verb)) == USAGE
+        assert ends(PrintedCommands(config=path, environ={}).command(verb)) == USAGE
 
 
 def test_what_was_overruled_is_overruled_in_what_is_typed_next(tmp_path: Path):
-    said = Said(config=tmp_path / "a.yaml", environ={}, overrides=("watch.x=1 2",))
+    said = PrintedCommands(config=tmp_path / "a.yaml", environ={}, overrides=("watch.x=1 2",))
     assert said.command("run").endswith("a.yaml --set 'watch.x=1 2'")
 
 
 def test_of_a_store_alone_a_proof_is_by_that_store(tmp_path: Path):
-    said = Said(config=tmp_path / "a.yaml", environ={}, store="vault")
+    said = PrintedCommands(config=tmp_path / "a.yaml", environ={}, store="vault")
     text = said.complete(ReplicatorError.hint or "`replicator verify TARGET`", target="rescue")
     assert "verify rescue --from vault" in text

@@ -9,8 +9,8 @@ import pytest
 from replicator.cli.remote import request_for
 from replicator.cli.remote_looks import quick_look
 from replicator.cli.service_client import ServiceClient
-from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.console import Paper
+from replicator.cli.terminal.printed_commands import PrintedCommands
 from replicator.cli.verb import REMOTE
 from replicator.control.requests.looks import StatusRequest
 from replicator.control.requests.upkeep import PauseRequest, WatchRequest
@@ -82,9 +82,9 @@ def test_what_is_refused_is_named_with_what_can_be_asked_for():
     ],
 )
 def test_a_command_that_is_printed_far_away_names_the_service_that_can_do_it(typed: str, said: str):
-    told = Said(config=Path("/etc/r.yaml"), environ={}, service="https://a:1")
+    told = PrintedCommands(config=Path("/etc/r.yaml"), environ={}, service="https://a:1")
     assert told.complete(f"type `replicator {typed}`") == f"type `replicator {said}`"
-    known = Said(config=Path("/etc/r.yaml"), environ={}, service="")
+    known = PrintedCommands(config=Path("/etc/r.yaml"), environ={}, service="")
     assert known.command(typed) == f"replicator {said}".removesuffix(" --service https://a:1")
 
 

@@ -13,8 +13,8 @@ import pytest
 from replicator.adapters.memory.area import MemoryArea
 from replicator.app import Application
 from replicator.cli.look.status import _exit_code, _show, _Targets
-from replicator.cli.terminal.commands_said import Said
 from replicator.cli.terminal.console import Paper
+from replicator.cli.terminal.printed_commands import PrintedCommands
 from replicator.errors import ConfigError, ReplicatorError, TransientError
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import CutNumber, Offset
@@ -43,7 +43,7 @@ from replicator.web.status_report import StatusReport, report_json
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
-SAID = Said(config=Path("/etc/druid-replicator/production.yaml"), environ={})
+SAID = PrintedCommands(config=Path("/etc/druid-replicator/production.yaml"), environ={})
 LONG = "disaster-recovery-standby-in-eu-central-1-with-a-long-name"
 CHECKPOINT = Checkpoint(
     source="prod",
@@ -108,7 +108,7 @@ def report(
     sign = watcher or alive()
     appliers = dict.fromkeys([*targets, *(failures or {})], sign)
     life = LifeSigns(looked_at=NOW, watcher=sign, appliers=appliers, last_poll=last_poll)
-    freshness = Freshness(asked_at=NOW, shows=NOW, is_replica=False)
+    freshness = Freshness(requested_at=NOW, shows=NOW, is_replica=False)
     seen = Seen(
         life=life,
         source=SourceStatus(freshness=freshness),

@@ -12,7 +12,7 @@ import yaml
 from replicator.cli import verb
 from replicator.cli.command import Call
 from replicator.cli.main import app
-from replicator.cli.terminal.commands_said import CONFIG_VARIABLE
+from replicator.cli.terminal.printed_commands import CONFIG_VARIABLE
 from replicator.cli.terminal.signals import GRACE_S
 from replicator.config import LocalStorageSettings, Settings, load
 from replicator.model.druid.standby import REQUIREMENTS

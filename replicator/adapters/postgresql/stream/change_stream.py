@@ -73,7 +73,7 @@ CHANGES_MAX: Final = 500
 """Number of changes of one transaction that are handed over together."""
 FLUSHED: Final = """
 SELECT (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint AS flushed,
-       clock_timestamp() AS asked_at
+       clock_timestamp() AS read_at
 """
 SNAPSHOT: Final = """
 SELECT seen::text AS snapshot,
@@ -119,7 +119,7 @@ class PostgresqlChangeStream:
         self._messages_max = messages_max
         self._stack: AsyncExitStack | None = None
         self._session: PostgresqlSession | None = None
-        self._told_until: StreamRead | None = None
+        self._idle_read: StreamRead | None = None
         """The last read, if it has reported nothing."""
         self._shapes: Mapping[Kind, Shape] | None = None
         """Druid's tables when the session began."""
@@ -140,27 +140,29 @@ class PostgresqlChangeStream:
                 f"BEGIN READ ONLY; LOCK TABLE {tables} IN ACCESS SHARE MODE",
             )
             look = await look_at(session, self._database, self._names)
-            telling = _Teller(since, visitor, RowChanges(self._checked(look, since, self._shapes)))
+            reporter = _Reporter(
+                since, visitor, RowChanges(self._checked(look, since, self._shapes))
+            )
             flushed = Lsn(look.slot.flushed)
             end = flushed if until is None else min(flushed, until)
-            await self._peek(session, telling, end)
+            await self._peek(session, reporter, end)
             await session.execute("end the read", "ROLLBACK")
-            is_whole = telling.messages < self._messages_max
-            told_until = max(since.at, end if is_whole else telling.end)
+            is_whole = reporter.messages < self._messages_max
+            read_until = max(since.at, end if is_whole else reporter.end)
             read = StreamRead(
-                until=told_until,
-                at=look.slot.asked_at,
+                until=read_until,
+                at=look.slot.read_at,
                 is_whole=is_whole,
-                behind_bytes=0 if is_whole else max(0, flushed - told_until),
-                messages=telling.messages,
+                behind_bytes=0 if is_whole else max(0, flushed - read_until),
+                messages=reporter.messages,
                 retained_bytes=look.slot.retained_bytes,
             )
-            self._told_until = read if until is None and not telling.told else None
+            self._idle_read = read if until is None and not reporter.reported else None
             return read
 
     async def _idle(self, session: PostgresqlSession, since: StreamPosition) -> StreamRead | None:
         """Return what a read would return, if nothing was written since the last complete one."""
-        last = self._told_until
+        last = self._idle_read
         if last is None or not last.is_whole or last.until < since.at:
             return None
         (now,) = await session.fetch("ask how far the server is", FLUSHED)
@@ -168,7 +170,7 @@ class PostgresqlChangeStream:
             return None
         return StreamRead(
             until=last.until,
-            at=now["asked_at"].astimezone(UTC),
+            at=now["read_at"].astimezone(UTC),
             is_whole=True,
             behind_bytes=0,
             messages=0,
@@ -194,7 +196,7 @@ class PostgresqlChangeStream:
             )
         return {found["oid"]: shapes[kind] for kind, found in look.tables.items()}
 
-    async def _peek(self, session: PostgresqlSession, telling: "_Teller", until: Lsn) -> None:
+    async def _peek(self, session: PostgresqlSession, reporter: "_Reporter", until: Lsn) -> None:
         name, publication = literal(self._names.slot), literal(quoted(self._names.publication))
         query = (
             "SELECT data FROM pg_logical_slot_peek_binary_changes("  # noqa: S608 - quoted names
@@ -202,8 +204,8 @@ class PostgresqlChangeStream:
             f" 'proto_version', '1', 'publication_names', {publication})"
         )
         try:
-            await session.copy("read the change stream", query, sink=telling.write)
-            telling.close()
+            await session.copy("read the change stream", query, sink=reporter.write)
+            reporter.close()
         except (ConfigError, CorruptionError) as exc:
             # such as a publication that was not there for a while, or messages that are none
             raise BrokenStreamError(str(exc), hint=exc.hint) from exc
@@ -274,11 +276,11 @@ class PostgresqlChangeStream:
             self._session = await self._stack.enter_async_context(
                 connect(self._database, default_transaction_read_only="on")
             )
-            self._told_until, self._shapes = None, None
+            self._idle_read, self._shapes = None, None
         try:
             yield self._session
         except BaseException:
-            self._told_until = None
+            self._idle_read = None
             await self.close()
             raise
 
@@ -296,7 +298,7 @@ class Before:
     open: Sequence[int]
 
 
-async def asked_before(session: PostgresqlSession, names: StreamOptions) -> Before:
+async def state_before(session: PostgresqlSession, names: StreamOptions) -> Before:
     """Return what must be known before a snapshot from which the stream is to continue."""
     slot = await slot_of(session, names.slot)
     rows = await session.fetch("ask for the open transactions", OPEN)
@@ -329,13 +331,13 @@ async def position_of_snapshot(
     )
 
 
-class _Teller:
+class _Reporter:
     """Takes the messages of one read, and hands a visitor the commits that the log lacks."""
 
     def __init__(self, since: StreamPosition, visitor: CommitVisitor, rows: RowChanges) -> None:
         self.messages = 0
         self.end = since.at
-        self.told = 0
+        self.reported = 0
         """Number of commits that the log did not have."""
         self._since, self._visitor, self._rows = since, visitor, rows
         self._fields = CopiedFields()
@@ -364,7 +366,7 @@ class _Teller:
                 await self._flush()
                 self.end = max(self.end, end)
                 if not self._is_known:
-                    self.told += 1
+                    self.reported += 1
                     await self._visitor.end(end)
             case Relation():
                 self._rows.describe(message)

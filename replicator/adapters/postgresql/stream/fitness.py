@@ -127,11 +127,11 @@ def advice(look: StreamLook, shapes: Mapping[Kind, Shape]) -> Sequence[str]:
             " superuser: ALTER SYSTEM SET max_slot_wal_keep_size = '16GB'; SELECT pg_reload_conf();"
         )
     for kind in sorted(tables):
-        told, shape, key = tables[kind], shapes[kind], TABLES[kind].key
-        if told["named"] and not set(key) <= set(told["named"]) and not TABLES[kind].newest_by:
+        table, shape, key = tables[kind], shapes[kind], TABLES[kind].key
+        if table["named"] and not set(key) <= set(table["named"]) and not TABLES[kind].newest_by:
             found.append(
                 f"a row that is deleted from {shape.relation} costs a full scan, because its key is"
-                f" not told: ALTER TABLE {shape.relation} REPLICA IDENTITY FULL;"
+                f" not reported: ALTER TABLE {shape.relation} REPLICA IDENTITY FULL;"
             )
     return found
 

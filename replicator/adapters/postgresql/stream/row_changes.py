@@ -110,8 +110,8 @@ class RowChanges:
             raise BrokenStreamError(
                 f"a row of {shape.relation} was {what}: an older one may count again"
             )
-        told = dict(zip(self._plan(oid, old).columns, old, strict=True))
-        key = {name: value for name in table.key if isinstance(value := told[name], bytes)}
+        values = dict(zip(self._plan(oid, old).columns, old, strict=True))
+        key = {name: value for name in table.key if isinstance(value := values[name], bytes)}
         if len(key) < len(table.key):
             raise BrokenStreamError(
                 f"a row of {shape.relation} was {what}, and its replica identity does not name it"

@@ -18,14 +18,14 @@ from replicator.errors import TransientError
 from replicator.model.row import TABLES, Kind
 from replicator.model.stream import identity_of
 
-SAID: Final = "what the PostgreSQL server says of its change stream"
+REPORT: Final = "what the PostgreSQL server says of its change stream"
 SLOT: Final = """
 SELECT pg_is_in_recovery() AS is_replica,
        current_setting('wal_level') AS wal_level,
        current_setting('max_slot_wal_keep_size', true) AS keep_size,
        CASE WHEN NOT pg_is_in_recovery()
             THEN (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint END AS flushed,
-       clock_timestamp() AS asked_at,
+       clock_timestamp() AS read_at,
        EXISTS (SELECT FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolreplication))
        OR EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_replication'
                   AND pg_has_role(current_user, oid, 'member')) AS may_replicate,
@@ -96,7 +96,7 @@ class Slot:
     keep_size: str | None
     """`max_slot_wal_keep_size`; None before PostgreSQL 13, which has no such limit."""
     flushed: int
-    asked_at: datetime
+    read_at: datetime
     may_replicate: bool
     is_there: bool
     plugin: str | None
@@ -151,7 +151,7 @@ async def look_at(
         database.schema,
         list(kinds),
     )
-    with understood(SAID, TransientError.hint):
+    with understood(REPORT, TransientError.hint):
         tables = orjson.loads(found["tables"] or "[]")
         return StreamLook(
             slot=_slot(found),
@@ -163,7 +163,7 @@ async def look_at(
 async def slot_of(session: PostgresqlSession, name: str) -> Slot:
     """Return a slot as the server describes it."""
     (found,) = await session.fetch("ask for the replication slot", SLOT, name)
-    with understood(SAID, TransientError.hint):
+    with understood(REPORT, TransientError.hint):
         return _slot(found)
 
 
@@ -174,7 +174,7 @@ def _slot(found: asyncpg.Record) -> Slot:
         wal_level=found["wal_level"],
         keep_size=found["keep_size"],
         flushed=found["flushed"] or 0,
-        asked_at=found["asked_at"].astimezone(UTC),
+        read_at=found["read_at"].astimezone(UTC),
         may_replicate=found["may_replicate"],
         is_there=found["is_there"],
         plugin=found["plugin"],

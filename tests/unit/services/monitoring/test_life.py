@@ -24,8 +24,8 @@ from replicator.model.observation import (
     Polled,
     StreamBegun,
     StreamEnded,
+    StreamFollowed,
     StreamRetained,
-    StreamTold,
 )
 from replicator.model.observed.faults import Halted, Waiting, WentOn
 from replicator.model.operations.pulse import (
@@ -239,8 +239,8 @@ async def test_one_that_runs_and_cannot_poll_says_what_it_waits_for():
     assert not (await looked(pipeline)).is_overdue
 
 
-def read_by(pipeline: Pipeline, *, whole: bool = True, retained: int = 7 << 20) -> StreamTold:
-    return StreamTold(
+def read_by(pipeline: Pipeline, *, whole: bool = True, retained: int = 7 << 20) -> StreamFollowed:
+    return StreamFollowed(
         messages=22,
         told_until=pipeline.clock.now() if whole else None,
         behind_bytes=0 if whole else 3 << 20,
@@ -530,7 +530,7 @@ async def test_who_waits_is_wrong_at_once_and_not_only_when_a_promise_breaks():
     await beating.beat()
     seen = await looked(pipeline)
     now = pipeline.clock.now()
-    fresh = Freshness(asked_at=now, shows=now, is_replica=False)
+    fresh = Freshness(requested_at=now, shows=now, is_replica=False)
     answers = replace(seen, source=SourceStatus(freshness=fresh))
     assert Trouble("the watcher waits: the folder is not there", "check") in troubles(answers)
 

@@ -733,9 +733,9 @@ async def announced(pipeline: Pipeline) -> Intent:
 async def test_an_expiry_deletes_for_as_long_as_it_says_so_and_no_longer():
     pipeline = Pipeline()
     intent = await announced(pipeline)
-    said_at_s = asyncio.get_running_loop().time()
+    announced_at_s = asyncio.get_running_loop().time()
     limits = pipeline.planner().limits
-    lease = _Lease(pipeline.area, pipeline.clock, limits, intent, said_at_s=said_at_s)
+    lease = _Lease(pipeline.area, pipeline.clock, limits, intent, announced_at_s=announced_at_s)
     for _ in range(6):
         pipeline.clock.move(600)
         await lease.extend()
@@ -806,8 +806,8 @@ def test_an_expiry_whose_clock_was_put_back_deletes_no_longer_than_others_wait()
         pipeline = Pipeline()
         pipeline.clock.move(86_400)
         intent = await announced(pipeline)
-        limits, said_at_s = pipeline.planner().limits, asyncio.get_running_loop().time()
-        lease = _Lease(pipeline.area, pipeline.clock, limits, intent, said_at_s=said_at_s)
+        limits, announced_at_s = pipeline.planner().limits, asyncio.get_running_loop().time()
+        lease = _Lease(pipeline.area, pipeline.clock, limits, intent, announced_at_s=announced_at_s)
         pipeline.clock.move(-86_400)
         await asyncio.sleep((EXPIRY.lease - EXPIRY.margin).total_seconds() - 1)
         lease.require()

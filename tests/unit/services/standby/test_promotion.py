@@ -534,7 +534,7 @@ class Source:
     async def freshness(self) -> Freshness:
         now = datetime(2026, 1, 1, tzinfo=UTC)
         return Freshness(
-            asked_at=now, shows=now - self.behind, is_replica=True, reason="it is paused"
+            requested_at=now, shows=now - self.behind, is_replica=True, reason="it is paused"
         )
 
     async def load_spec_samples(self) -> list[tuple[str, bytes]]:

@@ -18,8 +18,8 @@ _NAMED: Final = re.compile(r"""`replicator ((?:'[^'\n]{0,999}'|"[^"\\\n]{0,999}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """The call whose options are repeated in printed commands."""
+class PrintedCommands:
+    """Completes printed commands with the options of the call that prints them."""
 
     config: Path
     environ: Mapping[str, str]

@@ -12,7 +12,7 @@ import pytest
 from replicator.cli import verb
 from replicator.cli.command import Call
 from replicator.cli.main import app
-from replicator.cli.terminal.commands_said import Said
+from replicator.cli.terminal.printed_commands import PrintedCommands
 from replicator.model.operations.command_line import typed
 from tests.servers.process import PROJECT
 
@@ -48,7 +48,7 @@ def commands() -> list[str]:
     found = {
         command
         for path in (PROJECT / "replicator").rglob("*.py")
-        if path.stem != "commands_said"
+        if path.stem != "printed_commands"
         for text in texts(path)
         for command in NAMED.findall(" ".join(text.split()))
     }
@@ -59,14 +59,14 @@ def remedies() -> set[str]:
     """Return what `status` says to type against what is wrong."""
     tree = ast.parse((PROJECT / "replicator/services/monitoring/trouble.py").read_text())
     calls = (one for one in ast.walk(tree) if isinstance(one, ast.Call) and len(one.args) > 1)
-    said = [call.args[1] for call in calls if getattr(call.func, "id", "") == "Trouble"]
-    found = {text(one) for one in said if isinstance(one, ast.Constant | ast.JoinedStr)}
+    printed = [call.args[1] for call in calls if getattr(call.func, "id", "") == "Trouble"]
+    found = {text(one) for one in printed if isinstance(one, ast.Constant | ast.JoinedStr)}
     assert len(found) > 3
     return found
 
 
-def said(config: str = "replicator.yaml", **environ: str) -> Said:
-    return Said(config=Path(config), environ=environ)
+def printed(config: str = "replicator.yaml", **environ: str) -> PrintedCommands:
+    return PrintedCommands(config=Path(config), environ=environ)
 
 
 def test_there_are_commands_in_messages():
@@ -79,7 +79,7 @@ def test_it_is_understood_as_it_is_typed(command: str, monkeypatch: pytest.Monke
     calls: list[Call] = []
     monkeypatch.setattr(verb, "run", lambda call, _: calls.append(call))
     monkeypatch.setattr(verb, "finish", lambda call, _: calls.append(call))
-    name, *rest = shlex.split(said("/etc/a b.yaml").command(command))[1:]
+    name, *rest = shlex.split(printed("/etc/a b.yaml").command(command))[1:]
     args = [name, *(STANDS_FOR.get(word, word) for word in rest)]
     app(args, standalone_mode=False)
     assert [str(call.config_path) for call in calls] == ["/etc/a b.yaml"]
@@ -94,10 +94,10 @@ def test_one_that_cannot_be_typed_would_be_seen(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_command_names_the_configuration_unless_it_is_found_without():
-    assert said().command("run") == "replicator run"
-    assert said("b.yaml").command("run") == "replicator run --config b.yaml"
-    assert said("b.yaml", REPLICATOR_CONFIG="b.yaml").command("run") == "replicator run"
-    elsewhere = said(REPLICATOR_CONFIG="b.yaml")
+    assert printed().command("run") == "replicator run"
+    assert printed("b.yaml").command("run") == "replicator run --config b.yaml"
+    assert printed("b.yaml", REPLICATOR_CONFIG="b.yaml").command("run") == "replicator run"
+    elsewhere = printed(REPLICATOR_CONFIG="b.yaml")
     assert elsewhere.command("run") == "replicator run --config replicator.yaml"
 
 
@@ -110,7 +110,7 @@ def test_a_name_that_looks_like_an_option_is_an_argument(
     monkeypatch.setattr(verb, "run", lambda call, _: calls.append(call))
     options = "--on standby" if verb_of == "undelete" else ""
     text = f"see `replicator {typed(verb_of, name, options)}`"
-    completed = said("/etc/a b.yaml").complete(text)
+    completed = printed("/etc/a b.yaml").complete(text)
     args = shlex.split(completed.removeprefix("see `replicator ").removesuffix("`"))
     app(args, standalone_mode=False)
     assert [str(call.config_path) for call in calls] == ["/etc/a b.yaml"]
@@ -122,7 +122,7 @@ def test_a_name_that_looks_like_an_option_is_an_argument(
 )
 def test_a_name_that_is_no_whole_command_is_shown_as_it_is(name: str):
     shown = f"datasource {name} was dropped"
-    assert said("/etc/a b.yaml").complete(shown) == shown
+    assert printed("/etc/a b.yaml").complete(shown) == shown
 
 
 def test_commands_are_quoted_in_one_place():
@@ -137,7 +137,7 @@ def test_commands_are_quoted_in_one_place():
 
 def test_a_message_is_completed_with_the_only_target_and_the_store_that_was_asked():
     text = "see `replicator points`, then `replicator target create TARGET`"
-    assert said().complete(text) == text
-    assert said().complete(text, target="a b").endswith("`replicator target create 'a b'`")
-    alone = Said(config=Path("rescue.yaml"), environ={}, store="vault").complete(text)
+    assert printed().complete(text) == text
+    assert printed().complete(text, target="a b").endswith("`replicator target create 'a b'`")
+    alone = PrintedCommands(config=Path("rescue.yaml"), environ={}, store="vault").complete(text)
     assert alone.startswith("see `replicator points --from vault --config rescue.yaml`, then")
