@@ -232,8 +232,12 @@ class Applier:
         state = await self._target.acquire(anew=self._options.adopt)
         self._acquired = state
         await self._pause.lead(state.epoch, lasts=self._lasts)
+        # Another applier may have moved the checkpoint beyond the cuts that this one had read
+        # ahead.
         self._early.clear()
         self._observer(EpochAcquired(epoch=state.epoch))
+        # Before any byte is copied: only expiries that are over by now cannot delete what is copied
+        # from here on.
         await self._guard.look()
         span = await self._history.span()
         checkpoint = state.checkpoint
@@ -339,6 +343,8 @@ class Applier:
         if await self._waits(new, followed.offset if followed is not None else None):
             return False  # the next cut may remove these rows: their bytes were killed
         await self._source_check.require_there(missing(new), known)
+        # A takeover makes the target exactly the cut: without this, each row whose location is
+        # refused would be deleted although the source has it.
         self._reconciler.refuse_lost(found, uncopied)
         plan = without(found.plan, uncopied, found.known_gaps)
         known |= {row.offset for row in uncopied}
@@ -394,6 +400,8 @@ class Applier:
             return await self._heal(epoch)
         if await self._waits(rows, self._after):
             return False
+        # The wait may have lasted hours: the fault of a mount or of a permission may be mended by
+        # now.
         await self._group.copy_again(self._copier)
         known = {gap.opened for gap in self._group.open_gaps}
         await self._source_check.require_there(missing(self._group.uncopied), known)
@@ -449,6 +457,8 @@ class Applier:
         """Copy a cut's bytes and add the cut to the group."""
         again = span.at.offset <= self._ahead
         await self._group.take(span, self._copier, again=again)
+        # Only at the log's end must used segments have their bytes: an older cut names some that
+        # the source has killed since.
         is_newest = (await self._history.span()).end == span.at.offset + 1
         await self._refuse_wrong_storage(self._group.uncopied, is_newest=is_newest)
 
@@ -526,9 +536,11 @@ class Applier:
             if found is not None:
                 self._reconciler.refuse_lost(found, exc.rows)
             plan = leaving_out(plan, exc.rows)
+            # The history must name the new gaps before the checkpoint stands at their cut.
             await self._cover(cut, plan.gaps, whole=False)
             await self._executor.commit(plan, epoch=epoch)
         for gap in plan.gaps:
+            # A plan repeats what its rows are known to lack; operators hear of each only once.
             if (gap.key, gap.opened) not in self._recorded:
                 self._observer(GapOpened(gap=gap))
         self._observer(

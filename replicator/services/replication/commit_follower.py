@@ -106,6 +106,7 @@ class CommitFollower:
             FencedError: another watcher has taken over.
         """
         position, now_s = self._writer.stream, _now_s()
+        # While polls take the stream's place nothing moves the slot, and the source's WAL grows.
         if position is None or now_s < self._rests_until_s:
             await self.guard()
             return None
@@ -113,6 +114,9 @@ class CommitFollower:
             return None
         try:
             read, _ = await self._follow(position)
+            # Only now, as the cuts are durable in the log: a crash before this repeats commits and
+            # skips none. Each read decodes the WAL from the slot on, so a long backlog moves the
+            # slot at once.
             await self._confirm(self._writer.stream or position, at_once=not read.is_whole)
         except BrokenStreamError as exc:
             self._break(exc)
@@ -218,6 +222,8 @@ class CommitFollower:
     def _break(self, exc: BrokenStreamError) -> None:
         """Poll from now on, for longer if the stream breaks again and again."""
         now_s = _now_s()
+        # Each start of the stream costs a poll: a source that breaks it by every commit would be
+        # scanned all the time.
         if not self._is_broken:
             settled = now_s - self._broken_at_s >= SETTLED_S
             longer_s = min(BROKEN_MAX_S, max(BROKEN_FIRST_S, 2 * self._rest_s))
@@ -283,6 +289,8 @@ class _Commits:
         if change.former_key is not None:
             yield self._removed(RowKey(change.kind, change.former_key))
         mark = fingerprint(row)
+        # Of an append-only table the row with the largest id or version counts in Druid, and
+        # commits may come in another order than their ids.
         if known is not None and (known.fingerprint == mark or not _is_newer(change, known, rows)):
             return
         yield RowChanged(row=row, fingerprint=mark, previous=known.fingerprint if known else None)
@@ -296,6 +304,9 @@ class _Commits:
         """Return the row; what the stream leaves out is taken from the row's last event."""
         values: dict[str, Any] = dict(change.columns)
         extras = dict(change.extras)
+        # PostgreSQL leaves a value out of an UPDATE that is stored out of line and did not change.
+        # What the table holds now may be of a later commit, so the log's last event of the row is
+        # read.
         if change.unchanged:
             before = self._before(change, rows)
             for name in change.unchanged:

@@ -134,6 +134,8 @@ class CutWriter:
             CorruptionError: its events do not add up, or it is not the log that this process led.
             LogCutShortError: it ends before the cut of one of its targets.
         """
+        # Before the epoch is taken: a machine with an older copy of the log must not shut out the
+        # watcher that has the right one.
         await self._readers.refuse_cut_short(self._history)
         epoch = await self._log.acquire()
         span = await self._log.span()
@@ -146,6 +148,8 @@ class CutWriter:
             self._observer(progress)
 
         await self._reader.fold(self.known, Recorded(), until=Offset(span.end - 1), seen=seen)
+        # Lost, repeated and foreign events all show here. A cut on top of such a ledger would make
+        # the damage part of the source's history.
         if self.known.ledger().digest != self._reader.digest:
             raise CorruptionError("the log's events do not add up to the digest of its last cut")
         self._epoch = epoch
@@ -206,6 +210,7 @@ class CutWriter:
         try:
             yield opened
         except BaseException:
+            # Nothing was sent, so nothing is in doubt: an unreachable source costs no new epoch.
             if not opened.has_appended:
                 self._epoch = epoch
             raise
@@ -351,6 +356,7 @@ class OpenCuts:
         """
         if not self._unsent:
             return
+        # Before the append: when its answer is lost, the records may be in the log all the same.
         self.has_appended = True
         offset = await self._log.append(self._unsent)
         for place, mark in enumerate(self._unsent_marks):
@@ -367,6 +373,8 @@ class OpenCuts:
                     self._latest[key] = PresentRow(Fingerprint(fingerprint), None, offset)
             case _Closing(closed=closed, types=types):
                 self._known.close()
+                # The closing digest was summed as events were taken, this one as they were
+                # appended. Both must agree before any target may trust the cut.
                 if self._known.digest != closed.digest:
                     raise CorruptionError(
                         "the cut that was just published does not add up to its digest"

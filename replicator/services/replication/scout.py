@@ -177,6 +177,8 @@ class Scout:
         self._memory.lineage, self._memory.digest = pending.lineage, digest
         for kind, moves in pending.moves.items():
             table = self._memory.tables.setdefault(kind, Remembered())
+            # Taken off one by one: after a first scan they are as large as the memory that they
+            # become.
             while moves:
                 table.move(moves.pop(0))
 
@@ -298,6 +300,8 @@ class Scout:
             self._show_scan(findings.scanned, findings.scanned)
         findings.unseen = comparison.unseen()
         missed = audit.missed(comparison.unseen_keys())
+        # If the binary log named no table of Druid, whatever the scan found was written past it, as
+        # with `sql_log_bin = 0`.
         self._judge(audit, findings.changes if way.is_silent else missed)
         return findings
 

@@ -80,6 +80,8 @@ class SourceCheck:
     async def _require_one(
         self, locations: Sequence[Location], missing: Sequence[Uncopied]
     ) -> None:
+        # A small source, or a quiet one, has too few others to tell a lost mount from killed
+        # segments.
         if len(locations) < LOCATIONS_MIN:
             return
         for location in reversed(locations):

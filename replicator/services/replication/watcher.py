@@ -129,6 +129,8 @@ class Watcher:
             return None
         if not self._writer.is_leading:
             await self._lead()
+        # An audit found that the stream had missed changes: only scans count until an operator says
+        # otherwise.
         if self._scout.distrusts:
             return None
         wait_s = await self._follower.step()
@@ -149,6 +151,8 @@ class Watcher:
         async with self._metadata.snapshot() as snapshot:
             is_audit = self._follower is not None and await self._follower.reach(snapshot.stream)
             findings = await self._scout.look(snapshot, known, is_audit=is_audit)
+            # The log was brought to exactly this snapshot, so that a difference is a change that
+            # the stream missed.
             if is_audit and not findings.is_empty:
                 self._scout.distrust(findings.changes)
             await self._refuse_vanished(findings.unseen)
@@ -189,6 +193,8 @@ class Watcher:
     async def _lead(self) -> None:
         if self._follower is not None:
             await self._follower.guard()  # the log may be unreachable for long, and the slot grows
+        # Exchanged addresses would make the production cluster the target, and its own rows foreign
+        # ones.
         await refuse_own_target(self._metadata, self._writer.source)
         await self._writer.lead()
         self._scout.heed(distrusted=self._writer.distrusts_versions)
@@ -201,6 +207,8 @@ class Watcher:
                 await self._publish_changed(snapshot, kind, findings, cuts)
             async for entries in self._history.pick(findings.unseen):
                 await cuts.add([_removed(entry) for entry in entries])
+            # Before the last append, whose outcome may stay unknown: the log's digest tells
+            # afterwards whether the log has these rows.
             self._scout.expect(cuts.digest)
             stream = snapshot.stream if isinstance(snapshot.stream, StreamPosition) else None
             await cuts.close(distrusts_versions=self._scout.distrusts, stream=stream)
@@ -228,6 +236,7 @@ class Watcher:
                     unit="rows",
                 )
             )
+        # Both sums are of rows of one snapshot, so that no concurrent change explains a difference.
         if found != findings.sums[kind]:
             raise CorruptionError(
                 f"the source's database computes other fingerprints for {kind.value} rows than this"
