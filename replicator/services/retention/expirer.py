@@ -214,6 +214,8 @@ class Expirer:
     async def _keep_checkpoint(self, plan: ExpiryPlan) -> None:
         """Write a base of the target's own cut if that expires: `verify` needs it."""
         checkpoint = await self._retained.checkpoint()
+        # A target that was restored for one datasource is at no cut as a whole, so that no base
+        # fits it.
         if checkpoint is None or checkpoint.offset >= plan.horizon or checkpoint.datasource:
             return
         try:
@@ -236,6 +238,9 @@ class Expirer:
                 return listed
             try:
                 left_s = None if has_waited else await self._silence_of(running[0])
+                # A killed expiry whose clock was a day ahead would block every other one for that
+                # day. It says how long it lasts unrenewed, so that watching it for that long by a
+                # monotonic clock decides.
                 if left_s is None:
                     raise await self._busy(running[0])
             except NotFoundError:  # it was over, and was tidied up since the listing
@@ -346,6 +351,7 @@ class Expirer:
         self, plan: ExpiryPlan, expired_files: ExpiredFiles, lease: _Lease, expired: Expired
     ) -> None:
         """Delete the files; manifests first, because a base without its manifest is ignored."""
+        # A crash in the middle must leave no base that looks whole and lacks its rows.
         manifests = [manifest_name(plan.log_id, offset) for offset in expired_files.bases]
         for name in dict.fromkeys([*manifests, *expired_files.base_files, *expired_files.history]):
             await lease.extend()
@@ -377,6 +383,7 @@ class Expirer:
         """
         now = self._clock.now()
         for name in over.holds:
+            # The operator may have made it again, under the same name, since the second look.
             hold = await self._points.hold(name)
             if hold is not None and not hold.holds_at(now):
                 await self._area.delete(file_name(HOLDS, name))
@@ -395,6 +402,8 @@ class Expirer:
 
     async def _forget(self, files: IntentFiles) -> None:
         """Delete an older intent; the file that ends it goes last."""
+        # An intent counts as running until it is seen to be over: if `done.json` went first, a
+        # crash here would leave one that blocks restores until its lease ends.
         leases = [f"lease-{number}.json" for number in sorted(files.leases)]
         for what in ("places", "json", *leases, "done.json"):
             await self._area.delete(intent_name(files.number, what))

@@ -70,6 +70,8 @@ class Holds:
         """
         if until is not None and until <= self._clock.now():
             raise ConfigError(f"a hold until {whole_time(until)} would already be over")
+        # Files that vanish between this listing and the next were deleted by an expiry; without it,
+        # their loss would look like damage.
         listed = await self._listed()
         try:
             return await self._made(name, point, reason, until)
@@ -94,6 +96,8 @@ class Holds:
         hold = Hold(point=named, reason=reason, until=until)
         had_base = cut.offset in await self._archive.offsets()
         await self._write(hold, cut)
+        # After the hold is written: an expiry whose second look was before that has missed it, and
+        # its announcement can be seen now.
         await self._require_unexpired(hold, had_base=had_base)
         return hold
 
@@ -101,6 +105,7 @@ class Holds:
         await self._refuse_taken(hold)
         await self._points.refuse_expired(hold.point.log_id, cut.offset)
         await self._require_run(cut)
+        # The base comes before the hold: an expiry that sees the hold must find what it keeps.
         await self._archivist.write_base(cut)
         if not await self._area.create(file_name(HOLDS, hold.point.name), hold_json(hold)):
             await self._refuse_taken(hold)
@@ -157,6 +162,8 @@ class Holds:
         if not had_base:  # the expiry may delete the base's files: it did not see the manifest
             await self._area.delete(manifest_name(log_id, offset))
         await self._points.refuse_expired(log_id, offset)
+        # Found by a seed of the simulation: the expiry gave up between the two looks, nothing was
+        # left to refuse, and an operator was told that the cut is held.
         raise TransientError(  # it gave up: the cut is there, and the hold is not
             f"an expiry was about to delete the cut at offset {offset} from the store of target"
             f" {self._target!r}, so the hold was taken back; meanwhile that expiry has given up",

@@ -71,6 +71,7 @@ class ObjectLocker:
             RefusedError, NotFoundError, CorruptionError, TransientError: as for
                 `ExpiryPlanner.plan`.
         """
+        # By the same decision as an expiry: what it would keep is what must not lose its lock.
         plan = await self._planner.plan(retention, storage=False)
         locked = Locked(until=self._clock.now() + retention)
         look = await self._retained.look(plan.log_id)

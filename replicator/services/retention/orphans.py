@@ -63,6 +63,7 @@ def _count(
     unreferenced: LocationHashes,
     stored_before: datetime,
 ) -> None:
+    # A bucket may be shared: only what a receipt or a mark proves to be ours may ever be deleted.
     if not stored.has_receipt:
         found.foreign += 1
         found.foreign_bytes += stored.size_bytes

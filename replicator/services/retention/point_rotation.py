@@ -107,6 +107,7 @@ class PointRotation:
                     reason=REASON,
                     until=None,
                 )
+            # The operator had let more time pass between two rotations than the retention keeps.
             except GapError:
                 lost.append(point.name)
         for point in plan.remove:
