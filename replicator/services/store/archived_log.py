@@ -162,6 +162,8 @@ class ArchivedLog:
     async def _read_again(self, start: Offset, records_max: int, before: Files) -> Sequence[Record]:
         """Read by a new listing: a file that is gone leaves a hole."""
         await self.refresh()
+        # The file is listed and cannot be read: another listing would give the same answer for
+        # ever.
         if self._history.names == before.names:
             raise CorruptionError(f"a file of log {self._log_id} is listed and cannot be read")
         return await self.read(start, records_max=records_max)
@@ -301,6 +303,8 @@ class ArchivedLog:
         await self._pass_over_false_ends(log_end, damaged)
         end = self._history.ends[-1] if len(self._history) else None
         if (base := await self._last_base(end, damaged)) is not None:
+            # A forged name would otherwise end the watcher; a base that can be read proves that the
+            # log was cut short.
             if base >= log_end:
                 raise self._goes_on(Offset(base + 1), log_end)
             return Offset(base + 1), None
@@ -545,6 +549,8 @@ class ArchivedLog:
                 raise CorruptionError(f"{name} is missing from the archive") from exc
             bounds = pairwise([*[part.start for part in base.parts], Offset(offset + 1)])
             names = [(start, end, part_name(self._log_id, offset, start)) for start, end in bounds]
+            # One base at a time: a list of parts grows with the inventory, and a restore reads one
+            # base.
             self._known = {offset: (base, Files(self.store, names))}
         return self._known[offset]
 

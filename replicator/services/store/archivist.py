@@ -146,7 +146,10 @@ class Archivist:
         Raises:
             TransientError: store or log are unreachable; the same call continues where it stopped.
         """
+        # First of all: without a word on what it is about, no restore can open a history.
         await self._say_what_about()
+        # Before the records: a cut that could be restored while its gaps were unknown would pass as
+        # whole.
         await self._keep_gaps(cut, gaps)
         tail = await self._reached()
         await self._compare_with_head(tail)
@@ -180,6 +183,7 @@ class Archivist:
                 if not anew:
                     return await archive.base(cut.offset)
         ledger = await fold(self._history, cut.offset, Recorded())
+        # A base is what later restores start from, and would hide the log's damage from them.
         if ledger.digest != cut.closed.digest:
             raise CorruptionError(f"the log does not add up to cut {cut.closed.cut}")
         parts = await self._write_parts(archive.log_id, cut, np.sort(ledger.offsets))
@@ -190,7 +194,11 @@ class Archivist:
             rows=len(ledger),
             parts=tuple(parts),
         )
+        # An expiry that has listed the folder before counts the parts as those of a base that was
+        # never finished.
         await self._require_parts(base)
+        # The manifest last: parts without one are no base, so that a crash leaves nothing that
+        # looks whole.
         name = manifest_name(archive.log_id, cut.offset)
         if was_there:  # its parts may have been others
             await self._area.replace(name, manifest(base))
@@ -299,6 +307,8 @@ class Archivist:
         for each_cut in (False, True):
             lost = self._lost(hole, begins, each_cut=each_cut)
             found = [(name, sha256) async for name, _, sha256 in lost]
+            # The checksum in the file after the hole proves that the files are the same to the last
+            # byte; other bytes under their names would break the chain for good.
             if found[-1][1] == ends:
                 async for name, data, _ in self._lost(hole, begins, each_cut=each_cut):
                     await self._area.create(name, data)
@@ -495,6 +505,8 @@ class Archivist:
         name, data = about_name(about.log_id), about_json(about)
         if not await self._area.create(name, data):
             former = await self._area.get(name)
+            # The rows name the former place still. The record stays until they are written anew, so
+            # that an interrupted start finds out again.
             if _is_elsewhere(name, former, about):
                 self._elsewhere = about
             elif former != data:

@@ -118,6 +118,7 @@ class Intents:
         Raises:
             CorruptionError: the intent, or the file that ends it, is altered or not signed.
         """
+        # Whoever can write to a signed store can name a file so; only its contents are proof.
         if files.is_done and await self._is_ended(files.number):
             return True
         try:
@@ -168,6 +169,7 @@ async def _listed_horizon(area: Area, log_id: str, listed: Sequence[IntentFiles]
 
 
 async def _horizon(area: Area, files: IntentFiles, intent: Intent) -> Offset:
+    # An expiry that gave up has deleted nothing: its cuts can be restored as before.
     if files.is_done and not (await _done(area, intent.number)).carried_out:
         return intent.before
     return intent.horizon

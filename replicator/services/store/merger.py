@@ -193,6 +193,8 @@ class Merger:
         merged, data = merge([small.lines for small in run])
         is_new = await self._store.area.create(merged, data)
         try:
+            # Read back before any small file may go: only what is readable under the trusted keys
+            # replaces them.
             file = await self._store.read(merged)
         except NotFoundError:
             return  # it has expired
@@ -220,6 +222,8 @@ class Merger:
         holders = without_doubles(files)
         kept = {name for _, _, name in holders}
         doubles = [one for one in files if one[2] not in kept]
+        # Counted from when this process saw both, by its own clock: a reader with an older listing,
+        # and one on a machine with another clock, still find the small files for `stay_s`.
         self._seen_s = {name: self._seen_s.get(name, now_s) for _, _, name in doubles}
         self._proved = {n: sha for n, sha in self._proved.items() if n in self._seen_s}
         starts, gone = [start for start, _, _ in holders], list[str]()
@@ -267,6 +271,8 @@ class Merger:
                 async with TaskGroup() as group:
                     for name in names:
                         group.create_task(self._store.delete(name))
+        # Object locks, or a key that may not delete: the merged files would only add to what is
+        # stored.
         except (RefusedError, ConfigError) as exc:
             self._stop(exc)
         else:
@@ -309,6 +315,8 @@ def groups(
     for start, end, name in without_doubles(files):
         if run and run[-1][1] != start:
             end_run()
+        # A commit that is a cut of its own leaves a file that zstd hardly packs; a file of many
+        # offsets gains nothing.
         if is_merged(name) or name in alone or end - start >= LARGE_OFFSETS:
             end_run()
             continue

@@ -128,6 +128,8 @@ class StorePoints:
         now = self._clock.now()
         holds = [hold for hold in readable if hold.point.log_id == log_id and hold.holds_at(now)]
         if all(hold.point.offset != offset for hold in holds):
+            # The hold that cannot be read may be the one that keeps this cut: "expired" would be a
+            # guess.
             if faults:
                 raise CorruptionError(
                     f"the cut at offset {offset} has expired, unless a hold that cannot be read"

@@ -90,6 +90,8 @@ class RestoreLeases:
         try:
             with worst_alone():
                 until = await self._write(name, log_id, offset)
+                # After the lease is written: an expiry either sees the lease in its second look, or
+                # was announced before, and shows here.
                 if not is_here:
                     await self.refuse_expired(log_id, offset)  # a later expiry sees the lease
                 if self._keep is not None:
@@ -123,6 +125,7 @@ class RestoreLeases:
             begun_s = now_s()
             try:
                 until = await self._write(name, log_id, offset)
+                # From before the request: the stores may have had the lease since then.
                 written_at_s = begun_s
             except TransientError as exc:
                 is_old = now_s() >= written_at_s + self._limits.lease.total_seconds()
@@ -137,5 +140,6 @@ class RestoreLeases:
         for area in self._areas.values():
             try:
                 await area.delete(name)
+            # A store that is away now must not hide how the restore ended.
             except TransientError:
                 continue

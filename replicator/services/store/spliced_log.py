@@ -91,6 +91,7 @@ class SplicedLog:
     async def offsets(self) -> Sequence[Offset]:
         """Return the offsets of the cuts with a base, ascending."""
         span = await self._log.span()
+        # A watcher of a whole log must not wait for the stores of its targets.
         if span.first == FIRST and not self._preferred:
             return []
         found = await self._of_each(span, lambda archive: archive.offsets())
@@ -188,6 +189,8 @@ async def _first_before(archive: ArchivedLog, span: Span) -> Offset | None:
 
 
 async def _that_has(archive: ArchivedLog, start: Offset) -> ArchivedLog | None:
+    # An applier writes history while this reads; only a listing that is older than the record lacks
+    # it.
     if await archive.resume(start) != start:
         await archive.refresh()  # history was written since the listing
     return archive if await archive.resume(start) == start else None

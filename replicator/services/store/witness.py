@@ -182,6 +182,8 @@ class HeadKeeper:
         except ReplicatorError as exc:
             self._tell(exc)
             return
+        # An unreachable witness is asked again at the next cut; only an answer counts as a
+        # comparison.
         self._is_known, self._known = True, None if head is None else head.offset
         self._end = end or self._end
         last = None if end is None else Offset(end - 1)
@@ -190,6 +192,8 @@ class HeadKeeper:
 
     async def reached(self, log_id: str, cut: ClosedCut) -> None:
         """Remember once a minute that the store has a cut; an earlier cut changes nothing."""
+        # Never before the comparison: a store that was put back would overwrite the only proof of
+        # what it had.
         if self._is_known and (self._known is None or cut.offset > self._known):
             self._newest = log_id, cut
             await self.settle()
