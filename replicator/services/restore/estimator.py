@@ -202,6 +202,7 @@ class Estimator:
         clock, read_bytes = asyncio.get_running_loop().time, 0
         began, objects = clock(), 0
         for location, stored in self._samples:
+            # A plan must show its time in seconds, however slow the storage is.
             end = min(stored.size_bytes, PROBE_BYTES_MAX - read_bytes)
             if end <= 0:
                 break

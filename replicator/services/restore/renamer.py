@@ -132,6 +132,7 @@ class Renamer:
     ) -> tuple[Uncopied, ...]:
         await self._guard.look()
         state = await self._target.state()
+        # The rows of the promoted cluster's own tasks could have the same ids by now.
         refuse_promoted(state.checkpoint, self._target.name)
         gaps = [gap for gap in await self._gaps() if gap.at(plan.cut.offset)]
         uncopied = await recover(

@@ -182,6 +182,8 @@ class Restorer:
         state = await self._target.acquire()
         await self._guard.look()
         found = plan.reconciliation
+        # An epoch in between says that another process may have written rows after the plan's
+        # comparison.
         if state.checkpoint != plan.state.checkpoint or state.epoch != plan.state.epoch + 1:
             found = await self._reconciler.reconcile(
                 plan.cut,
@@ -189,6 +191,8 @@ class Restorer:
                 datasource=plan.datasource,
                 whole=state.checkpoint is None,
             )
+            # The operator agreed to what was shown: a plan that is made again must not remove more
+            # than that.
             if plan.held:
                 refuse_more_removals(plan.reconciliation.plan, found.plan)
         log_id = found.plan.checkpoint.log_id

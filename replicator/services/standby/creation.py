@@ -115,6 +115,7 @@ async def _tiers_missing(
             wanted |= tiers(load_rules.mapped(row.payload))
     known = await druid.tiers()
     aliases = (await druid.tier_aliases()).items()
+    # A Coordinator resolves tier aliases itself: a rule that names one loads all the same.
     known |= {name for name, some in aliases if not known.isdisjoint(some)}
     return tuple(sorted(wanted - known))
 

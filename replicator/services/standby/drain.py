@@ -79,6 +79,8 @@ class Drain:
                         pass
                     last = await self._target.history.last_cut()
                     await self._apply_to(last)
+                    # Cuts without a change close as signs of life: only an equal inventory says
+                    # that the source rests.
                     if last and before and last.closed.digest == before.closed.digest:
                         return
                     before = last
@@ -120,6 +122,8 @@ class Drain:
     async def _apply_to(self, cut: ClosedCut | None) -> None:
         """Wait until the target is at a cut, or bring it there."""
         while cut is not None and not _is_at(checkpoint := await self._target.checkpoint(), cut):
+            # A running applier leaves a paused target alone: to wait for it would last until the
+            # timeout. The applier of this process refuses it with the reason.
             is_paused = checkpoint is not None and checkpoint.paused
             if not is_paused and await self._running.heard(apply_to(self._target.name)) is not None:
                 await asyncio.sleep(LOOK_S)

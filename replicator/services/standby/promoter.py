@@ -237,6 +237,8 @@ class Promoter:
             async with asyncio.timeout(self._resume_timeout_s) as limit:
                 while not isinstance(step := await self._look(plan), Done):
                     plan = await self._take(step, plan)
+                    # The limit is for one supervisor, not for all: a hundred of them start one
+                    # after the other.
                     if not isinstance(step, Await) or len(self._seen) > progress:
                         limit.reschedule(clock() + self._resume_timeout_s)
                     progress = len(self._seen)
@@ -327,6 +329,7 @@ class Promoter:
         Rules and configuration are in the same commit, so no promotion stops between them.
         """
         state = await self._metadata.acquire(self._source)
+        # An applier or a restore may have moved the target while the operator read the plan.
         if state.checkpoint != plan.checkpoint:
             plan = await self.plan(chosen=plan.chosen)  # from here on it cannot move any more
             self._require_overlord(plan)
@@ -341,6 +344,8 @@ class Promoter:
     async def _halt(self, plan: PromotionPlan, resumption: Resumption, found: Offsets) -> None:
         """Suspend supervisors that began at other offsets, or whose first offsets are unknown."""
         for one in (resumption, *plan.resumptions):
+            # Tasks that publish from wrong offsets would lose or repeat messages for good, as trap
+            # 10 says; a suspended supervisor loses nothing.
             if one.reads_stream and one.id not in self._seen:
                 await self._overlord.supervise(asleep(one.spec))
                 self._seen[one.id] = SupervisorState(is_suspended=True, state="", starts=())
@@ -414,6 +419,8 @@ class Promoter:
 
     async def _behind(self, checkpoint: Checkpoint) -> Behind:
         span = await self._history.span()
+        # A log that was put back to an older copy must not make a target look as if it were behind
+        # nothing.
         if span.end <= checkpoint.offset:
             return Behind(cuts=0, events=0, cut_short_at=span.end)
         cuts = await self._history.cuts(Offset(checkpoint.offset + 1), span.end)
@@ -451,6 +458,7 @@ async def refuse_moving_source(metadata: SourceReader) -> None:
         RefusedError: a supervisor is not suspended, a task runs, or it shows too little to say so.
     """
     freshness = await metadata.freshness()
+    # A replica that lags would show suspended supervisors while the primary still commits.
     if freshness.behind > BEHIND_MAX:
         raise RefusedError(
             f"the source's metadata store is {freshness.text}; what was committed since would be"

@@ -218,6 +218,7 @@ class Copier:
         self._changed = {
             gap.opened: gap
             for gap in (self._backup.gaps if self._backup else ())
+            # A gap that is closed where it opened was healed: the backup has the row's own bytes.
             if gap.reason == OBJECT_CHANGED and gap.closed != gap.opened
         }
         self._copied_bytes = self._copied_objects = self._locations = 0
@@ -298,6 +299,8 @@ class Copier:
         wanted: dict[Location, _WantedBytes] = {}
         uncopied = [*self._placed(entries, wanted)]
         self._locations += len(wanted)
+        # One copy for each location and not for each row: upgraded segments share one load spec
+        # (trap 6).
         copies = {self._aim(location, found, doubted): found for location, found in wanted.items()}
         with worst_alone():
             async with TaskGroup() as group:
@@ -577,6 +580,8 @@ class Copier:
         """Return whether a receipt's bytes are there; those of other sizes are not even read."""
         found = [(one.name, one.size_bytes) for one in objects]
         copied = [(one.name, one.size_bytes) for one in receipt.source_objects]
+        # A tag changes when an object is copied to another bucket, or restored from a version: only
+        # its bytes tell.
         return found == copied and await storage.check(location) == receipt.source_objects
 
 

@@ -110,6 +110,8 @@ class Executor:
         name = to.datasource
         try:
             async with self._target.transaction(epoch) as transaction:
+                # First, as it takes the name: two restores under one name would otherwise both
+                # write rows.
                 await transaction.note_renamed(to)
                 async for rows, _ in self._each(transaction, picks, without, name=name):
                     await transaction.upsert([one.row for one in rows])

@@ -88,6 +88,7 @@ class GapHealer:
             TransientError: a store is unreachable, or an expiry deletes what was copied.
             FencedError: another process took over; no row was changed.
         """
+        # Before any byte is copied, as an applier does.
         await self._guard.look()
         before = await self._target.state()
         found = await self.retry(await self._of(before, datasource), before.epoch)
@@ -95,6 +96,7 @@ class GapHealer:
             return found
         state = await self._target.acquire()
         copied = {(gap.key, gap.opened) for gap in found.copied}
+        # An applier may have closed some of them before it was fenced.
         gaps = [gap for gap in await self._of(state, datasource) if (gap.key, gap.opened) in copied]
         await self.close(gaps, state)
         return replace(found, copied=tuple(gaps))
@@ -134,6 +136,7 @@ class GapHealer:
         """
         if (checkpoint := acquired.checkpoint) is None:
             raise NotFoundError(f"target {self._target.name!r} has no checkpoint any more")
+        # Closed where they opened: no cut is left that lacks their bytes.
         healed = tuple(replace(gap, closed=gap.opened) for gap in gaps)
         if not healed:
             return

@@ -335,6 +335,8 @@ class Reconciler:
             ]
             return np.array(mapped, KEY)
         if kind is Kind.RULES:
+            # A Coordinator writes this row anew at each start: to remove it would leave a
+            # difference for ever.
             keys = keys[keys != np.array(key_hash(DEFAULT_RULES_KEY), KEY)]
         return keys
 
@@ -344,6 +346,8 @@ class Reconciler:
         supervisors: dict[str, str | None] = {}
         async for row in self._history.rows(Kind.SUPERVISOR, cut.offset):
             if isinstance(row, Supervisor):
+                # Since Druid 34 a supervisor has an id of its own, which need not be its
+                # datasource's name.
                 supervisors[row.spec_id] = ingests_into(row)
         ids = frozenset(id_ for id_, name in supervisors.items() if name == datasource)
         return Scope(datasource=datasource, supervisors=ids)

@@ -81,6 +81,7 @@ class Unpacking:
             if (wanted := piece[max(0, start - at) : max(0, end - at)]) != b"":
                 yield wanted
             at += len(piece)
+            # A directory can claim less than is in the zip: nothing beyond it is inflated.
             if at > size_bytes:
                 break
             if at >= end < stored.size_bytes:
@@ -200,5 +201,7 @@ class Unpacking:
             raise CorruptionError(
                 f"{packed_location}: {entry.filename} is not where its zip's directory places it"
             )
+        # Its lengths may differ from those in the directory, so that the directory alone does not
+        # say where the bytes begin.
         *_, name_bytes, extra_bytes = LOCAL_HEADER.unpack(header)
         return int(end + name_bytes + extra_bytes)

@@ -54,6 +54,8 @@ async def keep_proof(
         structure=extent.structure,
     )
     await area.create(proof.name, proof_json(proof))
+    # A machine whose clock was ahead has written proofs of later times: they must not push out the
+    # true ones.
     past, later = by_time(await area.names(f"{PROOFS}/"), now)
     for name in past[:-KEPT_MAX]:
         await area.delete(name)

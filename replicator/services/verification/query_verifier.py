@@ -159,6 +159,8 @@ class QueryVerifier:
             columns.append(await self._retry.call(asking, partial(broker.columns, name)))
             for one in await self._retry.call(asking, partial(broker.served, name)):
                 intervals.add(one.interval)
+                # A task's rows are in no segment of the metadata store yet: the target cannot have
+                # them.
                 if one.is_realtime:
                     ingesting.add(one.interval)
         source, target = columns

@@ -204,6 +204,7 @@ class Repairer:
             self._observer(
                 Progress(what="repair objects", done=done, total=len(ordered), unit="objects")
             )
+        # Rows come last: a row must not become visible before the bytes that it names are right.
         if plan.rows_differ:
             await self._rows(repair, extent.datasource, plan.row_plan)
         return repair
@@ -231,6 +232,8 @@ class Repairer:
     async def _mend_once(self, damaged: Damaged, repair: Repair) -> None:
         """Read the source once and compare it before changing anything at the location."""
         truth, here = await self._truth(damaged.location), await self._here(damaged.location)
+        # The bytes may have been mended since the plan was made, by the applier or by another
+        # repair.
         if truth is not None and here == truth.objects:
             if not damaged.is_no_segment:
                 await self._write_receipt(damaged.location, truth, repair)
@@ -245,6 +248,8 @@ class Repairer:
             receipt = Receipt(objects=found, copied_from=objects)
             await self._write_receipt(damaged.location, receipt, repair)
             return
+        # The receipt is the only record of what belongs here: other bytes, whoever has them, would
+        # replace damage that is known by one that is not.
         if truth is not None and found not in {truth.objects, truth.source_objects}:
             raise CorruptionError(
                 f"{location} has other bytes now than the receipt of {damaged.location}"

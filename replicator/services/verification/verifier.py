@@ -202,6 +202,8 @@ class Verifier:
                 )
             refuse_other_log(checkpoint, await self._target.log_id(), self._target.name)
             found = await self.compare(checkpoint, datasource)
+            # Equal rows at an unequal checkpoint are still proof: the target was at that cut when
+            # it was compared.
             if found.plan.is_empty or await self._target.checkpoint() == checkpoint:
                 return checkpoint, found
         raise TransientError(
@@ -298,6 +300,8 @@ class Verifier:
                     or not extent.is_about(looked.row)
                 ):
                     continue
+                # Rows share bytes, as upgraded segments do: each location is read once, and eight
+                # bytes of it are kept.
                 seen.add(hash(looked.location))
                 if extent.holds(looked.location, self._rng):
                     await self._object(looked, verification, extent)
@@ -342,6 +346,8 @@ class Verifier:
     ) -> None:
         location = looked.location
         size_bytes = sum(stored.size_bytes for stored in receipt.objects)
+        # The limit is compared before the read: the operator pays for each byte that leaves the
+        # store.
         if extent.bytes_max is not None and verification.read_bytes + size_bytes > extent.bytes_max:
             verification.left += 1
             return
