@@ -105,10 +105,14 @@ class KafkaHeir:
                 record_bytes_max=self._topic.record_bytes_max,
                 enable_idempotence=True,
             )
+        # Transactions of a former writer are shut out by the broker; the plain records of a killed
+        # move are not, and may still arrive.
         await asyncio.sleep(SETTLED_S)
         self._epoch, end = state.epoch, await self._reader.end()
         tail = await tail_of(self._reader)
         if tail is None:
+            # A topic that was used before does not begin at 0: its offsets go on, whatever was
+            # deleted.
             self._place = LogPlace(state.span.log_id, state.span.first - end)
             self._next = end
         else:
@@ -162,6 +166,8 @@ class KafkaHeir:
         with translated(f"end the move into topic {self._topic.name}"):
             async with asyncio.timeout(2 * self._session.request_timeout_s):
                 await fence.begin_transaction()
+                # In a transaction under the topic's name: a writer that came meanwhile makes this
+                # commit fail.
                 batch = fence.create_batch()
                 batch.append(
                     key=b"",

@@ -162,6 +162,8 @@ class KafkaEventLog:
             if records := records_of(found, shift):
                 return records
             at = found[-1].offset + 1
+        # Only beyond the known end: the question takes a connection of its own, and each reader at
+        # the end asks.
         if at > self._reader.known_end:
             await self._require_followed()
         return []
@@ -182,6 +184,7 @@ class KafkaEventLog:
             at = await reader.offset_at(ceil(ms_at(time)))
         if at is None:
             return None
+        # The search sees every record, also a writer's first one and fillers, which are no events.
         records = await self.read(Offset(at + shift), records_max=1)
         return records[0].offset if records else None
 
@@ -248,6 +251,7 @@ class KafkaEventLog:
         """Return where a reader continues: at the log's end, after the transaction's marker."""
         at = offset - await self._shift()
         end = await self._reader.end()
+        # Otherwise tools that compute a group's lag would show one record for ever.
         return end if at + 1 + MARKERS == end else at + 1
 
     async def _member(self, group: str) -> AIOKafkaConsumer:
@@ -256,6 +260,7 @@ class KafkaEventLog:
         )
         await consumer.start()
         consumer.assign([TopicPartition(self._topic.name, 0)])
+        # It commits offsets and reads nothing: an assigned consumer would fetch ahead all the same.
         consumer.pause(TopicPartition(self._topic.name, 0))
         return consumer
 
@@ -296,6 +301,7 @@ class KafkaEventLog:
     async def acquire(self) -> Epoch:
         async with self._lock:
             await self._resign()
+            # Before `make`, which would create the missing topic again under the same name.
             if self._began_with is not None:
                 await self._require_same(self._began_with)
             self._began_with = (await kafka_topic.make(self._session, self._topic)).id
@@ -358,6 +364,7 @@ class KafkaEventLog:
     async def _commit(self, documents: Sequence[Document], writing: _Producing) -> Offset:
         """Append in one transaction, and return once every reader sees it."""
         now_ms = int(ms_at(self._clock.now()))
+        # Searches by time need times that never decrease, whatever the clocks of two writers say.
         writing.appended_at_ms = max(writing.appended_at_ms, now_ms)
         with translated(f"append to topic {self._topic.name} at {self._session.servers}"):
             async with asyncio.timeout(2 * self._session.request_timeout_s):
@@ -370,6 +377,8 @@ class KafkaEventLog:
                     await writing.producer.abort_transaction()
                     raise _made_again(self._topic.name, "wrote to")
                 await writing.producer.commit_transaction()
+                # A commit returns before its marker is in the partition: until then readers at
+                # read_committed see nothing of it.
                 await self._stable(last + 1)
                 writing.end = last + 1
         return Offset(first + writing.shift)

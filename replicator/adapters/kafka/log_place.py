@@ -95,6 +95,7 @@ async def tail_of(reader: PartitionReader) -> Tail | None:
             last, position = found[-1], found[-1].offset + 1
         if last is not None:
             return _tail(last)
+        # The end may hold aborted records alone, however many a writer in trouble has left.
         at, step = start, step * STEP_FACTOR
     return None
 

@@ -118,12 +118,16 @@ class PartitionReader:
         Raises:
             GapError: `start` is older than what is kept.
         """
+        # A consumer at the end would wait for the next record; the last stable offset answers at
+        # once.
         if start >= self._known_end and start >= await self.end():
             return []
         async with self._at(start) as cursor:
             with self._translated(f"read from offset {start}"):
                 try:
                     return await self._poll(cursor, records_max)
+                # Trimmed, or a topic that was made again and is shorter: what is known of its end
+                # is worth nothing.
                 except OffsetOutOfRangeError:
                     self._known_end = -1
                     await self._refuse_trimmed(start)
@@ -179,6 +183,7 @@ class PartitionReader:
                 consumer.seek(self._partition, start)
                 self._cursors.insert(0, _Cursor(consumer, start))
                 return self._cursors[0]
+            # The least recently used one: cursors that were used move to the list's end.
             return (idle or self._cursors)[0]
 
     async def _for_lookups(self) -> AIOKafkaConsumer:
@@ -192,6 +197,7 @@ class PartitionReader:
             **self._session.options(),
             isolation_level="read_committed",
             enable_auto_commit=False,
+            # Otherwise a read of a trimmed offset would begin elsewhere without a word.
             auto_offset_reset="none",
             max_partition_fetch_bytes=self._fetch_bytes_max,
             fetch_max_bytes=self._fetch_bytes_max,

@@ -235,6 +235,7 @@ def translated(doing: str) -> Generator[None]:
         with translate(ERRORS, doing):
             yield
     except TransientError as exc:
+        # A wrong certificate or login never passes; aiokafka raises only that it has no connection.
         if lasting := [reason for reason in reasons if isinstance(reason, _LASTING)]:
             raise ConfigError(f"{doing}: {lasting[-1]}", hint=_LOGIN_HINT) from exc
         raise

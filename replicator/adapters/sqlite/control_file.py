@@ -118,6 +118,7 @@ class ControlFile:
             make_folder(self._path.parent)
             refuse_foreign(files_of(self._path), HOLDS)
             refuse_linked(self._path)
+            # Made before SQLite opens it: the files beside it, which SQLite makes, get its mode.
             with suppress(FileExistsError):
                 os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             connection = sqlite3.connect(

@@ -146,6 +146,8 @@ class LogFile:
         try:
             return self._opened(mode)
         except sqlite3.OperationalError as exc:
+            # A reader cannot roll back a journal: a log whose maker was killed would be "damaged"
+            # to every command but `watch`.
             if mode == "rw" or not _is_unfinished(exc):
                 raise
         self._roll_back()

@@ -62,6 +62,7 @@ class SqliteHeir:
     def _begin(self, state: LogState) -> Offset | None:
         with translated(self._file.path, "begin the move"):
             if self._final.path.exists():
+                # The move was done, and killed before its other name was removed.
                 if self._final.log_id() == state.span.log_id:
                     self._forget()  # its other name, if that is left
                     return None
@@ -107,6 +108,7 @@ class SqliteHeir:
                 (state.epoch, state.span.end, last_us or 0),
             )
         with translated(self._file.path, "end the move"):
+            # The file alone gets the new name: what is still in its write-ahead log would be lost.
             self._session.checkpoint()
             self._session.close()
             os.link(self._file.path, self._final.path)  # never over a log that appeared meanwhile

@@ -223,6 +223,8 @@ def _claim(
         " WHERE webhook = ? AND state = 'waiting' ORDER BY number LIMIT 1",
         (webhook,),
     ).fetchone()
+    # Times beyond `latest` are of a clock that was ahead and was put back since: they hold nothing
+    # up.
     if row is None or now < row[8] <= latest or now < row[10] <= latest:
         return None
     connection.execute("UPDATE deliveries SET claimed_until = ? WHERE number = ?", (until, row[0]))
