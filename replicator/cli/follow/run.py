@@ -386,7 +386,12 @@ def controlled(call: OpenCall, monitor: Monitor | None) -> "tuple[Control, Panor
 def _bystander(name: str, service: Service) -> Bystander:
     def failed(exc: Exception) -> None:
         error = expected(exc)
-        values = {"service": name, "reason": str(error), "hint": error.hint, "looks_again_s": AGAIN_S}
+        values = {
+            "service": name,
+            "reason": str(error),
+            "hint": error.hint,
+            "looks_again_s": AGAIN_S,
+        }
         if isinstance(error, DefectError):
             values["traceback"] = trace(exc)
         logger().error("failed, and begins anew", **values)

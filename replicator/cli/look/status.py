@@ -59,7 +59,9 @@ async def status(call: OpenCall) -> Outcome:
     """Show what runs, whether promises are kept, what can be restored, and what is wrong."""
     application, printed = call.application, call.typed.printed
     found = await _look(application)
-    undone = {one.datasource: _undone(application.settings, printed, one) for one in found.drops or ()}
+    undone = {
+        one.datasource: _undone(application.settings, printed, one) for one in found.drops or ()
+    }
     return Outcome(
         result=report_json(found, partial(_typed, printed), undone),
         show=lambda console: _show(console, found, printed, undone),
