@@ -87,7 +87,7 @@ class TransientError(ReplicatorError):
     def __init__(self, message: str, *, hint: str = "", retry_after_s: float | None = None) -> None:
         super().__init__(message, hint=hint)
         self.retry_after_s = retry_after_s
-        """Seconds for which the server asks not to be asked again; None: it did not say."""
+        """Seconds for which the server wants no further request; None: it names none."""
 
 
 class BrokenStreamError(TransientError):
@@ -155,7 +155,7 @@ class LogCutShortError(ReplicatorError):
 
 
 class GapError(ReplicatorError):
-    """Something that is asked for is not there any more and cannot be brought back."""
+    """What was requested is not there any more and cannot be brought back."""
 
     exit_code = 11
     hint = "`replicator points` lists what can be restored and the gaps in it"

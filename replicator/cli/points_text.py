@@ -28,7 +28,7 @@ GAPS_SHOWN_MAX = 20
 
 
 def points_outcome(report: PointsReport, *, store: str | None = None) -> Outcome:
-    """Return what `points` prints; `store` names the target whose store alone was asked."""
+    """Return what `points` prints; `store` names the target whose store alone was read."""
     whose = ANY_TARGET if store is None else f"--from {shlex.quote(store)} --into {ANY_TARGET}"
     restore = f"replicator restore {whose} --to-offset OFFSET"
     return Outcome(

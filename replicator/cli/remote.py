@@ -106,7 +106,7 @@ class _RemoteCall:
         return self._shown(self._client.run(plan["plan"], columns), skip=shown)
 
     def _shown(self, job: Mapping[str, Any], *, skip: str) -> int:
-        """Print what an ended job has said; `skip` was printed before."""
+        """Print the output of an ended job; `skip` was printed before."""
         document = job["document"]
         if document is None or job["exit_code"] is None:
             raise TransientError(

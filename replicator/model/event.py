@@ -49,8 +49,8 @@ class CutClosed:
     """Digest of the whole inventory after the cut."""
     epoch: Epoch
     distrusts_versions: bool = False
-    """Whether the source's row versions have missed a change, and no operator has said since that
-    they may be trusted again."""
+    """Whether the source's row versions have missed a change, and no operator has allowed since to
+    trust them again."""
     stream: "StreamPosition | None" = field(default=None, compare=False)
     """From where the source's change stream continues this cut; None: from nowhere. Only the log
     keeps it: a target's history has no use for it."""

@@ -234,7 +234,7 @@ class Table:
     every former row as well. A row's key is the text of the `key` columns, joined by a dot: no
     schema of the catalog has one in its name (TableId). `blobs` are columns of bytes beside the
     payload. `absent` is what a NULL in a column of bytes means; without it there is none.
-    `source_only` tables are kept in the log where that is asked for, and on no target.
+    `source_only` tables are kept in the log where that is configured, and on no target.
     """
 
     kind: Kind

@@ -29,7 +29,7 @@ class Keeping:
     retention: timedelta | None = None
     """Time from the append of a record on; None: for ever. A log may trim later than it could."""
     threat: Obstacle | None = None
-    """Why it takes no records, or would lose some that it was told to keep; None: neither."""
+    """Why it takes no records, or would lose some that it is configured to keep; None: neither."""
 
 
 class EventLog(Protocol):

@@ -46,7 +46,7 @@ class Surroundings:
     webhooks: Callable[[], Awaitable[Sequence[WebhookQueue]]]
     """Returns deliveries to operators, read from this machine's journal."""
     retention: Mapping[str, timedelta]
-    """How long any moment can be restored, for each target of which that is said."""
+    """How long any moment can be restored, for each target with a retention."""
     archives: frozenset[str] = frozenset()
     """Targets without a metadata store: nothing is restored into them, and none is promoted."""
 

@@ -95,7 +95,7 @@ class _TopicLog:
 
 @dataclass(frozen=True, slots=True)
 class _TopicKeeping:
-    """How the topic kept its records when it was last asked."""
+    """How the topic kept its records when it was last read."""
 
     read_at_s: float
     keeping: Keeping
@@ -267,7 +267,7 @@ class KafkaEventLog:
     async def _shift(self, topic_id: str | None = None) -> int:
         """Return by how much offsets of the log are larger than those of the topic.
 
-        `topic_id` is the topic's id, if the caller has just asked for it.
+        `topic_id` is the topic's id, if the caller has just read it.
 
         Raises:
             NotFoundError: there is no topic.

@@ -53,7 +53,7 @@ class PartitionReader:
 
     @property
     def known_end(self) -> int:
-        """The last stable offset when it was last asked for; -1 before that."""
+        """The last stable offset when it was last requested; -1 before that."""
         return self._known_end
 
     async def close(self) -> None:

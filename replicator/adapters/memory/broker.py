@@ -25,11 +25,11 @@ class MemoryDatasource:
 
 
 class MemoryBroker:
-    """A `QueryBroker`; `stored` may be changed at any time, and `asked` has all questions."""
+    """A `QueryBroker`; `stored` may be changed at any time, `questions` are all so far."""
 
     def __init__(self, stored: Mapping[str, MemoryDatasource]) -> None:
         self.stored = dict(stored)
-        self.asked: list[tuple[str, Sequence[Measure], Interval]] = []
+        self.questions: list[tuple[str, Sequence[Measure], Interval]] = []
 
     async def datasources(self) -> Sequence[str]:
         return sorted(self.stored)
@@ -47,7 +47,7 @@ class MemoryBroker:
     ) -> Answer:
         if datasource not in self.stored:
             raise NotFoundError(f"memory: no datasource {datasource!r}")
-        self.asked.append((datasource, measures, interval))
+        self.questions.append((datasource, measures, interval))
         rows = [
             row
             for row in self.stored[datasource].rows

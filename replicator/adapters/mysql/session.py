@@ -304,7 +304,7 @@ IN_CLEAR: Final = ("mysql_clear_password", "dialog")
 
 
 class NotInClear:
-    """Asked by asyncmy instead of its own way to log in: refuses to show a password to the network.
+    """Takes the place of asyncmy's own login: refuses to show a password to the network.
 
     An attacker who answers in a server's place can ask for it, whatever the server would have done.
     """

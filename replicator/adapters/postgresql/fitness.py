@@ -40,7 +40,8 @@ SEQUENCE: Final = """
 SELECT sequence.oid::regclass::text AS name,
        has_sequence_privilege(sequence.oid, 'USAGE') AS usable,
        CASE WHEN has_sequence_privilege(sequence.oid, 'USAGE')
-            THEN coalesce(pg_sequence_last_value(sequence.oid), said.seqstart - said.seqincrement)
+            THEN coalesce(pg_sequence_last_value(sequence.oid),
+                          declared.seqstart - declared.seqincrement)
        END AS last
 FROM pg_catalog.pg_attribute AS attribute
 LEFT JOIN pg_catalog.pg_attrdef AS given
@@ -54,7 +55,7 @@ JOIN pg_catalog.pg_depend AS needs
 JOIN pg_catalog.pg_class AS sequence
   ON sequence.relkind = 'S' AND sequence.oid = CASE needs.classid
       WHEN 'pg_class'::regclass THEN needs.objid ELSE needs.refobjid END
-JOIN pg_catalog.pg_sequence AS said ON said.seqrelid = sequence.oid
+JOIN pg_catalog.pg_sequence AS declared ON declared.seqrelid = sequence.oid
 WHERE attribute.attrelid = to_regclass($1) AND attribute.attname = $2
 """
 """Finds the sequence of a column: that of its default, or of an identity column."""

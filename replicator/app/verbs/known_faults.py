@@ -1,4 +1,4 @@
-"""What is known to be wrong in a target, told before it becomes the one that everybody asks."""
+"""What is known to be wrong in a target, reported before it becomes the primary."""
 
 from dataclasses import dataclass
 from datetime import datetime

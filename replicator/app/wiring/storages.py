@@ -123,7 +123,7 @@ class Storages:
         """Return a target's storage, which locks what it stores where that is set.
 
         Wrong settings, such as a secret that is not set, make a storage whose calls raise them.
-        `observer` is told of calls that write and do not return.
+        `observer` receives calls that write and do not return.
         """
         try:
             if isinstance(settings, LocalStorageSettings):

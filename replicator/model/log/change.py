@@ -266,7 +266,7 @@ def _shown(value: Any) -> str:
 
 
 def _veiled(value: Any) -> str:
-    """Return what may be said of a value that can be a secret."""
+    """Return what may be shown of a value that can be a secret."""
     return _shown(value) if value is None or isinstance(value, bool) else "(not shown)"
 
 

@@ -48,7 +48,7 @@ class CutReader:
         self.distrusts_versions = False
         """Whether the last cut that was read distrusts the source's row versions."""
         self.reached: ClosedCut | None = None
-        """The last cut that was read here; None: none was, or the caller told where to continue."""
+        """The last cut that was read here; None: none was, or the caller set the position."""
         self.stream: StreamPosition | None = None
         """Position from which the source's change stream continues the last cut that was read."""
         self._parts: list[AttemptEvents | CutClosing] = []

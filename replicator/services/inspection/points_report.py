@@ -119,7 +119,7 @@ class TargetPoints:
     gap_count: int
     """Number of all gaps, those that are closed as well."""
     witness: WitnessSays | None = None
-    """What its witness says; null: it has none, or its store alone was not asked."""
+    """What its witness says; null: it has none, or its store alone was not read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

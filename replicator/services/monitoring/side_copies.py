@@ -1,7 +1,7 @@
 """Which datasources that were restored under another name the source has meanwhile, too.
 
-A target follows its source whatever it was told besides: rows that the source publishes under such
-a name come beside those of the copy, hide them by a newer version, or have the same ids.
+A target follows its source whatever was restored beside it: rows that the source publishes under
+such a name come beside those of the copy, hide them by a newer version, or have the same ids.
 """
 
 from __future__ import annotations

@@ -45,13 +45,13 @@ class LogStatus:
     retention: timedelta | None = None
     """How long the log keeps a record; None: until an operator trims it."""
     threat: Obstacle | None = None
-    """Why it takes no records, or would lose some sooner than it was told; None: neither."""
+    """Why it takes no records, or would lose some sooner than configured; None: neither."""
     failure: ReplicatorError | None = None
     """Why it cannot be read; None: it can."""
     missing: str = ""
     """Why there is none, and what that may come from; empty: there is one, or it cannot be read."""
     is_counted: bool = True
-    """Whether the number of its records may be told to every client."""
+    """Whether the number of its records may be shown to every client."""
 
     @property
     def unknown(self) -> str:

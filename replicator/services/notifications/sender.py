@@ -97,7 +97,7 @@ class Sender:
         )
 
     async def _failed(self, delivery: Delivery, error: str, *, retry_after_s: float) -> None:
-        """Note a failed attempt; the next waits as long as was asked, up to the longest wait."""
+        """Note a failed attempt; the next waits as long as the receiver asks, up to a limit."""
         failures = delivery.attempts + 1
         is_dead = failures >= self._retry.attempts_max
         own_s = self._retry.delay_s(delivery.attempts, self._rng)

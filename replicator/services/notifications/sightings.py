@@ -112,7 +112,7 @@ def _s(duration: timedelta | None) -> int | None:
 
 
 def _gaps(status: TargetStatus) -> Sighting:
-    """Tell gaps by the newest cut that has one: a further one is told, too."""
+    """Tell gaps by the newest cut that has one: a further one is reported, too."""
     newest = sorted(status.gaps, key=lambda gap: gap.opened, reverse=True)
     named: list[Mapping[str, Any]] = [
         {"row": gap.key, "datasource": gap.datasource, "reason": gap.reason, "offset": gap.opened}

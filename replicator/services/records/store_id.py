@@ -59,7 +59,7 @@ async def with_reported(target: str, state: TargetState, reports: Reports) -> Ta
 
 
 async def remembered(target: str, reports: Reports) -> str | None:
-    """Return the id that the log remembers of a target's store; None if it was told none.
+    """Return the id that the log remembers of a target's store; None if it knows none.
 
     Raises:
         TransientError, CorruptionError: as for `with_reported`.
@@ -67,7 +67,7 @@ async def remembered(target: str, reports: Reports) -> str | None:
     try:
         return await reports.reported(target)
     except (ConfigError, NotFoundError):
-        return None  # a log that is missing, or denies the question, was told nothing either
+        return None  # a log that is missing, or denies the question, remembers nothing either
 
 
 async def store_id_fault(area: Area) -> str | None:

@@ -302,7 +302,7 @@ class Applier:
         """Return whether the operator gives up a checkpoint beyond the log, as no log has its cut.
 
         Raises:
-            CorruptionError: no applier wrote the checkpoint, and the operator has not said so.
+            CorruptionError: no applier wrote the checkpoint, and `--adopt` was not given.
         """
         span = await self._history.span()
         if checkpoint.log_id != span.log_id or checkpoint.offset < span.end:

@@ -379,7 +379,9 @@ def _row_of(word: PresentRow, rows: dict[Offset, Row]) -> Row:
 def _key_of(change: RowPut) -> RowKey:
     table = TABLES[change.kind]
     if not change.columns.keys() >= set(table.key):
-        raise BrokenStreamError(f"a {change.kind.value} row was changed, and its key is not told")
+        raise BrokenStreamError(
+            f"a {change.kind.value} row was changed, and its key is not reported"
+        )
     return RowKey(change.kind, table.key_text(change.columns))
 
 

@@ -5,7 +5,8 @@ continue with the other store as if nothing had happened.
 
 The order is what makes a kill at any moment harmless: all is copied and read back, then nobody can
 read or write the former log any more, and only then the other one can be read and written. A
-process that starts in between is told to finish the move. At no moment can two logs be written.
+process that starts in between is refused, with the command that finishes the move. At no moment can
+two logs be written.
 """
 
 from collections.abc import AsyncIterator

@@ -48,7 +48,7 @@ class Readers:
     Args:
         source: Name of the source cluster.
         targets: Its targets, by their names.
-        observer: Is told of targets whose checkpoints are wrong.
+        observer: Receives targets whose checkpoints are wrong.
     """
 
     def __init__(self, source: str, targets: Mapping[str, LogReader], observer: Observer) -> None:
@@ -57,7 +57,7 @@ class Readers:
     async def refuse_cut_short(self, history: History) -> None:
         """Refuse to write a log that ends before the cut of one of its targets.
 
-        A target whose checkpoint is wrong is told of and passed over: its own applier halts.
+        A target whose checkpoint is wrong is reported and passed over: its own applier halts.
 
         Raises:
             LogCutShortError: it has lost records that were applied already.
@@ -92,7 +92,7 @@ class Readers:
         found = dict[str, Checkpoint]()
 
         async def ask(name: str, metadata: MetadataWriter) -> None:
-            # whoever applies to a target that cannot be asked says what is wrong with it
+            # the applier of a target that cannot be read reports what is wrong with it
             with suppress(ReplicatorError, TimeoutError):
                 async with asyncio.timeout(ANSWER_MAX_S):
                     state = await metadata.state(self._source)
@@ -133,7 +133,7 @@ async def history_end(span: Span, area: Area) -> int | None:
 
 
 def wrong(checkpoint: Checkpoint, span: Span, target: str) -> CorruptionError:
-    """Return what is said of such a target, with the way out."""
+    """Return the error of such a target, with the way out."""
     return CorruptionError(
         f"target {target!r} says that it is at offset {checkpoint.offset}; neither the log, which"
         f" ends at {span.end}, nor the history in the target's own store reaches that: no"

@@ -33,7 +33,7 @@ from replicator.services.running.loop import OF_THE_WATCHER, repeat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchLimits:
-    """How often the source is asked, and how much at a time."""
+    """How often the source is polled, and how much is read at a time."""
 
     poll_interval_s: float
     jitter: float
@@ -41,7 +41,7 @@ class WatchLimits:
     fetch_rows_max: int
     versions: VersionOptions
     vanished_share_max: float
-    """Share of the rows that may be gone at once before a person is asked."""
+    """Share of the rows that may be gone at once before the operator must agree."""
 
 
 class Watcher:
@@ -180,7 +180,7 @@ class Watcher:
         try:
             await refuse_vanished(gone, known, share_max, self._history)
         except TransientError:
-            await self._writer.heed_others()  # `watch --once` may have been told that it is right
+            await self._writer.heed_others()  # an operator may have published it by `watch --once`
             raise
 
     def _is_due(self, stream: StreamPosition | NoStream) -> bool:

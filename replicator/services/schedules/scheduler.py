@@ -92,7 +92,7 @@ class Scheduler:
         lines: What is run, and when.
         host: Name of this machine, for the records.
         clock: The time by which they are due.
-        observer: Is told of each run that has ended.
+        observer: Receives each run that has ended.
     """
 
     def __init__(

@@ -214,7 +214,7 @@ class ArchivedLog:
     async def base(self, offset: Offset) -> Base:
         """Return a base by the offset of its cut.
 
-        Whether its files are there is seen in the listing: no file is asked for.
+        Whether its files are there is seen in the listing: no file is requested.
 
         Raises:
             CorruptionError: its manifest is missing or altered, or a file that it names is missing.
@@ -451,8 +451,8 @@ class ArchivedLog:
     async def unnamed(self) -> Sequence[str]:
         """List the files again; return a message for each lost part, whose rows are unknown.
 
-        Files that a base follows are told as well: no restore needs them, but rows that came and
-        went there are named nowhere else.
+        Files that a base follows are reported as well: no restore needs them, but rows that came
+        and went there are named nowhere else.
 
         Raises:
             CorruptionError: a file beside lost ones is altered.

@@ -85,7 +85,7 @@ class SplicedLog:
         await self._log.report(reader, offset, store)
 
     async def reported(self, reader: str) -> str | None:
-        """Return what a reader has told the log itself."""
+        """Return what a reader has reported to the log itself."""
         return await self._log.reported(reader)
 
     async def offsets(self) -> Sequence[Offset]:

@@ -71,7 +71,7 @@ class Store:
       deleted, never changed, and a process that writes one again writes the same offsets. Merging
       files (`services/store/merger.py`) writes another file with the same records. So
       what was read stays true after the file has gone; it is never taken for a sign that the file
-      is there, because only names that were listed are asked for.
+      is there, because only names that were listed are read.
     - **A base may be split differently** when it is written again: a part counts only with the
     checksum
       that the manifest names, and a manifest that its parts contradict is read again.
@@ -185,7 +185,7 @@ class Store:
         await self.area.delete(name)
 
     def forget(self, name: str | None = None) -> None:
-        """Read a file anew when it is asked for next; None: every one."""
+        """Read a file anew at its next use; None: every one."""
         for one in [name] if name is not None else [*self._files, *self._bases]:
             self._drop(one)
             self._bases.pop(one, None)

@@ -75,7 +75,7 @@ class Witness:
     async def probe(self, *, writes: bool) -> Sequence[Head]:
         """Write a file twice, as heads are written, read and remove it; return what is remembered.
 
-        Without `writes` the witness is only asked, as on a machine without a private key. A witness
+        Without `writes` the witness is only read, as on a machine without a private key. A witness
         that locks what it stores keeps the file.
 
         Raises:

@@ -74,13 +74,13 @@ class Reconciliation:
     present: Digest = EMPTY_DIGEST
     """Digest of the data rows that a scan of the target has shown."""
     reached: ClosedCut | None = None
-    """The cut that the log leads to there: another than was asked for in a log that is forked."""
+    """The cut that the log leads to there: not the requested one if the log is forked."""
     taken_over: Offsets = field(default_factory=lambda: np.empty(0, np.int64))
     """Offsets of wanted rows that a target which is taken over has already, whatever is in them."""
 
 
 class Differing(Protocol):
-    """Is told of the segments of a target whose rows differ from a cut, as they are now."""
+    """Receives the segments of a target whose rows differ from a cut, as they are now."""
 
     def surplus(self, row: Segment) -> None:
         """Take one that the cut does not have."""
@@ -176,9 +176,9 @@ class Reconciler:
             f"target {self._target.name!r} would lose {len(lost)} of {len(found.taken_over)} rows"
             f" that the source has, since their bytes cannot be had ({named}{more}); no row was"
             " changed",
-            hint="see to what is said of each, and run the command again"
+            hint="mend what is named for each, and run the command again"
             if refused
-            else f"see to what is said of each; or raise `rows_lost_max` to {len(lost)}, so that"
+            else f"mend what is named for each; or raise `rows_lost_max` to {len(lost)}, so that"
             " these rows are removed and become gaps",
         )
 

@@ -69,7 +69,7 @@ LEFT JOIN pg_publication_rel AS member
 WHERE namespace.nspname = $3 AND class.relname = ANY($4::text[]) AND class.relkind = 'r'
 """
 """A publication that was changed and changed back has other row versions in the catalogue: its
-commits in between were told by another rule."""
+commits in between were reported by another rule."""
 LOOK: Final = f"""
 WITH slot AS ({SLOT}), server AS ({SERVER}), tables AS ({PUBLISHED})
 SELECT slot.*, to_jsonb(server)::text AS server,

@@ -75,7 +75,7 @@ def test_all_is_loaded_and_every_column_of_every_interval_is_read():
     assert tried.trial == Trial(release="33.0.0", segments=5, rows=21)
     assert not tried.findings
     assert not druid.is_up
-    asked = {(name, one.column, i) for name, some, i in druid.broker.asked for one in some}
+    asked = {(name, one.column, i) for name, some, i in druid.broker.questions for one in some}
     days = [Interval(day * DAY, (day + 1) * DAY) for day in range(5)]
     assert asked == {
         (name, column, day)

@@ -78,7 +78,9 @@ async def test_equal_answers_are_good_and_nothing_is_asked_twice():
     both = brokers()
     found = await both.verify()
     assert (found.is_good, found.repeats, verdicts(found)) == (True, 0, {"good": 5})
-    assert len({(one[2], tuple(one[1])) for one in both.source.asked}) == len(both.source.asked)
+    assert len({(one[2], tuple(one[1])) for one in both.source.questions}) == len(
+        both.source.questions
+    )
 
 
 async def test_one_value_that_differs_is_found_with_its_interval_and_column():
@@ -170,7 +172,7 @@ async def test_a_share_is_asked_for_in_turn():
     for window in range(2):
         both = brokers()
         await both.verify(extent=Extent(share=0.5, window=window))
-        seen += {one[2] for one in both.target.asked}
+        seen += {one[2] for one in both.target.questions}
     assert sorted(seen) == [Interval(day * DAY, (day + 1) * DAY) for day in range(5)]
 
 
