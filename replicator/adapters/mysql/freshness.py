@@ -83,6 +83,8 @@ async def _status(
         except ConfigError as exc:
             number = number_of(exc.__cause__ or exc)
             session.mend()
+            # A primary that is read-only for a while is refused, too: to take an old replica for
+            # fresh would date its cuts wrong.
             if number == DENIED and is_read_only:
                 raise _unseen(database) from exc
             if number == DENIED:

@@ -222,6 +222,7 @@ async def reading(
     """
     freshness = await freshness_of(session, database)
     position: Continuity = NoVersions("of a target")
+    # Before the transaction: it may fail, and a failed statement ends a snapshot.
     refused = "" if target else await refusal(session)
     await session.execute("begin", "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     await session.execute("begin", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")

@@ -255,6 +255,7 @@ class Session:
     async def _prepared(self, query: str) -> PreparedStatement:
         if (known := self._statements.get(query)) is not None:
             return known
+        # A server has one limit for all sessions together: max_prepared_stmt_count.
         if len(self._statements) == STATEMENTS_MAX:
             oldest = next(iter(self._statements))
             await self._statements.pop(oldest).close()
@@ -364,6 +365,8 @@ async def _connected(database: Database) -> Connection:
                     database=address.database,
                     charset="utf8mb4",
                     autocommit=True,
+                    # Otherwise an UPDATE that changes nothing counts no row, and a checkpoint that
+                    # is there would look lost.
                     client_flag=CLIENT.FOUND_ROWS,
                     connect_timeout=max(1, round(database.connect_timeout_s)),
                     ssl=context,

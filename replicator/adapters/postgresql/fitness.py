@@ -121,6 +121,7 @@ async def put_forward(session: PostgresqlSession, shape: Shape) -> None:
     if count.behind > DRAWN_MAX:
         raise ConfigError(_behind(count), hint=_setval(count))
     drawn = await session.value(f"put {count.sequence} forward", DRAW, count.sequence, count.behind)
+    # A sequence that cycles, or whose maximum is smaller, never gets there.
     if drawn < count.largest:
         raise ConfigError(_behind(count), hint=_setval(count))
 

@@ -63,7 +63,9 @@ def replayed(found: asyncpg.Record | dict[str, Any]) -> Freshness:
     Otherwise its last replayed commit counts, which grows older while the primary is idle.
     """
     requested_at: datetime = found["requested_at"].astimezone(UTC)
+    # A replica that has replayed no commit since its start knows only its last checkpoint.
     times = [found["committed_at"], found["checkpoint_at"]]
+    # The message says where the primary's WAL ended when it was sent, and all of that is replayed.
     if found["primary_reached"]:
         times.append(found["sent_at"])
     if found["all_replayed"] and (route := _on_its_way(found)) is not None:

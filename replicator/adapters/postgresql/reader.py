@@ -105,6 +105,7 @@ class PostgresqlMetadataReader:
 
     async def followed(self) -> Sequence[str]:
         table = relation(self._database.schema, CHECKPOINTS)
+        # A promoted target is a cluster of its own, and may be the source of another configuration.
         query = f"SELECT source FROM {table} WHERE log_id IS NOT NULL AND promoted IS NOT TRUE"  # noqa: S608 - quoted names
         async with self._connect() as session:
             if not await session.value(f"look for {table}", READABLE, table):

@@ -85,6 +85,8 @@ async def reading(
     shapes = await discover(session, database)
     server = NoVersions("of a target") if target else await server_of(session, shapes)
     before = None if stream is None else await _state_before(session, stream)
+    # Neither BEGIN nor LOCK TABLE takes a snapshot: the empty SELECT does, once the locks are held.
+    # The tables are sorted, so that two sessions cannot wait for each other.
     tables = ", ".join(sorted(shape.relation for shape in shapes.values()))
     await session.execute(
         "lock the tables to read them",

@@ -189,6 +189,8 @@ class PostgresqlMetadataWriter:
     @asynccontextmanager
     async def transaction(self, source: str, epoch: Epoch) -> AsyncGenerator[Transaction]:
         async with connect(self._database) as session:
+            # The lock on the checkpoint's row is what keeps others away. A stricter level would
+            # only fail: the epoch may have been taken after its snapshot.
             await session.execute("begin", "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
             await self._check_epoch(session, source, epoch)
             now: datetime = await session.value("ask the time", "SELECT clock_timestamp()")
@@ -363,6 +365,8 @@ class PostgresqlTransaction:
         require_written(
             self._database.name, self._checkpoints, self._source, is_one=written == "UPDATE 1"
         )
+        # ON CONFLICT cannot change one row twice in one statement, and a plan may open and close a
+        # gap.
         latest = {(gap.key, gap.opened): gap for gap in gaps}
         for batch in slices(latest.values(), BATCH_GAPS):
             rows = [_gap_values(gap, self._session.encoding) for gap in batch]

@@ -166,6 +166,8 @@ class PostgresqlChangeStream:
         if last is None or not last.is_whole or last.until < since.at:
             return None
         (now,) = await session.fetch("ask how far the server is", FLUSHED)
+        # A read decodes the WAL again from the slot's `restart_lsn`, 5 to 35 ms for an empty one
+        # (decision 14); this question takes none of it.
         if now["flushed"] != last.until:
             return None
         return StreamRead(
@@ -184,6 +186,8 @@ class PostgresqlChangeStream:
         slot = look.slot
         for obstacle in unusable(slot, self._names):
             raise BrokenStreamError(obstacle.what, hint=obstacle.remedy)
+        # The server tells nothing from before the slot: commits in between would be missed in
+        # silence.
         if slot.confirmed is None or slot.confirmed > since.at:
             raise BrokenStreamError(moved_text(slot.confirmed or 0, since.at))
         if look.tables.keys() == shapes.keys():
@@ -226,6 +230,8 @@ class PostgresqlChangeStream:
     async def create(self) -> bool:
         async with connect(self._database) as session:
             slot = await slot_of(session, self._names.slot)
+            # Before the slot is made: one that nobody can use would keep WAL until the source's
+            # disk is full.
             lacks = unusable(slot, self._names) if slot.is_there else unable(slot)
             for obstacle in (*lacks, *await self._unpublished(session)):
                 raise ConfigError(f"{self._database.name}: {obstacle.what}", hint=obstacle.remedy)
@@ -322,6 +328,8 @@ async def position_of_snapshot(
     if not is_snapshot(seen["snapshot"]):
         return NoStream(f"the server says a snapshot that is none: {seen['snapshot']!r:.80}")
     shown = Shown(snapshot=seen["snapshot"], until=Lsn(seen["until"]))
+    # Such a transaction may have its commit in the WAL before the position, and be invisible in the
+    # snapshot: neither a scan nor the stream would report it.
     if not all(map(shown.holds, before.open)):
         return NoStream("a transaction that writes was open before this poll, and still is")
     return StreamPosition(

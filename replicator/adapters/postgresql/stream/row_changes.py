@@ -55,6 +55,7 @@ class RowChanges:
         match message:
             case Truncate(oids=oids):
                 names = ", ".join(sorted(self._shape(oid).relation for oid in oids))
+                # The message does not name the rows, and a poll finds which are gone.
                 raise BrokenStreamError(f"{names} was emptied by TRUNCATE")
             case Insert(oid=oid, new=new):
                 yield self._put(oid, new)
@@ -71,6 +72,7 @@ class RowChanges:
         former = None
         if message.old is not None:
             former = self._key(message.oid, message.old, "updated").key
+        # With REPLICA IDENTITY FULL the former row has each value that the new one leaves out.
         if message.old is not None and message.is_old_whole:
             new = [
                 was if now is UNCHANGED else now
