@@ -122,6 +122,8 @@ class LocalDeepStorage(LocalDeepStorageReader):
 
     async def receipt(self, location: Location) -> Receipt | None:
         found = await self._threads.answered(lambda: self._receipt(location))
+        # A rename that a killed process did not sync is seen by everybody until the power fails: a
+        # row may point there only once it is durable.
         if found is not None and not self._settled:
             await self._threads.finished(self._settle)
         return found
@@ -358,6 +360,8 @@ class LocalDeepStorage(LocalDeepStorageReader):
         if written_receipt.receipt.objects != receipt.objects:
             raise _holds_others(str(leaf))
         leaf.folder.sync()  # the process that wrote it may have died before its own sync
+        # The same bytes under other tags: without the new ones each later comparison would read
+        # them again.
         if written_receipt.receipt.copied_from != receipt.copied_from:
             self._area.keep(location, InodeReceipt(receipt=receipt, inode=written_receipt.inode))
         return receipt
@@ -414,7 +418,8 @@ class LocalDeepStorage(LocalDeepStorageReader):
                 if inode is None:
                     path = self._path(location)
                     raise MissingObjectError(f"{path} does not match its new receipt")
-                os.sync()  # the process that wrote it may have died before its own sync
+                # the process that wrote it may have died before its own sync
+                sync_file_system(self._root)
                 self._area.keep(location, InodeReceipt(receipt=receipt, inode=inode))
 
     def _inode_of(self, location: Location, receipt: Receipt) -> int | None:
@@ -437,6 +442,7 @@ class LocalDeepStorage(LocalDeepStorageReader):
                 _require_nothing_deeper(leaf)
                 new = Leaf(unfinished, NEW)
                 sync_tree(new)
+                # Moved aside and not removed: whatever stops this puts the old bytes back.
                 if leaf.stat() is not None:
                     leaf.folder.rename(leaf.name, unfinished, OLD)
                 try:

@@ -165,6 +165,16 @@ def test_a_disk_that_cannot_be_written_may_get_well_again(code: int):
     assert caught.value.hint
 
 
+async def test_a_receipt_waits_for_its_own_file_system_alone(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A mount elsewhere that is gone must not hold up a repair."""
+    storage = LocalDeepStorage(root)
+    receipt = await storage.put(PLACE, await Origin({"00000.smoosh": b"x"}).copy_source(PLACE))
+    monkeypatch.setattr(os, "sync", lambda: pytest.fail("it waits for every mount"))
+    await storage.write_receipt(PLACE, receipt)
+
+
 @pytest.mark.parametrize("name", [b"caf\xe9", b"two\nlines"])
 async def test_a_name_that_is_no_text_is_one_segments_trouble_and_nobodys_document(
     root: Path, name: bytes
