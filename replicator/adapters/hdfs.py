@@ -267,6 +267,8 @@ class HdfsFolder:
         stat = await self.stat(key)
         if stat is None:
             raise MissingObjectError(f"{key} is not in {self.name}")
+        # WebHDFS knows no conditional read. Druid's pushers rename a new file into place and change
+        # none, so that an equal tag before the read means equal bytes.
         if stat.tag != tag:
             raise RewrittenObjectError(
                 f"{key} of {self.name} was written since it was listed",
@@ -307,6 +309,7 @@ class HdfsFolder:
         """Store one of the replicator's own files, whatever was there."""
         del retained
         aside = await self._written_aside(key, [data])
+        # A rename of HDFS replaces nothing, so that for a moment nothing is at the key.
         if not await self._placed(aside, key, keep=True):
             await self.delete(key)
             if not await self._placed(aside, key):
@@ -332,6 +335,7 @@ class HdfsFolder:
         """Remove a file, which may be gone, and the folders above it that are empty then."""
         await self._request("DELETE", key, "DELETE", f"cannot remove {key}", shape=_DONE)
         folder, _, _ = key.rpartition("/")
+        # Another process may be about to place its file in a folder of ours.
         while folder and not key.startswith(f"{OWN_AREA}/"):
             try:
                 doing = f"cannot remove {folder}"
@@ -383,6 +387,7 @@ class HdfsFolder:
         return placed
 
     async def _written_aside(self, key: str, pieces: Sequence[Piece]) -> str:
+        # A file is visible from its first byte on, and a writer that dies leaves what it has sent.
         aside, doing = f"{UNFINISHED}/{uuid4().hex}", f"cannot write {key}"
         place = await self._redirected("PUT", aside, "CREATE", doing, {"overwrite": "false"})
         if place is None:

@@ -373,6 +373,8 @@ class GoogleBucket:
         text = await complaint(response, within_s=self._http.request_timeout_s)
         message = f"{self._context(doing)}: {answered(response.status, text)}"
         limited = any(word in text for word in RATE_LIMITED)
+        # Google answers 403 for a rate that is too high as well as for a missing right: the text
+        # tells.
         if limited or response.status in BUSY:
             self._pace.refused(retry_after_s(response.headers))
         denied = response.status in DENIED and not limited
@@ -419,6 +421,7 @@ class GoogleWriter:
         """Add bytes; whole chunks are sent, except the last one, which `complete` sends."""
         self._crc = crc32c(data, self._crc)
         self._rest += data
+        # Longer, and not as long: the last chunk must not be empty, as it ends the upload.
         while len(self._rest) > self._chunk_bytes:
             chunk = bytes(self._rest[: self._chunk_bytes])
             last = self._sent + len(chunk) - 1

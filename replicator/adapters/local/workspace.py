@@ -212,6 +212,8 @@ class Workspace:
     @contextmanager
     def _cleaning(self) -> Generator[Folder]:
         """Remove the work of dead processes, while other processes are kept from doing the same."""
+        # Making its own lock and removing those of others must not overlap: a process that starts
+        # meanwhile would find its new folder removed.
         with self._locked((AREA,), "lock"), opened(self._root, (AREA, TMP)) as tmp:
             with tmp.entries() as entries:
                 names = [entry.name for entry in entries]

@@ -131,6 +131,7 @@ class LockedBucket(S3Bucket):
         version, mode, locked = await self._look(key, None)
         if version is None:
             return False
+        # S3 keeps whole seconds: compared to the microsecond, each run would set every lock anew.
         if locked is not None and locked >= until.replace(microsecond=0):
             return True
         client = await self._sdk.client()
@@ -141,6 +142,7 @@ class LockedBucket(S3Bucket):
                 Key=key,
                 VersionId=version,
                 Retention={
+                    # S3 refuses to turn a lock of compliance into one of governance.
                     "Mode": "COMPLIANCE" if mode == "COMPLIANCE" else self._lock.s3_mode,
                     "RetainUntilDate": until,
                 },

@@ -147,6 +147,8 @@ class S3Service:
     def name(self) -> tuple[str, str]:
         """Identity of the service: it copies between two buckets if theirs are equal."""
         host = _netloc(urlsplit(self.endpoint.value))
+        # Amazon copies between its regions; to any other service each region may be a cluster of
+        # its own.
         if AMAZON.search(host):
             return "amazonaws.com.cn" if host.endswith(".cn") else "amazonaws.com", ""
         return host, self.region.value

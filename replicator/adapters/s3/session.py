@@ -186,6 +186,8 @@ def s3_client(service: S3Service) -> "ClientCreatorContext[S3Client]":
     address = service.address
     session = AioSession()
     session.register_component("data_loader", definitions())
+    # Otherwise a variable or a profile could send the SDK elsewhere than obstore, which was given
+    # the decided settings.
     session.register_component("config_store", _nothing_found())
     session.register_component("credential_provider", _AioKeys(service.keys))
     arguments = _arguments(address.writing)
@@ -204,6 +206,8 @@ def s3_client(service: S3Service) -> "ClientCreatorContext[S3Client]":
         config=AioConfig(
             signature_version="s3v4",
             s3={
+                # The CRC64NVME of each request proves the bytes: a signature over them would hash
+                # all of them once more.
                 "payload_signing_enabled": False,
                 "addressing_style": "path" if service.path_style else "virtual",
             },

@@ -230,6 +230,7 @@ class S3ServerCopy:
                         f"{source_key} of s3://{bucket} was written during the copy"
                     ) from exc
                 raise
+            # An encrypted object's ETag is no MD5 sum, and proves nothing.
             result, encrypted = copied["CopyObjectResult"], "ServerSideEncryption" in copied
             etag = "" if encrypted else result["ETag"]
             sha256 = _sha256(result.get("ChecksumSHA256"))

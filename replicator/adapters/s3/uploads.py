@@ -175,6 +175,8 @@ class S3Uploads:
             async for page in ending(pages, f"unfinished uploads in {self._service.bucket}"):
                 for one in page.get("Uploads", []):
                     key, id_ = one["Key"], one["UploadId"]
+                    # Parts of an upload that nobody ends cost storage for ever, and no listing of
+                    # objects shows them.
                     if one["Initiated"] < oldest or key in found:
                         await client.abort_multipart_upload(
                             Bucket=self._service.bucket, Key=key, UploadId=id_
