@@ -345,7 +345,11 @@ class HdfsFolder:
             folder, _, _ = folder.rpartition("/")
 
     async def append(self, aside: str, data: Piece) -> None:
-        """Append bytes to a file that is not visible yet."""
+        """Append bytes to a file that is not visible yet.
+
+        Raises:
+            TransientError: another process has removed it, as an abandoned one.
+        """
         doing = f"cannot write {aside}"
         place = await self._redirected("POST", aside, "APPEND", doing, {})
         if place is None:

@@ -58,7 +58,11 @@ _QUANTITY = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]+)", re.AS
 
 
 def duration(value: object) -> timedelta:
-    """Read `30s`, `5m`, `12h`, `30d`, or a number of seconds."""
+    """Read `30s`, `5m`, `12h`, `30d`, or a number of seconds.
+
+    Raises:
+        ValueError: it is none of these, or longer than 36500 days.
+    """
     if isinstance(value, timedelta):
         return value
     seconds = _quantity(value, _UNIT_S, "a duration is written like 30s, 5m, 12h, 30d")
@@ -77,7 +81,11 @@ def duration_setting(value: timedelta) -> str:
 
 
 def size(value: object) -> int:
-    """Read `64MiB`, or a number of bytes."""
+    """Read `64MiB`, or a number of bytes.
+
+    Raises:
+        ValueError: it is none of these, or no whole number of bytes.
+    """
     found = _quantity(value, _UNIT_BYTES, "a size is written like 512KiB, 64MiB, 2GiB")
     if not isfinite(found) or found != int(found):
         raise ValueError("a size is a whole number of bytes")

@@ -52,8 +52,8 @@ class CutClosed:
     """Whether the source's row versions have missed a change, and no operator has allowed since to
     trust them again."""
     stream: "StreamPosition | None" = field(default=None, compare=False)
-    """From where the source's change stream continues this cut; None: from nowhere. Only the log
-    keeps it: a target's history has no use for it."""
+    """Position from which the source's change stream continues this cut; None: it cannot. Only the
+    log keeps it: a target's history has no use for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -243,7 +243,11 @@ class HdfsLayout:
     """`druid.storage.storageDirectory`, without the file system."""
 
     def locate(self, load_spec: Mapping[str, Any]) -> Location | None:
-        """Return the path below the root; name nodes change, so any HDFS is taken for it."""
+        """Return the path below the root; name nodes change, so any HDFS is taken for it.
+
+        Raises:
+            MisplacedError: it is in another file system, or not below the root.
+        """
         if _is_tombstone(load_spec, "hdfs"):
             return None
         text = _text(load_spec, "path")

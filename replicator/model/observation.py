@@ -289,7 +289,7 @@ class CanaryArrived:
 
     target: str
     seconds: float
-    """From its first answer at the source."""
+    """Time since the row first was in an answer of the source."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,7 +298,7 @@ class CanarySeen:
 
     target: str
     waiting_s: float
-    """For how long the oldest row that has not arrived was awaited; 0: none is."""
+    """Time for which the oldest row that has not arrived was awaited; 0: none is."""
     lost: int
 
 

@@ -55,7 +55,7 @@ class Snapshot(Protocol):
     """Identity of the rows' versions, or a position that shows whether any row was written, or why
     there is neither."""
     stream: StreamPosition | NoStream
-    """From where a change stream continues what this snapshot shows, or why none does."""
+    """Position from which a change stream continues this snapshot, or why none does."""
 
     async def scan(
         self,

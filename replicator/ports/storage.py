@@ -19,7 +19,7 @@ class Effective:
     name: str
     value: str
     origin: str
-    """Where the value comes from: `configuration`, `default`, a profile or a variable."""
+    """Source of the value: `configuration`, `default`, a profile or a variable."""
 
     @classmethod
     def proxied(cls, proxy_url: str | None) -> "Effective":

@@ -109,6 +109,11 @@ class ObjectStorage(ObjectStorageReader):
         await self.close()
 
     def key(self, location: Location) -> str:
+        """Return the key of a location's object.
+
+        Raises:
+            RefusedError: the location is not plain, and would lead elsewhere.
+        """
         if not is_plain(location):
             raise RefusedError(f"{location!r} is not a place in {self._bucket.name}/{self._prefix}")
         return super().key(location)

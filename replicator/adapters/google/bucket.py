@@ -200,7 +200,12 @@ class GoogleBucket:
         await self._insert(key, data, None, {})
 
     async def writer(self, key: str, *, part_bytes: int) -> "GoogleWriter":
-        """Begin a resumable upload, which the server forgets after a week."""
+        """Begin a resumable upload, which the server forgets after a week.
+
+        Raises:
+            FileExistsError: there is an object already.
+            OddAnswerError: the answer names no place for the upload, or another server.
+        """
         doing = f"cannot begin the upload of {key}"
         await self._pace.request()
         with reached(self.name, doing):
@@ -279,7 +284,11 @@ class GoogleBucket:
     async def send(
         self, session: str, key: str, data: Piece, headers: Mapping[str, str]
     ) -> str | None:
-        """Send a chunk of a resumable upload; return the object's CRC32C after the last one."""
+        """Send a chunk of a resumable upload; return the object's CRC32C after the last one.
+
+        Raises:
+            FileExistsError: another process has stored the object meanwhile.
+        """
         doing = f"cannot write {key}"
         await self._pace.request()
         await self._pace.transfer(len(data))
@@ -435,7 +444,11 @@ class GoogleWriter:
         await self._bucket.cancel(self._session, self._key)
 
     async def complete(self) -> None:
-        """Send the last chunk and compare the CRC32C of the whole object."""
+        """Send the last chunk and compare the CRC32C of the whole object.
+
+        Raises:
+            CorruptionError: it differs, and the object was removed.
+        """
         size_bytes = self._sent + len(self._rest)
         headers = {"Content-Range": f"bytes {self._sent}-{size_bytes - 1}/{size_bytes}"}
         found = await self._bucket.send(self._session, self._key, bytes(self._rest), headers)

@@ -81,7 +81,7 @@ class Tail:
     is_moving: bool
     """Whether the move of that log has not ended."""
     moved_into: str | None
-    """Where the log was moved to, in words."""
+    """Name of the log that this one was moved into; None: it was not moved."""
 
 
 async def tail_of(reader: PartitionReader) -> Tail | None:

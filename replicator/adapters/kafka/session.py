@@ -228,7 +228,11 @@ ERRORS: ErrorMap = {
 
 @contextmanager
 def translated(doing: str) -> Generator[None]:
-    """Translate aiokafka's errors; `doing` says what was tried, with the brokers' names."""
+    """Translate aiokafka's errors; `doing` says what was tried, with the brokers' names.
+
+    Raises:
+        ConfigError: no connection was made, and a certificate or a login is the lasting reason.
+    """
     reasons: list[Exception] = []
     token = _heard.set(reasons)
     try:

@@ -315,6 +315,11 @@ class NotInClear:
         self._name = name
 
     def authenticate(self, packet: object) -> NoReturn:
+        """Refuse the server's request for the password.
+
+        Raises:
+            ConfigError: always; nothing was sent.
+        """
         del packet
         raise ConfigError(
             f"{self._name}: the server asks for the password in clear, and the connection is not"

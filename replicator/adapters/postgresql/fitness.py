@@ -84,7 +84,11 @@ class Count:
 
 
 async def count_of(session: PostgresqlSession, shape: Shape) -> Count | None:
-    """Return how far a table's sequence is, None for a table without a numbered column."""
+    """Return how far a table's sequence is, None for a table without a numbered column.
+
+    Raises:
+        ConfigError: the column is not one of whole numbers.
+    """
     if (column := shape.table.numbered) is None or column not in shape.types:
         return None
     query = f"SELECT coalesce(max({quoted(column)}), 0) FROM {shape.relation}"  # noqa: S608 - quoted names

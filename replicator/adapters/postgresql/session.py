@@ -154,6 +154,7 @@ class PostgresqlSession:
         return found
 
     async def execute(self, doing: str, query: str, *args: object) -> str:
+        """Run a statement and return its tag, such as `UPDATE 1`; `doing` is named in errors."""
         with self._translated(doing):
             return await self._connection.execute(query, *args)
 
@@ -176,10 +177,12 @@ class PostgresqlSession:
                 raise
 
     async def fetch(self, doing: str, query: str, *args: object) -> list[asyncpg.Record]:
+        """Return all rows of an answer."""
         with self._translated(doing):
             return await self._connection.fetch(query, *args)
 
     async def value(self, doing: str, query: str, *args: object) -> Any:
+        """Return the first value of an answer, None if it has no rows."""
         with self._translated(doing):
             return await self._connection.fetchval(query, *args)
 

@@ -189,7 +189,11 @@ def s3_service(address: S3Address) -> S3Service:
 
 
 def s3_endpoint(address: S3Address) -> str:
-    """Return the effective address of the service, without looking up credentials."""
+    """Return the effective address of the service, without looking up credentials.
+
+    Raises:
+        ConfigError: the named profile does not exist.
+    """
     sdk = _SdkSettings(address)
     try:
         return _endpoint(address, sdk, _region(address, sdk)).value

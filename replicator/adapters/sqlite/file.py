@@ -228,7 +228,11 @@ class LogFile:
             connection.close()
 
     def inode(self) -> int:
-        """Return the identity of the file at the path."""
+        """Return the identity of the file at the path.
+
+        Raises:
+            NotFoundError: there is no file.
+        """
         try:
             return self.path.stat().st_ino
         except FileNotFoundError as exc:

@@ -84,7 +84,11 @@ class Stage:
         return await _held(self.source) == await _held(self.target)
 
     async def run(self, *args: str, may_exit: tuple[int, ...] = (0,)) -> str:
-        """Run the real command line and return its output."""
+        """Run the real command line and return its output.
+
+        Raises:
+            DemoError: it exits with a code that is neither 0 nor in `may_exit`.
+        """
         process = await asyncio.create_subprocess_exec(
             *self.command(*args),
             stdout=asyncio.subprocess.PIPE,

@@ -16,7 +16,11 @@ LIST_MAX = 10_000_000
 
 
 def parse_overrides(given: tuple[str, ...]) -> dict[str, object]:
-    """Return `--set` flags as dotted keys and values."""
+    """Return `--set` flags as dotted keys and values.
+
+    Raises:
+        ConfigError: a flag is not KEY=VALUE, or a key is given twice.
+    """
     found: dict[str, object] = {}
     for text in given:
         key, separator, value = text.partition("=")

@@ -193,7 +193,11 @@ def entry_of(record: Record, source: str) -> Entry:
 
 
 def require_source(offset: Offset, envelope: Envelope, source: str) -> None:
-    """Refuse an event of another source."""
+    """Refuse an event of another source.
+
+    Raises:
+        ConfigError: the event names another source than the configuration.
+    """
     if envelope.source != source:
         raise ConfigError(
             f"the log holds events of source {envelope.source!r} at offset"

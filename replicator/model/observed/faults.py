@@ -28,7 +28,7 @@ class Halted:
     """Exit code of a verb that meets the same error."""
     retry_s: float
     traceback: str = ""
-    """Where the program failed, if it is a defect of its own."""
+    """Place at which the program failed, if it is a defect of its own; empty otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,7 +107,7 @@ class Pending:
     size_bytes: int
     """Unpacked size of these segments, which is more than will be copied."""
     kill_margins: Mapping[str, timedelta]
-    """For each datasource with waiting bytes, the time until the source's kill could delete some.
+    """Time until the source's kill could delete some bytes, by datasource with waiting bytes.
 
     Empty: no bytes wait, or nothing is killed at the source.
     """

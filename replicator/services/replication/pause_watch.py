@@ -103,7 +103,11 @@ class PauseWatch:
 
 
 def refuse_paused(checkpoint: Checkpoint, target: str) -> None:
-    """Refuse to follow the source again after a restore, until the operator says so."""
+    """Refuse to follow the source again after a restore, until the operator says so.
+
+    Raises:
+        RefusedError: the target is paused.
+    """
     if not checkpoint.paused:
         return
     what = f"datasource {checkpoint.datasource!r}" if checkpoint.datasource else "it"

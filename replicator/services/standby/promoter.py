@@ -91,7 +91,7 @@ class Behind:
     datasources: frozenset[str] = frozenset()
     """Datasources of the rows that are new or changed in these records."""
     cut_short_at: Offset | None = None
-    """Where a log ends that has lost the target's own cut, and all after it; None: it has not.
+    """End of a log that has lost the target's own cut, and all after it; None: it has not.
 
     Control rows are then those of its last cut.
     """

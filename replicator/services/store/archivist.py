@@ -175,6 +175,7 @@ class Archivist:
 
         Raises:
             GapError: the log was trimmed, and there is no base to start from.
+            CorruptionError: the log does not add up to the cut; no base was written.
             TransientError: as for `cover`.
         """
         archive = await self._opened()

@@ -50,9 +50,9 @@ class _Container:
     stored: StoredObject
     files: dict[str, _File]
     unpacked_at: "array[int]"
-    """Where each block begins among the unpacked bytes."""
+    """Beginning of each block among the unpacked bytes."""
     packed_at: "array[int]"
-    """Where each block begins in the container."""
+    """Beginning of each block in the container."""
 
 
 class Lz4Container:
