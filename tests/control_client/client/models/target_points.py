@@ -42,8 +42,7 @@ class TargetPoints:
             other_logs (list[str]): Ids of further logs whose histories its store keeps.
             target (str):
             windows (list[WindowSpan]):
-            witness (None | Unset | WitnessSays): What its witness says; null: it has none, or its store alone was not
-                asked.
+            witness (None | Unset | WitnessSays): What its witness says; null: it has none, or its store alone was not read.
      """
 
     checkpoint_offset: int | None
