@@ -31,6 +31,8 @@ from replicator.adapters.scratch.user import Ended
 from replicator.errors import ConfigError, TransientError
 from replicator.model.operations.words import size_text
 
+DATABASE: Final = "postgresql"
+"""Name of the data directory in a drill's scratch folder."""
 ROLE: Final = "druid"
 """Owner of the database of the same name."""
 SUPERUSER: Final = "postgres"
@@ -160,6 +162,11 @@ async def stop(data_dir: Path) -> None:
     ended = await _run("pg_ctl", "-D", str(data_dir), "-m", "fast", "-w", "stop")
     if ended.code != 0:
         raise TransientError(f"PostgreSQL in {data_dir} does not stop:\n{ended.output}")
+
+
+async def stop_in(folder: Path) -> None:
+    """Stop the server of a scratch folder, which a killed drill may have left; as for `stop`."""
+    await stop(folder / DATABASE)
 
 
 async def _is_running(data_dir: Path) -> bool:

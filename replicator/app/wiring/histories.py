@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,10 @@ class Tools:
     """Returns the observer of a target's services, by the target's name."""
     records_per_read_max: int = RECORDS_PER_READ_MAX
     """Number of a log's records in memory at once; the settings limit rows that are written."""
+
+    def reporting_to(self, observer: Observer) -> Tools:
+        """Return these tools for services that all report to one observer."""
+        return replace(self, observer=lambda _: observer)
 
 
 def history_of(history_source: HistorySource, tools: Tools, observer: Observer) -> History:

@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from replicator.app.verbs.drills import driller, record
+from replicator.app.verbs import drills
+from replicator.app.wiring.target import store_points
 from replicator.cli.command import Changes, OpenCall, Outcome
 from replicator.cli.each_target import exit_code, of_each, show_not_seen
 from replicator.cli.go_back.restore import wanted_point
@@ -28,6 +29,7 @@ from replicator.model.store.drill import AnyCut, DrillPoint, Evidence, evidence_
 from replicator.model.store.drilled import Drilled
 from replicator.model.store.testimony import WITHOUT_WITNESS
 from replicator.services.inspection.points_report import NotSeen
+from replicator.services.records.drill_record import DrillRecord
 from replicator.services.running.pause import unless
 from replicator.services.running.supervisor import stop_on_signals
 from replicator.services.store.points import StorePoints
@@ -79,18 +81,18 @@ async def drill(
     ] = False,
 ) -> Outcome:
     """Restore a cut from a target's store into a scratch place, verify it, keep the evidence."""
+    application = call.application
+    configured = application.target(target)
     if unless_younger is not None:
-        drilled = await record(call.application, target).drilled()
-        if drilled.keeps(_age(unless_younger), call.application.clock.now()):
+        drilled = await DrillRecord(configured.area()).drilled()
+        if drilled.keeps(_age(unless_younger), application.clock.now()):
             return _not_due(target, drilled)
-    point = await _point(
-        call.application.points(target), to_point, to_offset, to_time, random=random
-    )
+    points = store_points(configured, application.clock)
+    point = await _point(points, to_point, to_offset, to_time, random=random)
+    store = drills.DrilledStore(target=configured, log_id=log_id, without_witness=without_witness)
     stop = asyncio.Event()
     stop_on_signals(stop, told=lambda: signals.end_within(signals.CLEANING_UP_S))
-    work = driller(call.application, target, log_id=log_id, without_witness=without_witness).drill(
-        point
-    )
+    work = drills.drill(store, point, application.settings, application.tools)
     found = await unless(stop, work)
     if found is None:
         return _interrupted()
@@ -113,8 +115,11 @@ async def list_(
     ] = 20,
 ) -> Outcome:
     """List the evidence of drills in the targets' stores, newest first."""
-    names = call.application.target_names if target is None else [target]
-    kept, failures = await of_each(names, lambda name: record(call.application, name).newest(limit))
+    application = call.application
+    names = application.target_names if target is None else [target]
+    kept, failures = await of_each(
+        names, lambda name: DrillRecord(application.target(name).area()).newest(limit)
+    )
     found = [evidence for read, _ in kept.values() for evidence in read]
     faults = [fault for _, altered in kept.values() for fault in altered]
     return Outcome(

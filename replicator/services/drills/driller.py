@@ -1,17 +1,16 @@
 """Restores a cut from a target's store into a scratch area, proves it, and keeps the evidence."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
 from random import Random
-from typing import TypeAlias
 
 from replicator.errors import GapError, RefusedError, ReplicatorError
 from replicator.model.event import Offset
 from replicator.model.extent import Extent
-from replicator.model.observation import DrillEnded, ObjectCopied, Observation, Observer, Progress
-from replicator.model.observed.faults import ArchiveDamaged, FileUnsigned, Waiting
+from replicator.model.observation import DrillEnded, Observer
 from replicator.model.plans.plan import Estimate
 from replicator.model.plans.restore_point import Latest, RestorePoint, ToOffset
 from replicator.model.store.drill import (
@@ -34,6 +33,7 @@ from replicator.model.store.drill import (
 from replicator.model.store.proof import Level
 from replicator.ports import Clock
 from replicator.services.drills.druid_trial import DruidTrial
+from replicator.services.drills.progress import DrillProgress
 from replicator.services.records.drill_record import DrillRecord
 from replicator.services.restore.restorer import Restorer
 from replicator.services.store.windows import Windows
@@ -61,69 +61,47 @@ class Rehearsal:
     """What the drill does not prove; None: nothing was left out."""
 
 
-Rehearse: TypeAlias = Callable[[Observer], AbstractAsyncContextManager[Rehearsal]]
-"""Sets up a rehearsal for the length of a block, and removes its scratch area afterwards."""
-
-
-@dataclass(slots=True, kw_only=True)
-class _Notes:
-    """What is known so far of a running drill."""
-
-    copied_bytes: int = 0
-    rehearsed: Rehearsed | None = None
-    trial: Trial | None = None
-    steps: list[DrillStep] = field(default_factory=list)
-    findings: tuple[str, ...] = ()
-    findings_count: int = 0
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Record how long the block took, also if it failed."""
-        loop, before = asyncio.get_running_loop(), self.copied_bytes
-        begun_s = loop.time()
-        try:
-            yield
-        finally:
-            size_bytes = self.copied_bytes - before if name == COPY else None
-            self.steps.append(
-                DrillStep(name=name, seconds=loop.time() - begun_s, size_bytes=size_bytes)
-            )
-
-
-class Driller:
-    """Drills one target; neither the target nor any other cluster is written to.
+class Drill:
+    """One drill, and what is known of it so far.
 
     Args:
-        target: Name of the target whose store is drilled.
-        record: Keeps the evidence; nothing else in the store is written.
-        rehearse: Opens the store, and creates a scratch area.
-        bytes_max: Number of bytes that a drill may take of the scratch area's disk.
+        point: Requested restore point.
+        target: Name of the drilled target.
         program: Version of this program, for the evidence.
-        clock: Clock that dates the drill.
+        started_at: Time at which the drill began.
+        bytes_max: Number of bytes that the drill may take of the scratch area's disk.
         rng: Draws a cut.
-        observer: Receives progress and the result of the drill.
+        progress: Counts the bytes that the drill copies.
     """
 
     def __init__(
         self,
+        point: DrillPoint,
         *,
         target: str,
-        record: DrillRecord,
-        rehearse: Rehearse,
-        bytes_max: int,
         program: str,
-        clock: Clock,
+        started_at: datetime,
+        bytes_max: int,
         rng: Random,
-        observer: Observer,
+        progress: DrillProgress,
     ) -> None:
-        self._target, self._record, self._rehearse = target, record, rehearse
-        self._bytes_max, self._program = bytes_max, program
-        self._clock, self._rng, self._observer = clock, rng, observer
+        self._point, self._target = point, target
+        self._program, self._started_at = program, started_at
+        self._bytes_max, self._rng, self._progress = bytes_max, rng, progress
+        self._rehearsal: Rehearsal | None = None
+        self._rehearsed: Rehearsed | None = None
+        self._trial: Trial | None = None
+        self._steps = list[DrillStep]()
+        self._findings: tuple[str, ...] = ()
+        self._findings_count = 0
 
-    async def drill(self, point: DrillPoint) -> Evidence:
-        """Restore a cut, prove it, and return the evidence, good or not.
+    @property
+    def observer(self) -> Observer:
+        """The observer of everything that rehearses."""
+        return self._progress.observe
 
-        Once the store is open, a drill that fails leaves its evidence as well.
+    async def run(self, rehearsal: Rehearsal) -> None:
+        """Restore the cut into the scratch area, and prove it.
 
         Raises:
             GapError: the store lacks the cut, or some of its bytes.
@@ -131,48 +109,12 @@ class Driller:
             RefusedError: there is not enough room for the drill.
             ReplicatorError: any other reason that ended the drill early.
         """
-        notes, opened = _Notes(), list[Rehearsal]()
-        started_at = self._clock.now()
-
-        def evidence(failure: str | None) -> Evidence:
-            return Evidence(
-                target=self._target,
-                source=opened[0].source,
-                log_id=opened[0].windows.log_id,
-                point=point_text(point),
-                program=self._program,
-                started_at=started_at,
-                ended_at=self._clock.now(),
-                rehearsed=notes.rehearsed,
-                trial=notes.trial,
-                steps=tuple(notes.steps),
-                findings=notes.findings,
-                findings_count=notes.findings_count,
-                failure=failure,
-                not_proved=opened[0].not_proved,
-            )
-
-        try:
-            async with self._rehearse(self._watching(notes)) as rehearsal:
-                opened.append(rehearsal)
-                await self._do(rehearsal, point, notes)
-        except ReplicatorError as exc:
-            self._observer(DrillEnded(evidence=None, failure=str(exc)))
-            if opened:
-                await self._record.keep(evidence(str(exc)))
-            raise
-        found = evidence(None)
-        await self._record.keep(found)
-        self._observer(DrillEnded(evidence=found, failure=None))
-        return found
-
-    async def _do(self, rehearsal: Rehearsal, point: DrillPoint, notes: _Notes) -> None:
-        restorer = rehearsal.restorer
-        with notes.step(PLAN):
-            wanted = self._point(point, rehearsal.windows)
+        self._rehearsal, restorer = rehearsal, rehearsal.restorer
+        with self._step(PLAN):
+            wanted = self._wanted(rehearsal.windows)
             plan = await restorer.plan(wanted, datasource=None, adopt=False)
         estimate = plan.estimate
-        notes.rehearsed = rehearsed = Rehearsed(
+        self._rehearsed = rehearsed = Rehearsed(
             cut=plan.cut.closed.cut,
             offset=plan.cut.offset,
             source_time=plan.cut.closed.source_time,
@@ -182,34 +124,73 @@ class Driller:
         )
         self._refuse_crowding(estimate, rehearsal)
         async with restorer.leased(plan):
-            with notes.step(COPY):
+            with self._step(COPY):
                 copied = await restorer.copy(plan)
-            with notes.step(ROWS):
+            with self._step(ROWS):
                 await restorer.commit(copied, accept_gaps=False)
-            await self._prove(rehearsal.verifier, rehearsed, notes)  # it reads the history again
-        if rehearsal.trial is not None and not notes.findings_count:
-            await self._try(rehearsal.trial, notes)
+            await self._prove(rehearsal.verifier, rehearsed)  # it reads the history again
+        if rehearsal.trial is not None and not self._findings_count:
+            await self._try(rehearsal.trial)
 
-    async def _prove(self, verifier: Verifier, rehearsed: Rehearsed, notes: _Notes) -> None:
+    @property
+    def has_run(self) -> bool:
+        """Whether the drill got as far as an opened store and a scratch area."""
+        return self._rehearsal is not None
+
+    def evidence(self, *, ended_at: datetime, failure: str | None) -> Evidence:
+        """Return the evidence of a drill that has run."""
+        rehearsal = self._rehearsal
+        assert rehearsal is not None  # noqa: S101 - it has run
+        return Evidence(
+            target=self._target,
+            source=rehearsal.source,
+            log_id=rehearsal.windows.log_id,
+            point=point_text(self._point),
+            program=self._program,
+            started_at=self._started_at,
+            ended_at=ended_at,
+            rehearsed=self._rehearsed,
+            trial=self._trial,
+            steps=tuple(self._steps),
+            findings=self._findings,
+            findings_count=self._findings_count,
+            failure=failure,
+            not_proved=rehearsal.not_proved,
+        )
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        """Record how long the block took, also if it failed."""
+        loop, before = asyncio.get_running_loop(), self._progress.copied_bytes
+        begun_s = loop.time()
+        try:
+            yield
+        finally:
+            size_bytes = self._progress.copied_bytes - before if name == COPY else None
+            self._steps.append(
+                DrillStep(name=name, seconds=loop.time() - begun_s, size_bytes=size_bytes)
+            )
+
+    async def _prove(self, verifier: Verifier, rehearsed: Rehearsed) -> None:
         begun_s = asyncio.get_running_loop().time()
         found = await verifier.verify(Level.CHECKSUM, extent=Extent(structure=True))
         took_s = asyncio.get_running_loop().time() - begun_s
-        notes.steps.append(DrillStep(name=VERIFY, seconds=took_s, size_bytes=found.read_bytes))
-        notes.rehearsed = replace(rehearsed, rows=found.rows, objects=found.objects)
-        notes.findings_count = found.findings_count
-        notes.findings = tuple(found.findings[:FINDINGS_MAX])
+        self._steps.append(DrillStep(name=VERIFY, seconds=took_s, size_bytes=found.read_bytes))
+        self._rehearsed = replace(rehearsed, rows=found.rows, objects=found.objects)
+        self._findings_count = found.findings_count
+        self._findings = tuple(found.findings[:FINDINGS_MAX])
 
-    async def _try(self, trial: DruidTrial, notes: _Notes) -> None:
+    async def _try(self, trial: DruidTrial) -> None:
         """Let a Druid read what was proved; a restore with known damage is not tried."""
         tried = await trial.run()
-        notes.trial = tried.trial
-        notes.steps.append(DrillStep(name=LOAD, seconds=tried.load_s))
-        notes.steps.append(DrillStep(name=QUERY, seconds=tried.query_s))
-        notes.findings_count = tried.findings_count
-        notes.findings = tuple(tried.findings[:FINDINGS_MAX])
+        self._trial = tried.trial
+        self._steps.append(DrillStep(name=LOAD, seconds=tried.load_s))
+        self._steps.append(DrillStep(name=QUERY, seconds=tried.query_s))
+        self._findings_count = tried.findings_count
+        self._findings = tuple(tried.findings[:FINDINGS_MAX])
 
-    def _point(self, point: DrillPoint, found: Windows) -> RestorePoint:
-        match point:
+    def _wanted(self, found: Windows) -> RestorePoint:
+        match self._point:
             case AnyCut():
                 return drawn(_spans(found), self._rng)
             case Latest() if not found.windows:
@@ -217,7 +198,7 @@ class Driller:
             case Latest():
                 return ToOffset(offset=found.windows[-1].last.offset)
             case _:
-                return point
+                return self._point
 
     def _refuse_crowding(self, estimate: Estimate, rehearsal: Rehearsal) -> None:
         """Refuse a drill that does not fit, before any of it is copied."""
@@ -236,19 +217,71 @@ class Driller:
                 hint="name a drill.folder on a disk that has the room",
             )
 
-    def _watching(self, notes: _Notes) -> Observer:
-        """Return an observer that counts a drill's bytes and passes on progress alone."""
 
-        def observe(observation: Observation) -> None:
-            match observation:
-                case ObjectCopied(size_bytes=size_bytes):
-                    notes.copied_bytes += size_bytes
-                case Progress() | Waiting() | ArchiveDamaged() | FileUnsigned():
-                    self._observer(observation)
-                case _:
-                    pass
+class Driller:
+    """Drills one target; neither the target nor any other cluster is written to.
 
-        return observe
+    Args:
+        target: Name of the target whose store is drilled.
+        record: Keeps the evidence; nothing else in the store is written.
+        bytes_max: Number of bytes that a drill may take of the scratch area's disk.
+        program: Version of this program, for the evidence.
+        clock: Clock that dates the drill.
+        rng: Draws a cut.
+        observer: Receives progress and the result of the drill.
+    """
+
+    def __init__(
+        self,
+        *,
+        target: str,
+        record: DrillRecord,
+        bytes_max: int,
+        program: str,
+        clock: Clock,
+        rng: Random,
+        observer: Observer,
+    ) -> None:
+        self._target, self._record = target, record
+        self._bytes_max, self._program = bytes_max, program
+        self._clock, self._rng, self._observer = clock, rng, observer
+
+    def begin(self, point: DrillPoint) -> Drill:
+        """Return a drill that has begun: its store is opened, and its scratch area made, for it."""
+        return Drill(
+            point,
+            target=self._target,
+            program=self._program,
+            started_at=self._clock.now(),
+            bytes_max=self._bytes_max,
+            rng=self._rng,
+            progress=DrillProgress(self._observer),
+        )
+
+    async def end(self, drill: Drill) -> Evidence:
+        """Keep the evidence of a drill that has run, and return it; its scratch area is gone.
+
+        Raises:
+            TransientError, ConfigError: the store cannot be written.
+        """
+        found = drill.evidence(ended_at=self._clock.now(), failure=None)
+        await self._record.keep(found)
+        self._observer(DrillEnded(evidence=found, failure=None))
+        return found
+
+    async def fail(self, drill: Drill, failure: ReplicatorError) -> None:
+        """Keep the evidence of a drill that failed as it ran, or as its scratch area was removed.
+
+        A drill that could not begin to run leaves none: nothing is known of its store.
+
+        Raises:
+            TransientError, ConfigError: the store cannot be written.
+        """
+        self._observer(DrillEnded(evidence=None, failure=str(failure)))
+        if drill.has_run:
+            await self._record.keep(
+                drill.evidence(ended_at=self._clock.now(), failure=str(failure))
+            )
 
 
 def _spans(found: Windows) -> list[tuple[Offset, Offset]]:

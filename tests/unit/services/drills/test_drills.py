@@ -22,6 +22,7 @@ from replicator.errors import (
     CorruptionError,
     GapError,
     RefusedError,
+    ReplicatorError,
     TransientError,
 )
 from replicator.model.event import CutNumber, Offset
@@ -85,7 +86,6 @@ class Drilling:
         self.driller = Driller(
             target="vault",
             record=self.record,
-            rehearse=self.rehearsal,
             bytes_max=self.bytes_max,
             program="1.2.3",
             clock=self.pipeline.clock,
@@ -96,6 +96,16 @@ class Drilling:
     def observe(self, seen: Observation) -> None:
         if isinstance(seen, DrillEnded | Waiting):
             self.told.append(seen)
+
+    async def drill(self, point: DrillPoint) -> Evidence:
+        drill = self.driller.begin(point)
+        try:
+            async with self.rehearsal(drill.observer) as rehearsal:
+                await drill.run(rehearsal)
+        except ReplicatorError as exc:
+            await self.driller.fail(drill, exc)
+            raise
+        return await self.driller.end(drill)
 
     @asynccontextmanager
     async def rehearsal(self, observer: Observer) -> AsyncGenerator[Rehearsal]:
@@ -186,7 +196,7 @@ async def test_a_good_drill_leaves_evidence_and_nothing_else(
 ):
     drilling = await filled()
     before = everything(drilling.pipeline)
-    evidence = await drilling.driller.drill(point)
+    evidence = await drilling.drill(point)
     assert everything(drilling.pipeline) == before
     assert drilling.open_places == 0
     assert evidence.is_good
@@ -205,7 +215,7 @@ async def test_a_good_drill_leaves_evidence_and_nothing_else(
 
 async def test_a_druid_reads_what_was_proved():
     drilling = await filled(druid=Scratch(MemoryBroker({"wiki": wiki()}), ALL))
-    evidence = await drilling.driller.drill(Latest())
+    evidence = await drilling.drill(Latest())
     assert evidence.is_good
     assert evidence.trial == Trial(release="33.0.0", segments=5, rows=15)
     names = [step.name for step in evidence.steps]
@@ -218,7 +228,7 @@ async def test_a_druid_reads_what_was_proved():
 async def test_what_a_druid_cannot_load_makes_a_drill_bad():
     look = availability(served=0, rows={}, unserved=200, unserved_ids=("wiki_1",))
     drilling = await filled(druid=Scratch(MemoryBroker({}), look, stall_timeout_s=0))
-    evidence = await drilling.driller.drill(Latest())
+    evidence = await drilling.drill(Latest())
     assert (evidence.is_good, evidence.findings_count, evidence.failure) == (False, 200, None)
     assert evidence.findings == ("segment wiki_1 is not loaded by any Historical",)
     assert [ended.is_good for ended in ended_of(drilling)] == [False]
@@ -227,7 +237,7 @@ async def test_what_a_druid_cannot_load_makes_a_drill_bad():
 async def test_no_druid_is_started_over_what_is_wrong_already():
     druid = Scratch(MemoryBroker({"wiki": wiki()}), ALL)
     drilling = await filled(rotten=True, druid=druid)
-    evidence = await drilling.driller.drill(Latest())
+    evidence = await drilling.drill(Latest())
     assert (evidence.is_good, evidence.trial, druid.starts) == (False, None, 0)
 
 
@@ -238,16 +248,16 @@ async def test_a_druid_needs_the_room_of_all_bytes_once_more():
     once = 2 * SIZE_BYTES + rows * ROW_BYTES + EMPTY_BYTES
     drilling.free_bytes = once + 2 * SIZE_BYTES - 1
     with pytest.raises(RefusedError, match=f"may take {once + 2 * SIZE_BYTES} bytes"):
-        await drilling.driller.drill(Latest())
+        await drilling.drill(Latest())
     drilling.free_bytes += 1
     drilling.pipeline.clock.move(1)
-    assert (await drilling.driller.drill(Latest())).is_good
+    assert (await drilling.drill(Latest())).is_good
     assert druid.starts == 1
 
 
 async def test_the_evidence_is_read_with_any_json_tool():
     drilling = await filled()
-    await drilling.driller.drill(Latest())
+    await drilling.drill(Latest())
     (name,) = [name for name in drilling.pipeline.area.files if name.startswith("drills/")]
     found = orjson.loads(drilling.pipeline.area.files[name])
     cut = await drilling.pipeline.history().find(Latest())
@@ -277,7 +287,7 @@ async def test_bytes_that_are_gone_from_the_store_are_a_gap():
     stored = drilling.pipeline.target_storage.stored
     del stored[next(place for place in stored if "orders" in place)]
     with pytest.raises(GapError, match="orders"):
-        await drilling.driller.drill(ToOffset(offset=Offset(3)))
+        await drilling.drill(ToOffset(offset=Offset(3)))
     (evidence,) = (await drilling.record.newest(5))[0]
     assert not evidence.is_good
     assert "orders" in (evidence.failure or "")
@@ -285,7 +295,7 @@ async def test_bytes_that_are_gone_from_the_store_are_a_gap():
     assert drilling.open_places == 0
     assert [ended.is_good for ended in ended_of(drilling)] == [False]
     drilling.pipeline.clock.move(1)
-    assert (await drilling.driller.drill(Latest())).is_good  # it was killed before the last cut
+    assert (await drilling.drill(Latest())).is_good  # it was killed before the last cut
 
 
 async def test_bytes_that_have_rotted_in_the_store_are_not_good():
@@ -294,14 +304,14 @@ async def test_bytes_that_have_rotted_in_the_store_are_not_good():
     place = next(place for place in stored if "orders" not in place)
     stored[place] = dict.fromkeys(stored[place], b"z" * SIZE_BYTES)
     with pytest.raises(CorruptionError, match="receipt"):
-        await drilling.driller.drill(Latest())
+        await drilling.drill(Latest())
     (evidence,) = (await drilling.record.newest(5))[0]
     assert not evidence.is_good
 
 
 async def test_what_the_proof_finds_makes_a_drill_bad():
     drilling = await filled(rotten=True)
-    evidence = await drilling.driller.drill(Latest())
+    evidence = await drilling.drill(Latest())
     assert (evidence.is_good, evidence.findings_count, evidence.failure) == (False, 2, None)
     assert "other bytes" in evidence.findings[0]
     assert [ended.is_good for ended in ended_of(drilling)] == [False]
@@ -312,7 +322,7 @@ async def test_what_the_proof_finds_makes_a_drill_bad():
 async def test_a_point_outside_the_store_is_a_gap_with_evidence(offset: int):
     drilling = await filled()
     with pytest.raises(GapError, match=r"can restore from offset 3 .* to offset 7"):
-        await drilling.driller.drill(ToOffset(offset=Offset(offset)))
+        await drilling.drill(ToOffset(offset=Offset(offset)))
     (evidence,) = (await drilling.record.newest(5))[0]
     assert evidence.rehearsed is None
 
@@ -327,7 +337,7 @@ async def test_a_point_outside_the_store_is_a_gap_with_evidence(offset: int):
 async def test_what_does_not_fit_is_refused_before_anything_is_copied(options, words: str):
     drilling = await filled(**options)
     with pytest.raises(RefusedError, match=words):
-        await drilling.driller.drill(Latest())
+        await drilling.drill(Latest())
     (evidence,) = (await drilling.record.newest(5))[0]
     assert [step.name for step in evidence.steps] == ["plan"]
 
@@ -337,7 +347,7 @@ async def test_scratch_that_does_not_go_away_is_a_failure():
     drilling = await filled()
     drilling.breaks = TransientError("PostgreSQL does not stop")
     with pytest.raises(TransientError):
-        await drilling.driller.drill(Latest())
+        await drilling.drill(Latest())
     (evidence,) = (await drilling.record.newest(5))[0]
     assert (evidence.is_good, evidence.failure) == (False, "PostgreSQL does not stop")
 
@@ -350,7 +360,7 @@ async def test_a_drill_that_cannot_begin_leaves_no_evidence_but_is_told():
 
     drilling.set_up = without_history  # type: ignore[method-assign]
     with pytest.raises(ConfigError):
-        await drilling.driller.drill(Latest())
+        await drilling.drill(Latest())
     assert (await drilling.record.newest(5))[0] == []
     assert [ended.is_good for ended in ended_of(drilling)] == [False]
 
@@ -369,7 +379,7 @@ async def test_any_cut_means_a_cut_that_can_be_restored():
     offsets = set()
     for _ in range(20):
         drilling.pipeline.clock.move(1)
-        evidence = await drilling.driller.drill(AnyCut())
+        evidence = await drilling.drill(AnyCut())
         assert evidence.is_good
         assert evidence.rehearsed is not None
         offsets.add(evidence.rehearsed.offset)
@@ -391,7 +401,7 @@ async def test_what_has_expired_is_not_drawn_unless_it_is_held():
         offsets = set()
         for _ in range(10):
             drilling.pipeline.clock.move(1)
-            found = (await drilling.driller.drill(AnyCut())).rehearsed
+            found = (await drilling.drill(AnyCut())).rehearsed
             offsets.add(found.offset if found else None)
         assert offsets == wanted
 
@@ -401,10 +411,10 @@ async def test_what_has_expired_is_not_drawn_unless_it_is_held():
 
 async def test_the_newest_good_one_counts_and_an_altered_file_is_named():
     drilling = await filled()
-    first = await drilling.driller.drill(Latest())
+    first = await drilling.drill(Latest())
     drilling.rotten = True
     drilling.pipeline.clock.move(60)
-    second = await drilling.driller.drill(Latest())
+    second = await drilling.drill(Latest())
     for number in range(READ_MAX):
         drilling.pipeline.area.files[f"drills/zzz{number:03}.json"] = b""
     found = await drilling.record.drilled()
@@ -430,7 +440,7 @@ async def test_evidence_is_bounded(monkeypatch: pytest.MonkeyPatch):
     begun = []
     for _ in range(3):
         drilling.pipeline.clock.move(60)
-        begun.append((await drilling.driller.drill(Latest())).started_at)
+        begun.append((await drilling.drill(Latest())).started_at)
     assert [one.started_at for one in (await drilling.record.newest(9))[0]] == begun[:0:-1]
 
 
@@ -465,7 +475,7 @@ async def test_a_signal_ends_a_drill_and_its_scratch():
         return rehearsal
 
     drilling.set_up = stuck  # type: ignore[method-assign]
-    running = asyncio.create_task(unless(stop, drilling.driller.drill(Latest())))
+    running = asyncio.create_task(unless(stop, drilling.drill(Latest())))
     await begun.wait()
     assert drilling.open_places == 1
     stop.set()

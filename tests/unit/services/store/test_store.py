@@ -99,7 +99,7 @@ async def test_a_drill_lists_the_store_once_for_its_windows_and_once_for_its_his
     """Lists, reads of history and bases, other reads; before, each question listed both folders."""
     drilling = await filled()
     area = drilling.pipeline.area = CountedArea(drilling.pipeline.area.files)
-    assert (await drilling.driller.drill(Latest())).is_good
+    assert (await drilling.drill(Latest())).is_good
     assert area.lists[f"{HISTORY}/{LOG}/"] == area.lists[f"{BASES}/{LOG}/"] == 2
     assert area.asked() <= (8, 4, 2)  # 32, 4, 1, and what it is about
 
