@@ -33,7 +33,7 @@ from replicator.adapters.postgresql.sql import Chosen, scan_sql
 from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.model.operations.retry import RetryPolicy
 from replicator.model.row import Kind, Row
-from replicator.model.versions import BinlogPosition, Places
+from replicator.model.versions import BinlogPosition, BlockRanges, NewStamps, Places, RangeNumbers
 from replicator.ports import Snapshot, Visit, VisitVersions
 from replicator.services.history.reader import History
 from replicator.services.replication.cut_writer import CutWriter
@@ -94,10 +94,17 @@ class CountingSnapshot:
         self.taken_at, self.kinds = snapshot.taken_at, snapshot.kinds
         self.lineage, self.stream = snapshot.lineage, snapshot.stream
 
-    async def versions(self, kind: Kind, visit: VisitVersions) -> None:
+    async def block_ranges(self, kind: Kind, new: NewStamps) -> BlockRanges | None:
+        """Ask and count."""
+        self._counts.statements += 1
+        return await self._snapshot.block_ranges(kind, new)
+
+    async def versions(
+        self, kind: Kind, visit: VisitVersions, *, within: RangeNumbers | None = None
+    ) -> None:
         """Look at the versions and count."""
         self._counts.statements += 1
-        await self._snapshot.versions(kind, visit)
+        await self._snapshot.versions(kind, visit, within=within)
 
     async def scan(
         self,

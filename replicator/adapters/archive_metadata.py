@@ -31,7 +31,15 @@ from replicator.model.log.renaming import Renamed
 from replicator.model.row import REPLICATED, TABLES, Kind, Row, RowKey
 from replicator.model.store.archive_notes import gap_json
 from replicator.model.stream import NoStream, StreamPosition
-from replicator.model.versions import BinlogPosition, Continuity, NoVersions, Places
+from replicator.model.versions import (
+    BinlogPosition,
+    BlockRanges,
+    Continuity,
+    NewStamps,
+    NoVersions,
+    Places,
+    RangeNumbers,
+)
 from replicator.ports import (
     LIST_BYTES_MAX,
     Area,
@@ -227,7 +235,12 @@ class _NoRows:
     ) -> None:
         """Visit nothing."""
 
-    async def versions(self, kind: Kind, visit: VisitVersions) -> None:
+    async def block_ranges(self, kind: Kind, new: NewStamps) -> BlockRanges | None:
+        """Return nothing: an archive has no rows."""
+
+    async def versions(
+        self, kind: Kind, visit: VisitVersions, *, within: RangeNumbers | None = None
+    ) -> None:
         """Visit nothing."""
 
     async def written_since(self, position: BinlogPosition) -> str | None:

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from replicator.model.inventory.ledger import Keys, Marks
     from replicator.model.log.renaming import Renamed
     from replicator.model.stream import NoStream, StreamPosition
-    from replicator.model.versions import BinlogPosition, Continuity, Places, Versions
+    from replicator.model.versions import (
+        BinlogPosition,
+        BlockRanges,
+        Continuity,
+        NewStamps,
+        Places,
+        RangeNumbers,
+        Versions,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +85,24 @@ class Snapshot(Protocol):
         """
         ...
 
-    async def versions(self, kind: Kind, visit: VisitVersions) -> None:
+    async def block_ranges(self, kind: Kind, new: NewStamps) -> BlockRanges | None:
+        """Return the digests of a table's block ranges; None: the store computes none of this one.
+
+        `new` are the stamps by which a range counts as renewed. Only a snapshot with a lineage has
+        block ranges. No row leaves the store.
+
+        Raises:
+            TransientError, ConfigError: as for `scan`.
+        """
+        ...
+
+    async def versions(
+        self, kind: Kind, visit: VisitVersions, *, within: RangeNumbers | None = None
+    ) -> None:
         """Visit the version of every row that a scan would visit, without payload and key.
 
-        Only a snapshot with a lineage has versions. The store does a small part of a scan's work.
+        With `within`, numbers of this snapshot's block ranges, only the rows in those. Only a
+        snapshot with a lineage has versions. The store does a small part of a scan's work.
 
         Raises:
             TransientError, ConfigError: as for `scan`.

@@ -39,7 +39,15 @@ from replicator.model.inventory.ledger import KEY, MARK
 from replicator.model.row import AuditRow, Kind, Row, is_left_behind
 from replicator.model.stream import NoStream, StreamPosition
 from replicator.model.timestamps import iso_ms
-from replicator.model.versions import BinlogPosition, Continuity, NoVersions, Places
+from replicator.model.versions import (
+    BinlogPosition,
+    BlockRanges,
+    Continuity,
+    NewStamps,
+    NoVersions,
+    Places,
+    RangeNumbers,
+)
 from replicator.ports import (
     SAMPLES_MAX,
     Chunk,
@@ -268,8 +276,14 @@ class MysqlSnapshot:
         self._chunk_rows = chunk_rows
         self._target = target
 
-    async def versions(self, kind: Kind, visit: VisitVersions) -> None:
-        del kind, visit
+    async def block_ranges(self, kind: Kind, new: NewStamps) -> BlockRanges | None:
+        del kind, new
+        raise TypeError("this snapshot has no lineage")
+
+    async def versions(
+        self, kind: Kind, visit: VisitVersions, *, within: RangeNumbers | None = None
+    ) -> None:
+        del kind, visit, within
         raise TypeError("this snapshot has no lineage")
 
     async def written_since(self, position: BinlogPosition) -> str | None:

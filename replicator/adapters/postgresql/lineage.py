@@ -40,6 +40,8 @@ anew, and says when. A database that was dropped and filled again from a dump: i
 TABLES: Final = """
 SELECT class.relname AS name, class.oid::text AS "oid",
        coalesce(pg_relation_filenode(class.oid)::text, 'none') AS "file",
+       CASE WHEN current_setting('server_version_num')::int < 140000 THEN 0
+            ELSE pg_relation_size(class.oid) / current_setting('block_size')::int END AS pages,
        CASE WHEN current_setting('server_version_num')::int < 120000 THEN 'heap'
             ELSE (SELECT amname::text FROM pg_am WHERE pg_am.oid = class.relam) END AS "method",
        (SELECT string_agg(attnum || ' ' || attname || ' ' || format_type(atttypid, NULL), ', '
@@ -50,7 +52,8 @@ FROM pg_catalog.pg_class AS class WHERE class.oid = ANY($1::text[]::regclass[])
 """
 """VACUUM FULL, CLUSTER, TRUNCATE and an ALTER that rewrites give a table another file. One that
 rewrites nothing, ADD COLUMN with a default above all, changes what every row is all the same. The
-tables are locked by then, so both are those of the snapshot."""
+tables are locked by then, so both are those of the snapshot. Pages that are added later hold no row
+of it; a server that cannot digest versions has 0 pages here."""
 TRANSACTIONS: Final = """
 SELECT txid_snapshot_xmin(seen) AS settled, txid_snapshot_xmax(seen) AS begun
 FROM txid_current_snapshot() AS seen
@@ -73,17 +76,19 @@ async def server_of(session: PostgresqlSession, shapes: Mapping[Kind, Shape]) ->
 
 async def lineage_of(
     session: PostgresqlSession, server: Server, shapes: Mapping[Kind, Shape]
-) -> Lineage | NoVersions:
-    """Return the lineage of the rows in this transaction's snapshot."""
+) -> tuple[Lineage | NoVersions, Mapping[Kind, int]]:
+    """Return the lineage of the rows in this transaction's snapshot, and the tables' pages."""
     if isinstance(server, NoVersions):
-        return server
+        return server, {}
     kinds = {shape.name: kind for kind, shape in shapes.items()}
     relations = [shape.relation for shape in shapes.values()]
     rows = [dict(row) for row in await session.fetch("ask for the tables", TABLES, relations)]
     tables = {kinds[row.pop("name")]: row for row in rows}
+    pages = {kind: row.pop("pages") for kind, row in tables.items()}
     for kind, table in tables.items():
         if table["method"] != HEAP:
             method = f"the access method {table['method']}"
-            return NoVersions(f"{shapes[kind].relation} has {method}, whose rows may change")
+            return NoVersions(f"{shapes[kind].relation} has {method}, whose rows may change"), {}
     (at,) = await session.fetch("ask for the transactions", TRANSACTIONS)
-    return Lineage(server=server, tables=tables, settled=at["settled"], begun=at["begun"])
+    lineage = Lineage(server=server, tables=tables, settled=at["settled"], begun=at["begun"])
+    return lineage, pages

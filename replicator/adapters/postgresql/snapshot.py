@@ -12,17 +12,30 @@ from replicator.adapters import refusals
 from replicator.adapters.postgresql.freshness import freshness_of
 from replicator.adapters.postgresql.lineage import lineage_of, server_of
 from replicator.adapters.postgresql.session import Database, PostgresqlSession, discover
-from replicator.adapters.postgresql.sql import Chosen, Shape, fetch_sql, scan_sql, versions_sql
+from replicator.adapters.postgresql.sql import (
+    Chosen,
+    Shape,
+    block_ranges_sql,
+    fetch_sql,
+    scan_sql,
+    versions_sql,
+    versions_within_sql,
+)
 from replicator.model.arrays import np
 from replicator.model.inventory.ledger import KEY, MARK
 from replicator.model.row import Kind, Row
 from replicator.model.stream import NoStream, StreamPosition
 from replicator.model.versions import (
+    RANGE_BITS,
+    STAMPS,
     BinlogPosition,
+    BlockRanges,
     Continuity,
     Lineage,
+    NewStamps,
     NoVersions,
     Places,
+    RangeNumbers,
     Versions,
 )
 from replicator.ports import Chunk, Visit, VisitVersions
@@ -60,8 +73,17 @@ def _record(columns: tuple[str, ...]) -> np.dtype[Any]:
 
 
 NO_STREAM: Final = NoStream("`source.metadata.change_stream` is not set")
-ONE_PROCESS: Final = "SET LOCAL max_parallel_workers_per_gather = 0"
-"""Disables parallel workers: nothing is computed over versions, and workers cost time to start."""
+PLAIN_PLANS: Final = (
+    "SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off;"
+    " SET LOCAL enable_tidscan = on"
+)
+"""Next to nothing is computed over versions: workers and compiled code cost more than they save.
+Without TID range scans each block range would be a scan of the whole table."""
+PAGES_PER_RANGE: Final = 1 << (RANGE_BITS - PLACE_BITS)
+RANGES_MIN: Final = 4
+"""Block ranges from which a table is digested: the versions of fewer are few bytes."""
+LAST_PLACE: Final = (0xFFFFFFFE, 0xFFFF)
+"""Greatest ctid: the last range has no other end, as pages are added while it is read."""
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
 
@@ -100,12 +122,14 @@ async def reading(
         )
 
         position = await position_of_snapshot(session, before, database, stream, shapes)
+    lineage, pages = await lineage_of(session, server, shapes)
     yield PostgresqlSnapshot(
         session,
         shapes,
         freshness.shows,
-        await lineage_of(session, server, shapes),
+        lineage,
         position,
+        pages=pages,
         chunk_rows=chunk_rows,
         target=target,
     )
@@ -131,6 +155,7 @@ class PostgresqlSnapshot:
         lineage: Continuity,
         stream: StreamPosition | NoStream,
         *,
+        pages: Mapping[Kind, int],
         chunk_rows: int,
         target: bool,
     ) -> None:
@@ -142,7 +167,8 @@ class PostgresqlSnapshot:
         self._shapes = shapes
         self._chunk_rows = chunk_rows
         self._target = target
-        self._is_serial = False
+        self._range_counts = {kind: count // PAGES_PER_RANGE + 1 for kind, count in pages.items()}
+        self._is_plain = False
 
     async def scan(
         self,
@@ -186,16 +212,53 @@ class PostgresqlSnapshot:
         del position
         raise TypeError("this snapshot has no position")
 
-    async def versions(self, kind: Kind, visit: VisitVersions) -> None:
+    async def block_ranges(self, kind: Kind, new: NewStamps) -> BlockRanges | None:
+        shape, count = self._shapes[kind], self._range_counts[kind]
+        # of an append-only table the newest row of each key counts, wherever the others are
+        if count < RANGES_MIN or shape.table.newest_by:
+            return None
+        await self._plan_plainly()
+        bounds = self._bounds(kind, range(count))
+        query, since = block_ranges_sql(shape), str(new.since % STAMPS)
+        found = await self._session.fetch(f"digest {shape.relation}", query, *bounds, since)
+        return BlockRanges(
+            rows=np.array([row["rows"] for row in found], np.int64),
+            digests=np.array([row["digest"] for row in found], np.int64),
+            renewed=np.array([row["renewed"] for row in found], np.bool_),
+        )
+
+    async def versions(
+        self, kind: Kind, visit: VisitVersions, *, within: RangeNumbers | None = None
+    ) -> None:
         shape = self._shapes[kind]
-        if not self._is_serial:
-            await self._session.execute("set one process to work", ONE_PROCESS)
-            self._is_serial = True
+        await self._plan_plainly()
 
         def take(records: NDArray[Any]) -> None:
             visit(_versions(records))
 
-        await self._copy(shape, versions_sql(shape), into=take, of=_record(VERSION))
+        if within is None:
+            await self._copy(shape, versions_sql(shape), into=take, of=_record(VERSION))
+            return
+        bounds = self._bounds(kind, within.tolist())
+        query = versions_within_sql(shape)
+        await self._copy(shape, query, *bounds, into=take, of=_record(VERSION))
+
+    async def _plan_plainly(self) -> None:
+        if not self._is_plain:
+            await self._session.execute("set how versions are read", PLAIN_PLANS)
+            self._is_plain = True
+
+    def _bounds(
+        self, kind: Kind, ranges: Sequence[int]
+    ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """Return the first and the last ctid of each range."""
+        last = self._range_counts[kind] - 1
+        low = [(number * PAGES_PER_RANGE, 0) for number in ranges]
+        high = [
+            LAST_PLACE if number == last else ((number + 1) * PAGES_PER_RANGE - 1, 0xFFFF)
+            for number in ranges
+        ]
+        return low, high
 
     async def _copy(
         self,

@@ -7,6 +7,7 @@ hashes (tests/integration/test_postgresql.py compares them over random rows in e
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from replicator.adapters.found_table import FoundTable
 from replicator.model.checkpoint import FORMER_PAUSED
@@ -127,6 +128,36 @@ def scan_sql(shape: Shape, columns: frozenset[str], chosen: Chosen, *, versions:
 def versions_sql(shape: Shape) -> str:
     """Return the query for ctid and xmin of each row that a scan would visit."""
     return f"SELECT handle, stamp FROM {_rows(shape, versions=True)}"  # noqa: S608 - quoted names
+
+
+BOUNDS: Final = "unnest($1::tid[], $2::tid[]) WITH ORDINALITY AS bounds(low, high, number)"
+WITHIN: Final = "ctid >= low AND ctid <= high"
+"""A TID range scan for each pair of bounds: it reads their pages alone (PostgreSQL 14 and later,
+https://www.postgresql.org/docs/14/release-14.html)."""
+
+
+def versions_within_sql(shape: Shape) -> str:
+    """Return the query for ctid and xmin of the rows from ctids ($1) to ctids ($2)."""
+    return (
+        f"SELECT handle, stamp FROM {BOUNDS}, LATERAL"  # noqa: S608 - quoted names
+        f" (SELECT ctid AS handle, xmin AS stamp FROM {shape.relation} WHERE {WITHIN}"
+        " OFFSET 0) AS rows"  # a join would not use the bounds, and read the whole table for each
+    )
+
+
+def block_ranges_sql(shape: Shape) -> str:
+    """Return the query for the versions from ctids ($1) to ctids ($2), digested range by range.
+
+    Its rows: how many rows there are, the digest, and whether one was written by transaction $3 or
+    a later one. An age is negative once 2^31 transactions have passed.
+    """
+    return (
+        "SELECT rows, coalesce(digest, 0) AS digest, coalesce(renewed, false) AS renewed"  # noqa: S608 - quoted names
+        f" FROM {BOUNDS}, LATERAL (SELECT count(*) AS rows,"
+        " bit_xor(hash_record_extended(ROW(ctid, xmin), 0)) AS digest,"
+        " bool_or(age(xmin) BETWEEN 0 AND age($3::text::xid)) AS renewed"
+        f" FROM {shape.relation} WHERE {WITHIN}) AS digested ORDER BY number"
+    )
 
 
 def probe_sql(shapes: Iterable[Shape]) -> str:

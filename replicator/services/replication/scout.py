@@ -20,6 +20,7 @@ from replicator.model.observation import Observer, Progress, ScanBegun, Versions
 from replicator.model.row import Kind
 from replicator.model.versions import (
     BinlogPosition,
+    BlockRanges,
     Lineage,
     Moves,
     NewStamps,
@@ -102,6 +103,7 @@ class _ToRemember:
     fresh: bool
     """Whether nothing of the former memory stays."""
     moves: dict[Kind, list[Moves]]
+    ranges: dict[Kind, BlockRanges] = field(default_factory=dict)
     digest: Digest | None = None
 
 
@@ -181,6 +183,9 @@ class Scout:
             # become.
             while moves:
                 table.move(moves.pop(0))
+        for kind in self._memory.tables.keys() | pending.ranges.keys():
+            table = self._memory.tables.setdefault(kind, Remembered())
+            table.ranges = pending.ranges.get(kind)
 
     async def _way(
         self, snapshot: Snapshot, *, is_audit: bool
@@ -227,7 +232,9 @@ class Scout:
         since = new_stamps(way.before, way.now)
         for kind in _sorted(snapshot):
             look = way.memory.tables.get(kind, Remembered()).look(since)
-            new = await self._new_places(snapshot, kind, look, findings)
+            if (ranges := await snapshot.block_ranges(kind, since)) is not None:
+                pending.ranges[kind] = ranges
+            new = await self._new_places(snapshot, kind, look, ranges, findings)
             places, keys = look.gone()
             if not len(new) and not len(places):
                 continue
@@ -243,9 +250,19 @@ class Scout:
         return findings
 
     async def _new_places(
-        self, snapshot: Snapshot, kind: Kind, look: VersionLook, findings: Findings
+        self,
+        snapshot: Snapshot,
+        kind: Kind,
+        look: VersionLook,
+        ranges: BlockRanges | None,
+        findings: Findings,
     ) -> Places:
-        new: list[Places] = [np.empty(0, np.uint64)]
+        within, new = None, [np.empty(0, np.uint64)]
+        if ranges is not None:
+            within = look.pass_over(ranges)
+            findings.scanned += int(np.delete(ranges.rows, within).sum())
+            if not len(within):
+                return new[0]
 
         def visit(versions: Versions) -> None:
             findings.scanned += len(versions)
@@ -253,7 +270,7 @@ class Scout:
             if not seen.all():
                 new.append(versions.places[~seen])
 
-        await snapshot.versions(kind, visit)
+        await snapshot.versions(kind, visit, within=within)
         return np.concatenate(new)
 
     async def _fingerprint(
