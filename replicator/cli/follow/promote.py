@@ -68,6 +68,8 @@ async def promote(
                 _say_what_comes(target, checkpoint, await promoter.behind())
             agree(target, yes=yes, doing="a promotion")
             await (await application.drain(target)).run(timeout_s=drain_timeout_s)
+            # The drain took a while, in which a supervisor may have been resumed: what it commits
+            # would be lost.
             await refuse_moving_source(application.source_metadata())
     plan = await promoter.plan(chosen=chosen)
     now = _expectation(plan)

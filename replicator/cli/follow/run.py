@@ -349,6 +349,7 @@ async def supervised(
         if (services or bystanders) and (canary := application.canary(targets)) is not None:
             bystanders["canary"] = canary
         bystanders |= notified(call, scheduler, jobs)
+        # What only shows, notifies or schedules must not end the pipeline: it is begun anew.
         services |= {name: _bystander(name, one) for name, one in bystanders.items()}
         await supervise(services, stop=stop, drain_s=drain_s, late=partial(_log_late, drain_s))
     return _done({}, "stopped; the next start goes on from here")

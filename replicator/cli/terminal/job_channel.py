@@ -42,6 +42,7 @@ class JobChannel:
 
     def document(self, document: bytes) -> None:
         """Send the document that `--json` prints."""
+        # A message is one line, and the document has many.
         self._write({"document": orjson.Fragment(orjson.dumps(orjson.loads(document)))})
 
     def _write(self, message: Mapping[str, Any]) -> None:
@@ -57,6 +58,7 @@ _found: list[JobChannel | None] = []
 def job_channel() -> JobChannel | None:
     """Return the pipe to the service that has started this process; None on a terminal."""
     if not _found:
+        # Taken out: the processes that this one starts have no business with the pipe.
         number = os.environ.pop(CHANNEL, "")
         _found.append(JobChannel(int(number)) if number.isdecimal() else None)
         if _found[0] is not None:

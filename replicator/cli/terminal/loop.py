@@ -52,6 +52,8 @@ async def _unless_terminated(within: Callable[[], Awaitable[T]]) -> T | None:
     except asyncio.CancelledError:
         if not terminated.is_set():
             raise
+        # The task goes on to its result: as long as it counts as cancelled, each timeout in it
+        # would end it again.
         work.uncancel()
         return None
     finally:
