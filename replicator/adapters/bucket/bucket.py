@@ -171,6 +171,7 @@ async def listed(bucket: Bucket, prefix: str) -> list[Listed]:
                 " at the server",
             )
     folders = {key[:at] for key in (one.key for one in found) for at in _slashes(key)}
+    # An object of no bytes under a folder's name is the folder's marker, of a console or a gateway.
     real = [one for one in found if one.size_bytes or one.key not in folders]
     return sorted(real, key=lambda one: one.key)
 

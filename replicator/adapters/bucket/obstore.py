@@ -315,6 +315,8 @@ class ObstoreBucket:
             key,
             attributes=self._attributes,
             buffer_size=part_bytes,
+            # One part after the other: the pace and the memory of all copies are counted by this
+            # program.
             max_concurrency=1,
         )
         return ObstoreWriter(self, file, key, pace=self._pace)
@@ -365,6 +367,7 @@ class ObstoreBucket:
                 ) from exc
             _require_unarchived(exc, f"{self.name}: {doing}")
             _require_known(exc, f"{self.name}: {doing}")
+            # S3 answers 400 for a key that has ended, too: that is no trouble of one object.
             if REJECTED in str(exc) and not any(words in str(exc) for words in (*SKEWED, *ENDED)):
                 raise RejectedKeyError(
                     f"{self.name}: {doing}: {brief(exc)}", hint=ANSWERED_HINT

@@ -102,6 +102,8 @@ class ObjectStorageReader:
         if (begun := await self._bucket.begin(key)) is None:
             return []
         if begun.rest is not None and begun.stat.size_bytes <= self._piece_bytes:
+            # Those that were opened and never read, as their copy failed elsewhere, must not pile
+            # up.
             if len(self._ahead) >= AHEAD_OBJECTS_MAX:
                 self._ahead.clear()
             self._ahead[location] = begun

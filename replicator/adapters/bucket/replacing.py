@@ -39,6 +39,8 @@ class Mending:
         self, key: str, location: Location, copy_source: CopySource, truth: Receipt | None
     ) -> Receipt:
         """Replace the bytes, as `SegmentReplacer.replace` promises."""
+        # Before the bytes change: without a receipt that says what they must be, a crash in between
+        # leaves bytes that nothing vouches for, and no longer a receipt that lies.
         if truth is None:
             await self._bucket.clear(self._receipts.key(location))
         else:

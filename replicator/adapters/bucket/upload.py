@@ -112,9 +112,11 @@ class WriterUpload:
         self._bucket, self._in_flight, self._sizes = bucket, in_flight, sizes
 
     async def run(self, key: str, contents: Contents) -> str:
+        # Found out now, and not by the last request, when all bytes have been sent.
         if await self._bucket.stat(key) is not None:
             raise FileExistsError(key)
         part_bytes = self._sizes.part_of(contents.about_bytes)
+        # One part is sent while the next one fills.
         async with self._in_flight.hold(2 * part_bytes):
             writer = await self._bucket.writer(key, part_bytes=part_bytes)
             try:
