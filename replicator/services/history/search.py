@@ -94,7 +94,8 @@ class Search:
                 self._take(record)
                 if place % RECORDS_PER_TURN == 0:
                     await asyncio.sleep(0)
-            self.at = Offset(records[-1].offset + 1)
+            # what was appended since `end` was asked for is the next call's: it was not taken
+            self.at = Offset(min(end, records[-1].offset + 1))
             read()
             if self.at >= stop_at:
                 return self.at >= end

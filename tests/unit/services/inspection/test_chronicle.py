@@ -1,6 +1,7 @@
 """What is known of a log while it grows is what one pass over all of it would say."""
 
 from dataclasses import replace
+from unittest.mock import AsyncMock, patch
 
 import pytest
 
@@ -53,6 +54,22 @@ async def test_it_says_what_one_pass_says_however_it_is_read():
     ]
     assert [one.harmed for one in chronicle.harm] == [("orders",), ("orders",)]
     assert (chronicle.last, chronicle.is_whole) == (expected[-1].cut, True)
+
+
+async def test_events_that_come_while_a_look_reads_are_not_lost():
+    """A watcher appends on between the look's question for the log's end and its read."""
+    pipeline = await story()
+    expected = await happenings(pipeline.history(), limit=99, observer=pipeline.seen.append)
+    history = pipeline.history()
+    span = await history.span()
+    chronicle = Chronicle(history)
+    for end in range(1, span.end):
+        earlier = AsyncMock(return_value=replace(span, end=Offset(end)))
+        with patch.object(history, "span", earlier):
+            assert await chronicle.read_on(records_max=ALL)
+        assert chronicle.read_until == end
+    assert await chronicle.read_on(records_max=ALL)
+    assert list(chronicle.happenings) == expected
 
 
 async def test_what_there_is_now_is_counted_by_datasource():
