@@ -141,7 +141,7 @@ def versions_within_sql(shape: Shape) -> str:
     return (
         f"SELECT handle, stamp FROM {BOUNDS}, LATERAL"  # noqa: S608 - quoted names
         f" (SELECT ctid AS handle, xmin AS stamp FROM {shape.relation} WHERE {WITHIN}"
-        " OFFSET 0) AS rows"  # a join would not use the bounds, and read the whole table for each
+        " OFFSET 0) AS rows"  # pulled up into a join, it would read the whole table
     )
 
 
