@@ -138,6 +138,8 @@ class ClosedCuts:
                 f"{whole_time(time)} is later than the last cut: what came after it is unknown",
                 NEWEST,
             )
+        # The log dates its records by its own clock and a cut is dated by the source's: the search
+        # begins late enough for both, and the cuts' own times decide.
         end = await self._log.offset_at(time + LOG_CLOCK_SKEW_MAX)
         return await self._last_cut(span, span.end if end is None else end, until=time)
 

@@ -90,6 +90,7 @@ class CutReader:
             await self._fold_on(folding, rule, until, seen)
         except GapError:  # the log was trimmed while it was read
             base = await self._history.base_before(until)
+            # Only a base beyond the hole stands for what was trimmed.
             if base is None or base.offset < self.at:
                 raise
             await self._begin_from_base(folding, rule, until, seen)

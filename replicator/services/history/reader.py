@@ -233,6 +233,7 @@ class History:
 
     async def _base_among(self, offsets: Offsets) -> Offset | None:
         """Return the newest base not after these offsets, if they are far apart."""
+        # One read of the log has all of them.
         if len(offsets) == 0 or offsets[-1] - offsets[0] < self._records_max:
             return None
         found = [base for base in await self._base_offsets() if base <= offsets[-1]]
@@ -293,6 +294,7 @@ class History:
                 try:
                     found = await self._bases.read_base(offset, start, records_max=records_max)
                 except CorruptionError as exc:
+                    # One that has expired since it was listed reads like damage, and is none.
                     if offset in await self._base_offsets():
                         self.pass_over(exc)
                 else:

@@ -60,6 +60,7 @@ async def vanished(
             if isinstance(entry.event, RowChanged) and isinstance(entry.event.row, Segment):
                 segments += 1
                 used += entry.event.row.used
+    # Kill tasks delete the rows of unused segments, and many at once for a watcher that was away.
     if 2 * used <= segments:
         return None
     return Vanished(rows=len(gone), known=known, used=used, segments=segments)

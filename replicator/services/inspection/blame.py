@@ -159,6 +159,7 @@ class Blamer:
     ) -> tuple[Sequence[AuditRow], str | None]:
         """Return the requests of that time: those that the log keeps, and those of the source."""
         since = (events[0].after or events[0].envelope.time) - SUBMITTED_BEFORE_MAX
+        # Druid's servers date audit rows by their own clocks, and a cut has the database's time.
         until = events[-1].envelope.time + CLOCK_SKEW_MAX
         rows = [_audit_row(self._history.entry(record)) for record in newest.audit_records]
         kept = {row.id: row for row in rows if row.is_about(datasource, since, until)}
@@ -180,6 +181,7 @@ class _Subject:
         segment = segment_name(name)
         self._is_like_a_segment = segment is not None
         self.datasource = name if segment is None else segment.datasource
+        # As a record's JSON has it: only records with these bytes are decoded at all.
         self._text = orjson.dumps(name)[1:-1]
         self.supervisors = frozenset[str]()
         """Supervisors of the datasource: since Druid 34 offsets carry a supervisor's name."""

@@ -172,6 +172,7 @@ class Chronicle:
         for column, value in zip(self._columns, row, strict=True):
             column.append(value)
             if len(column) > self._cuts_max:
+                # A tenth at once: to delete at an array's start moves all the rest.
                 del column[: self._cuts_max // 10]
         self._cuts = None
         if happening is not None:

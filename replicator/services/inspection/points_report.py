@@ -235,6 +235,7 @@ class GapCounts:
     def __init__(self, gaps: Iterable[Gap]) -> None:
         last = sys.maxsize  # an open gap closes after all cuts
         spans = [(one.opened, last if one.closed is None else one.closed) for one in gaps]
+        # One that was closed where it opened was healed: no cut lacks the row.
         held = [(opened, closed) for opened, closed in spans if opened < closed]
         self._opened = sorted(opened for opened, _ in held)
         self._closed = sorted(closed for _, closed in held)

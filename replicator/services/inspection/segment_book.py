@@ -79,6 +79,7 @@ class SegmentBook:
         if segment is not None:
             self._totals.setdefault(segment.datasource, DatasourceTotals()).count(segment, 1)
         self._new[key] = segment
+        # In proportion to the book, because a merge costs as much as the book is long.
         if len(self._new) >= max(MERGE_MIN, len(self._rows) // 8):
             self._merge()
 

@@ -200,6 +200,7 @@ class _WantedOffsets:
 
     def __init__(self, datasource: str) -> None:
         self._datasource = datasource
+        # As a record's JSON has it: only records with these bytes are decoded at all.
         self._text = orjson.dumps(datasource)[1:-1]
 
     def __call__(self, record: Record) -> EventSubject | None:
