@@ -119,6 +119,7 @@ class Canary:
         before = self._kept_at.get(name)
         if before is not None and (now - before).total_seconds() < KEEP_S:
             return
+        # Noted before the attempt, so that a store that hangs is tried once in `KEEP_S`, too.
         self._kept_at[name] = now
         try:
             summary = self._tracks[name].summary(self._rules.datasource, name, now)

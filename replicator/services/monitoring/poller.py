@@ -100,6 +100,8 @@ class Poller:
         try:
             log = await self._patience.answer("the log", self._look_at_log)
         except ReplicatorError as exc:
+            # A target is judged by the log's end: without that its last status stays, with its
+            # time.
             self.log_failure = self._failed(self.log_failure, exc)
             return
         self.log_failure = None

@@ -259,6 +259,7 @@ class StatusReader:
             missing = f"{exc}; {exc.hint}" if exc.hint else str(exc)
             return LogStatus(log_id="", records=0, last=None, first=Offset(0), missing=missing)
         known, last = self._log, None
+        # Nothing was appended since the last look, and to find the last cut is to read the log.
         if known and (known.log_id, known.first + known.records) == (span.log_id, span.end):
             last = known.last
         elif await self.history.has_cuts(span):
@@ -293,6 +294,8 @@ class StatusReader:
         trimmed = reached < end and log.first > reached + 1
         known = self._known.setdefault(name, _KnownLog(BacklogReader(self.history)))
         await self._look_into_store(known, area)
+        # An archive whose store was emptied has lost its checkpoint as well; the log remembers the
+        # store.
         if checkpoint is None and known.store_seen and log.failure is None:
             state = await with_reported(name, state, self.history)
         is_other = state.store not in {None, known.store}

@@ -70,6 +70,7 @@ class PromiseWatch:
         self._clock, self._rng, self._observer = clock, rng, observer
         self._unrecorded: list[Sighting] = []
         self._others: list[Callable[[], Iterable[Sighting]]] = []
+        # Before its first look it does not know that all is well.
         self._recorded_at = clock.now() - timedelta(days=1)
 
     def watch_too(self, look: Callable[[], Iterable[Sighting]]) -> None:
@@ -95,6 +96,7 @@ class PromiseWatch:
         found = [*sightings(self._poller), *self._unrecorded]
         try:
             await self._journal.decide(lambda before: self._decided(before, found))
+            # Only now: what the journal did not take is recorded by the next look.
             self._unrecorded.clear()
             await self._count()
         except (TransientError, ConfigError, CorruptionError) as exc:
@@ -152,6 +154,7 @@ class PromiseWatch:
             if type_ is not None:
                 sent.append((self._notification(type_, sighting), self._hearing(sighting.topic)))
         known = {None, *self._poller.names}
+        # A target that was taken out of the configuration would be bad for ever.
         kept = [one for one in after.values() if _target_of(one) in known]
         return Decision(kept, sent)
 
