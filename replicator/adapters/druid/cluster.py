@@ -76,6 +76,7 @@ class DruidHttp:
             status = (await _read(answer, _STATUS)).payload
         return SupervisorState(
             is_suspended=bool(status.suspended),
+            # The detailed state names the reason, such as LOST_CONTACT_WITH_STREAM.
             state=str(status.detailedState or status.state),
             starts=tuple(
                 {partition: str(number) for partition, number in starts.items()}

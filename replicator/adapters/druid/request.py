@@ -120,6 +120,7 @@ class DruidServers:
         """
         failures: list[ReplicatorError] = []
         request = _DruidRequest(method, path, body, timeout_s)
+        # Another request that ends meanwhile may reorder the list.
         for url in tuple(self._urls):
             async with AsyncExitStack() as stack:
                 try:
@@ -127,6 +128,7 @@ class DruidServers:
                 except (TransientError, _LeaderUnknownError) as exc:
                     failures.append(exc)
                     continue
+                # The last server's answer is handed on: its body says what is wrong.
                 if answer.status in AWAY and len(failures) + 1 < len(self._urls):
                     failures.append(TransientError(f"{url} answered {answer.status}"))
                     continue

@@ -87,6 +87,8 @@ class HttpSession:
         if self._session is not None:
             await self._session.close()
             self._session = None
+            # aiohttp closes the transports in the loop's next pass ("Graceful shutdown" in its
+            # documentation).
             await asyncio.sleep(0)
 
     def _ssl(self) -> ssl.SSLContext | bool:

@@ -95,6 +95,7 @@ class InFlight:
 
     async def acquire(self, size_bytes: int) -> int:
         """Wait for a number of bytes; return the number to release."""
+        # An object larger than the limit must pass as well: alone.
         wanted = min(size_bytes, self._bytes_max)
         if self._waiting or wanted > self._free:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -102,6 +103,8 @@ class InFlight:
             try:
                 await turn
             except asyncio.CancelledError:
+                # Its turn came in the same pass of the loop as the cancellation: nobody else would
+                # give the bytes back.
                 if turn.done() and not turn.cancelled():
                     self.release(wanted)
                 else:
