@@ -219,8 +219,8 @@ async def test_keys_of_a_role_are_renewed_before_they_end(
 ):
     """Amazon's last for an hour and are looked at twice a minute: all of it in a hundredth."""
     monkeypatch.setattr("replicator.adapters.s3.service.LOOKED_AT_EVERY_S", 0.3)
-    asked_again = timedelta(minutes=5, seconds=0.3)
-    monkeypatch.setattr("replicator.adapters.s3.session.ASKED_AGAIN_AFTER", asked_again)
+    renewed = timedelta(minutes=5, seconds=0.3)
+    monkeypatch.setattr("replicator.adapters.s3.session.RENEWED_AFTER", renewed)
     for name, value in of_container(world.url, tmp_path).items():
         monkeypatch.setenv(name, value)
     endpoint = Endpoint(timedelta(seconds=5))

@@ -77,7 +77,7 @@ async def test_an_event_of_another_form(row: Any):
         await binlog._events(cast("Session", Says([row])), "a.1", 4)
 
 
-@pytest.mark.parametrize("found", [{}, {"asked_at": "today"}, {"asked_at": None}])
+@pytest.mark.parametrize("found", [{}, {"requested_at": "today"}, {"requested_at": None}])
 async def test_a_time_of_postgresql_that_is_none(found: dict[str, Any]):
     session = cast("PostgresqlSession", Says([found]))
     with pytest.raises(TransientError, match="says of its time cannot be read"):
