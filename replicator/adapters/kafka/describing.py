@@ -173,6 +173,7 @@ def _described(answer: Response, name: str) -> Described | None:
         return None
     if code:
         raise error(name)
+    # Brokers name -1 as the leader of a partition that has none.
     if not partitions or any(partition[2] < 0 for partition in partitions):
         raise TransientError(f"topic {name} has no leader at the moment")
     replicas, in_sync = partitions[0][4], partitions[0][5]

@@ -59,6 +59,7 @@ class TopicSettings:
             "min.insync.replicas": str(self.min_insync_replicas),
             "max.message.bytes": str(self.record_bytes_max),
             "message.timestamp.type": "CreateTime",
+            # A leader that lacked acknowledged records would take them out of the log for good.
             "unclean.leader.election.enable": "false",
         }
 
@@ -122,6 +123,7 @@ async def _refused(
     session: KafkaSession, wanted: TopicSettings, brokers: int
 ) -> Sequence[Obstacle]:
     """Ask the brokers why they would not create the topic."""
+    # Too few brokers are named by `_too_few`: here they are asked for everything else.
     factor = min(brokers, wanted.replication_factor)
     topic = NewTopic(wanted.name, 1, factor, topic_configs=dict(wanted.configs))
     async with _admin(session) as admin:
@@ -235,6 +237,7 @@ async def _create(session: KafkaSession, admin: AIOKafkaAdminClient, wanted: Top
         answer = await admin.create_topics([topic])
         for _, code, *message in answer.topic_errors:
             error = for_code(code)
+            # Another watcher may have been quicker; its topic is checked like any other.
             if code and error is not TopicAlreadyExistsError:
                 raise error(*message)
 

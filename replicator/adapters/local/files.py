@@ -223,6 +223,7 @@ class FileReading:
             self._file = FileIO(self._opened(), "rb")
             self._file.seek(self._start)
         piece = self._file.read(self._piece_bytes) or b""
+        # One read may return less than there is, as read(2) says.
         while piece and len(piece) < self._piece_bytes and (more := self._rest(len(piece))):
             piece += more
         return piece
@@ -260,6 +261,7 @@ class FileWriting:
             self._file = FileIO(self._made(), "wb")
         self._sha256.update(data)
         self.size_bytes += len(data)
+        # One write may take a part only, as write(2) says.
         rest = memoryview(data)
         while rest:
             rest = rest[self._file.write(rest) :]

@@ -199,6 +199,8 @@ class S3Bucket(ObstoreBucket):
                     Bucket=self._bucket,
                     Key=key,
                     Range=f"bytes={start}-{end - 1}",
+                    # A range of another version of the object must not be joined to those that were
+                    # read.
                     IfMatch=f'"{tag}"' if tag else "*",
                 )
             except ClientError as exc:

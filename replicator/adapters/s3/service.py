@@ -325,6 +325,7 @@ def _style(address: S3Address, endpoint_url: str) -> Setting:
         return Setting(PATH, CONFIGURATION)
     parts = urlsplit(endpoint_url)
     fits = HOST_LABELS.fullmatch(address.bucket) is not None
+    # A certificate for `*.s3.…` is good for one label before the service's name.
     if not fits or (parts.scheme == "https" and "." in address.bucket):
         return Setting(PATH, "default for a bucket with such a name")
     if _is_number(parts.hostname or ""):

@@ -54,6 +54,7 @@ class TokenStore:
 
         def change(connection: sqlite3.Connection) -> bool:
             found = connection.execute(
+                # The first time stays: it says since when the token has opened nothing.
                 "UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?",
                 (now.isoformat(), id_),
             )

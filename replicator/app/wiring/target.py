@@ -77,6 +77,7 @@ def store_of(target: ConfiguredTarget) -> Store:
         target.area(),
         target=target.name,
         cache_bytes_max=history.cache_bytes_max,
+        # A file ends with the record that passes `file_bytes_max`, and is larger by it.
         unpacked_bytes_max=max(UNPACKED_BYTES_MAX, 2 * history.file_bytes_max),
     )
 

@@ -317,6 +317,7 @@ def total(marks: Marks) -> int:
     sums = np.zeros(FINGERPRINT_BYTES // 4, np.uint64)
     for start in range(0, len(marks), BLOCK_ROWS):
         block = np.ascontiguousarray(marks[start : start + BLOCK_ROWS])
+        # Words of 32 bits: a sum of 64 bits holds those of 2**32 rows.
         sums += block.view(">u4").reshape(len(block), -1).sum(axis=0, dtype=np.uint64)
     return sum(int(word) << (32 * (len(sums) - 1 - i)) for i, word in enumerate(sums))
 

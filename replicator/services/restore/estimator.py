@@ -146,6 +146,8 @@ class Estimator:
             except MalformedRowError as exc:
                 found.misses(row.id, str(exc))
                 continue
+            # A hash takes less memory than a location, of which a plan may have millions; two that
+            # are alike make the estimate one copy too low.
             seen.add(hash(copy.target))
             copies.append(copy)
         return copies
