@@ -64,8 +64,7 @@ class Store:
     once. Why that is safe while an expiry deletes beside it:
 
     - **Listings are never kept here.** A caller gets a `Listing`, a value, and hands it to all
-    whose
-      decisions must agree. What an expiry deletes follows from a look that began after its
+      whose decisions must agree. What an expiry deletes follows from a look that began after its
       intent could be seen (`services/retention/retained.py`).
     - **Contents are the log's own records.** A file of history and a base are written once and
       deleted, never changed, and a process that writes one again writes the same offsets. Merging
@@ -73,8 +72,7 @@ class Store:
       what was read stays true after the file has gone; it is never taken for a sign that the file
       is there, because only names that were listed are read.
     - **A base may be split differently** when it is written again: a part counts only with the
-    checksum
-      that the manifest names, and a manifest that its parts contradict is read again.
+      checksum that the manifest names, and a manifest that its parts contradict is read again.
     - **A proof of a store trusts nothing that was read before**: see `forget`.
 
     Holds, leases, intents, gaps and checkpoints change under the same name and are never kept.
