@@ -142,6 +142,7 @@ async def watch(dsn: str, folder: Path, rows: int) -> None:
                 log=log,
                 history=history,
                 append_bytes_max=2 << 20,
+                row_bytes_max=32 << 20,
                 observer=seen.append,
                 readers=Readers("bench", {}, lambda _: None),
             ),

@@ -100,6 +100,7 @@ async def watch(dsn: str, folder: Path, rows: int, rounds: int) -> bool:
                 log=log,
                 history=history,
                 append_bytes_max=2 << 20,
+                row_bytes_max=32 << 20,
                 observer=observe,
                 readers=Readers("bench", {}, lambda _: None),
             ),

@@ -111,6 +111,10 @@ class UnfitRowError(ConfigError):
     """A table cannot hold a row: find out which one, record a gap for it and go on."""
 
 
+class LargeRowsError(ConfigError):
+    """Rows that were asked for have more bytes together than are read at once: ask for fewer."""
+
+
 class LoginError(ConfigError):
     """A server does not let this user in with this password: another one may do."""
 

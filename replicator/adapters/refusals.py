@@ -5,8 +5,15 @@ Names of tables and columns are given as they are typed in that database.
 
 from collections.abc import Sequence
 
-from replicator.errors import ConfigError, FencedError, NotFoundError, RefusedError
+from replicator.errors import (
+    ConfigError,
+    FencedError,
+    LargeRowsError,
+    NotFoundError,
+    RefusedError,
+)
 from replicator.model.event import Epoch
+from replicator.ports import FETCHED_BYTES_MAX, ROW_BYTES_MAX
 
 
 def no_druid(database: str) -> NotFoundError:
@@ -57,6 +64,28 @@ def no_value(table: str) -> ConfigError:
         f"{table}: a row has no key or no payload, so the table is none as Druid makes it",
         hint="remove that row, then make the columns of the key and the payload NOT NULL again",
     )
+
+
+def refuse_large(table: str, rows: int, size_bytes: int, key: str) -> None:
+    """Refuse rows that are too large to be read at once.
+
+    Args:
+        table: The table.
+        rows: How many rows they are.
+        size_bytes: Size of all of them together.
+        key: Key of one of them.
+
+    Raises:
+        LargeRowsError: they are several.
+        ConfigError: it is a single row, which the message names.
+    """
+    if rows > 1 and size_bytes > FETCHED_BYTES_MAX:
+        raise LargeRowsError(f"{table}: {rows} rows have {size_bytes} bytes")
+    if size_bytes > ROW_BYTES_MAX:
+        raise ConfigError(
+            f"{table}: row {key!r:.200} has {size_bytes} bytes; at most {ROW_BYTES_MAX} are read",
+            hint="Druid writes no such row: remove it, or make it smaller",
+        )
 
 
 def no_columns(database: str, table: str, columns: Sequence[str], also: str = "") -> ConfigError:

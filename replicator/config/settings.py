@@ -71,6 +71,12 @@ class WatchSettings(Section):
     Each append is a transaction, which takes at least 10 ms on Kafka. With 16 MiB the process needs
     150 MB more, and reads the source no faster.
     """
+    row_bytes_max: Annotated[Size, Field(ge=1 << 20, le=48 << 20)] = 32 << 20
+    """Largest event of a row in the log; a larger row stops the watcher, which names it.
+
+    Druid's largest rows, such as lookups, have some megabytes. On Kafka `log.record_bytes_max`,
+    which is smaller by default, applies as well.
+    """
     row_versions: bool = True
     """Whether rows with the same row version as in the last poll count as unchanged (PostgreSQL).
 

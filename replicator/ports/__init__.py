@@ -26,6 +26,8 @@ from replicator.ports.log import (
 )
 from replicator.ports.machine import Clock, Workers
 from replicator.ports.metadata import (
+    FETCHED_BYTES_MAX,
+    ROW_BYTES_MAX,
     SAMPLES_MAX,
     AuditTrail,
     CheckableMetadata,
@@ -41,6 +43,7 @@ from replicator.ports.metadata import (
     Visit,
     VisitVersions,
     WatchedReader,
+    fetched,
 )
 from replicator.ports.obstacle import Obstacle
 from replicator.ports.storage import (
@@ -67,9 +70,11 @@ from replicator.ports.stream import ChangeStream, CommitVisitor, NewChangeStream
 __all__ = [
     "AREAS",
     "DOCUMENT_BYTES_MAX",
+    "FETCHED_BYTES_MAX",
     "LIST_BYTES_MAX",
     "MANIFEST_BYTES_MAX",
     "OWN_AREA",
+    "ROW_BYTES_MAX",
     "SAMPLES_MAX",
     "Area",
     "AuditTrail",
@@ -121,5 +126,6 @@ __all__ = [
     "VisitVersions",
     "WatchedReader",
     "Workers",
+    "fetched",
     "too_large",
 ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
+from replicator.errors import LargeRowsError
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import Epoch
 from replicator.model.operations.words import moment
@@ -45,6 +46,10 @@ class Chunk:
     """Versions of the rows; None: the snapshot has no lineage."""
 
 
+FETCHED_BYTES_MAX: Final = 16 << 20
+"""Bytes of several rows that are read at once: a process holds them a few times over."""
+ROW_BYTES_MAX: Final = 64 << 20
+"""Bytes of a single row; the largest event of a log is smaller (`watch.row_bytes_max`)."""
 Visit: TypeAlias = Callable[[Chunk], None]
 """Called with each chunk of a scan; must not block."""
 VisitVersions: TypeAlias = "Callable[[Versions], None]"
@@ -120,8 +125,37 @@ class Snapshot(Protocol):
         ...
 
     async def fetch(self, kind: Kind, handles: NDArray[Any]) -> Sequence[Row]:
-        """Return the rows behind handles of this snapshot, whole, in no order."""
+        """Return the rows behind handles of this snapshot, whole, in no order.
+
+        `fetched` asks for fewer rows where these are too many.
+
+        Raises:
+            LargeRowsError: several rows have more than `FETCHED_BYTES_MAX` together.
+            ConfigError: a single row has more than `ROW_BYTES_MAX`; the message names it.
+        """
         ...
+
+
+async def fetched(
+    snapshot: Snapshot, kind: Kind, handles: NDArray[Any]
+) -> AsyncIterator[Sequence[Row]]:
+    """Yield the rows behind handles of a snapshot, whole, in bounded lists.
+
+    What a row takes on a database's disk says nothing: a gigabyte of one letter takes megabytes.
+
+    Raises:
+        ConfigError: a row is too large; the message names it.
+    """
+    left = [handles]
+    while left:
+        some = left.pop()
+        try:
+            rows = await snapshot.fetch(kind, some)
+        except LargeRowsError:
+            half = len(some) // 2
+            left += [some[half:], some[:half]]
+        else:
+            yield rows
 
 
 class MetadataReader(Protocol):

@@ -45,7 +45,7 @@ from replicator.model.row import (
     TableDefinition,
     key_of,
 )
-from replicator.ports import Chunk, MetadataReader, Transaction
+from replicator.ports import Chunk, MetadataReader, Transaction, fetched
 from tests.builders import changed, envelope
 from tests.random_rows import random_row
 from tests.servers.postgresql import WAITS_FOR_A_LOCK, Postgresql, connected, execute, put
@@ -199,6 +199,41 @@ async def test_a_row_without_payload_stops_the_scan(druid_dsn: str):
     await execute(druid_dsn, "UPDATE druid_segments SET payload = NULL")
     with pytest.raises(ConfigError, match=r"druid_segments.* has no key or no payload"):
         await scanned(PostgresqlMetadataReader(druid_dsn))
+
+
+async def test_a_value_of_blanks_alone_has_the_same_fingerprint_here_and_there(druid_dsn: str):
+    """A `character` is filled up with blanks, which a cast drops and a client gets."""
+    await put(druid_dsn, SEGMENT)
+    await execute(druid_dsn, "ALTER TABLE druid_segments ALTER version TYPE char(40)")
+    ((_, mark, row),) = await scanned(PostgresqlMetadataReader(druid_dsn))
+    assert row == SEGMENT
+    assert fingerprint(row) == mark
+
+
+async def test_rows_are_read_by_their_size_and_none_beyond_memory(druid_dsn: str):
+    """Compressed on the source's disk, they have a thousandth of it."""
+    await execute(
+        druid_dsn,
+        "INSERT INTO druid_config SELECT 'row' || i, convert_to(repeat('x', i * 6000000), 'UTF8')"
+        " FROM generate_series(1, 3) AS i",
+    )
+    found, at_once = list[Chunk](), list[int]()
+    async with PostgresqlMetadataReader(druid_dsn).snapshot() as snapshot:
+        await snapshot.scan(Kind.CONFIG, found.append)
+        (chunk,) = found
+        async for rows in fetched(snapshot, Kind.CONFIG, chunk.handles):
+            at_once.append(len(rows))
+    assert sorted(at_once) in ([1, 1, 1], [1, 2])
+    await execute(
+        druid_dsn,
+        "INSERT INTO druid_config VALUES ('huge', convert_to(repeat('x', 70000000), 'UTF8'))",
+    )
+    async with PostgresqlMetadataReader(druid_dsn).snapshot() as snapshot:
+        found.clear()
+        await snapshot.scan(Kind.CONFIG, found.append)
+        with pytest.raises(ConfigError, match="row 'huge' has 70000004 bytes"):
+            async for _ in fetched(snapshot, Kind.CONFIG, found[0].handles):
+                pass
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,7 @@ class Pipeline:
                 idle_cut_interval_s=3600.0,
                 fetch_rows_max=2,
                 append_bytes_max=1,
+                row_bytes_max=1 << 20,
                 row_versions=self.row_versions,
                 retry=RETRIES,
             ),

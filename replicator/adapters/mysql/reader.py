@@ -30,6 +30,7 @@ from replicator.adapters.mysql.sql import (
     literal,
     quoted,
     scan_sql,
+    size_sql,
     unreadable_sql,
 )
 from replicator.errors import ConfigError
@@ -329,8 +330,13 @@ class MysqlSnapshot:
         for start in range(0, len(wanted), FETCHED_MAX):
             some = wanted[start : start + FETCHED_MAX]
             texts = [int(one) if shape.has_numbers else one.decode() for one in some]
+            doing = f"read {shape.relation}"
+            query = size_sql(shape, len(some))
+            ((size_bytes, key),) = await self._session.fetch(doing, query, *texts, *some)
+            named = (key or b"").decode(errors="replace")
+            refusals.refuse_large(shape.relation, len(some), size_bytes, named)
             query = fetch_sql(shape, len(some))
-            found = await self._session.fetch(f"read {shape.relation}", query, *texts, *some)
+            found = await self._session.fetch(doing, query, *texts, *some)
             rows += map(made, found)
         return rows
 

@@ -226,6 +226,17 @@ def fetch_sql(shape: Shape, count: int) -> str:
     )
 
 
+def size_sql(shape: Shape, count: int) -> str:
+    """Return the query for the size of some rows by handle together, and for the key of one."""
+    sizes = (f"COALESCE(LENGTH({quoted(name)}), 0)" for name in shape.types)
+    handle = shape.handle
+    return (
+        f"SELECT CAST(COALESCE(SUM({' + '.join(sizes)}), 0) AS SIGNED),"  # noqa: S608 - quoted names
+        f" LEFT(MIN({binary_sql(key_sql(shape.table))}), 200) FROM {shape.relation}"
+        f" WHERE {handle} IN ({places(count)}) AND {binary_sql(handle)} IN ({places(count)})"
+    )
+
+
 def existing_sql(shape: Shape, count: int) -> str:
     """Return the query for the rows that have some keys: key, timestamp and fingerprint.
 

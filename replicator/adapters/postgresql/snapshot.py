@@ -18,6 +18,7 @@ from replicator.adapters.postgresql.sql import (
     block_ranges_sql,
     fetch_sql,
     scan_sql,
+    size_sql,
     versions_sql,
     versions_within_sql,
 )
@@ -273,10 +274,11 @@ class PostgresqlSnapshot:
         records.close()
 
     async def fetch(self, kind: Kind, handles: NDArray[Any]) -> Sequence[Row]:
-        shape = self._shapes[kind]
-        found = await self._session.fetch(
-            f"read {shape.relation}", fetch_sql(shape), handles.tolist()
-        )
+        shape, wanted = self._shapes[kind], handles.tolist()
+        doing = f"read {shape.relation}"
+        ((size_bytes, key),) = await self._session.fetch(doing, size_sql(shape), wanted)
+        refusals.refuse_large(shape.relation, len(wanted), size_bytes, key)
+        found = await self._session.fetch(doing, fetch_sql(shape), wanted)
         return [_row(shape, values) for values in found]
 
 

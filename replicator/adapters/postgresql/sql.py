@@ -15,6 +15,8 @@ from replicator.model.fingerprint import KEY_HASH_BYTES, text_columns
 from replicator.model.row import Kind, Table
 
 USED_STATUS = "used_status_last_updated"
+PADDED = "character"
+"""The type that PostgreSQL fills up with blanks."""
 ISO_MS = (
     r"^[1-9]\d{3}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$"
 )
@@ -182,12 +184,32 @@ def _rows(shape: Shape, *, versions: bool) -> str:
 def fetch_sql(shape: Shape) -> str:
     """Return the query for whole rows by ctid ($1): known columns, then unknown ones as text."""
     extras = [f"{quoted(name)}::text" for name in shape.extras]
-    table = shape.table
-    known = (
-        bytes_sql(table, name) if name in table.in_bytes else quoted(name) for name in shape.known
-    )
+    known = (_known(shape, name) for name in shape.known)
     names = ", ".join([*known, *extras])
     return f"SELECT {names} FROM {shape.relation} WHERE ctid = ANY($1::tid[])"  # noqa: S608 - quoted names
+
+
+def _known(shape: Shape, name: str) -> str:
+    if name in shape.table.in_bytes:
+        return bytes_sql(shape.table, name)
+    # a cast drops the blanks that fill up a `character`, here as in the fingerprint
+    return f"{quoted(name)}::text" if shape.types[name] == PADDED else quoted(name)
+
+
+def size_sql(shape: Shape) -> str:
+    """Return the query for the size of some rows by ctid ($1) together, and for the key of one.
+
+    The size of a text and of bytes is in their head: none of them is unpacked for it.
+    """
+    sizes = (
+        f"coalesce(octet_length({quoted(name)}{'' if type_ == 'bytea' else '::text'}), 0)::bigint"
+        for name, type_ in shape.types.items()
+    )
+    return (
+        f"SELECT coalesce(sum(size), 0)::bigint, left(min(key), 200) FROM ("  # noqa: S608 - quoted names
+        f"SELECT {' + '.join(sizes)} AS size, {key_sql(shape.table)}::text AS key"
+        f" FROM {shape.relation} WHERE ctid = ANY($1::tid[])) AS rows"
+    )
 
 
 def upsert_sql(shape: Shape) -> str:

@@ -119,6 +119,7 @@ def watcher(
         log=log,
         history=history,
         append_bytes_max=settings.append_bytes_max,
+        row_bytes_max=settings.row_bytes_max,
         observer=observer,
         readers=Readers(source, readers, observer),
     )

@@ -15,6 +15,11 @@ class OpenAttempt:
     def __init__(self) -> None:
         self._attempt: Attempt | None = None
 
+    @property
+    def has_events(self) -> bool:
+        """Whether there are events whose cut is not closed."""
+        return self._attempt is not None
+
     def is_given_up_by(self, attempt: Attempt) -> bool:
         """Return whether events that are open belong to another attempt than this one."""
         return self._attempt not in {None, attempt}

@@ -49,6 +49,8 @@ class CutReader:
         """Whether the last cut that was read distrusts the source's row versions."""
         self.reached: ClosedCut | None = None
         """The last cut that was read here; None: none was, or the caller set the position."""
+        self.left_open = False
+        """Whether what was read ends with events whose cut was given up, or is not closed yet."""
         self.stream: StreamPosition | None = None
         """Position from which the source's change stream continues the last cut that was read."""
         self._parts: list[AttemptEvents | CutClosing] = []
@@ -104,6 +106,7 @@ class CutReader:
                     self._fold(folding, part)
                     count += len(part.offsets) if isinstance(part, AttemptEvents) else 0
                 self.at = Offset(reading.last + 1)
+                self.left_open = self._open.has_events
                 seen(count)
         folding.discard()
         self._forget()
@@ -144,7 +147,7 @@ class CutReader:
         """Continue after the record at `offset`, which closed a cut that the caller knows."""
         self.at, self.last, self.digest = Offset(offset + 1), cut, digest
         self.source_time = source_time
-        self._parts = []
+        self._parts, self.left_open = [], False
         self._forget()
 
     def take(self, cut: ClosedCut) -> None:

@@ -107,7 +107,8 @@ class CommitFollower:
         """
         position, now_s = self._writer.stream, _now_s()
         # While polls take the stream's place nothing moves the slot, and the source's WAL grows.
-        if position is None or now_s < self._rests_until_s:
+        if position is None or now_s < self._rests_until_s or self._writer.left_open:
+            # a poll tries what gave a cut up before it appends anything again
             await self.guard()
             return None
         if self._is_audit_due():

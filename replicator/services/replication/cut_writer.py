@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from replicator.errors import CorruptionError, FencedError
+from replicator.errors import ConfigError, CorruptionError, FencedError
 from replicator.model.event import (
     ClosedCut,
     CutClosed,
@@ -67,6 +67,7 @@ class CutWriter:
         log: Log that is written to.
         history: Reads the same log.
         append_bytes_max: Size of the events that are appended together.
+        row_bytes_max: Size of a row's event; a larger one is refused.
         observer: Receives each epoch.
         readers: Targets of the source, which may know more of the log than it has.
     """
@@ -78,13 +79,15 @@ class CutWriter:
         log: EventLogWriter,
         history: History,
         append_bytes_max: int,
+        row_bytes_max: int,
         observer: Observer,
         readers: Readers,
     ) -> None:
         self.known = Folding(empty())
         """The inventory after the last closed cut."""
         self._source, self._log = source, log
-        self._append_bytes_max, self._observer = append_bytes_max, observer
+        self._append_bytes_max, self._row_bytes_max = append_bytes_max, row_bytes_max
+        self._observer = observer
         self._readers, self._history = readers, history
         self._reader = CutReader(history)
         self._epoch: Epoch | None = None
@@ -120,6 +123,11 @@ class CutWriter:
     def source_time(self) -> datetime | None:
         """When the source had the last cut; None before the first cut."""
         return self._reader.source_time
+
+    @property
+    def left_open(self) -> bool:
+        """Whether the log ends with events of a cut that was given up."""
+        return self._reader.left_open
 
     @property
     def is_leading(self) -> bool:
@@ -205,6 +213,7 @@ class CutWriter:
             source=self._source,
             epoch=epoch,
             bytes_max=self._append_bytes_max,
+            row_bytes_max=self._row_bytes_max,
             rows_recur=rows_recur,
         )
         try:
@@ -261,6 +270,7 @@ class OpenCuts:
         source: str,
         epoch: Epoch,
         bytes_max: int,
+        row_bytes_max: int,
         rows_recur: bool,
     ) -> None:
         self.written: list[PublishedCut] = []
@@ -268,7 +278,7 @@ class OpenCuts:
         self.has_appended = False
         self._log, self._known, self._reader = log, known, reader
         self._source, self._epoch, self._bytes_max = source, epoch, bytes_max
-        self._rows_recur = rows_recur
+        self._rows_recur, self._row_bytes_max = rows_recur, row_bytes_max
         self._cut: _OpenCut | None = None
         self._last, self._time = reader.last, reader.source_time
         self._sum = int(known.digest)
@@ -293,6 +303,28 @@ class OpenCuts:
         row = self._known.find(key)
         return None if row is None else PresentRow(row.fingerprint, None, row.offset)
 
+    def check(self, events: Sequence[RowEvent]) -> None:
+        """Require that the open cut could take some events, and take none.
+
+        Raises:
+            ConfigError: one of them is none that a log takes; the message names its row.
+        """
+        for event in events:
+            self._document(event, self._opened())
+
+    def _document(self, event: RowEvent, cut: _OpenCut) -> Document:
+        document = encode(event, cut.envelope)
+        if len(document.data) > self._row_bytes_max:
+            kind, key = key_of_event(event)
+            raise ConfigError(
+                f"the event of {kind.value} {key!r:.200} of the source has {len(document.data)}"
+                f" bytes, more than watch.row_bytes_max allows ({self._row_bytes_max}); it was not"
+                " published",
+                hint="Druid writes no row that is as large: see what is in it, or raise"
+                " watch.row_bytes_max",
+            )
+        return document
+
     async def add(self, events: Sequence[RowEvent]) -> None:
         """Take events of the open cut, and append them when they become too many."""
         cut = self._opened()
@@ -307,7 +339,7 @@ class OpenCuts:
                     if isinstance(event, RowChanged)
                     else None
                 )
-            document = encode(event, cut.envelope)
+            document = self._document(event, cut)
             self._take(document)
             cut.types[document.type] += 1
         cut.count += len(events)

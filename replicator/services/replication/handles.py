@@ -1,7 +1,7 @@
 """Handles of the rows that a poll found; in a first cut these are all rows of the source."""
 
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,12 @@ class Handles:
         """Take more handles; a copy is kept."""
         self._parts.append(pages.kept(handles))
         self._count += len(handles)
+
+    def some(self, rows_max: int) -> Iterator[NDArray[Any]]:
+        """Yield all handles in batches; they stay."""
+        for part in self._parts:
+            for start in range(0, len(part), rows_max):
+                yield part[start : start + rows_max]
 
     def drain(self, rows_max: int) -> Generator[NDArray[Any]]:
         """Yield all handles in batches; the memory of yielded ones is freed."""

@@ -9,8 +9,10 @@ scanned. A poll then starts the stream, takes its place when it breaks, and audi
 """
 
 import asyncio
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from random import Random
+from typing import TYPE_CHECKING, Any
 
 from replicator.errors import CorruptionError, TransientError
 from replicator.model.event import Entry, RowChanged, RowRemoved
@@ -20,7 +22,7 @@ from replicator.model.observation import CutPublished, Observer, Polled, Progres
 from replicator.model.operations.retry import RetryPolicy
 from replicator.model.row import Kind, Row, key_of
 from replicator.model.stream import NoStream, StreamPosition
-from replicator.ports import Snapshot, WatchedReader
+from replicator.ports import Snapshot, WatchedReader, fetched
 from replicator.services.history.own_target import refuse_own_target
 from replicator.services.history.reader import History
 from replicator.services.history.twins import has_twins, refuse_twins
@@ -29,6 +31,9 @@ from replicator.services.replication.commit_follower import CommitFollower
 from replicator.services.replication.cut_writer import CutWriter, OpenCuts, PublishedCut
 from replicator.services.replication.scout import Findings, Scout, VersionOptions
 from replicator.services.running.loop import OF_THE_WATCHER, repeat
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +208,8 @@ class Watcher:
         """Append the cut's events in chunks; its closing record goes with the last of them."""
         async with self._writer.cuts() as cuts:
             cuts.begin(snapshot.taken_at)
+            if self._writer.left_open:
+                await self._try(snapshot, findings, cuts)
             for kind in [*findings.handles]:
                 await self._publish_changed(snapshot, kind, findings, cuts)
             async for entries in self._history.pick(findings.unseen):
@@ -216,18 +223,26 @@ class Watcher:
             (written,) = cuts.written
         return written
 
+    async def _try(self, snapshot: Snapshot, findings: Findings, cuts: OpenCuts) -> None:
+        """Require that all rows can be published before the first of them is.
+
+        The log ends with a cut that was given up. What gave it up may be a row that no log takes;
+        each further try would append again all that comes before that row, until the disk is full.
+        """
+        for kind, handles in findings.handles.items():
+            some = handles.some(self._limits.fetch_rows_max)
+            async for events in self._events(snapshot, kind, some, findings.sums[kind]):
+                cuts.check(events)
+
     async def _publish_changed(
         self, snapshot: Snapshot, kind: Kind, findings: Findings, cuts: OpenCuts
     ) -> None:
         handles = findings.handles.pop(kind)
-        total, done, found, keys = len(handles), 0, 0, bytearray()
-        for some in handles.drain(self._limits.fetch_rows_max):
-            rows = await snapshot.fetch(kind, some)
-            done += len(rows)
-            events = [self._changed(row) for row in sorted(rows, key=key_of)]
-            keys += b"".join(key_hash(key_of(event.row)) for event in events)
-            found += sum(int.from_bytes(event.fingerprint) for event in events)
+        total, done = len(handles), 0
+        some = handles.drain(self._limits.fetch_rows_max)
+        async for events in self._events(snapshot, kind, some, findings.sums[kind]):
             await cuts.add(events)
+            done += len(events)
             self._observer(
                 Progress(
                     what=f"publish {kind.value} rows",
@@ -236,8 +251,25 @@ class Watcher:
                     unit="rows",
                 )
             )
+
+    async def _events(
+        self, snapshot: Snapshot, kind: Kind, handles: "Iterable[NDArray[Any]]", sum_: int
+    ) -> AsyncIterator[list[RowChanged]]:
+        """Yield the events of a table's rows in bounded lists, and require that they are sound.
+
+        Raises:
+            CorruptionError: the sum of their fingerprints is not the scan's.
+            ConfigError: two rows have one key, or one is too large.
+        """
+        found, keys = 0, bytearray()
+        for some in handles:
+            async for rows in fetched(snapshot, kind, some):
+                events = [self._changed(row) for row in sorted(rows, key=key_of)]
+                keys += b"".join(key_hash(key_of(event.row)) for event in events)
+                found += sum(int.from_bytes(event.fingerprint) for event in events)
+                yield events
         # Both sums are of rows of one snapshot, so that no concurrent change explains a difference.
-        if found != findings.sums[kind]:
+        if found != sum_:
             raise CorruptionError(
                 f"the source's database computes other fingerprints for {kind.value} rows than this"
                 " program does",

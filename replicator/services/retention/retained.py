@@ -25,7 +25,7 @@ from replicator.model.log.locations import location_hash
 from replicator.model.log.row_mapping import located
 from replicator.model.row import Kind, Segment
 from replicator.model.store.archive import Base
-from replicator.ports import Chunk, Snapshot
+from replicator.ports import Chunk, Snapshot, fetched
 from replicator.services.retention.look import Look
 from replicator.services.retention.references import (
     Records,
@@ -238,8 +238,10 @@ class Retained:
     async def _mark_fetched(
         self, snapshot: Snapshot, handles: NDArray[Any], wanted: ReferencedLocations
     ) -> None:
-        for row in await snapshot.fetch(Kind.SEGMENT, handles):
-            if isinstance(row, Segment):
+        async for rows in fetched(snapshot, Kind.SEGMENT, handles):
+            for row in rows:
+                if not isinstance(row, Segment):
+                    continue
                 try:
                     location = located(row.payload, self._layout)
                 except MalformedRowError as exc:

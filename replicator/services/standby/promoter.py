@@ -61,7 +61,7 @@ from replicator.model.row import (
     Rules,
     Supervisor,
 )
-from replicator.ports import Chunk, MetadataReader, MetadataWriter, SourceReader
+from replicator.ports import Chunk, MetadataReader, MetadataWriter, SourceReader, fetched
 from replicator.ports.druid import DruidCluster
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
@@ -495,7 +495,9 @@ async def rows_of(metadata: MetadataReader, kind: Kind) -> list[Row]:
         if kind not in snapshot.kinds:
             return []
         await snapshot.scan(kind, visit)
-        return [row for part in handles for row in await snapshot.fetch(kind, part)]
+        return [
+            row for part in handles async for rows in fetched(snapshot, kind, part) for row in rows
+        ]
 
 
 def _entries(rows: Iterable[Row]) -> dict[str, ConfigEntry]:

@@ -42,7 +42,7 @@ from replicator.model.row import (
     Supervisor,
     key_of,
 )
-from replicator.ports import Chunk, Snapshot, Span
+from replicator.ports import Chunk, Snapshot, Span, fetched
 from replicator.services.history.cuts import fold_and_tell
 from replicator.services.history.datasources import ingests_into, nearest
 from replicator.services.history.reader import RecordTaker
@@ -317,10 +317,11 @@ class Reconciler:
         ):
             for some in handles:
                 for begin in range(0, len(some), ROWS_PER_READ):
-                    rows = await snapshot.fetch(Kind.SEGMENT, some[begin : begin + ROWS_PER_READ])
-                    for row in rows:
-                        if isinstance(row, Segment) and row.datasource not in stay:
-                            report(row)
+                    read = some[begin : begin + ROWS_PER_READ]
+                    async for rows in fetched(snapshot, Kind.SEGMENT, read):
+                        for row in rows:
+                            if isinstance(row, Segment) and row.datasource not in stay:
+                                report(row)
 
     async def _removable(
         self, snapshot: Snapshot, kind: Kind, keys: Keys, handles: Sequence[NDArray[Any]]
@@ -330,7 +331,8 @@ class Reconciler:
             mapped = [
                 key_hash(key_of(row))
                 for some in handles
-                for row in await snapshot.fetch(kind, some)
+                async for rows in fetched(snapshot, kind, some)
+                for row in rows
                 if isinstance(row, ConfigEntry) and self._mapping.replicates(row.name)
             ]
             return np.array(mapped, KEY)

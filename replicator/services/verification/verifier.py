@@ -27,7 +27,7 @@ from replicator.model.observation import Progress
 from replicator.model.plans.plan import Plan
 from replicator.model.row import Kind, RowKey, Segment, datasource_of, key_of
 from replicator.model.store.proof import Level
-from replicator.ports import Chunk, Receipt
+from replicator.ports import Chunk, Receipt, fetched
 from replicator.services.records.store_id import store_id_fault
 from replicator.services.store.archived_log import ArchivedLog, about_fault
 from replicator.services.store.store import Store
@@ -282,8 +282,8 @@ class Verifier:
             await snapshot.scan(kind, visit)
             if not handles:
                 return []
-            rows = await snapshot.fetch(kind, np.concatenate(handles))
-        return sorted({key_of(row).key for row in rows})
+            some = fetched(snapshot, kind, np.concatenate(handles))
+            return sorted({key_of(row).key async for rows in some for row in rows})
 
     async def _objects(
         self, found: Reconciliation, verification: Verification, extent: Extent

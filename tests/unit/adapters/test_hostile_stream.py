@@ -7,14 +7,22 @@ from typing import cast
 import pytest
 
 from replicator.adapters.postgresql.session import PostgresqlSession
+from replicator.adapters.postgresql.sql import Shape
 from replicator.adapters.postgresql.stream.change_stream import (
     PostgresqlChangeStream,
     _Reporter,
 )
-from replicator.adapters.postgresql.stream.pgoutput import COPY_HEADER, COPY_TRAILER, CopiedFields
+from replicator.adapters.postgresql.stream.pgoutput import (
+    COPY_HEADER,
+    COPY_TRAILER,
+    CopiedFields,
+    Insert,
+    Relation,
+)
 from replicator.adapters.postgresql.stream.row_changes import RowChanges
 from replicator.adapters.postgresql.stream.slot import StreamOptions
 from replicator.errors import BrokenStreamError
+from replicator.model.row import TABLES, Kind
 from replicator.model.stream import Lsn, StreamPosition
 from replicator.ports import CommitVisitor
 
@@ -46,8 +54,9 @@ class Saying:
         COPY_HEADER + field(b"B" + bytes(8) + b"\xff" * 8 + bytes(4)) + COPY_TRAILER,
         COPY_HEADER + field(b"O")[:-1],
         b"",
+        COPY_HEADER + b"\0\1\xff\xff\xff\xf0",
     ],
-    ids=["no kind", "cut short", "a time beyond the calendar", "cut off", "nothing"],
+    ids=["no kind", "cut short", "a time beyond the calendar", "cut off", "nothing", "4 GB"],
 )
 async def test_what_is_no_message_breaks_the_stream_alone(data: bytes):
     stream = PostgresqlChangeStream("postgresql://x/y", StreamOptions(slot="s", publication="p"))
@@ -66,3 +75,19 @@ def test_a_large_value_in_small_pieces_is_not_copied_with_each_of_them():
     fields.close()
     assert found == [16 << 20, 4]
     assert time.process_time() - begun_s < 5
+
+
+@pytest.mark.parametrize("column", ["name", "payload"])
+def test_a_null_where_druid_has_none_breaks_the_stream_alone(column: str):
+    """A column that was altered to take NULLs: the stream's identity does not show it."""
+    shape = Shape(
+        table=TABLES[Kind.CONFIG],
+        relation="druid_config",
+        name="druid_config",
+        types={"name": "character varying", "payload": "bytea"},
+    )
+    rows = RowChanges({1: shape})
+    rows.describe(Relation(1, ("name", "payload")))
+    values = [None if name == column else b"\\x7b7d" for name in ("name", "payload")]
+    with pytest.raises(BrokenStreamError, match=f"{column} is NULL"):
+        next(rows.changes(Insert(1, values)))

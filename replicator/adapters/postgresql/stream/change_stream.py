@@ -64,13 +64,13 @@ from replicator.model.stream import (
     is_snapshot,
     lsn_text,
 )
-from replicator.ports import CommitVisitor, Obstacle, StreamRead
+from replicator.ports import FETCHED_BYTES_MAX, CommitVisitor, Obstacle, StreamRead
 
 MESSAGES_MAX: Final = 20_000
 """Number of messages after which a read ends, at the end of the current transaction: the server
 keeps the result of one call in a temporary file beyond its `work_mem`."""
 CHANGES_MAX: Final = 500
-"""Number of changes of one transaction that are handed over together."""
+"""Number of changes of one transaction that are handed over together, or fewer large ones."""
 FLUSHED: Final = """
 SELECT (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint AS flushed,
        clock_timestamp() AS read_at
@@ -352,6 +352,7 @@ class _Reporter:
         self._is_known = True
         """Whether the log has the current commit."""
         self._changes: list[RowChange] = []
+        self._changes_bytes = 0
 
     async def write(self, data: bytes) -> None:
         """Take the next bytes of the read."""
@@ -359,6 +360,7 @@ class _Reporter:
             self.messages += 1
             if self._is_known and field[:1] in OF_ROWS:
                 continue  # the log has it; the slot moves more rarely than it is read
+            self._changes_bytes += len(field)
             if (message := message_of(field)) is not None:
                 await self._tell(message)
 
@@ -380,7 +382,7 @@ class _Reporter:
                 self._rows.describe(message)
             case Insert() | Update() | Delete() | Truncate():
                 self._changes += self._rows.changes(message)
-                if len(self._changes) >= CHANGES_MAX:
+                if len(self._changes) >= CHANGES_MAX or self._changes_bytes >= FETCHED_BYTES_MAX:
                     await self._flush()
 
     async def _begin(self, begin: Begin) -> None:
@@ -390,6 +392,6 @@ class _Reporter:
             await self._visitor.begin(commit)
 
     async def _flush(self) -> None:
-        changes, self._changes = self._changes, []
+        changes, self._changes, self._changes_bytes = self._changes, [], 0
         if changes:
             await self._visitor.change(changes)

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 
 from replicator.errors import CorruptionError
 from replicator.model.stream import Lsn
+from replicator.ports import ROW_BYTES_MAX
 
 EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 """Epoch of PostgreSQL's timestamps."""
@@ -95,6 +96,8 @@ class Truncate:
 
 
 Message: TypeAlias = Begin | Commit | Relation | Insert | Update | Delete | Truncate
+MESSAGE_BYTES_MAX: Final = 4 * ROW_BYTES_MAX
+"""Bytes of one message: it may have a row twice, as it was and as it is, in digits."""
 OF_ROWS: Final = frozenset({b"I", b"U", b"D", b"T"})
 """Kinds of messages about rows."""
 
@@ -242,6 +245,8 @@ class CopiedFields:
         at, pending, self._wanted = 0, bytes(self._pending), 0
         while pending[at : at + 2] == ONE_FIELD and len(pending) >= at + 6:
             size = int.from_bytes(pending[at + 2 : at + 6])
+            if size > MESSAGE_BYTES_MAX:
+                raise CorruptionError(f"a message of the change stream has {size} bytes")
             if len(pending) < at + 6 + size:
                 self._wanted = 6 + size
                 break

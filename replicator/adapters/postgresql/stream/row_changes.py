@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
-from replicator.adapters.postgresql.sql import Shape
+from replicator.adapters.postgresql.sql import PADDED, Shape
 from replicator.adapters.postgresql.stream.pgoutput import (
     UNCHANGED,
     Delete,
@@ -88,11 +88,13 @@ class RowChanges:
     def _put(self, oid: int, values: Sequence[Value]) -> RowPut:
         plan = self._plan(oid, values)
         columns, extras, unchanged = dict[str, Any](), dict[str, str](), list[str]()
-        for at, name, read, absent in plan.known:
+        for at, name, read, absent, is_needed in plan.known:
             value = values[at]
             if isinstance(value, bytes):
                 columns[name] = read(value)
             elif value is None:
+                if is_needed and absent is None:
+                    raise ValueError(f"{name} is NULL")  # a poll names the row
                 columns[name] = absent
             else:
                 unchanged.append(name)
@@ -142,6 +144,8 @@ class _FieldColumn(NamedTuple):
     read: Callable[[bytes], Any]
     absent: bytes | None
     """Value that stands for NULL."""
+    is_needed: bool
+    """Whether each row of Druid's has a value."""
 
 
 class _ExtraColumn(NamedTuple):
@@ -173,6 +177,7 @@ def _plan_of(shape: Shape, columns: tuple[str, ...]) -> _TablePlan:
                 name,
                 _READ.get(shape.types[name], bytes.decode),
                 table.absent if name in table.in_bytes else None,
+                name in table.required,
             )
             for name in shape.known
         ),
@@ -189,9 +194,11 @@ _READ: Final[Mapping[str, Callable[[bytes], Any]]] = {
     "integer": int,
     "bigint": int,
     "bytea": lambda value: unhexlify(value[2:]),
+    PADDED: lambda value: value.decode().rstrip(" "),
 }
 """Functions that turn a value's text form into a field's value; all other types are texts."""
 _TEXT: Final[Mapping[str, Callable[[bytes], str]]] = {
-    "boolean": lambda value: "true" if value == b"t" else "false"
+    "boolean": lambda value: "true" if value == b"t" else "false",
+    PADDED: lambda value: value.decode().rstrip(" "),
 }
 """Functions that return the text of a cast, for types whose text form differs from it."""

@@ -1,12 +1,17 @@
 """The watcher finds whatever changed, in one consistent cut, and remembers by the log alone."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import orjson
 import pytest
+from numpy.typing import NDArray
 
+from replicator.adapters.memory.metadata import MemorySnapshot
+from replicator.adapters.refusals import refuse_large
 from replicator.errors import (
     ConfigError,
     CorruptionError,
@@ -414,3 +419,50 @@ async def test_two_rows_with_one_key_are_refused_and_spoil_no_log():
     pipeline.watcher = pipeline.new_watcher()
     with pytest.raises(ConfigError, match="one key"):
         await pipeline.cut()
+
+
+async def test_a_row_that_no_log_takes_does_not_fill_the_disk():
+    """Each try appended again all that comes before it."""
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    large = table_definition(columns=b"x" * (2 << 20))  # of the table that comes last
+    pipeline.publish(segment("orders"), segment("clicks"), large)
+    end = Offset(0)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=r"table_definition 'druid\.wiki'.*row_bytes_max"):
+            await pipeline.cut()
+        end = (await pipeline.log.span()).end
+        pipeline.watcher = pipeline.new_watcher()  # a restart knows the log alone
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="row_bytes_max"):
+            await pipeline.cut()
+    assert [entry.event for entry in await entries(pipeline)].count(
+        RowChanged(row=segment("orders"), fingerprint=fingerprint(segment("orders")), previous=None)
+    ) == 1
+    assert (await pipeline.log.span()).end == end
+    del pipeline.source.rows[key_of(large)]
+    await pipeline.cut()
+    closed = (await last_cut(pipeline))[-1].event
+    assert isinstance(closed, CutClosed)
+    assert closed.count == 2
+
+
+async def test_rows_that_are_too_many_bytes_are_read_a_few_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    pipeline = Pipeline()
+    pipeline.publish(*(segment(partition=one) for one in range(9)))
+    fetched, at_once = MemorySnapshot.fetch, list[int]()
+
+    async def fetch(self: MemorySnapshot, kind: Kind, handles: NDArray[Any]) -> Sequence[Row]:
+        refuse_large("segments", len(handles), len(handles) * (9 << 20), "one")
+        at_once.append(len(handles))
+        return await fetched(self, kind, handles)
+
+    monkeypatch.setattr(MemorySnapshot, "fetch", fetch)
+    await pipeline.cut()
+    assert sum(at_once) == 9
+    assert max(at_once) == 1
+    with pytest.raises(ConfigError, match="row 'one' has 70000000 bytes"):
+        refuse_large("segments", 1, 70_000_000, "one")
