@@ -26,6 +26,8 @@ TABLE_HINT: Final = (
 )
 
 
+OWN_BYTES_MAX: Final = 128 << 20
+"""Largest size of a source's rows in one of our tables: half a million gaps."""
 LONG_KEY: Final = "long_key"
 """Name of the column of a key that no index takes."""
 KEY_BYTES_MAX: Final = 2000
@@ -120,6 +122,20 @@ def renamed_of(database: str, table: str, rows: Iterable[Mapping[str, Any]]) -> 
         )
         for one in found
     ]
+
+
+def refuse_large(database: str, table: str, size_bytes: int) -> None:
+    """Refuse rows before they are read: what is compressed there takes gigabytes here.
+
+    Raises:
+        CorruptionError: they are larger than any that we write.
+    """
+    if size_bytes > OWN_BYTES_MAX:
+        raise CorruptionError(
+            f"{database}: the rows of {table} have {size_bytes} bytes, and at most {OWN_BYTES_MAX}"
+            " are read",
+            hint=HINT,
+        )
 
 
 def require_written(database: str, table: str, source: str, *, is_one: bool) -> None:

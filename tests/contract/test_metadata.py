@@ -10,12 +10,19 @@ from typing import cast
 import numpy as np
 import pytest
 
+from replicator.adapters import kept_rows
 from replicator.adapters.memory.metadata import ALL_COLUMNS, MemoryMetadata
 from replicator.adapters.mysql.reader import MysqlMetadataReader
 from replicator.adapters.mysql.writer import MysqlMetadataWriter
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
-from replicator.errors import ConfigError, FencedError, RefusedError, UnfitRowError
+from replicator.errors import (
+    ConfigError,
+    CorruptionError,
+    FencedError,
+    RefusedError,
+    UnfitRowError,
+)
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.fingerprint import Digest, fingerprint, key_hash
@@ -954,6 +961,23 @@ async def test_gaps_are_opened_and_closed_and_never_forgotten(store: Store):
         replace(GAP, closed=Offset(60)),
         again,
     ]
+
+
+async def test_rows_of_ours_that_are_larger_than_any_are_not_read(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    """Compressed in the target's database, a few of them filled the memory of all targets."""
+    if isinstance(store.target, MemoryMetadata):
+        return
+    state = await store.target.acquire(SOURCE)
+    async with store.target.transaction(SOURCE, state.epoch) as transaction:
+        await transaction.record(CHECKPOINT, [GAP])
+    monkeypatch.setattr(kept_rows, "OWN_BYTES_MAX", 10)
+    with pytest.raises(CorruptionError, match="at most 10 are read"):
+        await store.target.gaps(SOURCE, CHECKPOINT.log_id)
+    with pytest.raises(CorruptionError, match="at most 10 are read"):
+        await store.target.state(SOURCE)
+    assert list(await store.target.renamed(SOURCE)) == []
 
 
 async def test_rows_that_do_not_fit_are_undone_alone(store: Store):

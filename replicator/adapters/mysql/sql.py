@@ -393,6 +393,15 @@ def record_checkpoint_sql(checkpoints: str) -> str:
     )
 
 
+def own_size_sql(relation: str, columns: Collection[str]) -> str:
+    """Return the query for the size of a source's rows in one of our tables."""
+    sizes = (f"COALESCE(LENGTH({quoted(name)}), 0)" for name in sorted(columns))
+    return (
+        f"SELECT CAST(COALESCE(SUM({' + '.join(sizes)}), 0) AS SIGNED) FROM {relation}"  # noqa: S608 - quoted names
+        ' WHERE "source" = ?'
+    )
+
+
 def gaps_sql(gaps: str, checkpoints: str, columns: Collection[str]) -> str:
     """Return the query for the gaps of the log that a target follows: the source, the log.
 

@@ -4,7 +4,7 @@ The user needs SELECT, INSERT, UPDATE and DELETE on Druid's tables, and CREATE a
 database until all tables exist.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import chain
@@ -16,6 +16,7 @@ from replicator.adapters.kept_rows import (
     LONG_KEY,
     gaps_of,
     indexed,
+    refuse_large,
     renamed_of,
     require_written,
     sound,
@@ -52,6 +53,7 @@ from replicator.adapters.mysql.sql import (
     is_binary,
     key_sql,
     keys_hashed_sql,
+    own_size_sql,
     quoted,
     record_checkpoint_sql,
     record_gaps_sql,
@@ -172,6 +174,7 @@ class MysqlMetadataWriter:
         async with connect(self._database) as session:
             if not (columns := await _columns_of(session, self._own.checkpoints)):
                 return UNTOUCHED
+            await self._refuse_large(session, self._own.checkpoints, columns, source)
             return await self._state(session, source, says_store=STORE in columns)
 
     async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
@@ -179,6 +182,7 @@ class MysqlMetadataWriter:
         async with connect(self._database) as session:
             if not (columns := await _columns_of(session, own.gaps)):
                 return []
+            await self._refuse_large(session, own.gaps, columns, source)
             query = gaps_sql(quoted(own.gaps), quoted(own.checkpoints), columns)
             args = (source.encode(), log_id.encode())
             found = await session.fetch(f"read {own.gaps}", query, *args)
@@ -191,10 +195,18 @@ class MysqlMetadataWriter:
             f' FROM {quoted(own.renamed)} WHERE "source" = ? ORDER BY "datasource"'
         )
         async with connect(self._database) as session:
-            if not await _exists(session, own.renamed):
+            if not (columns := await _columns_of(session, own.renamed)):
                 return []
+            await self._refuse_large(session, own.renamed, columns, source)
             found = await session.fetch(f"read {own.renamed}", query, source.encode())
         return renamed_of(self._database.name, own.renamed, map(_renamed, found))
+
+    async def _refuse_large(
+        self, session: Session, table: str, columns: Collection[str], source: str
+    ) -> None:
+        query = own_size_sql(quoted(table), columns)
+        size_bytes = await session.value(f"read {table}", query, source.encode())
+        refuse_large(self._database.name, table, size_bytes)
 
     @asynccontextmanager
     async def transaction(self, source: str, epoch: Epoch) -> AsyncGenerator[Transaction]:

@@ -420,6 +420,15 @@ def record_checkpoint_sql(checkpoints: str, gaps: str) -> str:
     )
 
 
+def own_size_sql(relation: str, columns: Collection[str]) -> str:
+    """Return the query for the size of a source's rows in one of our tables: $1 is the source."""
+    sizes = (f"coalesce(octet_length({quoted(name)}::text), 0)::bigint" for name in sorted(columns))
+    return (
+        f"SELECT coalesce(sum({' + '.join(sizes)}), 0)::bigint FROM {relation}"  # noqa: S608 - quoted names
+        " WHERE source = $1"
+    )
+
+
 def gaps_sql(gaps: str, checkpoints: str) -> str:
     """Return the query for the gaps of the log that a target follows: $1 the source, $2 the log."""
     return (

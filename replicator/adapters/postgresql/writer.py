@@ -22,6 +22,7 @@ from replicator.adapters.kept_rows import (
     LONG_KEY,
     gaps_of,
     indexed,
+    refuse_large,
     renamed_of,
     require_written,
     sound,
@@ -46,6 +47,7 @@ from replicator.adapters.postgresql.sql import (
     gap_table_sql,
     gaps_sql,
     note_renamed_sql,
+    own_size_sql,
     patient_sql,
     quoted,
     record_checkpoint_sql,
@@ -73,6 +75,10 @@ if TYPE_CHECKING:
 
 # Verbs that change nothing, like `status`, do not import what only a change or its trial needs.
 
+OWN_COLUMNS: Final = """
+SELECT attname::text AS name FROM pg_catalog.pg_attribute
+WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped
+"""
 BATCH_ROWS: Final = 250
 BATCH_BYTES: Final = 64 << 10
 """Limit for the bytes of payloads in one statement; a larger payload is sent alone.
@@ -271,9 +277,13 @@ class PostgresqlMetadataWriter:
 
     async def _read_own(self, table: str, query: str, *args: str) -> list[asyncpg.Record]:
         async with connect(self._database) as session:
-            if not await _exists(session, table):
+            doing = f"read {table}"
+            rows = await session.fetch(f"look for {table}", OWN_COLUMNS, table)
+            if not (columns := [row["name"] for row in rows]):
                 return []
-            return await session.fetch(f"read {table}", query, *args)
+            size_bytes = await session.value(doing, own_size_sql(table, columns), args[0])
+            refuse_large(self._database.name, table, size_bytes)
+            return await session.fetch(doing, query, *args)
 
 
 class PostgresqlTransaction:

@@ -17,7 +17,7 @@ import structlog
 from replicator.adapters.machine.threads import finished
 from replicator.adapters.sqlite.file import translated
 from replicator.control.access.refusal_limit import RefusalLimit
-from replicator.errors import ReplicatorError
+from replicator.errors import ReplicatorError, defects_named
 from replicator.ports import Area, Clock
 from replicator.services.records.deed_record import FOLDER, Deed, keep_deed
 from replicator.services.running.pause import pause
@@ -151,15 +151,17 @@ class AuditLog:
         """Remove deeds from a target's store that have been kept long enough."""
         area, oldest = self._areas[target], f"{FOLDER}/{self._clock.now() - self._kept:%Y/%m/%d}"
         try:
-            for name in await area.names(f"{FOLDER}/"):
-                if name < oldest:
-                    await area.delete(name)
+            with defects_named(f"the store of target {target!r}"):
+                for name in await area.names(f"{FOLDER}/"):
+                    if name < oldest:
+                        await area.delete(name)
         except ReplicatorError as exc:  # locked, or unreachable: again tomorrow
             log.warning("old audit lines stay", target=target, reason=str(exc))
 
     async def _is_kept(self, target: str, deed: Deed) -> bool:
         try:
-            await keep_deed(self._areas[target], deed)
+            with defects_named(f"the store of target {target!r}"):
+                await keep_deed(self._areas[target], deed)
         except ReplicatorError as exc:
             log.warning("audit line waits for its target's store", target=target, reason=str(exc))
             return False

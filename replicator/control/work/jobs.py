@@ -18,7 +18,7 @@ from replicator.control.work.launch import Order, Program, error_document, plann
 from replicator.control.work.live_job import LiveJob
 from replicator.control.work.processes import STOPPED, JobProcesses, outcome
 from replicator.control.work.refusals import BusyError, FullError, KeyReusedError
-from replicator.errors import NotFoundError, RefusedError, ReplicatorError
+from replicator.errors import NotFoundError, RefusedError, ReplicatorError, defects_named
 from replicator.model.operations.job import AgreedPlan, Job, JobAnswer, JobState
 from replicator.ports import Clock
 from replicator.task_group import TaskGroup
@@ -288,7 +288,8 @@ class Jobs:
 
     async def _work(self, live: LiveJob) -> None:
         try:
-            await self._carry_out(live)
+            with defects_named(f"job {live.job.id}"):
+                await self._carry_out(live)
         except ReplicatorError as exc:  # the machine lacks something: other jobs continue
             await self._failed(live, exc)
 

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
@@ -301,8 +302,24 @@ class HangingArea(MemoryArea):
         return bool(await asyncio.Event().wait())
 
 
-async def test_a_store_that_hangs_keeps_no_deed_out_of_others(tmp_path: Path):
-    areas = {"standby": HangingArea(), "vault": MemoryArea()}
+class BrokenArea(MemoryArea):
+    """A store whose answers bring out a bug."""
+
+    async def create(self, name: str, data: bytes) -> bool:
+        del name, data
+        raise AttributeError("an answer that nobody has thought of")
+
+    async def names(self, prefix: str) -> Sequence[str]:
+        del prefix
+        raise AttributeError("an answer that nobody has thought of")
+
+
+@pytest.mark.parametrize("area", [HangingArea, BrokenArea])
+async def test_a_store_that_hangs_keeps_no_deed_out_of_others(
+    tmp_path: Path, area: type[MemoryArea]
+):
+    """Nor does one that brings out a bug, which ended `run` with all targets."""
+    areas = {"standby": area(), "vault": MemoryArea()}
     audit = AuditLog(
         tmp_path / "audit.jsonl",
         bytes_max=1 << 20,
@@ -318,6 +335,7 @@ async def test_a_store_that_hangs_keeps_no_deed_out_of_others(tmp_path: Path):
     async with asyncio.timeout(10):
         while not list(await areas["vault"].names("audit/")):
             await asyncio.sleep(0.01)
+    assert not running.done()
     running.cancel()
     await asyncio.wait([running])
     await audit.close()
