@@ -102,7 +102,7 @@ def moment_json(
             {
                 "target": name,
                 "restorable": notes is not None and restores(notes, at),
-                "gaps": 0 if notes is None else sum(gap.at(at) for gap in notes.gaps),
+                "gaps": 0 if notes is None else notes.gap_counts.at(at),
             }
             for name, notes in lanes.items()
         ],

@@ -113,16 +113,17 @@ def gap_spans(
     )
     closed[[gap.closed is None for gap in gaps]] = ends_us
     step = max(1, (ends_us - int(opened.min())) // max(1, min(columns_max, COLUMNS_MAX)))
-    found = list[GapSpan]()
-    for index in np.argsort(opened, kind="stable"):
-        begins, ends = time_of(int(opened[index])), time_of(int(closed[index]))
-        if found and begins <= time_of(microseconds_of(found[-1].ends) + step):
-            last = found.pop()
-            begins, ends = last.begins, max(last.ends, ends)
-            found.append(GapSpan(begins=begins, ends=ends, rows=last.rows + 1))
-        else:
-            found.append(GapSpan(begins=begins, ends=ends, rows=1))
-    return found
+    order = np.argsort(opened, kind="stable")
+    begins, ends = opened[order], closed[order]
+    reached = np.maximum.accumulate(ends)  # by all gaps so far
+    starts = np.flatnonzero(np.append(True, begins[1:] > reached[:-1] + step))
+    rows = np.diff(np.append(starts, len(order)))
+    return [
+        GapSpan(begins=time_of(int(begin)), ends=time_of(int(end)), rows=int(count))
+        for begin, end, count in zip(
+            begins[starts], np.maximum.reduceat(ends, starts), rows, strict=True
+        )
+    ]
 
 
 def restores(notes: StoreNotes, offset: int) -> bool:

@@ -1,5 +1,6 @@
 """The page's routes: its files are open to everybody, its data to viewers."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -86,6 +87,8 @@ class PageRoutes:
 
     def __init__(self, panorama: Panorama, history: History, *, source: str) -> None:
         self._panorama, self._history, self._source = panorama, history, source
+        self._reading = asyncio.Lock()
+        """Held while events are read: decoding those of many clients at once would hold up all."""
 
     def routes(self) -> list[Route]:
         """Return all of them."""
@@ -169,13 +172,14 @@ class PageRoutes:
                 f"query.type: there is no such event; there are {', '.join(EVENT_TYPES)}",
             )
         bars = [one for one in (query.before, _after(query.up_to)) if one is not None]
-        found = await newest_events(
-            self._history,
-            LogFilter(datasource=query.datasource, type=query.type),
-            before=Offset(min(bars)) if bars else None,
-            limit=query.limit,
-            records_max=RECORDS_MAX,
-        )
+        async with self._reading:
+            found = await newest_events(
+                self._history,
+                LogFilter(datasource=query.datasource, type=query.type),
+                before=Offset(min(bars)) if bars else None,
+                limit=query.limit,
+                records_max=RECORDS_MAX,
+            )
         return {"events": [event_json(one) for one in found.entries], "earlier": found.earlier}
 
     async def _trend(self, call: ApiCall) -> Mapping[str, Any]:

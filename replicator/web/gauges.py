@@ -70,8 +70,9 @@ class StatusGauges(Collector):
                 left = (margin - age).total_seconds()
                 families.kill_margin.add_metric((*labels, datasource), left)
         self._add_proved(families, status)
+        broken = status.broken
         for promise in (RPO, KILL_MARGIN, LOG_MARGIN, DRILL):
-            families.kept.add_metric((*labels, promise), promise not in status.broken)
+            families.kept.add_metric((*labels, promise), promise not in broken)
 
     def _add_proved(self, families: "_Families", status: TargetStatus) -> None:
         labels = self._source, status.target

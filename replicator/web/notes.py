@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import Final
 
 from replicator.errors import ReplicatorError
@@ -13,6 +13,7 @@ from replicator.model.store.canary import CanarySummary
 from replicator.model.store.drill import Evidence
 from replicator.model.store.holds import Hold, NamedPoint
 from replicator.ports import Area, Clock, MetadataWriter
+from replicator.services.inspection.points_report import GapCounts
 from replicator.services.monitoring.canary import kept_canary
 from replicator.services.records.drill_record import DrillRecord
 from replicator.services.running.patience import Patience
@@ -29,7 +30,7 @@ PAUSE_PER_SECOND: Final = 50
 """Seconds of pause per second that reading a store takes: at most 2 % of the time is reading."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class StoreNotes:
     """The notes of one target's store at one moment."""
 
@@ -50,6 +51,11 @@ class StoreNotes:
     """Ids of further logs whose histories the store keeps."""
     canary: CanarySummary | None = None
     """The canary's results for the target; None: there are none."""
+
+    @cached_property
+    def gap_counts(self) -> GapCounts:
+        """How many gaps each cut has; counted once for all clients that ask."""
+        return GapCounts(self.gaps)
 
 
 class NotesReader:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
@@ -42,6 +42,8 @@ class StatusAnswers:
 
     def __init__(self, *, registry: CollectorRegistry, poller: Poller, clock: Clock) -> None:
         self._registry, self._poller, self._clock = registry, poller, clock
+        self._told: tuple[int, dict[str, Any]] | None = None
+        """What was seen, and after how many changes."""
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Answer with the metrics that Prometheus scrapes."""
@@ -72,9 +74,15 @@ class StatusAnswers:
     async def status(self, _: web.Request) -> web.Response:
         """Answer with the last look."""
         seen = self._poller.log is not None
-        body = document("status", seen_json(self._poller), self._clock.now())
+        body = document("status", self._seen_json(), self._clock.now())
         status = HTTPStatus.OK if seen else HTTPStatus.SERVICE_UNAVAILABLE
         return web.Response(body=body, status=status, content_type="application/json")
+
+    def _seen_json(self) -> dict[str, Any]:
+        """Return the last look, made once for all clients: it goes through all gaps."""
+        if self._told is None or self._told[0] != self._poller.changes:
+            self._told = self._poller.changes, seen_json(self._poller)
+        return self._told[1]
 
 
 def _encoder(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:

@@ -25,7 +25,6 @@ from replicator.services.inspection.points_report import (
     NotSeen,
     PointsReport,
     TargetPoints,
-    gap_counts,
     gaps_at,
     listed,
     listed_hold,
@@ -127,7 +126,7 @@ class PointRoutes:
         notes, failures = self._notes(
             [name for name in self._panorama.targets if call.by.may_touch([name])]
         )
-        gaps = gap_counts({name: one.gaps for name, one in notes.items()})
+        gaps = {name: one.gap_counts for name, one in notes.items()}
         cuts, first = chronicle.cuts, self._first_place(chronicle)
         if call.by.targets is not None:
             cuts = cuts.uncounted

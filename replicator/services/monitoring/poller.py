@@ -76,6 +76,8 @@ class Poller:
         self.seen: dict[str, Seen] = {}
         self.failures: dict[str, Failure] = {}
         self.life: LifeSigns | None = None
+        self.changes = 0
+        """Number of changes of what was seen: an answer stays right until the next one."""
 
     @property
     def names(self) -> Sequence[str]:
@@ -103,8 +105,10 @@ class Poller:
             # A target is judged by the log's end: without that its last status stays, with its
             # time.
             self.log_failure = self._failed(self.log_failure, exc)
+            self.changes += 1
             return
         self.log_failure = None
+        self.changes += 1
         await self._patience.targets(self._targets, partial(self._look_at, log), self._fail)
 
     async def _look_at_log(self) -> LogStatus:
@@ -125,9 +129,11 @@ class Poller:
         )
         self.failures.pop(name, None)
         self.seen[name] = Seen(at=self._clock.now(), status=status)
+        self.changes += 1
 
     def _fail(self, name: str, error: ReplicatorError) -> None:
         self.failures[name] = self._failed(self.failures.get(name), error)
+        self.changes += 1
 
     def _failed(self, before: Failure | None, error: ReplicatorError) -> Failure:
         return Failure(since=before.since if before else self._clock.now(), error=error)

@@ -2,14 +2,18 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from hashlib import sha256
 
 import aiohttp
 import pytest
 
+from replicator.model.event import Offset, Record
 from replicator.model.operations.access import Principal, Role
 from replicator.page.files import STATIC, page_files
+from replicator.services.history.reader import History
 from replicator.services.inspection.log_listing import LogFilter, event_json, newest_events
+from replicator.task_group import TaskGroup
 from tests.page.made_up import MadeUp, made_up
 from tests.page.made_up_log import HOSTILE
 from tests.page.serving import OPERATOR, TOKEN, serving
@@ -119,6 +123,37 @@ async def test_the_log_is_listed_back_from_its_end_page_by_page(made: MadeUp):
             break
         before = f"&before={body['earlier']}"
     assert offsets == [made.log.closed(cut).offset for cut in range(CUTS, 0, -1)]
+
+
+async def test_events_are_decoded_for_one_client_after_the_other(
+    made: MadeUp, monkeypatch: pytest.MonkeyPatch
+):
+    """Each reading may decode 20,000 records, which holds up `run` meanwhile."""
+    reading, at_once = 0, list[int]()
+    raw = History.raw
+
+    async def counted(self: History, start: Offset) -> Sequence[Record]:
+        nonlocal reading
+        reading += 1
+        at_once.append(reading)
+        await asyncio.sleep(0)
+        found = await raw(self, start)
+        reading -= 1
+        return found
+
+    monkeypatch.setattr(History, "raw", counted)
+    async with serving(made, OPERATOR) as url, aiohttp.ClientSession(url) as session:
+
+        async def ask() -> int:
+            headers = {"Authorization": f"Bearer {TOKEN}"}
+            async with session.get("/v1/page/log?datasource=nobody", headers=headers) as answer:
+                return answer.status
+
+        async with TaskGroup() as group:
+            asked_for = [group.create_task(ask()) for _ in range(4)]
+    assert [one.result() for one in asked_for] == [200] * 4
+    assert len(at_once) > 4
+    assert max(at_once) == 1
 
 
 async def test_the_log_of_one_datasource_is_what_the_command_line_lists(made: MadeUp):

@@ -27,10 +27,12 @@ from replicator.ports import Clock, CopySource, Receipt
 from replicator.services.monitoring.poller import Poller, Watched
 from replicator.services.records.drill_record import DrillRecord
 from replicator.services.running import patience
+from replicator.web import server as web_server
 from replicator.web.gate import GateLimits
 from replicator.web.gauges import OTHERS, StatusGauges
 from replicator.web.metrics import WATCHER, Metrics
 from replicator.web.server import StatusAnswers, WebServer
+from replicator.web.status_json import seen_json
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, Pipeline, soon
 from tests.unit.services.drills.test_drills import made
@@ -279,6 +281,30 @@ async def test_gaps_and_retries_are_counted():
         assert await client.value("retries_total", target="standby") == 1
         assert await client.value("retries_total", target="") == 0
     assert len(monitored.passed) == 2
+
+
+async def test_a_look_is_told_to_all_clients_at_the_cost_of_one(monkeypatch: pytest.MonkeyPatch):
+    """It goes through all gaps of a target, and whoever reaches the port may ask."""
+    monitored, made = Monitored(), list[object]()
+
+    def counted(poller: Poller) -> dict[str, object]:
+        made.append(poller)
+        return seen_json(poller)
+
+    monkeypatch.setattr(web_server, "seen_json", counted)
+    monitored.pipeline.publish(segment())
+    await monitored.pipeline.cut()
+    async with monitored.served() as client:
+        await client.document(status=503)
+        for cut in (1, 2):
+            await monitored.pipeline.follow()
+            await monitored.poller.look()
+            for _ in range(3):
+                found = await client.document()
+                assert found["result"]["targets"][0]["cut"] == cut
+            monitored.pipeline.publish(segment(f"orders-{cut}"))
+            await monitored.pipeline.cut()
+    assert len(made) == 3
 
 
 async def test_what_was_seen_of_a_target_is_told_with_its_age():
