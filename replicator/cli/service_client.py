@@ -85,7 +85,7 @@ _JSON: Final[Mapping[type[BaseModel], TypeAdapter[BaseModel]]] = {
 
 
 class ServiceClient:
-    """One service, asked with one token.
+    """One service, called with one token.
 
     Args:
         url: Where it listens.
@@ -169,7 +169,7 @@ class ServiceClient:
             raise _error(exc) from exc
         except (URLError, OSError, ValueError, HTTPException) as exc:
             raise TransientError(
-                f"the service at {self._url} cannot be asked: {getattr(exc, 'reason', exc)}",
+                f"the service at {self._url} cannot be reached: {getattr(exc, 'reason', exc)}",
                 hint="check that it runs there, and that this machine trusts its certificate",
             ) from exc
         return self._checked(_JSON[shape], answer).model_dump()

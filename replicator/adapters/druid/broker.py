@@ -57,7 +57,7 @@ WHERE datasource = {0} AND ((is_published = 1 AND is_overshadowed = 0) OR is_rea
 GROUP BY 1, 2
 """
 
-# The rows of a segment are 0 until the Broker has asked it; a tombstone has none for ever.
+# The rows of a segment are 0 until the Broker has queried it; a tombstone has none for ever.
 AVAILABILITY = """
 SELECT datasource, COUNT(*) AS "published",
   SUM(CASE WHEN is_available = 1 THEN 1 ELSE 0 END) AS "served",

@@ -152,7 +152,7 @@ class PartitionReader:
         if start < first:
             raise GapError(
                 f"topic {self._partition.topic} was trimmed: it begins at offset {first} and"
-                f" {start} was asked for"
+                f" {start} was requested"
             )
 
     @asynccontextmanager

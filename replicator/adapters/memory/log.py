@@ -83,7 +83,7 @@ class MemoryEventLog:
         first = self._span().first
         if start < first:
             raise GapError(
-                f"the log was trimmed, it begins at offset {first} and {start} was asked for"
+                f"the log was trimmed, it begins at offset {first} and {start} was requested"
             )
         records = self._stored.records
         at = bisect_left(records, start, key=_OFFSET)

@@ -66,7 +66,7 @@ def _reasons(status: Mapping[str, Any], *, order_kept: bool) -> Iterable[str]:
             error = status.get(f"last_{name}_error")
             yield f"{what} ({error})" if error else what
     if status.get("sql_delay"):
-        yield f"it is told to stay {status['sql_delay']} s behind"
+        yield f"it is configured to stay {status['sql_delay']} s behind"
     if not order_kept:
         yield (
             "it applies transactions in parallel and not in their order, so that it shows what the"

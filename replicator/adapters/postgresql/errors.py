@@ -160,7 +160,7 @@ ERRORS: ErrorMap = {
         "raise statement_timeout_s, or find out what keeps the server busy: pg_stat_activity"
     ),
     asyncpg.OperatorInterventionError: _passes(
-        "the server starts, stops, or was told to end this session: run the command again"
+        "the server starts, stops, or was made to end this session: run the command again"
     ),
     asyncpg.IdleInTransactionSessionTimeoutError: _passes(
         "this process stood still for too long in a transaction: run the command again"

@@ -65,7 +65,7 @@ Server = Mapping[str, str] | NoVersions
 
 
 async def server_of(session: PostgresqlSession, shapes: Mapping[Kind, Shape]) -> Server:
-    """Return the identity of this server; asked outside any transaction, because it may fail."""
+    """Return the identity of this server; queried outside any transaction, because it may fail."""
     try:
         (found,) = await session.fetch("ask who the server is", SERVER)
         await session.fetch("ask for row versions", probe_sql(shapes.values()))

@@ -301,7 +301,7 @@ class LogFile:
         (source,) = connection.execute("SELECT source FROM meta").fetchone()
         if source != self.source:
             raise ConfigError(
-                f"{self.path}: the log of source {source!r}, and {self.source!r} was asked for",
+                f"{self.path}: the log of source {source!r}, and {self.source!r} is configured",
                 hint="give every source a log file of its own",
             )
         return True

@@ -308,7 +308,7 @@ class SqliteEventLog:
                 if start < first:
                     raise GapError(
                         f"{self._file.path}: the log was trimmed, it begins at offset {first}"
-                        f" and offset {start} was asked for"
+                        f" and offset {start} was requested"
                     )
         return records
 

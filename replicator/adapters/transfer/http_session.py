@@ -113,7 +113,7 @@ def refuse_redirect(response: ClientResponse, doing: str) -> None:
 
     Args:
         response: Answer of a server that is not trusted.
-        doing: What was asked for, and of whom, in messages.
+        doing: What was requested, and of whom, in messages.
 
     Raises:
         TransientError: it does.
@@ -163,7 +163,7 @@ async def whole(
 
     Args:
         response: Answer of a server that is not trusted.
-        doing: What was asked for, and of whom, in messages.
+        doing: What was requested, and of whom, in messages.
         too_large: Class of the error for a larger body.
         within_s: Time for all of it; None: the request has a limit of its own.
 
@@ -214,7 +214,7 @@ async def in_pieces(
 
     Raises:
         TransientError: it ended early, which is not noticed without a length from the server, or
-            more came than was asked for, or `SLOW_BYTES` took longer than a request may.
+            more came than was requested, or `SLOW_BYTES` took longer than a request may.
     """
     pieces, held_bytes, left_bytes = list[bytes](), 0, size_bytes
     arriving, waited_s = aiter(response.content.iter_any()), 0.0
@@ -236,7 +236,7 @@ async def in_pieces(
         held_bytes, left_bytes = held_bytes + len(piece), left_bytes - len(piece)
         if left_bytes < 0:
             host = response.url.host
-            raise TransientError(f"{host}: a body is longer than the {size_bytes} bytes asked for")
+            raise TransientError(f"{host}: a body is longer than the {size_bytes} bytes requested")
         if held_bytes >= piece_bytes:
             yield b"".join(pieces)
             pieces, held_bytes = [], 0

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 async def mixed(application: Application, targets: Iterable[str]) -> list[MixedCopy]:
     """Return the copies that the source's rows are mixed with; what is away tells nothing.
 
-    `status` says of a target or a source that it cannot be asked.
+    `status` says of a target or a source that it cannot be queried.
     """
     found, source = list[MixedCopy](), application.source_metadata()
     for name in targets:
@@ -30,7 +30,7 @@ async def mixed(application: Application, targets: Iterable[str]) -> list[MixedC
 async def refuse_name_of_source(application: Application, target: str, name: str) -> None:
     """Refuse to restore under a name of the source's own, on a target that follows that source.
 
-    A source that cannot be asked is no reason to refuse: it may be why something is restored.
+    A source that cannot be queried is no reason to refuse: it may be why something is restored.
 
     Raises:
         RefusedError: the source has used segments under that name.

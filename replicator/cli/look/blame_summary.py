@@ -51,7 +51,7 @@ async def summary(
     held, missing = await _holders(application, wanted)
     where = f"its bytes are on {' and '.join(held)}" if held else "no target's store has its bytes"
     lines.append(f"{where}, as they were at offset {wanted}")
-    lines += [f"{name} cannot be asked: {why}" for name, why in missing.items()]
+    lines += [f"{name} cannot be read: {why}" for name, why in missing.items()]
     undo = _undo(application, datasource, wanted, held)
     return Summary(lines=lines, undo=[printed.command(one) for one in undo])
 
@@ -86,7 +86,7 @@ async def _cut_to_go_back_to(
 
 
 async def _holders(application: Application, offset: Offset) -> tuple[list[str], dict[str, str]]:
-    """Return the targets whose stores can restore a cut, and those that cannot be asked."""
+    """Return the targets whose stores can restore a cut, and those that cannot be read."""
     log_id, held, missing = (await application.history.span()).log_id, [], {}
     for name in application.target_names:
         try:

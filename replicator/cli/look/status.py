@@ -150,7 +150,7 @@ class _Targets:
 
     @property
     def names_seen(self) -> list[str]:
-        """The targets that answered; what failed is not asked for more."""
+        """The targets that answered; what failed is not queried further."""
         return sorted(self._found.keys() - self._failures.keys())
 
 

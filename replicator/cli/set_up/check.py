@@ -227,7 +227,7 @@ def _silent(what: str, skew: Skew, name: str, away: TransientError | ConfigError
     """
     setting = f"targets.{name}.druid.coordinator_url"
     is_down = isinstance(away, TransientError)
-    detail = f"its Coordinator cannot be {'reached' if is_down else 'asked'}: {away}; "
+    detail = f"its Coordinator cannot be {'reached' if is_down else 'queried'}: {away}; "
     if skew.target is None:
         detail += "its release is not known"
         hint = f"correct {setting}, start that Druid, or set targets.{name}.druid_release"

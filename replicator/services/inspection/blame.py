@@ -62,7 +62,7 @@ class Blame:
     """The newest events that changed one subject, oldest first."""
 
     datasource: str
-    """Datasource that was asked for, or that of the segment."""
+    """Datasource that was requested, or that of the segment."""
     count: int
     """Number of all such events in the log."""
     events: Sequence[Blamed]

@@ -203,7 +203,7 @@ def target_points(
         named: The named points of its store.
         faults: Damage that was found in the store.
         other_logs: Ids of further logs whose histories the store keeps.
-        testimony: What its witness says of the store; None: no witness was asked.
+        testimony: What its witness says of the store; None: no witness was queried.
         gaps_max: Number of its newest gaps that are listed; None: all.
     """
     return TargetPoints(

@@ -33,7 +33,7 @@ async def mixed_copies(
     """Return the copies under whose names the source has used segments.
 
     Raises:
-        TransientError, ConfigError: the source cannot be asked.
+        TransientError, ConfigError: the source cannot be queried.
     """
     looked_at = copies[:COPIES_MAX]
     if not looked_at:

@@ -64,9 +64,9 @@ class SourceStatus:
     """How old the data in the source's metadata store is."""
 
     freshness: Freshness | None
-    """Freshness of the source; None: the source cannot be asked."""
+    """Freshness of the source; None: the source cannot be queried."""
     unknown: str = ""
-    """Why the source cannot be asked; empty: it can."""
+    """Why the source cannot be queried; empty: it can."""
     left_behind: Sequence[str] = ()
     """Tables with Druid's prefix that are neither replicated nor known to be left out."""
 

@@ -314,7 +314,7 @@ def _of_the_witness(found: TargetStatus, memory: WitnessMemory) -> Iterator[Trou
     name, head, checkpoint = found.target, memory.head, found.checkpoint
     refused = f"until then a restore from the store of {name} is refused, or goes without it"
     if memory.unknown:
-        what = f"{name}: {memory.witness} cannot be asked: {memory.unknown}; {refused}"
+        what = f"{name}: {memory.witness} cannot be read: {memory.unknown}; {refused}"
         yield Trouble(what, "check")
     elif head is None:
         what = f"{name}: {memory.witness} remembers nothing of its log; {refused}"

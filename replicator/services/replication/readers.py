@@ -109,7 +109,7 @@ async def is_wrong(checkpoint: Checkpoint, span: Span, area: Area) -> bool:
     """Return whether a checkpoint beyond the log's end was not written by an applier.
 
     Raises:
-        TransientError: the target's store cannot be asked.
+        TransientError: the target's store cannot be read.
     """
     if checkpoint.paused:
         return False
@@ -121,7 +121,7 @@ async def proves_cut_short(span: Span, area: Area) -> bool:
     """Return whether a target's store has more of the log than the log.
 
     Raises:
-        TransientError: the target's store cannot be asked.
+        TransientError: the target's store cannot be read.
     """
     end = await history_end(span, area)
     return end is not None and end > span.end

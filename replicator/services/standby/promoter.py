@@ -149,7 +149,7 @@ class Promoter:
     ) -> None:
         self._takeover = takeover
         self._seen: dict[str, SupervisorState] = {}
-        """Supervisors that were seen to continue at the right offsets; they are not asked again."""
+        """Supervisors seen to continue at the right offsets; they are not queried again."""
         self._posted: set[str] = set()
         """Supervisors whose specs were sent; Druid may apply them a while later."""
         self._source = source

@@ -129,7 +129,7 @@ async def skew_of(
     """Compare a source's rows with a target's release.
 
     Raises:
-        TransientError, ConfigError: the source's metadata or its Druid cannot be asked.
+        TransientError, ConfigError: the source's metadata or its Druid cannot be queried.
     """
     if target is None:
         return Skew(source=None, target=None)

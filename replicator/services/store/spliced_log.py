@@ -151,7 +151,7 @@ class SplicedLog:
     ) -> list[_Found]:
         """Return what the archives answer but None, at most `count` answers.
 
-        While the log is whole, an archive that cannot be asked is left out. One in whose store a
+        While the log is whole, an archive that cannot be read is left out. One in whose store a
         link is in the way is left out if another one has an answer.
 
         Raises:

@@ -27,7 +27,7 @@ async def test_a_body_without_a_length_that_is_whole(sent: bytes):
 
 
 async def test_a_body_that_goes_on_after_what_was_asked_for():
-    with pytest.raises(TransientError, match="longer than the 3 bytes asked for"):
+    with pytest.raises(TransientError, match="longer than the 3 bytes requested"):
         await _read(b"12345", 3)
 
 

@@ -70,7 +70,7 @@ async def test_each_secret_that_a_start_reads_is_read_and_its_setting_named(tmp_
     [
         (None, TransientError("refused"), False, "cannot be reached: refused; its release is not"),
         ("33.0.0", TransientError("refused"), True, "cannot be reached: refused; rows are written"),
-        ("33.0.0", ConfigError("401"), False, "cannot be asked: 401; rows are written"),
+        ("33.0.0", ConfigError("401"), False, "cannot be queried: 401; rows are written"),
         (None, None, True, "its release is unknown: rows are replicated"),
     ],
 )

@@ -150,7 +150,7 @@ async def test_a_client_sees_progress_results_and_problems(tmp_path: Path):
         stranger = ServiceClient(stage.control.url, "drt_0_0")
         with pytest.raises(ConfigError, match="the token is wrong"):
             await asyncio.to_thread(stranger.job, request, 80)
-    with pytest.raises(TransientError, match="cannot be asked"):
+    with pytest.raises(TransientError, match="cannot be reached"):
         await asyncio.to_thread(client.job, request, 80)
     with pytest.raises(ConfigError, match="--service"):
         ServiceClient("replicator.example:9465", "t")
