@@ -95,6 +95,7 @@ def _hashed(
     columns: frozenset[str] | None,
     payload: bytes,
 ) -> Fingerprint:
+    # As keys of a mapping 0 and 1 are False and True, whose texts are theirs, too.
     text = head % tuple([v if v.__class__ is str else _WORDS.get(v) or _word(v) for v in values])
     if extras:
         names = sorted(extras if columns is None else columns & extras.keys())

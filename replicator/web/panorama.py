@@ -131,6 +131,8 @@ class Panorama:
         Stores are read side by side: one that hangs holds up no news of the others.
         """
         is_wanted = self._wanted.is_set()
+        # Before the look and not after it: a change that comes meanwhile is looked at by the next
+        # one.
         self._wanted.clear()
         if is_wanted:
             await self.poller.look()

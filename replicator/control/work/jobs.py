@@ -92,6 +92,8 @@ class Jobs:
                 f"no plan of {order.verb} was agreed to",
                 hint="make a plan, read it, and run it by its digest",
             )
+        # The store is awaited between the checks and the job's entry: without the lock two orders
+        # could both find a target free, or the last place.
         async with self._taking:
             return await self._taken(order)
 

@@ -414,6 +414,7 @@ _REQUIRED = {kind: table.required - table.local for kind, table in TABLES.items(
 
 def _typed(found: Mapping[str, Any], name: str, kind: type[Any]) -> Any:
     value = found[name]
+    # To Python `True` is an int as well.
     if not isinstance(value, kind) or isinstance(value, bool):
         raise TypeError(f"field {name!r} is not a {kind.__name__}")
     return value
@@ -457,6 +458,7 @@ def _bytes(text: object, name: str) -> bytes:
 
 
 def _event_id(envelope: Envelope, type_: str, subject: str, mark: bytes) -> str:
+    # Without the epoch: a watcher that writes a cut again gives its events the same ids.
     text = f"{envelope.source}\x1f{envelope.cut}\x1f{type_}\x1f{subject}\x1f"
     return blake2b(text.encode() + mark, digest_size=16).hexdigest()
 
