@@ -139,7 +139,11 @@ class ArchiveMetadata:
     async def acquire(
         self, source: str, *, store: str | None = None, anew: bool = False
     ) -> TargetState:
-        """Take the next epoch; what an archive knows lies in its store, so it is of no other."""
+        """Take the next epoch; what an archive knows lies in its store, so it is of no other.
+
+        Raises:
+            FencedError: another process took each number first, `ATTEMPTS_MAX` times.
+        """
         del store, anew
         for _ in range(ATTEMPTS_MAX):
             last = await self._last(source)

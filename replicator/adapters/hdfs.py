@@ -260,7 +260,12 @@ class HdfsFolder:
     async def read(
         self, key: str, *, tag: str, start: int, end: int, piece_bytes: int
     ) -> AsyncIterator[bytes]:
-        """Yield a range of a file, after checking that the file is still the same."""
+        """Yield a range of a file, after checking that the file is still the same.
+
+        Raises:
+            MissingObjectError: it is gone.
+            RewrittenObjectError: it was written since it was listed.
+        """
         if start >= end:
             return
         doing = f"cannot read {key}"
@@ -306,7 +311,11 @@ class HdfsFolder:
         return await self._placed(aside, key)
 
     async def replace(self, key: str, data: Piece, *, retained: bool = False) -> None:
-        """Store one of the replicator's own files, whatever was there."""
+        """Store one of the replicator's own files, whatever was there.
+
+        Raises:
+            TransientError: another process has written it in the moment in which none was there.
+        """
         del retained
         aside = await self._written_aside(key, [data])
         # A rename of HDFS replaces nothing, so that for a moment nothing is at the key.

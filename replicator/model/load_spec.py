@@ -286,6 +286,7 @@ class SourceLayout:
         Raises:
             MalformedRowError: it fits none; the message is that of the main one when its type
                 is right, or of the first of the right type.
+            MisplacedError: no storage of the source has its type.
         """
         refusals: list[MalformedRowError] = []
         for name, layout in [("", self.main), *self.others.items()]:

@@ -135,7 +135,11 @@ class GoogleBucket:
     async def pages(
         self, prefix: str, *, page_objects_max: int = PAGE_OBJECTS_MAX
     ) -> AsyncIterator[Sequence[Listed]]:
-        """Yield the objects below a folder, one request per page."""
+        """Yield the objects below a folder, one request per page.
+
+        Raises:
+            TransientError: the bucket does not exist, or a page leads back to an earlier one.
+        """
         page: dict[str, str] = {"prefix": f"{prefix.rstrip('/')}/" if prefix else ""}
         page["maxResults"] = str(page_objects_max)
         seen_pages = set[str]()
@@ -244,6 +248,7 @@ class GoogleBucket:
             MissingObjectError: the original is gone.
             RewrittenObjectError: the original was overwritten since it was listed.
             CorruptionError: the copy has another CRC32C and was removed.
+            TransientError: a step has copied nothing more.
         """
         doing = f"cannot copy {source_bucket.name}/{name} to {key}"
         params = {"ifGenerationMatch": "0", "sourceGeneration": generation}

@@ -323,6 +323,9 @@ def sync_file_system(root: Path) -> None:
     """Make all that was written to the file system of a folder durable, and wait for no other one.
 
     `os.sync` would wait for every mount of the machine, also for one that is gone.
+
+    Raises:
+        OSError: the operating system's error.
     """
     import ctypes  # noqa: PLC0415 - a look does without
 

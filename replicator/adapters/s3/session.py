@@ -259,7 +259,14 @@ ODD = (ResponseParserError, KeyError, ValueError)
 
 @contextmanager
 def translated(bucket: str, doing: str, pace: Pace) -> Generator[None]:
-    """Translate the SDK's errors; slow down if the server reports too many requests."""
+    """Translate the SDK's errors; slow down if the server reports too many requests.
+
+    Raises:
+        FileExistsError: a condition of the request does not hold: the object is there, or changed.
+        MissingObjectError, ArchivedObjectError, DeniedKeyError: what S3's code stands for.
+        ConfigError: the certificate is not trusted, or the server knows no such request.
+        TransientError: any other trouble, an answer that cannot be read included.
+    """
     try:
         yield
     except ClientError as exc:

@@ -60,7 +60,7 @@ ERRORS: dict[int, type[ReplicatorError]] = {
     sqlite3.SQLITE_READONLY: ConfigError,
     sqlite3.SQLITE_PERM: ConfigError,
 }
-"""Errors by SQLite's primary result code; any other code means a damaged file."""
+"""Errors by SQLite's primary result code; any other one is a `ConfigError`, perhaps of damage."""
 HINTS: dict[type[ReplicatorError], str] = {
     TransientError: "look for a disk that is full or read-only, a mount that is gone or another"
     " writer on the file",
@@ -373,7 +373,13 @@ def refuse_linked(path: Path) -> None:
 
 @contextmanager
 def translated(path: Path, doing: str) -> Generator[None]:
-    """Translate errors of SQLite and of the operating system, naming the file."""
+    """Translate errors of SQLite and of the operating system, naming the file.
+
+    Raises:
+        ConfigError: the file, or the rights on it, must be corrected.
+        TransientError: the same may succeed later: a lock, a full disk, one that is read-only.
+        CorruptionError: the file or a row of it is damaged.
+    """
     try:
         yield
     except DamagedRowError as exc:

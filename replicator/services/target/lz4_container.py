@@ -87,6 +87,7 @@ class Lz4Container:
 
         Raises:
             UnreadableObjectError: as for `objects`.
+            RewrittenObjectError: the file is not in the container any more.
         """
         found = await self._opened(location)
         if (file := found.files.get(stored.name)) is None:

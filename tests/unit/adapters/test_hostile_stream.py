@@ -21,7 +21,7 @@ from replicator.adapters.postgresql.stream.pgoutput import (
 )
 from replicator.adapters.postgresql.stream.row_changes import RowChanges
 from replicator.adapters.postgresql.stream.slot import StreamOptions
-from replicator.errors import BrokenStreamError
+from replicator.errors import BrokenStreamError, CorruptionError
 from replicator.model.row import TABLES, Kind
 from replicator.model.stream import Lsn, StreamPosition
 from replicator.ports import CommitVisitor
@@ -75,6 +75,12 @@ def test_a_large_value_in_small_pieces_is_not_copied_with_each_of_them():
     fields.close()
     assert found == [16 << 20, 4]
     assert time.process_time() - begun_s < 5
+
+
+@pytest.mark.parametrize("rest", [b"\0\2", COPY_TRAILER + b"\0"], ids=["two columns", "no end"])
+def test_what_is_no_value_is_refused_at_once_and_not_gathered(rest: bytes):
+    with pytest.raises(CorruptionError, match="no COPY of one column"):
+        list(CopiedFields().take(COPY_HEADER + field(b"one") + rest))
 
 
 @pytest.mark.parametrize("column", ["name", "payload"])

@@ -233,7 +233,11 @@ class CopiedFields:
         """Bytes with which the next value is complete, as far as its length is known."""
 
     def take(self, data: bytes) -> Iterator[bytes]:
-        """Take the next bytes and yield the complete values."""
+        """Take the next bytes and yield the complete values.
+
+        Raises:
+            CorruptionError: they are no COPY of one column, or a value is larger than any message.
+        """
         self._pending += data
         if not self._started:
             if len(self._pending) < len(COPY_HEADER):
@@ -253,6 +257,9 @@ class CopiedFields:
             yield pending[at + 6 : at + 6 + size]
             at += 6 + size
         del self._pending[:at]
+        if len(rest := pending[at : at + 3]) > 1 and rest[:2] != ONE_FIELD and rest != COPY_TRAILER:
+            # nothing that follows could be read, so it is not gathered either
+            raise CorruptionError("the change stream is no COPY of one column")
 
     def close(self) -> None:
         """Require that the data ended where the format says.
