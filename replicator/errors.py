@@ -152,6 +152,13 @@ class CorruptionError(ReplicatorError):
     )
 
 
+class DamagedServerError(CorruptionError):
+    """A database server finds its own data damaged, or contradicts itself.
+
+    Nothing of it was taken over, and its operator mends it: the same call may succeed later.
+    """
+
+
 class LogCutShortError(ReplicatorError):
     """The log has lost records: who goes on writing it makes another history of them."""
 

@@ -88,6 +88,23 @@ def refuse_large(table: str, rows: int, size_bytes: int, key: str) -> None:
         )
 
 
+def long_key(table: str, key: str) -> ConfigError:
+    """Return the error of a row whose key is longer than any of Druid's."""
+    return ConfigError(
+        f"{table}: a key has {len(key)} characters, and Druid's have at most 255: {key!r:.100}",
+        hint="remove that row: Druid's own tables do not take it",
+    )
+
+
+def no_text(table: str, why: UnicodeDecodeError) -> ConfigError:
+    """Return the error of a row with bytes where Druid has a text."""
+    return ConfigError(
+        f"{table}: a row has bytes where Druid has a text: {why}",
+        hint="compare the types of the table's columns with those that Druid makes, and find the"
+        " row by its value",
+    )
+
+
 def no_columns(database: str, table: str, columns: Sequence[str], also: str = "") -> ConfigError:
     """Return the error of a table that lacks columns; `also` is one more thing to check."""
     return ConfigError(

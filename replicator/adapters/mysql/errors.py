@@ -18,7 +18,7 @@ from asyncmy import errors as client
 
 from replicator.errors import (
     ConfigError,
-    CorruptionError,
+    DamagedServerError,
     LoginError,
     ReplicatorError,
     TransientError,
@@ -83,8 +83,8 @@ def _unfit(hint: str, *, words: str = "") -> _Translation:
     return lambda text: UnfitRowError(f"{text}{words}", hint=hint)
 
 
-def _damaged(text: str) -> CorruptionError:
-    return CorruptionError(
+def _damaged(text: str) -> DamagedServerError:
+    return DamagedServerError(
         text,
         hint="the server found its own data damaged: see its log and its disk, look with CHECK"
         " TABLE, and restore the table that it names; nothing was written",

@@ -61,6 +61,8 @@ from replicator.ports import (
 CHUNK_ROWS: Final = 16_384
 FETCHED_MAX: Final = 1000
 """Number of rows read by one statement; each such number has a prepared statement."""
+KEY_BYTES_MAX: Final = 8192
+"""Longest key of a row; Druid's columns take 255 characters."""
 END: Final = b"."
 """End of each handle: numpy's arrays of bytes drop zeros at the end of values."""
 HASHES_BYTES: Final = KEY_HASH_BYTES + FINGERPRINT_BYTES
@@ -314,7 +316,7 @@ class MysqlSnapshot:
             found = [row[0] for row in rows if row[0] is not None]
             nothing += len(rows) - len(found)
             if found:
-                visit(_chunk(found))
+                visit(_chunk(found, shape.relation))
 
         query = scan_sql(shape, columns, datasources=datasources)
         await self._session.stream(
@@ -337,7 +339,10 @@ class MysqlSnapshot:
             refusals.refuse_large(shape.relation, len(some), size_bytes, named)
             query = fetch_sql(shape, len(some))
             found = await self._session.fetch(doing, query, *texts, *some)
-            rows += map(made, found)
+            try:
+                rows += map(made, found)
+            except UnicodeDecodeError as exc:
+                raise refusals.no_text(shape.relation, exc) from exc
         return rows
 
     async def _explain(self, shape: Shape, columns: frozenset[str]) -> None:
@@ -355,8 +360,15 @@ class MysqlSnapshot:
         )
 
 
-def _chunk(found: list[bytes]) -> Chunk:
-    """Return the rows of a scan as three columns."""
+def _chunk(found: list[bytes], table: str) -> Chunk:
+    """Return the rows of a scan as three columns.
+
+    Raises:
+        ConfigError: a key is longer than any of Druid's: each handle would take as much memory.
+    """
+    longest = max(found, key=len)
+    if len(longest) - HASHES_BYTES > KEY_BYTES_MAX:
+        raise refusals.long_key(table, longest[HASHES_BYTES:].decode(errors="replace"))
     hashes = b"".join([one[:HASHES_BYTES] for one in found])
     both = np.frombuffer(hashes, np.dtype([("key", KEY), ("mark", MARK)]))
     handles = np.array([one[HASHES_BYTES:] + END for one in found], np.bytes_)

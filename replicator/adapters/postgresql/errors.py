@@ -16,7 +16,7 @@ from asyncpg.pgproto.pgproto import BufferError as UnreadableError
 from replicator.adapters.boundary import ErrorMap
 from replicator.errors import (
     ConfigError,
-    CorruptionError,
+    DamagedServerError,
     LoginError,
     ReplicatorError,
     TransientError,
@@ -86,8 +86,8 @@ def _of_character(text: str) -> UnfitRowError:
     return UnfitRowError(text, hint=NUL_HINT if text.endswith(": 0x00") else CHARACTER_HINT)
 
 
-def _damaged(text: str) -> CorruptionError:
-    return CorruptionError(
+def _damaged(text: str) -> DamagedServerError:
+    return DamagedServerError(
         text,
         hint="the server found its own data damaged: check its disk, look with pg_amcheck, and"
         " restore the row that it names; nothing was written",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from replicator.errors import CorruptionError, TransientError
+from replicator.errors import CorruptionError, DamagedServerError, TransientError
 from replicator.model.event import Entry, RowChanged, RowRemoved
 from replicator.model.fingerprint import fingerprint, key_hash
 from replicator.model.inventory.ledger import Offsets
@@ -258,7 +258,7 @@ class Watcher:
         """Yield the events of a table's rows in bounded lists, and require that they are sound.
 
         Raises:
-            CorruptionError: the sum of their fingerprints is not the scan's.
+            DamagedServerError: the sum of their fingerprints is not the scan's.
             ConfigError: two rows have one key, or one is too large.
         """
         found, keys = 0, bytearray()
@@ -270,7 +270,7 @@ class Watcher:
                 yield events
         # Both sums are of rows of one snapshot, so that no concurrent change explains a difference.
         if found != sum_:
-            raise CorruptionError(
+            raise DamagedServerError(
                 f"the source's database computes other fingerprints for {kind.value} rows than this"
                 " program does",
                 hint="report this with the versions of PostgreSQL and Druid; nothing was published",

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 from replicator.errors import (
     ConfigError,
     CorruptionError,
+    DamagedServerError,
     DefectError,
     GapError,
     LogCutShortError,
@@ -57,8 +58,13 @@ class Tolerance:
         return isinstance(exc, (*self.halting, *(self.halting_later if later else ())))
 
 
-OF_THE_WATCHER: Final = Tolerance(passing=(TransientError,), halting_later=(ConfigError,))
-"""A log that contradicts itself ends the watcher, and its process with it."""
+OF_THE_WATCHER: Final = Tolerance(
+    passing=(TransientError, DamagedServerError), halting_later=(ConfigError,)
+)
+"""A log that contradicts itself ends the watcher, and its process with it.
+
+A source that does is waited for: its disk may be failing, and then the copies are needed most.
+"""
 _OF_THE_DATA: Final = (CorruptionError, GapError, MalformedRowError)
 _OF_ITS_CHECKPOINT: Final = (LogCutShortError,)
 """A writer to one target's state can say that it is further than the log.

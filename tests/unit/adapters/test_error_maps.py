@@ -37,7 +37,7 @@ from replicator.adapters.transfer.pacing import Pace
 from replicator.adapters.transfer.sizes import Sizes
 from replicator.errors import (
     ConfigError,
-    CorruptionError,
+    DamagedServerError,
     LoginError,
     ReplicatorError,
     TransientError,
@@ -125,7 +125,7 @@ def test_a_shared_session_is_named_without_the_clients_advice_to_programs(
     ("exc", "kind", "hint"),
     [
         (asyncpg.InvalidColumnReferenceError("no unique"), ConfigError, "primary key"),
-        (asyncpg.DataCorruptedError("missing chunk"), CorruptionError, "pg_amcheck"),
+        (asyncpg.DataCorruptedError("missing chunk"), DamagedServerError, "pg_amcheck"),
         (asyncpg.UniqueViolationError("duplicate key"), UnfitRowError, "replicator check"),
         (asyncpg.DuplicateTableError("exists"), ConfigError, "schema"),
         (asyncpg.UntranslatableCharacterError("é"), UnfitRowError, "UTF8"),
@@ -190,7 +190,7 @@ def test_every_class_and_number_of_mysql_has_its_words_and_a_hint():
         (1665, ConfigError, "binlog_format"),
         (3159, ConfigError, "ssl-mode"),
         (1062, UnfitRowError, "binary"),
-        (1877, CorruptionError, "CHECK TABLE"),
+        (1877, DamagedServerError, "CHECK TABLE"),
     ],
 )
 def test_what_mysql_says_asks_for_the_right_thing(

@@ -5,10 +5,13 @@ from random import Random
 
 import pytest
 
+from replicator.adapters.mysql import errors as mysql_errors
+from replicator.adapters.postgresql import errors as postgresql_errors
 from replicator.errors import (
     BUG,
     ConfigError,
     CorruptionError,
+    DamagedServerError,
     DefectError,
     FencedError,
     GapError,
@@ -152,6 +155,15 @@ async def test_a_defect_that_a_step_has_named_already_is_one_too():
     for tolerance in (OF_A_TARGET_ALONE, OF_THE_WATCHER):
         with pytest.raises(DefectError):
             await told(named, tolerance=tolerance)
+
+
+async def test_a_source_that_is_damaged_is_waited_for():
+    """It ended `run`, and the copies with it, when a page of the source's disk was unreadable."""
+    damaged = DamagedServerError("PostgreSQL: invalid page in block 7")
+    (line,) = await told(damaged, None, tolerance=OF_THE_WATCHER)
+    assert "invalid page in block 7" in line
+    for translation in (postgresql_errors._damaged, mysql_errors._damaged):
+        assert isinstance(translation("invalid page"), DamagedServerError)
 
 
 async def test_a_log_that_contradicts_itself_ends_its_watcher():
