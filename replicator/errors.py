@@ -19,9 +19,21 @@ def writable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
+MESSAGE_CHARS_MAX: Final = 10_000
+"""Longest message: a server's own words may have a gigabyte, and each look repeats them."""
+TRACE_CHARS_MAX: Final = 100_000
+
+
+def message_of(text: str) -> str:
+    """Return a message as it is logged and shown: the beginning of a very long one."""
+    if len(text) <= MESSAGE_CHARS_MAX:
+        return writable(text)
+    return writable(f"{text[:MESSAGE_CHARS_MAX]}… ({len(text)} characters)")
+
+
 def trace(exc: BaseException) -> str:
     """Return an exception's traceback, as a text that every document and log can hold."""
-    return writable("".join(traceback.format_exception(exc)).rstrip())
+    return writable("".join(traceback.format_exception(exc)).rstrip()[-TRACE_CHARS_MAX:])
 
 
 BUG: Final = 1
@@ -40,9 +52,9 @@ class ReplicatorError(Exception):
     hint = ""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(writable(message))
+        super().__init__(message_of(message))
         if hint:
-            self.hint = writable(hint)
+            self.hint = message_of(hint)
 
 
 class DefectError(ReplicatorError):

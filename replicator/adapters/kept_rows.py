@@ -26,6 +26,9 @@ TABLE_HINT: Final = (
 )
 
 
+FOLLOWED_CHARS: Final = 200
+FOLLOWED_MAX: Final = 1000
+"""Sources of which a database is a target, and characters of their names, that are read."""
 OWN_BYTES_MAX: Final = 128 << 20
 """Largest size of a source's rows in one of our tables: half a million gaps."""
 LONG_KEY: Final = "long_key"

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replicator.adapters import refusals
+from replicator.adapters.kept_rows import FOLLOWED_CHARS, FOLLOWED_MAX
 from replicator.adapters.mysql.binlog import position_of, refusal, written_since
 from replicator.adapters.mysql.errors import PACKET_HINT
 from replicator.adapters.mysql.freshness import freshness_of
@@ -138,8 +139,8 @@ class MysqlMetadataReader:
 
     async def followed(self) -> Sequence[str]:
         query = (
-            f'SELECT "source" FROM {quoted(CHECKPOINTS)}'  # noqa: S608 - quoted names
-            ' WHERE "log_id" IS NOT NULL AND "promoted" IS NOT TRUE'
+            f'SELECT LEFT("source", {FOLLOWED_CHARS}) FROM {quoted(CHECKPOINTS)}'  # noqa: S608 - quoted names
+            f' WHERE "log_id" IS NOT NULL AND "promoted" IS NOT TRUE LIMIT {FOLLOWED_MAX}'
         )
         async with self._connect() as session:
             if not await session.value(f"look for {CHECKPOINTS}", SEEN, CHECKPOINTS):

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Unpack
 
+from replicator.adapters.kept_rows import FOLLOWED_CHARS, FOLLOWED_MAX
 from replicator.adapters.postgresql.freshness import freshness_of
 from replicator.adapters.postgresql.session import Database, Options, PostgresqlSession, connect
 from replicator.adapters.postgresql.sql import literal, relation
@@ -106,7 +107,10 @@ class PostgresqlMetadataReader:
     async def followed(self) -> Sequence[str]:
         table = relation(self._database.schema, CHECKPOINTS)
         # A promoted target is a cluster of its own, and may be the source of another configuration.
-        query = f"SELECT source FROM {table} WHERE log_id IS NOT NULL AND promoted IS NOT TRUE"  # noqa: S608 - quoted names
+        query = (
+            f"SELECT left(source, {FOLLOWED_CHARS}) AS source FROM {table}"  # noqa: S608 - quoted names
+            f" WHERE log_id IS NOT NULL AND promoted IS NOT TRUE LIMIT {FOLLOWED_MAX}"
+        )
         async with self._connect() as session:
             if not await session.value(f"look for {table}", READABLE, table):
                 return []

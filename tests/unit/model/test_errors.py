@@ -2,7 +2,15 @@
 
 import pytest
 
-from replicator.errors import CorruptionError, FencedError, TransientError, worst, worst_alone
+from replicator.errors import (
+    CorruptionError,
+    FencedError,
+    TransientError,
+    expected,
+    trace,
+    worst,
+    worst_alone,
+)
 
 
 def test_the_worst_failure_of_a_group_is_the_one_to_act_on():
@@ -26,3 +34,14 @@ def test_a_message_is_a_text_that_every_document_can_hold():
     assert str(error) == "it leads to /x\\udcff"
     assert error.hint == "look at \\ud800"
     assert str(CorruptionError("wörter ✓")) == "wörter ✓"
+
+
+def test_a_server_that_says_megabytes_is_quoted_by_its_beginning():
+    """`/status.json` had 30 MB for everybody who asked, and the log as much each minute."""
+    error = TransientError("the database says " + "x" * 2_000_000, hint="y" * 2_000_000)
+    assert str(error).startswith("the database says xxx")
+    assert str(error).endswith("… (2000018 characters)")
+    assert len(str(error)) < 11_000
+    assert len(error.hint) < 11_000
+    assert len(str(expected(ValueError("z" * 2_000_000)))) < 11_000
+    assert len(trace(ValueError("z" * 2_000_000))) == 100_000
