@@ -171,6 +171,13 @@ class DamagedServerError(CorruptionError):
     """
 
 
+class DamagedStoreError(CorruptionError):
+    """Files of one target's store are altered, and no other store has what they held.
+
+    The log is as good as before: who writes it waits until they are mended.
+    """
+
+
 class LogCutShortError(ReplicatorError):
     """The log has lost records: who goes on writing it makes another history of them."""
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import PlainValidator
 
 from replicator.errors import (
+    CorruptionError,
     FencedError,
     NotFoundError,
     RefusedError,
@@ -49,6 +50,7 @@ from replicator.ports import (
     Transaction,
     Visit,
     VisitVersions,
+    require_readable,
 )
 
 if TYPE_CHECKING:
@@ -59,6 +61,9 @@ KEPT_STATES = 8
 ATTEMPTS_MAX = 100
 """Number of attempts to write the state while other processes write it at the same time."""
 DIGITS = 20
+MANY_GAPS_HINT = "find out why so many rows have gaps, and mend that; `points` lists them"
+NUMBER_MAX = 10**15
+"""Largest number of a state: at a thousand a second it takes thirty thousand years."""
 _NAME = re.compile(r"\d{20}\.json", re.ASCII)
 
 
@@ -189,8 +194,9 @@ class ArchiveMetadata:
         A writer that was paused for long may find its number free because that file was pruned: the
         newest state is then so many numbers ahead that this one is recognised and removed.
         """
-        name = _name(source, state.number)
-        if not await self._area.create(name, state_json(state)):
+        name, data = _name(source, state.number), state_json(state)
+        require_readable(name, data, LIST_BYTES_MAX, hint=MANY_GAPS_HINT)
+        if not await self._area.create(name, data):
             return False
         if _number((await self._names(source))[-1]) < state.number + KEPT_STATES:
             return True
@@ -210,6 +216,11 @@ class ArchiveMetadata:
     async def _last(self, source: str) -> State:
         for _ in range(ATTEMPTS_MAX):
             names = await self._names(source)
+            if names and _number(names[-1]) > NUMBER_MAX:
+                raise CorruptionError(
+                    f"{names[-1]} leaves no number for another state, and no target came so far",
+                    hint=f"another program wrote it: remove {names[-1]}",
+                )
             if not names:
                 return State(number=0, epoch=Epoch(0), checkpoint=None, applied_at=None, gaps=())
             with suppress(NotFoundError):  # removed meanwhile: look again

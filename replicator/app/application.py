@@ -165,6 +165,11 @@ class Application:
         return self._history_with(self.target_names)
 
     @cached_property
+    def watched_history(self) -> History:
+        """The same for who looks at it again and again: a store that is away hides no other."""
+        return self._history_with(self.target_names, preferred=False)
+
+    @cached_property
     def _log(self) -> Log:
         settings = self.settings
         log = event_log(settings.recorded, self.source_name, self.clock, self._environ)
@@ -694,7 +699,7 @@ class Application:
         """
         notifying = self.notifying()
         poller = self.monitoring.poller(
-            self.history,
+            self.watched_history,
             map(self.target, self.target_names),
             interval_s=notifying.settings.look_interval_s,
             life=self.life,
@@ -709,7 +714,7 @@ class Application:
         Raises:
             ConfigError: the port cannot be opened.
         """
-        found = self.monitoring.monitor(self.history, map(self.target, names))
+        found = self.monitoring.monitor(self.watched_history, map(self.target, names))
         if found is not None and (server := self.monitoring.server(found)) is not None:
             self._stack.push_async_callback(server.close)
             await server.start()

@@ -28,7 +28,7 @@ def panorama(application: Application, poller: Poller) -> Panorama:
     assert web is not None  # noqa: S101 - there is a poller, which its port needs
     return Panorama(
         poller=poller,
-        chronicle=Chronicle(application.history),
+        chronicle=Chronicle(application.watched_history),
         notes={name: _notes(application, name) for name in poller.names},
         surroundings=Surroundings(
             life=application.life,

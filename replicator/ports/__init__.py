@@ -8,8 +8,10 @@ from replicator.ports.area import (
     DOCUMENT_BYTES_MAX,
     LIST_BYTES_MAX,
     MANIFEST_BYTES_MAX,
+    PLACES_BYTES_MAX,
     Area,
     SignableArea,
+    require_readable,
     too_large,
 )
 from replicator.ports.log import (
@@ -74,6 +76,7 @@ __all__ = [
     "LIST_BYTES_MAX",
     "MANIFEST_BYTES_MAX",
     "OWN_AREA",
+    "PLACES_BYTES_MAX",
     "ROW_BYTES_MAX",
     "SAMPLES_MAX",
     "Area",
@@ -127,5 +130,6 @@ __all__ = [
     "WatchedReader",
     "Workers",
     "fetched",
+    "require_readable",
     "too_large",
 ]

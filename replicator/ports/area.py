@@ -4,14 +4,31 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from replicator.errors import CorruptionError
+from replicator.errors import CorruptionError, RefusedError
 
 DOCUMENT_BYTES_MAX = 1 << 20
 """Limit for a document's bytes; most take kilobytes, and there are hundreds of them."""
 MANIFEST_BYTES_MAX = 16 << 20
 """Limit for a base's manifest; one of a hundred thousand files takes 12 MB."""
-LIST_BYTES_MAX = 1 << 30
-"""Limit for bytes of lists that grow with the target: gaps, and the locations of an expiry."""
+LIST_BYTES_MAX = 128 << 20
+"""Limit for bytes of a list of gaps: half a million of them. Reading it takes seven times as much
+memory at worst, since one character beyond the first 65,536 quadruples a text."""
+PLACES_BYTES_MAX = 256 << 20
+"""Limit for bytes of the locations of an expiry: sixteen million of them."""
+
+
+def require_readable(name: str, data: bytes, bytes_max: int, *, hint: str) -> None:
+    """Refuse to write a file that would not be read again.
+
+    Raises:
+        RefusedError: it is larger than `bytes_max`.
+    """
+    if len(data) > bytes_max:
+        raise RefusedError(
+            f"{name} would have {len(data)} bytes, more than the {bytes_max} that are read;"
+            " nothing was written",
+            hint=hint,
+        )
 
 
 def too_large(name: str, size_bytes: int, bytes_max: int) -> CorruptionError:

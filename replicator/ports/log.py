@@ -157,9 +157,11 @@ class Bases(Protocol):
         ...
 
     async def read_base(
-        self, offset: Offset, start: Offset, *, records_max: int
+        self, offset: Offset, start: Offset, *, records_max: int, of: Base | None = None
     ) -> Sequence[Record]:
         """Return records of a base with an offset of `start` or larger, ascending, as a log does.
+
+        `of` is the base that was read before: another one in its place is refused.
 
         Raises:
             CorruptionError: as for `base`.
@@ -172,6 +174,14 @@ class Bases(Protocol):
 
     async def resume(self, start: Offset) -> Offset | None:
         """Return the next offset from which the log can be read, from `start` on; None for none."""
+        ...
+
+    def doubt(self) -> bool:
+        """Use other files than before, as those do not lead to a cut of the log.
+
+        Returns:
+            Whether there are others that were not tried.
+        """
         ...
 
 

@@ -1,7 +1,7 @@
 """A source, a log and a target in memory, and the services over them; small enough to read."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -22,7 +22,7 @@ from replicator.model.log.locations import TargetLocator
 from replicator.model.log.row_mapping import RowMapping, locate
 from replicator.model.observation import CutApplied, GapOpened, Observation
 from replicator.model.row import TABLES, Row, Segment, key_of
-from replicator.ports import MetadataWriter
+from replicator.ports import Area, MetadataWriter
 from replicator.services.history.reader import History
 from replicator.services.replication.applier import Applier
 from replicator.services.replication.companions import BaseWriter
@@ -93,6 +93,8 @@ class Pipeline:
         self.target = MemoryMetadata(self.clock)
         self.target_storage = MemoryDeepStorage(self.clock)
         self.area = self.target_storage.area()
+        self.stores: Sequence[Area] | None = None
+        """Stores with the log's history, if not the target's own alone."""
         self.log = MemoryEventLog(self.clock, SOURCE, log_id="log")
         self.watcher = self.new_watcher()
         self.applier = self.new_applier()
@@ -109,7 +111,8 @@ class Pipeline:
         )
 
     def history_source(self, *, preferred: bool = True) -> HistorySource:
-        log = SplicedLog(self.log.reopen(), lambda: [Store(self.area)], preferred=preferred)
+        areas = self.stores or [self.area]
+        log = SplicedLog(self.log.reopen(), lambda: [*map(Store, areas)], preferred=preferred)
         return HistorySource(source=SOURCE, layout=ORIGIN, log=log, bases=log)
 
     def configured(self, metadata: MetadataWriter | None = None) -> ConfiguredTarget:

@@ -8,6 +8,8 @@ hold the contents of Druid's tables, including supervisors' passwords.
 
 from collections.abc import Sequence
 from datetime import datetime
+from errno import E2BIG
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from replicator.adapters.local.files import (
@@ -16,7 +18,7 @@ from replicator.adapters.local.files import (
     read_document,
     translated,
 )
-from replicator.adapters.local.folder import Folder, Leaf, made, opened, walk
+from replicator.adapters.local.folder import ENTRIES_MAX, Folder, Leaf, made, opened, walk
 from replicator.adapters.local.workspace import MOUNT, Workspace
 from replicator.adapters.machine.threads import Threads
 from replicator.errors import NotFoundError, RefusedError, TransientError
@@ -68,12 +70,15 @@ class LocalArea:
             try:
                 with opened(self._root, names) as folder:
                     below = f"{above}/" if above else ""
-                    found = [
+                    listed = (
                         f"{below}{one.below}{name}"
                         for one in walk(folder)
                         for name in one.others
                         if not name.startswith(HIDDEN)
-                    ]
+                    )
+                    found = list(islice(listed, ENTRIES_MAX + 1))
+                    if len(found) > ENTRIES_MAX:
+                        raise OSError(E2BIG, f"it has more than {ENTRIES_MAX} files", str(folder))
             except (FileNotFoundError, NotADirectoryError):
                 return []
         return sorted(name for name in found if name.startswith(prefix) and is_text(name))

@@ -20,6 +20,7 @@ from replicator.errors import (
     RefusedError,
     ReplicatorError,
     TransientError,
+    UnreadableObjectError,
 )
 from replicator.ports import Piece, too_large
 
@@ -32,6 +33,7 @@ ERRNO_ERRORS: dict[int, type[ReplicatorError]] = {
     errno.ENOTDIR: RefusedError,
     errno.EISDIR: RefusedError,
     errno.ENAMETOOLONG: RefusedError,
+    errno.E2BIG: UnreadableObjectError,  # raised by `Folder.entries` alone
 }
 """Meaning of the operating system's errors for the caller; all others: try again.
 
@@ -44,6 +46,7 @@ HINTS: dict[int, str] = {
     errno.EACCES: "give this process's user the rights on the folder named above",
     errno.EPERM: "give this process's user the rights on the folder named above",
     errno.EROFS: "mount the disk named above for writing",
+    errno.E2BIG: "no folder of a segment or of ours holds so many: look at what is there",
     errno.EXDEV: "keep the whole deep storage on one file system",
 }
 HINT = "look at the disk, the mount and the folder named above, then run the command again"

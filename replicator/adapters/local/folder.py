@@ -6,11 +6,13 @@ so nothing here takes a path below a root, and no link below one is followed.
 The root's own path is the operator's, and may be a link.
 """
 
+import errno
 import fcntl
 import os
 import stat as kinds
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, ParamSpec, Self, TypeVar
@@ -19,6 +21,8 @@ from replicator.errors import RefusedError
 
 DEPTH_MAX = 32
 """Depth to which folders are walked; each is open meanwhile. Druid makes about six levels."""
+ENTRIES_MAX = 1_000_000
+"""Number of entries of one folder that are read; a file server can list a folder without end."""
 LINK_HINT = "make it a folder: the replicator does not follow links to its own files"
 NAME_HINT = "it would lead out of the folder"
 
@@ -125,7 +129,9 @@ class Folder:
         descriptor = self.open(".", _LISTED)
         try:
             with os.scandir(descriptor) as found:
-                listed = list(found)
+                listed = list(islice(found, ENTRIES_MAX + 1))
+            if len(listed) > ENTRIES_MAX:
+                raise OSError(errno.E2BIG, f"it has more than {ENTRIES_MAX} entries", self._path)
             yield listed
         finally:
             os.close(descriptor)

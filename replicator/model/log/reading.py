@@ -79,6 +79,11 @@ class Reading(NamedTuple):
     """Offset of the batch's last record."""
 
 
+def added_up(part: AttemptEvents | CutClosing) -> tuple[int, int] | None:
+    """Return how many rows come with a part, and the sum of their fingerprints; None: it closes."""
+    return None if isinstance(part, CutClosing) else (len(part.offsets), part.come)
+
+
 class Rule(Protocol):
     """How a reader that folds a log counts rows; it can be pickled."""
 

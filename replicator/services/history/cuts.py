@@ -54,6 +54,8 @@ class CutReader:
         self.stream: StreamPosition | None = None
         """Position from which the source's change stream continues the last cut that was read."""
         self._parts: list[AttemptEvents | CutClosing] = []
+        self._is_begun_here = False
+        """Whether the first fold is not at its end: what it began with may come from stores."""
         self._open = OpenAttempt()
         self._sum = 0
         self._count = 0
@@ -84,10 +86,41 @@ class CutReader:
 
         After a TransientError the same call with the same `folding` continues where it stopped. If
         the log was trimmed meanwhile, the fold continues from a later base, if there is one.
+
+        A beginning that comes from stores is believed if it leads to the log's own cuts.
+
+        Raises:
+            DamagedStoreError: no store has such a beginning.
+            CorruptionError: the log itself does not add up.
         """
         self._parts = []
-        if self.at == 0:
-            await self._begin_from_base(folding, rule, until, seen)
+        self._is_begun_here = self._is_begun_here or self.at == 0
+        damage: CorruptionError | None = None
+        while True:
+            try:
+                if self.at == 0:
+                    await self._begin_from_base(folding, rule, until, seen)
+                await self._fold_until(folding, rule, until, seen)
+            except (CorruptionError, GapError) as exc:
+                if isinstance(exc, CorruptionError):
+                    damage = damage or exc
+                if damage is None or not self._is_begun_here:
+                    raise
+                folding.restart(empty())
+                self._begin_anew()
+                if (raised := await self._history.doubted(damage)) is not None:
+                    raise raised from exc
+            else:
+                self._is_begun_here = False
+                return
+
+    def _begin_anew(self) -> None:
+        self.at, self.last, self.digest = Offset(0), CutNumber(0), EMPTY_DIGEST
+        self.source_time, self.reached, self.stream = None, None, None
+        self.distrusts_versions, self._parts = False, []
+        self._forget()
+
+    async def _fold_until(self, folding: Folding, rule: Rule, until: Offset, seen: Seen) -> None:
         try:
             await self._fold_on(folding, rule, until, seen)
         except GapError:  # the log was trimmed while it was read
@@ -114,14 +147,20 @@ class CutReader:
     async def _begin_from_base(
         self, folding: Folding, rule: Rule, until: Offset, seen: Seen
     ) -> None:
-        """Start from the newest whole base at or before `until`, if there is one."""
-        bar = until
+        """Start from the newest whole base at or before `until`, if there is one.
+
+        One that was written again while it was read is read again.
+        """
+        bar, before = until, None
         while (base := await self._history.base_before(bar)) is not None:
+            if base == before:
+                bar = Offset(base.offset - 1)
+                continue
             try:
                 folding.restart(await _base_ledger(self._history, base, rule, seen))
             except CorruptionError as exc:
                 self._history.pass_over(exc)
-                bar = Offset(base.offset - 1)
+                before = base
             else:
                 closed = base.cut.closed
                 self.skip_to(base.offset, closed.cut, closed.digest, closed.source_time)
@@ -231,16 +270,13 @@ async def _base_ledger(history: History, base: Base, rule: Rule, seen: Seen) -> 
     Raises:
         CorruptionError: the rows do not add up to the base's cut.
     """
-    folding, count, come = Folding(empty()), 0, 0
+    folding, count = Folding(empty()), 0
     async with history.base_readings(base, rule) as readings:
         async for reading in readings:
             for part in reading.parts:
-                if isinstance(part, CutClosing):
-                    raise CorruptionError(f"the base at offset {base.offset} has more than rows")
-                folding.extend(part.keys, part.marks, part.removed, part.offsets)
-                count, come = count + len(part.offsets), come + part.come
+                if isinstance(part, AttemptEvents):
+                    folding.extend(part.keys, part.marks, part.removed, part.offsets)
+                    count += len(part.offsets)
             seen(count)
     folding.close()
-    if (count, come % DIGEST_MODULUS) != (base.rows, base.cut.closed.digest):
-        raise CorruptionError(f"the base at offset {base.offset} does not add up to its cut")
     return folding.ledger()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from replicator.errors import CorruptionError, GapError, NotFoundError
+from replicator.errors import CorruptionError, DamagedStoreError, GapError, NotFoundError
 from replicator.model.arrays import np
 from replicator.model.event import ClosedCut, Entry, Offset, Record, RowChanged
+from replicator.model.fingerprint import DIGEST_MODULUS
 from replicator.model.log.peek import segment_update
 from replicator.model.log.wire import CHANGED_TYPE, entry_of
 from replicator.model.plans.restore_point import Latest
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from replicator.ports import Bases, EventLog, Keeping, Span, Workers
 
 RECORDS_PER_READ_MAX = 2_000
+PROVED_MAX = 4
+"""Number of bases that are known to add up; a process needs the newest one, rarely another."""
 RecordTaker: TypeAlias = Callable[[Sequence[Record]], None]
 """Gets records that are read for another purpose as well."""
 # Verbs that fold no part of the log, like `status`, do not import how that is done.
@@ -68,6 +71,8 @@ class History:
         self._records_max = records_per_read_max
         self._observer = observer
         self._known: Sequence[Offset] = ()
+        self._proved: dict[Offset, Base] = {}
+        """Bases whose rows were read and add up to their cuts, the one read last at the end."""
         self._cuts = ClosedCuts(
             log, bases=bases, records_per_read_max=records_per_read_max, pass_over=self.pass_over
         )
@@ -216,12 +221,13 @@ class History:
         """Yield the records at the given ascending offsets, undecoded.
 
         Old rows are read from the newest base before them: a base holds them close together, while
-        the log has everything between them that is outdated by now.
+        the log has everything between them that is outdated by now. Only one that adds up counts:
+        whoever can write to a store could put other rows into it.
 
         Raises:
             CorruptionError: one of the offsets holds no record.
         """
-        at, base = 0, await self._base_among(offsets)
+        at, base = 0, self._base_among(offsets)
         while at < len(offsets):
             found = list[Record]()
             if base is not None:
@@ -231,20 +237,19 @@ class History:
             yield found
             at += len(found)
 
-    async def _base_among(self, offsets: Offsets) -> Offset | None:
-        """Return the newest base not after these offsets, if they are far apart."""
+    def _base_among(self, offsets: Offsets) -> Base | None:
+        """Return the newest proved base not after these offsets, if they are far apart."""
         # One read of the log has all of them.
         if len(offsets) == 0 or offsets[-1] - offsets[0] < self._records_max:
             return None
-        found = [base for base in await self._base_offsets() if base <= offsets[-1]]
-        return found[-1] if found else None
+        found = [offset for offset in self._proved if offset <= offsets[-1]]
+        return self._proved[max(found)] if found else None
 
-    async def _records_of_base(self, base: Offset, offsets: Offsets) -> list[Record]:
+    async def _records_of_base(self, base: Base, offsets: Offsets) -> list[Record]:
         """Return the first of these records from a base; none if the base lacks one of them."""
-        assert self._bases is not None  # noqa: S101 - for the type checker
         start = Offset(int(offsets[0]))
         try:
-            records = await self._bases.read_base(base, start, records_max=self._records_max)
+            records = await self._read_proved(base, start, self._records_max)
         except CorruptionError as exc:
             self.pass_over(exc)
             return []
@@ -288,11 +293,16 @@ class History:
     async def _first_of_bases(
         self, offsets: Sequence[Offset], start: Offset, records_max: int
     ) -> Sequence[Record]:
-        """Return records from `start` on from the first base that has it; none if no base does."""
-        for offset in offsets:
-            if self._bases is not None and offset >= start:
+        """Return records from `start` on from the first base that has it; none if no base does.
+
+        One that is proved already comes first: another one has to be read whole before.
+        """
+        after = [offset for offset in offsets if offset >= start]
+        for offset in sorted(after, key=lambda one: (one not in self._proved, one)):
+            if self._bases is not None:
                 try:
-                    found = await self._bases.read_base(offset, start, records_max=records_max)
+                    base = self._proved.get(offset) or await self._prove(offset)
+                    found = await self._read_proved(base, start, records_max)
                 except CorruptionError as exc:
                     # One that has expired since it was listed reads like damage, and is none.
                     if offset in await self._base_offsets():
@@ -312,11 +322,54 @@ class History:
                     self.pass_over(exc)
         return None
 
-    def base_readings(
-        self, base: Base, rule: Rule
-    ) -> AbstractAsyncContextManager[AsyncIterator[Reading]]:
-        """Yield checked readings of a base's rows, as `readings` does for events."""
-        return self._workers.each(self._fold(rule), self.base_records(base))
+    @asynccontextmanager
+    async def base_readings(self, base: Base, rule: Rule) -> AsyncIterator[AsyncIterator[Reading]]:
+        """Yield checked readings of a base's rows, as `readings` does for events.
+
+        The last one is followed by a CorruptionError if the rows do not add up to the base's cut.
+        """
+        records = self.base_records(base, of=base)
+        async with self._workers.each(self._fold(rule), records) as readings:
+            yield self._adding_up(base, readings)
+
+    async def _adding_up(
+        self, base: Base, readings: AsyncIterator[Reading]
+    ) -> AsyncIterator[Reading]:
+        from replicator.model.log.reading import added_up  # noqa: PLC0415 - see above
+
+        count, come = 0, 0
+        async for reading in readings:
+            for part in reading.parts:
+                added = added_up(part)
+                if added is None:
+                    raise CorruptionError(f"the base at offset {base.offset} has more than rows")
+                count, come = count + added[0], come + added[1]
+            yield reading
+        if (count, come % DIGEST_MODULUS) != (base.rows, base.cut.closed.digest):
+            raise CorruptionError(f"the base at offset {base.offset} does not add up to its cut")
+        self._proved.pop(base.offset, None)
+        self._proved[base.offset] = base
+        while len(self._proved) > PROVED_MAX:
+            del self._proved[next(iter(self._proved))]
+
+    async def _prove(self, offset: Offset) -> Base:
+        """Return a base once its rows are known to add up to its cut.
+
+        Raises:
+            CorruptionError: they do not, or it is altered.
+        """
+        from replicator.model.log.reading import Recorded  # noqa: PLC0415 - see above
+
+        assert self._bases is not None  # noqa: S101 - for the type checker
+        base = await self._bases.base(offset)
+        async with self.base_readings(base, Recorded()) as readings:
+            async for _ in readings:
+                pass
+        return base
+
+    async def _read_proved(self, base: Base, start: Offset, records_max: int) -> Sequence[Record]:
+        assert self._bases is not None  # noqa: S101 - for the type checker
+        return await self._bases.read_base(base.offset, start, records_max=records_max, of=base)
 
     async def resume(self, start: Offset) -> Offset | None:
         """Return the next offset that can be read, from `start` on; None if there is none."""
@@ -338,12 +391,14 @@ class History:
             self.pass_over(exc)
             return None
 
-    async def base_records(self, base: Base) -> AsyncIterator[Sequence[Record]]:
-        """Yield the records that a base's cut consists of, in bounded lists."""
+    async def base_records(
+        self, base: Base, *, of: Base | None = None
+    ) -> AsyncIterator[Sequence[Record]]:
+        """Yield the records that a base's cut consists of, in bounded lists; `of` as elsewhere."""
         start = Offset(0)
         while self._bases is not None and (
             records := await self._bases.read_base(
-                base.offset, start, records_max=self._records_max
+                base.offset, start, records_max=self._records_max, of=of
             )
         ):
             yield records
@@ -352,6 +407,22 @@ class History:
     async def _base_offsets(self) -> Sequence[Offset]:
         self._known = () if self._bases is None else await self._bases.offsets()
         return self._known
+
+    async def doubted(self, damage: CorruptionError) -> CorruptionError | None:
+        """Return what is to be raised for a log that does not add up; None: try it once more.
+
+        Where the log was trimmed its beginning comes from stores, of which each may be damaged.
+        """
+        if self._bases is None or (await self._log.span()).first == 0:
+            return damage
+        if self._bases.doubt():
+            self._proved = {}
+            self.pass_over(damage)
+            return None
+        return DamagedStoreError(
+            f"no target's store has a history that leads to what the log holds: {damage}",
+            hint=damage.hint,
+        )
 
     def pass_over(self, damage: CorruptionError) -> None:
         """Report an altered base to the observer, so that another base is tried.

@@ -74,7 +74,9 @@ class PauseWatch:
         self._is_paused = True
 
     async def _refuse_taken(self, epoch: Epoch) -> None:
-        if await self._record.was_taken(epoch):
+        # an applier that takes over has a newer epoch: an older one was put back, as was its note
+        is_newer = self._led is None or epoch > self._led
+        if is_newer and await self._record.was_taken(epoch):
             raise FencedError(
                 f"another applier has taken over target {self._target.name!r}: epoch {epoch}"
             )

@@ -16,7 +16,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from replicator.errors import CorruptionError, NotFoundError, ReplicatorError, TransientError
+from replicator.errors import (
+    CorruptionError,
+    NotFoundError,
+    ReplicatorError,
+    TransientError,
+    defects_named,
+)
 from replicator.model.checkpoint import Checkpoint
 from replicator.model.observation import Observer
 from replicator.model.observed.faults import Waiting
@@ -75,8 +81,8 @@ class Readers:
     async def _judge(self, name: str, checkpoint: Checkpoint, span: Span) -> None:
         try:
             async with asyncio.timeout(STORE_ANSWER_MAX_S):
-                passed_over = await is_wrong(checkpoint, span, self._targets[name].area)
-        except (TransientError, TimeoutError) as exc:
+                passed_over = await self._is_wrong(name, checkpoint, span)
+        except (ReplicatorError, TimeoutError) as exc:
             raise TransientError(
                 f"target {name!r} is at offset {checkpoint.offset}, and the log ends at {span.end};"
                 f" whether the log was put back to an older copy is in the target's store, which"
@@ -88,12 +94,16 @@ class Readers:
         reason = str(wrong(checkpoint, span, name))
         self._observer(Waiting(what="heed a target", reason=reason, delay_s=0.0, is_part=True))
 
+    async def _is_wrong(self, name: str, checkpoint: Checkpoint, span: Span) -> bool:
+        with defects_named(f"the store of target {name!r}"):
+            return await is_wrong(checkpoint, span, self._targets[name].area)
+
     async def _checkpoints(self) -> Mapping[str, Checkpoint]:
         found = dict[str, Checkpoint]()
 
         async def ask(name: str, metadata: MetadataWriter) -> None:
             # the applier of a target that cannot be read reports what is wrong with it
-            with suppress(ReplicatorError, TimeoutError):
+            with suppress(ReplicatorError, TimeoutError), defects_named(f"target {name!r}"):
                 async with asyncio.timeout(ANSWER_MAX_S):
                     state = await metadata.state(self._source)
                 if state.checkpoint is not None:

@@ -41,7 +41,7 @@ from replicator.model.store.intent import (
     next_number,
     until_json,
 )
-from replicator.ports import Area, Clock, SegmentRemover
+from replicator.ports import PLACES_BYTES_MAX, Area, Clock, SegmentRemover, require_readable
 from replicator.services.retention.look import ExpiredFiles, Over
 from replicator.services.retention.planner import (
     ExpiryLimits,
@@ -268,7 +268,13 @@ class Expirer:
 
         Another expiry that starts meanwhile has taken the number that follows those listed.
         """
-        number = next_number(listed)
+        number, places = next_number(listed), unreferenced.tobytes()
+        require_readable(
+            intent_name(number, "places"),
+            places,
+            PLACES_BYTES_MAX,
+            hint="let less expire at a time: set a longer retention, and shorten it step by step",
+        )
         intent = Intent(
             number=number,
             log_id=plan.log_id,
@@ -288,7 +294,7 @@ class Expirer:
                 f"another expiry, number {number}, started at the same time as this one",
                 hint="run it again when the other one is over",
             )
-        await self._area.replace(intent_name(number, "places"), unreferenced.tobytes())
+        await self._area.replace(intent_name(number, "places"), places)
         return intent
 
     async def _busy(self, files: IntentFiles) -> FencedError:

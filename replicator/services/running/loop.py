@@ -10,6 +10,7 @@ from replicator.errors import (
     ConfigError,
     CorruptionError,
     DamagedServerError,
+    DamagedStoreError,
     DefectError,
     GapError,
     LogCutShortError,
@@ -59,11 +60,14 @@ class Tolerance:
 
 
 OF_THE_WATCHER: Final = Tolerance(
-    passing=(TransientError, DamagedServerError), halting_later=(ConfigError,)
+    passing=(TransientError, DamagedServerError),
+    halting=(DamagedStoreError,),
+    halting_later=(ConfigError,),
 )
 """A log that contradicts itself ends the watcher, and its process with it.
 
 A source that does is waited for: its disk may be failing, and then the copies are needed most.
+Where the log was trimmed, one target's store may be what is damaged: that ends no other target.
 """
 _OF_THE_DATA: Final = (CorruptionError, GapError, MalformedRowError)
 _OF_ITS_CHECKPOINT: Final = (LogCutShortError,)

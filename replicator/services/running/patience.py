@@ -47,7 +47,7 @@ class Patience:
         finally:
             if not task.done():
                 self._hanging[who] = task
-                await _given_up(task)
+                await given_up(task)
         with defects_named(who):
             return task.result()
 
@@ -77,7 +77,7 @@ class Patience:
         )
 
 
-async def _given_up(task: asyncio.Task[Any]) -> None:
+async def given_up(task: asyncio.Task[Any]) -> None:
     """Cancel a task, and wait only a moment for its end."""
     task.set_name(GIVEN_UP)
     task.add_done_callback(_retrieved)

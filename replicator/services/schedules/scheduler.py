@@ -105,15 +105,30 @@ class Scheduler:
         self._turns = {line.target: asyncio.Lock() for line in lines}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Begin what is due until `stop` is set; what runs then is ended, and begun again later."""
+        """Begin what is due until `stop` is set; what runs then is ended, and begun again later.
+
+        Targets are looked at side by side: a store that hangs holds up no schedule of others.
+        """
         async with TaskGroup() as group:
-            while not stop.is_set():
-                for line in self._lines:
-                    await self.look(line, group)
-                await pause(stop, LOOK_S)
-            for known in self._known.values():
-                if known.task is not None:
-                    known.task.cancel()
+            targets = dict.fromkeys(line.target for line in self._lines)
+            looks = [group.create_task(self._look_again(one, stop, group)) for one in targets]
+            await stop.wait()
+            self._end_runs()
+            if looks:
+                await asyncio.wait(looks)
+            self._end_runs()  # those that a look has begun meanwhile
+
+    def _end_runs(self) -> None:
+        for known in self._known.values():
+            if known.task is not None:
+                known.task.cancel()
+
+    async def _look_again(self, target: str, stop: asyncio.Event, group: TaskGroup) -> None:
+        lines = [line for line in self._lines if line.target == target]
+        while not stop.is_set():
+            for line in lines:
+                await self.look(line, group)
+            await pause(stop, LOOK_S)
 
     def states(self) -> list[LineState]:
         """Return what is known of each line, without reading anything."""

@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 
@@ -233,22 +233,28 @@ class ArchivedLog:
         return next((name for name in files.names if name not in self._base_files), None)
 
     async def read_base(
-        self, offset: Offset, start: Offset, *, records_max: int
+        self, offset: Offset, start: Offset, *, records_max: int, of: Base | None = None
     ) -> Sequence[Record]:
         """Return records of a base with an offset of `start` or larger, ascending, as `read`."""
         base = (await self._base(offset))[0]
         try:
-            return await self._read_base(offset, start, records_max)
+            return await self._read_base(offset, start, records_max, of)
         except CorruptionError:
             # The base may have been deleted and written again, split into other parts.
             self._known.pop(offset, None)
             self.store.forget(manifest_name(self._log_id, offset))
             if (await self._base(offset))[0] == base:
                 raise
-            return await self._read_base(offset, start, records_max)
+            return await self._read_base(offset, start, records_max, of)
 
-    async def _read_base(self, offset: Offset, start: Offset, records_max: int) -> Sequence[Record]:
+    async def _read_base(
+        self, offset: Offset, start: Offset, records_max: int, of: Base | None
+    ) -> Sequence[Record]:
         base, files = await self._base(offset)
+        if of is not None and base != of:
+            raise CorruptionError(
+                f"{manifest_name(self._log_id, offset)} is another one than was read before"
+            )
         index, found = max(0, files.holding(start)), list[Record]()
         while index < len(files) and len(found) < records_max:
             sha256 = base.parts[index].sha256
@@ -271,6 +277,10 @@ class ArchivedLog:
             return start
         bases = self._bases[bisect_left(self._bases, start) :]
         return min([*self._history.starts[index + 1 : index + 2], *bases[:1]], default=None)
+
+    def doubt(self) -> bool:
+        """Return False: there are no other files."""
+        return False
 
     async def whole_until(self, start: Offset) -> Offset:
         """Return the offset up to which no file is missing after the base or record at `start`."""
@@ -373,7 +383,8 @@ class ArchivedLog:
                 faults.append(str(exc))
             else:
                 end = self._history.whole_until(Offset(offset + 1))
-                windows.append(Window(base=base, end=end))
+                # without its parts: whoever writes to a store can name very many of them
+                windows.append(Window(base=replace(base, parts=()), end=end))
         return windows, [*faults, *self._holes_after(bar)]
 
     async def unexpired(self) -> Sequence[Offset]:

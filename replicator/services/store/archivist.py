@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Final
 
 import numpy as np
 
@@ -40,6 +41,7 @@ from replicator.model.store.archive_notes import (
     gaps_json,
     gaps_name,
 )
+from replicator.ports import LIST_BYTES_MAX, require_readable
 from replicator.services.history.closed_cuts import closed_cut
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
@@ -47,6 +49,10 @@ from replicator.services.records.store_id import made_store_id, remembered, stor
 from replicator.services.store.archived_log import ArchivedLog, Hole, about_fault, archived_gaps
 from replicator.services.store.store import Store
 from replicator.services.store.witness import HeadKeeper
+
+MANY_GAPS_HINT: Final = (
+    "find out why so many rows have gaps, and mend that: `replicator points` lists them"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -528,8 +534,9 @@ class Archivist:
         # wrote: the gaps in the store count, not those that this process read when it started.
         wanted = _with_gaps(await self._archived_gaps(), cut, gaps)
         ordered = sorted(wanted, key=lambda gap: (gap.opened, gap.key))
-        name = gaps_name((await self._opened()).log_id)
-        await self._area.replace(name, gaps_json(ordered))
+        name, data = gaps_name((await self._opened()).log_id), gaps_json(ordered)
+        require_readable(name, data, LIST_BYTES_MAX, hint=MANY_GAPS_HINT)
+        await self._area.replace(name, data)
         self._gaps = wanted
 
     async def _archived_gaps(self) -> frozenset[Gap]:

@@ -21,7 +21,7 @@ from replicator.model.store.intent import (
     lease_name,
     until_of,
 )
-from replicator.ports import LIST_BYTES_MAX, Area, Clock
+from replicator.ports import PLACES_BYTES_MAX, Area, Clock
 from replicator.services.running.lease_watch import LeaseWatch
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Intents:
 
         name = intent_name(number, "places")
         try:
-            data = await self._area.get(name, bytes_max=LIST_BYTES_MAX)
+            data = await self._area.get(name, bytes_max=PLACES_BYTES_MAX)
         except NotFoundError:
             return None
         if len(data) % HASH_BYTES:

@@ -15,7 +15,7 @@ from replicator.model.store.holds import HOLDS, POINTS, RESTORES
 from replicator.model.store.intent import EXPIRY
 from replicator.model.store.proof import PROOFS
 from replicator.model.store.seal import seal_folders
-from replicator.ports import LIST_BYTES_MAX, SealableStorage, SignableArea
+from replicator.ports import PLACES_BYTES_MAX, SealableStorage, SignableArea
 from replicator.services.records import applier_record, druid_release, store_id
 
 STATE = "state"
@@ -91,7 +91,7 @@ async def _sign(
     count, before, refused = former.signed, former.signed_before, list(former.refused)
     for name in names:
         try:
-            if await area.sign(name, bytes_max=LIST_BYTES_MAX):
+            if await area.sign(name, bytes_max=PLACES_BYTES_MAX):
                 count += 1
             else:
                 before += 1

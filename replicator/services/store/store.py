@@ -25,7 +25,9 @@ CACHE_BYTES_MAX = 32 << 20
 KEPT_FILES = 2
 """Smallest number of files kept, however large: the current one and the previous one."""
 KEPT_BASES_MAX = 1_000
-"""Number of manifests that are kept; one takes a few hundred bytes per file that it names."""
+"""Number of manifests that are kept."""
+KEPT_PARTS_MAX = 200_000
+"""Number of files that the kept manifests name in all, some 200 bytes each."""
 RECORD_BYTES = 200
 """Number of bytes that a record takes in memory beside its event."""
 
@@ -97,6 +99,7 @@ class Store:
         self._unpacked_max = unpacked_bytes_max
         self._files: OrderedDict[str, tuple[ArchiveFile, int]] = OrderedDict()
         self._bases: dict[str, Base] = {}
+        self._parts = 0
 
     async def listing(self, log_id: str | None = None) -> Listing:
         """Return the files that there are, of one log or of all: two requests, never from memory.
@@ -118,8 +121,11 @@ class Store:
             found = self._bases[name] = base_of(
                 name, await self.area.get(name, bytes_max=MANIFEST_BYTES_MAX)
             )
-            while len(self._bases) > KEPT_BASES_MAX:
-                del self._bases[next(iter(self._bases))]
+            self._parts += len(found.parts)
+            while len(self._bases) > KEPT_BASES_MAX or (
+                self._parts > KEPT_PARTS_MAX and len(self._bases) > 1
+            ):
+                self._drop_base(next(iter(self._bases)))
         return found
 
     def known(self, name: str, sha256: str | None = None) -> ArchiveFile | None:
@@ -186,7 +192,7 @@ class Store:
         """Read a file anew at its next use; None: every one."""
         for one in [name] if name is not None else [*self._files, *self._bases]:
             self._drop(one)
-            self._bases.pop(one, None)
+            self._drop_base(one)
 
     async def _get(self, name: str) -> bytes | None:
         """Return a file's bytes, None when it is missing: it may have been fetched too early."""
@@ -194,6 +200,10 @@ class Store:
             return await self.area.get(name, bytes_max=self._unpacked_max)
         except NotFoundError:
             return None
+
+    def _drop_base(self, name: str) -> None:
+        if name in self._bases:
+            self._parts -= len(self._bases.pop(name).parts)
 
     def _drop(self, name: str) -> None:
         if name in self._files:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from replicator.errors import (
     ConfigError,
@@ -18,6 +19,7 @@ from replicator.model.event import ClosedCut, Offset
 from replicator.model.observed.faults import ArchiveDamaged, Waiting
 from replicator.model.store.head import Head, head_json, head_name, head_of, heads_of
 from replicator.model.store.testimony import Attested, Testimony, WitnessMemory
+from replicator.services.running.patience import Patience
 
 if TYPE_CHECKING:
     from replicator.model.observation import Observer
@@ -27,6 +29,9 @@ PROBES = "probes"
 """Folder beside the heads whose files are never read as heads."""
 REMEMBERED_EVERY_S = 60.0
 """Seconds between two writes of a head: a loss within this time goes unnoticed."""
+WITNESS_ANSWER_MAX_S = 10.0
+"""Seconds within which a witness answers a target that goes on without it."""
+_Answer = TypeVar("_Answer")
 
 
 class Witness:
@@ -162,6 +167,7 @@ class HeadKeeper:
         self._known: Offset | None = None
         self._newest: tuple[str, ClosedCut] | None = None
         self._is_known = False
+        self._patience = Patience(WITNESS_ANSWER_MAX_S)
         self._end = Offset(0)
         self._written_at_s = -REMEMBERED_EVERY_S
 
@@ -175,7 +181,7 @@ class HeadKeeper:
         if self._is_known:
             return
         try:
-            head = await self._witness.head(log_id)
+            head = await self._asked(partial(self._witness.head, log_id))
         except CorruptionError as exc:
             self._observer(ArchiveDamaged(reason=str(exc)))
             head = None
@@ -206,13 +212,17 @@ class HeadKeeper:
             return
         log_id, cut = self._newest
         try:
-            await self._witness.remember(log_id, cut)
+            await self._asked(partial(self._witness.remember, log_id, cut))
         except ReplicatorError as exc:
             self._tell(exc)
             return
         self._known, self._newest = cut.offset, None
         if cut.offset >= self._end:  # `apply --once` first covers the cut that it finds
             self._written_at_s = now_s
+
+    async def _asked(self, question: Callable[[], Coroutine[Any, Any, _Answer]]) -> _Answer:
+        """Ask the witness, which may be another target's store: one that hangs is left alone."""
+        return await self._patience.answer(self._witness.name, question)
 
     def _tell(self, exc: ReplicatorError) -> None:
         what = "remember how far the store reached"

@@ -807,7 +807,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="base-that-does-not-add-up-is-taken",
-        function="_base_ledger",
+        function="History._adding_up",
         old="if (count, come % DIGEST_MODULUS) != (base.rows, base.cut.closed.digest):",
         new="if False:",
         loses="A base that lacks rows is taken for the whole inventory of its cut.",
@@ -862,8 +862,8 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="spliced-log-knows-no-archive",
         function="SplicedLog.read",
-        old="for archive in found:",
-        new="for archive in found[:0]:",
+        old="for records in filter(None, found):",
+        new="for records in filter(None, found[:0]):",
         loses="A log that was trimmed cannot be read on from the stores that have the rest.",
         ring="unit",
         tests="test_trimmed.py test_archive.py",

@@ -28,7 +28,7 @@ KEEPING: Final[Sequence[Mutant]] = (
     Mutant(
         name="archivist-keeps-no-gaps",
         function="Archivist._keep_gaps",
-        old="await self._area.replace(name, gaps_json(ordered))",
+        old="await self._area.replace(name, data)",
         new="",
         loses="A restore from the store alone does not know which bytes were never there.",
         ring="unit",

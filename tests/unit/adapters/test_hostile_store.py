@@ -17,7 +17,13 @@ from replicator.adapters.local.reader import LocalDeepStorageReader
 from replicator.adapters.local.storage import LocalDeepStorage
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.signing.area import SignedArea
-from replicator.errors import CorruptionError, RefusedError, ReplicatorError, TransientError
+from replicator.errors import (
+    CorruptionError,
+    RefusedError,
+    ReplicatorError,
+    TransientError,
+    UnreadableObjectError,
+)
 from replicator.model.druid.answer import Measure, Number
 from replicator.model.event import Offset
 from replicator.model.load_spec import Location
@@ -316,6 +322,23 @@ async def test_a_folder_of_many_folders_in_one_another_ends_no_process(root: Pat
         assert not left.with_name(f"{left.name}.lock").exists()
     finally:
         _remove_deep(left)
+
+
+@pytest.mark.parametrize("folders", [1, 3])
+async def test_a_listing_of_too_many_names_is_refused(
+    root: Path, monkeypatch: pytest.MonkeyPatch, *, folders: int
+):
+    """Each name takes 300 bytes, and a file server's listing need not end."""
+    for number in range(6):
+        folder = root / "_replicator" / "history" / f"log-{number % folders}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.jsonl.zst").touch()
+    async with LocalDeepStorage(root) as storage:
+        assert len(await storage.area().names("history/")) == 6
+        for module in ("folder", "area"):
+            monkeypatch.setattr(f"replicator.adapters.local.{module}.ENTRIES_MAX", 5)
+        with pytest.raises(UnreadableObjectError, match="more than 5"):
+            await storage.area().names("history/")
 
 
 def _nest(folder: Path, levels: int) -> None:

@@ -7,10 +7,11 @@ import pytest
 
 from replicator.adapters.archive_metadata import KEPT_STATES, ArchiveMetadata
 from replicator.adapters.memory.area import MemoryArea
-from replicator.errors import CorruptionError, FencedError
+from replicator.errors import CorruptionError, FencedError, RefusedError
 from replicator.model.checkpoint import OBJECT_MISSING, Checkpoint, Gap
 from replicator.model.event import CutNumber, Epoch, Offset
 from replicator.model.fingerprint import Digest
+from replicator.ports import LIST_BYTES_MAX
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, HandClock, Pipeline
 
@@ -148,3 +149,30 @@ async def test_an_archive_follows_a_source_like_any_target():
     assert checkpoint is not None
     assert checkpoint.cut == 2
     assert len(pipeline.target_storage.stored) == 2
+
+
+async def test_a_state_that_leaves_no_number_is_named(area: MemoryArea, archive: ArchiveMetadata):
+    """It fenced every applier for ever, without a word."""
+    await archive.acquire(SOURCE)
+    name = f"state/{SOURCE}/{'9' * 20}.json"
+    area.files[name] = next(iter(area.files.values()))
+    for ask in (archive.acquire, archive.state):
+        with pytest.raises(CorruptionError, match=name) as caught:
+            await ask(SOURCE)
+        assert caught.value.hint == f"another program wrote it: remove {name}"
+
+
+async def test_a_state_that_nobody_could_read_again_is_not_written(
+    area: MemoryArea, archive: ArchiveMetadata, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("replicator.adapters.archive_metadata.LIST_BYTES_MAX", 300)
+    held = await archive.acquire(SOURCE)
+    before = dict(area.files.items())
+    with pytest.raises(RefusedError, match="more than the 300 that are read"):
+        await committed(archive, held.epoch, CHECKPOINT)
+    assert dict(area.files.items()) == before
+
+
+def test_what_a_list_may_have_takes_less_than_a_gigabyte():
+    """At worst it takes seven times as many bytes while it is read."""
+    assert 7 * LIST_BYTES_MAX < 1 << 30

@@ -1389,3 +1389,20 @@ async def test_rows_name_the_place_to_which_a_store_was_moved(
     pipeline.applier = pipeline.new_applier()
     await pipeline.follow()
     assert pipeline.applied_cuts() == applied, "once is enough"
+
+
+@pytest.mark.usefixtures("looks_at_once")
+async def test_who_puts_back_an_older_note_and_state_ends_no_process():
+    """Both are signed in a signed store: they were right once. The applier takes a new epoch."""
+    pipeline = await seeded()
+    following = Following(pipeline, pipeline.new_applier())
+    await following.leads()
+    older = pipeline.area.files[NAME_OF_HELM], replace(pipeline.target.sources[SOURCE])
+    await following.end()
+    following = Following(pipeline, pipeline.new_applier())
+    await following.leads()
+    pipeline.area.files[NAME_OF_HELM], pipeline.target.sources[SOURCE] = older
+    pipeline.publish(segment("later"))
+    await pipeline.cut()
+    await following.until(lambda: segment("later").id in pipeline.target_ids())
+    await following.end()

@@ -341,6 +341,36 @@ async def test_a_target_that_cannot_be_asked_holds_up_no_watcher(monkeypatch: py
     assert (asked[0], (await last_cut(pipeline))[0].envelope.cut) == (2, 3)
 
 
+async def test_a_defect_that_one_target_brings_out_ends_no_watcher(monkeypatch: pytest.MonkeyPatch):
+    """Its own applier says what it is; the watcher asked it where it is, and ended `run`."""
+    pipeline = Pipeline()
+
+    async def state(source: str) -> TargetState:
+        del source
+        raise RecursionError("nobody thought of that")
+
+    monkeypatch.setattr(pipeline.target, "state", state)
+    pipeline.watcher = pipeline.new_watcher()
+    pipeline.publish(segment())
+    await pipeline.cut()
+
+
+async def test_a_defect_that_its_store_brings_out_is_waited_for(monkeypatch: pytest.MonkeyPatch):
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    await written_by_somebody(pipeline)
+
+    async def names(prefix: str) -> list[str]:
+        del prefix
+        raise RecursionError("nobody thought of that")
+
+    monkeypatch.setattr(pipeline.area, "names", names)
+    with pytest.raises(TransientError, match="nobody thought of that"):
+        await pipeline.new_watcher().poll()
+
+
 async def test_a_log_that_was_altered_is_refused():
     pipeline = Pipeline()
     pipeline.publish(segment())

@@ -448,3 +448,24 @@ def test_the_record_of_one_run_does_not_stand_in_for_another():
     assert run_of(record.name, run_json(record)) == record
     with pytest.raises(CorruptionError, match="it is that of"):
         run_of(run_name("nightly", START + timedelta(days=1), 1), run_json(record))
+
+
+class Gone(MemoryArea):
+    """A store whose folder is on a mount that answers nothing."""
+
+    async def create(self, name: str, data: bytes) -> bool:
+        del name, data
+        await asyncio.Event().wait()
+        return False
+
+
+async def test_a_store_that_hangs_holds_up_no_schedule_of_other_targets(night: Night):
+    hanging = replace(night.line(), target="gone", record=ScheduleRecord(Gone()))
+    process, stop = night.process(hanging, night.line()), asyncio.Event()
+    night.clock.move(3 * HOUR + 700)
+    running = asyncio.create_task(process.run(stop))
+    await night.begins(1)
+    stop.set()
+    await asyncio.sleep(0.01)
+    running.cancel()  # as a process does after `drain_s`
+    await asyncio.wait([running])

@@ -21,6 +21,7 @@ from replicator.model.store.archive import (
 )
 from replicator.model.store.proof import Level
 from replicator.ports import DOCUMENT_BYTES_MAX
+from replicator.services.store import store as store_module
 from replicator.services.store.archived_log import ArchivedLog
 from replicator.services.store.store import Store
 from replicator.services.store.windows import windows
@@ -178,3 +179,22 @@ async def test_what_is_kept_in_memory_is_bounded():
         for name in names:
             store.unpacked(name, area.files[name])
         assert [n for n in names if store.known(n) is not None] == names[-left:]
+
+
+async def test_manifests_that_name_very_many_files_are_not_all_kept(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Whoever writes to a store can write a thousand of them, of fifty megabytes of memory each."""
+    monkeypatch.setattr(store_module, "KEPT_PARTS_MAX", 10)
+    _, area, days = await counted()
+    store = Store(area)
+    for name in [manifest_name(LOG, day) for day in days]:
+        base = base_of(name, area.files[name])
+        area.files[name] = manifest(replace(base, parts=base.parts[:1] * 8))
+        await store.base(name)
+    assert len(store._bases) == 1
+    assert store._parts == 8
+    store.forget()
+    assert store._parts == 0
+    found, _ = await ArchivedLog(store, LOG).windows()
+    assert all(window.base.parts == () for window in found)

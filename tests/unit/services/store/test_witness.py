@@ -1,5 +1,6 @@
 """A store that was put back to an earlier state is noticed, because a witness remembers."""
 
+import asyncio
 from copy import deepcopy
 
 import pytest
@@ -14,7 +15,7 @@ from replicator.model.observed.faults import ArchiveDamaged, Waiting
 from replicator.model.store import testimony
 from replicator.model.store.head import HEADS, head_name
 from replicator.model.store.testimony import WITHOUT_WITNESS, Attested
-from replicator.ports import Area
+from replicator.ports import DOCUMENT_BYTES_MAX, Area
 from replicator.services.store import witness as witnessing
 from replicator.services.store.witness import Witness
 from tests.builders import segment
@@ -231,3 +232,35 @@ async def test_another_target_s_head_is_none_of_this_one():
     await area.replace(head_name("other", "log"), await area.get(HEAD))
     with pytest.raises(CorruptionError):
         await Witness(SignedArea(area, rule(OURS)), "other", THE_WITNESS).heads()
+
+
+class Hanging(MemoryArea):
+    """Answers nothing, like a mount that is gone."""
+
+    hangs = False
+
+    async def replace(self, name: str, data: bytes) -> None:
+        if self.hangs:
+            await asyncio.Event().wait()
+        await super().replace(name, data)
+
+    async def get(self, name: str, *, bytes_max: int = DOCUMENT_BYTES_MAX) -> bytes:
+        if self.hangs:
+            await asyncio.Event().wait()
+        return await super().get(name, bytes_max=bytes_max)
+
+
+@pytest.mark.parametrize("from_the_start", [True, False])
+async def test_a_witness_that_hangs_stops_no_target(
+    monkeypatch: pytest.MonkeyPatch, *, from_the_start: bool
+):
+    """It may be another target's store; one that hung held up both targets."""
+    monkeypatch.setattr(witnessing, "WITNESS_ANSWER_MAX_S", 0.01)
+    area = Hanging()
+    pipeline = pipeline_with(area)
+    if not from_the_start:
+        await cut(pipeline, 0)
+    area.hangs = True
+    async with asyncio.timeout(5):
+        await cut(pipeline, 1)
+    assert any(isinstance(one, Waiting) and "did not answer" in one.reason for one in pipeline.seen)
