@@ -475,6 +475,11 @@ def _without_empty(location: Location) -> Location:
     if location[0] == "/" or "//" in location:
         tail = "/" if location[-1] == "/" else ""
         location = Location("/".join(filter(None, location.split("/"))) + tail)
+    return _outside_areas(location)
+
+
+def _outside_areas(location: Location) -> Location:
+    """Refuse a location in the replicator's own area, which no target can store."""
     if location.split("/", 1)[0] in AREAS:
         raise MalformedRowError(
             f"its bytes would be in {location}, and {location.split('/', 1)[0]!r} is the folder of"
@@ -535,7 +540,7 @@ def is_lz4(location: Location) -> bool:
 
 def _without_colons(location: Location) -> Location:
     names = [_INTERVAL.sub(_BASIC, name) for name in location.split("/")]
-    return Location("/".join(names).replace(":", "_"))
+    return _outside_areas(Location("/".join(names).replace(":", "_")))
 
 
 def _readable(location: Location, type_: str) -> Location:

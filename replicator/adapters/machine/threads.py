@@ -90,20 +90,37 @@ class Threads:
 
     def leave(self, call: Callable[[], object]) -> None:
         """Run `call` when a thread is free, and wait for nothing."""
-        self._given(call)[1].add_done_callback(_retrieved)
+        with suppress(TransientError):  # nothing depends on it
+            self._given(call)[1].add_done_callback(_retrieved)
 
     def _given(
         self, call: Callable[[], _Result]
     ) -> "tuple[Future[_Result], asyncio.Future[_Result]]":
         future: Future[_Result] = Future()
-        self._calls.put(_BlockingCall(call, future))
         if not self._idle.acquire(blocking=False) and self._count < self._threads_max:
-            self._count += 1
-            # A daemon: the interpreter would wait for others at its end, for ever.
-            Thread(
-                target=_work, args=(self._calls, self._idle), name=self._place, daemon=True
-            ).start()
+            self._begin_thread()
+        self._calls.put(_BlockingCall(call, future))
         return future, asyncio.wrap_future(future)
+
+    def _begin_thread(self) -> None:
+        """Begin one more thread; without it the others do the call.
+
+        Raises:
+            TransientError: the system has no thread for this place, which has none.
+        """
+        # A daemon: the interpreter would wait for others at its end, for ever.
+        thread = Thread(target=_work, args=(self._calls, self._idle), name=self._place, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as exc:
+            if not self._count:
+                raise TransientError(
+                    f"{self._place}: {exc}",
+                    hint="see how many processes and threads this user or container has, and may"
+                    " have",
+                ) from exc
+        else:
+            self._count += 1
 
     async def _ends(self, ended: "asyncio.Future[_Result]") -> bool:
         done, _ = await asyncio.wait([ended], timeout=self._answer_timeout_s)

@@ -213,3 +213,24 @@ async def test_a_write_that_does_not_return_is_told(tmp_path: Path):
     assert isinstance(told[0], Waiting)
     assert told[0].reason == f"the folder {tmp_path} did not answer within 0.05 s"
     await storage.close()
+
+
+async def test_a_thread_that_the_system_refuses_is_not_counted(monkeypatch: pytest.MonkeyPatch):
+    """After eight of them the place never answered again, when threads could be had long since."""
+    threads, begin = Threads("one", threads_max=2, answer_timeout_s=5), threading.Thread.start
+    refused = 3
+
+    def start(self: threading.Thread) -> None:
+        nonlocal refused
+        if refused:
+            refused -= 1
+            raise RuntimeError("can't start new thread")
+        begin(self)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    for _ in range(3):
+        with pytest.raises(TransientError, match="one: can't start new thread"):
+            await threads.answered(lambda: 1)
+    assert await threads.answered(lambda: 2) == 2
+    refused = 1
+    assert await threads.finished(lambda: 3) == 3

@@ -206,6 +206,13 @@ def test_a_key_is_what_druid_made_of_its_base_key(to: str, base_key: str, key: s
     assert all(is_plain(one) for one in placed)
 
 
+@pytest.mark.parametrize("to", ["azure", "hdfs"])
+def test_a_colon_leads_no_segment_into_the_folder_of_our_own_files(to: str):
+    """These storages have an underscore in its place."""
+    with pytest.raises(MalformedRowError, match="'_replicator' is the folder of this program"):
+        CLOUDS[to].own_location(Location(":replicator/holds/x.zip"))
+
+
 @pytest.mark.parametrize("to", CLOUDS)
 @pytest.mark.parametrize("place", ["_replicator/0/index.zip", "//old//_replicator/0/index.zip"])
 def test_no_segment_is_kept_in_the_folder_of_our_own_files(to: str, place: str):
