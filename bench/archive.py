@@ -44,6 +44,7 @@ from replicator.model.load_spec import LocalLayout, SourceLayout
 from replicator.model.log.wire import encode
 from replicator.model.plans.restore_point import Latest
 from replicator.model.store.archive import BASES, HISTORY
+from replicator.model.store.archive_notes import RowForm
 from replicator.ports import DOCUMENT_BYTES_MAX, MetadataWriter
 from replicator.services.history.reader import History
 from replicator.services.store.archived_log import ArchivedLog
@@ -126,7 +127,7 @@ class Archive:
             source=SOURCE,
             store=Store(self.area),
             source_layout=SourceLayout(main=LocalLayout(root=SOURCE_ROOT), others={}),
-            target_layout=LocalLayout(root=TARGET_ROOT),
+            rows=RowForm(layout=LocalLayout(root=TARGET_ROOT), control=""),
             history=history,
             limits=ArchiveLimits(file_bytes_max=8 << 20, base_interval=timedelta(days=1)),
             observer=lambda _: None,

@@ -86,6 +86,7 @@ class Pipeline:
     backup: Backup | None = None
     witness: Witness | None = None
     target_root: str = TARGET_ROOT
+    config_names: frozenset[str] = frozenset({"lookupsConfig"})
 
     def __post_init__(self) -> None:
         self.source = MemoryMetadata(self.clock, target=False)
@@ -144,7 +145,7 @@ class Pipeline:
         return RowMapping(
             source=ORIGIN,
             target=LocalLayout(root=self.target_root),
-            config_names=frozenset({"lookupsConfig"}),
+            config_names=self.config_names,
             columns={
                 kind: names - TABLES[kind].local - TABLES[kind].target_owned
                 for kind, names in ALL_COLUMNS.items()

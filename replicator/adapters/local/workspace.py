@@ -66,7 +66,7 @@ class Workspace:
         self._root = root
         self._lock_timeout_s = lock_timeout_s
         self._own = uuid4().hex
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()
         self._alive: int | None = None
 
     @property
@@ -77,7 +77,7 @@ class Workspace:
     def prepare(self) -> None:
         """Make the workspace at this process's first call, and clean up after dead processes.
 
-        It is made only once: if it vanishes later, its mount did.
+        It is made only once: if it vanishes later, its mount did, or the folder is another one now.
 
         Raises:
             TransientError: root or workspace is gone.
@@ -96,14 +96,30 @@ class Workspace:
                 self.require_root()
 
     def require_root(self) -> None:
-        """Raise a TransientError if the root is gone, or the workspace after it was made."""
+        """Raise a TransientError if the root is gone, or the workspace after it was made.
+
+        If another workspace is in its place, as in a folder that was restored from a copy, this
+        process begins anew there after the error: whoever tries again asks first, by the store's
+        id, whether the folder is still the target's.
+        """
         if not self._root.is_dir():
             raise TransientError(
                 f"{self._root}: the deep storage is not there; is it mounted?", hint=MOUNT
             )
         own = self._root / AREA / TMP / self._own
-        if self._alive is not None and not own.is_dir():
-            raise TransientError(f"{own} is gone; is the deep storage still mounted?")
+        with self._mutex:
+            if self._alive is None or own.is_dir():
+                return
+            if not own.parent.is_dir():
+                raise TransientError(f"{own} is gone; is the deep storage still mounted?")
+            os.close(self._alive)
+            self._alive = None
+        raise TransientError(
+            f"{own} is gone: {self._root} was exchanged, or restored from a copy, while this"
+            " process used it",
+            hint="run the command again; a process that goes on looks anew by itself. Then"
+            " `replicator verify TARGET --level exists` names what the copy lacks",
+        )
 
     def clean(self) -> None:
         """Remove the work of dead processes; a living one holds a lock."""

@@ -26,6 +26,7 @@ from replicator.model.log.locations import TargetLocator
 from replicator.model.log.row_mapping import RowMapping
 from replicator.model.observation import Observer
 from replicator.model.plans.cost import CopyRoute
+from replicator.model.store.archive_notes import RowForm
 from replicator.ports import (
     ChangeStream,
     DeepStorageReader,
@@ -181,17 +182,17 @@ def archivist(
     history_source: HistorySource,
     *,
     store: Store,
-    target_layout: Layout,
+    rows: RowForm,
     history: History,
     observer: Observer,
     witness: Witness | None,
 ) -> Archivist:
-    """Return the service that writes a history to a store with segments in `target_layout`."""
+    """Return the service that writes a history to a target's store."""
     return Archivist(
         source=history_source.source,
         store=store,
         source_layout=history_source.layout,
-        target_layout=target_layout,
+        rows=rows,
         history=history,
         limits=ArchiveLimits(
             file_bytes_max=settings.file_bytes_max, base_interval=settings.base_interval
@@ -391,7 +392,7 @@ class Pipeline:
             self._settings.history,
             self._history_source,
             store=self._store,
-            target_layout=self._mapping.target,
+            rows=RowForm(layout=self._mapping.target, control=self._mapping.control_form),
             history=self.target.history,
             observer=self.target.observer,
             witness=self._configured.witness,

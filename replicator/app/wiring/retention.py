@@ -3,14 +3,16 @@
 from functools import cached_property
 
 from replicator.app.wiring.histories import HistorySource, Tools, history_of
-from replicator.app.wiring.pipeline import Pipeline, archivist
+from replicator.app.wiring.pipeline import Pipeline, archivist, load_rules
 from replicator.app.wiring.storages import layout
 from replicator.app.wiring.stores import OpenStore
 from replicator.app.wiring.target import ConfiguredTarget
 from replicator.config import S3StorageSettings
 from replicator.errors import ConfigError
 from replicator.model.event import Offset
+from replicator.model.log.row_mapping import control_form
 from replicator.model.plans.restore_point import ToOffset
+from replicator.model.store.archive_notes import RowForm
 from replicator.model.store.holds import Hold
 from replicator.services.retention.expirer import Expirer
 from replicator.services.retention.holds import Holds
@@ -135,7 +137,10 @@ def holds(
             target.settings.history,
             history_source,
             store=archive.store,
-            target_layout=layout(target.settings.deep_storage),
+            rows=RowForm(
+                layout=layout(target.settings.deep_storage),
+                control=control_form(target.settings.config_names, load_rules(target.settings)),
+            ),
             history=history,
             observer=observer,
             witness=target.witness,

@@ -6,6 +6,7 @@ entries are replicated by name only.
 """
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from operator import attrgetter
@@ -90,6 +91,11 @@ class RowMapping:
         """Return whether targets get a `druid_config` entry."""
         return any(fnmatchcase(name, pattern) for pattern in self.config_names)
 
+    @property
+    def control_form(self) -> str:
+        """The settings by which control rows are mapped."""
+        return control_form(self.config_names, self.load_rules)
+
     def placed(self, segment: Segment, location: Location) -> Location:
         """Return the target's location for bytes at a location of the source.
 
@@ -128,6 +134,17 @@ class RowMapping:
         written = moved(found, location, self.target)
         self.druid.load_spec(written)
         return written
+
+
+def control_form(config_names: AbstractSet[str], load_rules: LoadRules) -> str:
+    """Return the settings by which control rows are mapped, as a text that tells a change.
+
+    A release of Druid is not among them: its Coordinator is asked, and may be away.
+    """
+    tiers = [f"{tier} as {name}" for tier, name in sorted(load_rules.tiers.items())]
+    drops = "with" if load_rules.with_drops else "without"
+    names = ", ".join(sorted(config_names))
+    return f"entries {names}; rules {drops} drops; tiers {', '.join(tiers) or 'unchanged'}"
 
 
 def locate(segment: Segment, layout: Layout) -> Location | None:

@@ -27,6 +27,16 @@ def gaps_name(log_id: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RowForm:
+    """How a target's rows are written."""
+
+    layout: Layout
+    """How its storage writes load specs."""
+    control: str
+    """The settings by which its control rows are mapped, as `control_form` says them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class About:
     """Facts that a history's records do not contain: the meaning of load specs, here and there."""
 
@@ -38,6 +48,14 @@ class About:
     """Layouts of the source's storages."""
     target_layout: Annotated[Layout, Field(validation_alias="kept"), PlainValidator(layout_of)]
     """Layout of the storage of this store."""
+    control_form: str | None = None
+    """The settings by which the target's control rows were mapped; None: an earlier build wrote it.
+    """
+
+    def writes_like(self, former: "About") -> bool:
+        """Return whether rows that were written then are those that are written now."""
+        is_same = former.control_form in {None, self.control_form}
+        return is_same and former.target_layout == self.target_layout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +82,8 @@ def about_json(about: About) -> bytes:
         "origin": source_layout_json(about.source_layout),
         "kept": layout_json(about.target_layout),
     }
+    if about.control_form is not None:
+        found["control_form"] = about.control_form
     return orjson.dumps(found, option=orjson.OPT_INDENT_2)
 
 

@@ -256,7 +256,7 @@ class Applier:
         if cut is None or cut.offset != checkpoint.offset:  # another applier was quicker
             cut = await self._cut_of(checkpoint)
         await self._cover(cut, (), whole=False)
-        if self._archivist.is_moved:
+        if self._archivist.has_outdated_rows:
             return await self._seed(state.epoch, span, followed=checkpoint, at=cut)
         await self._start_after(checkpoint, state.epoch)
         await self._report(checkpoint.offset)
@@ -323,7 +323,8 @@ class Applier:
     ) -> bool:
         """Bring the target to a cut in one step, whatever rows it has now: the newest due one.
 
-        `at` is the target's own: its store was moved, and its rows name the former place.
+        `at` is the target's own: its rows are outdated, as they name the place where its store was,
+        or were mapped by other settings.
         """
         if not await self._history.has_cuts(span):
             _require_untrimmed(span)
@@ -357,7 +358,7 @@ class Applier:
         await self._guard.require_spared(plan.picks)
         is_filling = followed is None
         await self._commit(plan, cut, epoch, is_filling=is_filling, found=found)
-        await self._archivist.arrived()
+        await self._archivist.rewrote()
         self._retries.begin((), self._now_s())  # each gap was tried just now
         return True
 

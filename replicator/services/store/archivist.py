@@ -12,7 +12,7 @@ from replicator.errors import CorruptionError, GapError, NotFoundError, Transien
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import ClosedCut, Offset, Record
 from replicator.model.inventory.ledger import Offsets
-from replicator.model.load_spec import Layout, SourceLayout
+from replicator.model.load_spec import SourceLayout
 from replicator.model.log.reading import Recorded
 from replicator.model.log.wire import CUT_CLOSED
 from replicator.model.observation import BaseWritten, Observer, Progress
@@ -35,6 +35,7 @@ from replicator.model.store.archive import (
 )
 from replicator.model.store.archive_notes import (
     About,
+    RowForm,
     about_json,
     about_name,
     about_of,
@@ -96,7 +97,7 @@ class Archivist:
         source: Name of the source cluster.
         store: The target's files.
         source_layout: How the source's storages write load specs.
-        target_layout: How the target's storage writes load specs.
+        rows: How the target's rows are written.
         history: The log; it may start from other targets' bases.
         limits: Sizes and intervals.
         observer: Receives written bases and damage.
@@ -109,7 +110,7 @@ class Archivist:
         source: str,
         store: Store,
         source_layout: SourceLayout,
-        target_layout: Layout,
+        rows: RowForm,
         history: History,
         limits: ArchiveLimits,
         observer: Observer,
@@ -117,29 +118,29 @@ class Archivist:
     ) -> None:
         self._source, self._history, self._heads = source, history, heads
         self._store, self._area = store, store.area
-        self._source_layout, self._target_layout = source_layout, target_layout
+        self._source_layout, self._rows = source_layout, rows
         self._limits, self._observer = limits, observer
         self._tail: tuple[Offset, str | None] | None = None
         self._archive: ArchivedLog | None = None
         self._gaps: frozenset[Gap] | None = None
         self._about_written = False
-        self._elsewhere: About | None = None
+        self._unwritten: About | None = None
 
     @property
-    def is_moved(self) -> bool:
-        """Whether the store was elsewhere when the target's rows were written: they name that."""
-        return self._elsewhere is not None
+    def has_outdated_rows(self) -> bool:
+        """Whether the target's rows name another place of the store, or were mapped otherwise."""
+        return self._unwritten is not None
 
-    async def arrived(self) -> None:
-        """Record where the store is, once the target's rows name it."""
-        if (about := self._elsewhere) is not None:
+    async def rewrote(self) -> None:
+        """Record where the store is and how rows are mapped, once the target's rows say so."""
+        if (about := self._unwritten) is not None:
             await self._area.replace(about_name(about.log_id), about_json(about))
-            self._elsewhere = None
+            self._unwritten = None
 
     def forget(self) -> None:
         """Read anew what the store holds: a step failed, and an operator may mend the store."""
         self._tail, self._archive, self._gaps, self._about_written = None, None, None, False
-        self._elsewhere = None
+        self._unwritten = None
         self._store.forget()
 
     async def cover(self, cut: ClosedCut, gaps: Sequence[Gap], *, whole: bool) -> None:
@@ -507,15 +508,16 @@ class Archivist:
             source=self._source,
             log_id=(await self._opened()).log_id,
             source_layout=self._source_layout,
-            target_layout=self._target_layout,
+            target_layout=self._rows.layout,
+            control_form=self._rows.control,
         )
         name, data = about_name(about.log_id), about_json(about)
         if not await self._area.create(name, data):
             former = await self._area.get(name)
-            # The rows name the former place still. The record stays until they are written anew, so
-            # that an interrupted start finds out again.
-            if _is_elsewhere(name, former, about):
-                self._elsewhere = about
+            # The rows are of the former form still. The record stays until they are written anew,
+            # so that an interrupted start finds out again.
+            if _are_outdated(name, former, about):
+                self._unwritten = about
             elif former != data:
                 await self._area.replace(name, data)
         self._about_written = True
@@ -543,10 +545,10 @@ class Archivist:
         return frozenset(await archived_gaps(self._area, (await self._opened()).log_id))
 
 
-def _is_elsewhere(name: str, former: bytes, about: About) -> bool:
-    """Return whether a store was moved since what it is about was written."""
+def _are_outdated(name: str, former: bytes, about: About) -> bool:
+    """Return whether rows were written for another place of the store, or by other settings."""
     try:
-        return about_of(name, former).target_layout != about.target_layout
+        return not about.writes_like(about_of(name, former))
     except CorruptionError:
         return False
 

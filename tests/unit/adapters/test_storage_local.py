@@ -158,6 +158,39 @@ async def test_closing_says_nothing_of_what_cannot_be_removed(tmp_path: Path):
     assert lock.is_dir()
 
 
+async def test_a_folder_that_was_restored_from_a_copy_is_used_again_after_one_error(root: Path):
+    """A living process waited for ever for its own unfinished work, which the copy lacks."""
+    storage = LocalDeepStorage(root)
+    origin = Origin({"00000.smoosh": b"y"})
+    await storage.put(PLACE, await origin.copy_source(PLACE))
+    shutil.copytree(root, root.parent / "copy")
+    shutil.rmtree(root)
+    (root.parent / "copy").rename(root)
+    for other in (root / ".replicator" / "tmp").iterdir():  # as any other process does
+        other.rmdir() if other.is_dir() else other.unlink()
+    with pytest.raises(TransientError, match="restored from a copy") as first:
+        await storage.area().replace("store.json", b"{}")
+    assert "--level exists" in first.value.hint
+    await storage.area().replace("store.json", b"{}")
+    later = Location("wiki/2025/v1/0/index/")
+    await storage.put(later, await origin.copy_source(later))
+    assert await storage.receipt(PLACE) is not None
+    await storage.close()
+    assert not [*(root / ".replicator" / "tmp").iterdir()]
+
+
+async def test_an_empty_folder_under_a_mount_that_is_gone_is_never_written_to(root: Path):
+    storage = LocalDeepStorage(root)
+    await storage.clean()
+    shutil.rmtree(root)
+    root.mkdir()
+    for _ in range(2):
+        with pytest.raises(TransientError, match="still mounted"):
+            await storage.area().replace("store.json", b"{}")
+    assert not [*root.iterdir()]
+    await storage.close()
+
+
 @pytest.mark.parametrize("code", [errno.EROFS, errno.ENOSPC, errno.EIO])
 def test_a_disk_that_cannot_be_written_may_get_well_again(code: int):
     with pytest.raises(TransientError) as caught, translated("write it"):

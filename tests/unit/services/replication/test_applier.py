@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+import orjson
 import pytest
 
 from replicator.adapters.archive_metadata import ArchiveMetadata
@@ -29,7 +30,15 @@ from replicator.model.load_spec import LocalLayout, Location
 from replicator.model.observation import ObjectCopied, TargetPaused
 from replicator.model.observed.faults import Halted, Waiting, WentOn
 from replicator.model.plans.restore_point import Latest, ToOffset
-from replicator.model.row import Kind, RowKey, Rules, Segment, Supervisor, key_of
+from replicator.model.row import (
+    ConfigEntry,
+    Kind,
+    RowKey,
+    Rules,
+    Segment,
+    Supervisor,
+    key_of,
+)
 from replicator.model.store.archive_notes import about_name
 from replicator.model.store.holds import RestoreLease, lease_json
 from replicator.model.store.intent import intent_name
@@ -1406,3 +1415,42 @@ async def test_who_puts_back_an_older_note_and_state_ends_no_process():
     await pipeline.cut()
     await following.until(lambda: segment("later").id in pipeline.target_ids())
     await following.end()
+
+
+async def test_control_rows_follow_a_changed_setting_of_their_mapping():
+    """`run` left them as they were, `check` found nothing, and `verify` called each one bad."""
+    pipeline = Pipeline()
+    lookups = ConfigEntry(name="lookupsConfig", payload=b"{}")
+    compaction = ConfigEntry(name="coordinator.compaction.config", payload=b"{}")
+    pipeline.publish(segment(), lookups, compaction)
+    await pipeline.cut()
+    await pipeline.follow()
+
+    def config() -> set[str]:
+        return {row.name for row in pipeline.target.rows.values() if isinstance(row, ConfigEntry)}
+
+    assert config() == {lookups.name}
+    pipeline.config_names = frozenset({"*"})
+    pipeline.applier = pipeline.new_applier()
+    await pipeline.follow()
+    assert config() == {lookups.name, compaction.name}
+    applied = pipeline.applied_cuts()
+    pipeline.applier = pipeline.new_applier()
+    await pipeline.follow()
+    assert pipeline.applied_cuts() == applied, "once is enough"
+
+
+async def test_a_store_of_an_earlier_build_does_not_say_how_rows_were_mapped():
+    """Writing all rows of each target anew with the first start of a release would cost much."""
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    document = orjson.loads(pipeline.area.files[about_name("log")])
+    del document["control_form"]
+    pipeline.area.files[about_name("log")] = orjson.dumps(document)
+    applied = pipeline.applied_cuts()
+    pipeline.applier = pipeline.new_applier()
+    await pipeline.follow()
+    assert pipeline.applied_cuts() == applied
+    assert b"control_form" in pipeline.area.files[about_name("log")]
