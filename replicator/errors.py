@@ -164,6 +164,10 @@ class CorruptionError(ReplicatorError):
     )
 
 
+class TooLargeError(CorruptionError):
+    """A file is larger than is read of its kind; it was not read."""
+
+
 class DamagedServerError(CorruptionError):
     """A database server finds its own data damaged, or contradicts itself.
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from replicator.errors import CorruptionError, RefusedError
+from replicator.errors import RefusedError, TooLargeError
 
 DOCUMENT_BYTES_MAX = 1 << 20
 """Limit for a document's bytes; most take kilobytes, and there are hundreds of them."""
@@ -31,9 +31,9 @@ def require_readable(name: str, data: bytes, bytes_max: int, *, hint: str) -> No
         )
 
 
-def too_large(name: str, size_bytes: int, bytes_max: int) -> CorruptionError:
+def too_large(name: str, size_bytes: int, bytes_max: int) -> TooLargeError:
     """Return the error for a file that is not read because of its size."""
-    return CorruptionError(
+    return TooLargeError(
         f"{name} has {size_bytes} bytes, more than the {bytes_max} that such a file can have",
         hint="we did not write it so: take it from a copy of this store, or remove it",
     )

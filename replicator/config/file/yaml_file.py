@@ -9,6 +9,8 @@ from replicator.errors import ConfigError
 
 DEPTH_MAX = 16
 """Depth that no setting reaches; it also ends an alias that contains itself."""
+VALUES_MAX = 100_000
+"""Number of values that no configuration has: aliases of aliases multiply, a kilobyte to 10^11."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ def _composed(text: str) -> tuple[object, yaml.ScalarNode | None]:
         node = loader.get_single_node()
         if node is None:
             return None, None
+        _refuse_many_values(node)
         return loader.construct_document(node), _duplicate_key(node)
     finally:
         loader.dispose()
@@ -75,6 +78,7 @@ def _parsed(text: str, name: str) -> ParsedYaml:
             )
         if not isinstance(node, yaml.MappingNode):
             raise _refused(node, "a mapping of keys to values is expected here")
+        _refuse_many_values(node)
         lines: dict[tuple[str, ...], int] = {}
         return ParsedYaml(_mapping(loader, node, (), lines), lines)
     finally:
@@ -116,6 +120,23 @@ def _value(loader: yaml.SafeLoader, node: yaml.Node) -> object:
     if (twice := _duplicate_key(node)) is not None:
         raise _refused(twice, f"the key {twice.value!r} stands here for the second time")
     return cast(object, loader.construct_object(node, deep=True))
+
+
+def _refuse_many_values(node: yaml.Node) -> None:
+    """Refuse a document that becomes very long once each alias stands for its values."""
+    if _values(node, {}) > VALUES_MAX:
+        raise _refused(node, f"its aliases make more than {VALUES_MAX} values of it")
+
+
+def _values(node: yaml.Node, known: dict[int, int]) -> int:
+    """Return how many values a node becomes; what contains itself is refused by its depth."""
+    if id(node) not in known:
+        known[id(node)] = 1
+        if isinstance(node, yaml.SequenceNode):
+            known[id(node)] += sum(_values(one, known) for one in node.value)
+        elif isinstance(node, yaml.MappingNode):
+            known[id(node)] += sum(_values(one, known) for pair in node.value for one in pair)
+    return known[id(node)]
 
 
 def _duplicate_key(node: yaml.Node) -> yaml.ScalarNode | None:

@@ -21,7 +21,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 import cramjam
 import orjson
 
-from replicator.errors import CorruptionError
+from replicator.errors import CorruptionError, TooLargeError
 from replicator.model.document import (
     HEXADECIMAL,
     INT_MAX,
@@ -382,7 +382,7 @@ def _decompressed(name: str, data: bytes, bytes_max: int) -> bytes:
             if not _is_full(exc):
                 raise
             if room == bytes_max:
-                raise CorruptionError(
+                raise TooLargeError(
                     f"{name} unpacks to more than {bytes_max} bytes, which is not read",
                     hint="we write no such file by default; if it is yours, raise"
                     " `history.file_bytes_max` of the target",

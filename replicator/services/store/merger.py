@@ -22,6 +22,7 @@ from replicator.errors import (
     CorruptionError,
     NotFoundError,
     RefusedError,
+    TooLargeError,
     worst_alone,
 )
 from replicator.model.event import Offset
@@ -152,7 +153,7 @@ class Merger:
     async def _merge(self, group: Group, done: _Merges) -> None:
         """Write the files of a group into as few as their sizes and chains allow."""
         run, size, before = list[_Small](), 0, done.merged
-        limit = min(self._limits.bytes_max, MERGED_BYTES_MAX)
+        limit = self._bytes_max
         for at in range(0, len(group.files), REQUESTS):
             batch = [name for _, _, name in group.files[at : at + REQUESTS]]
             for small in await self._read(batch):
@@ -172,10 +173,18 @@ class Merger:
                 tasks = [group.create_task(self._small(name)) for name in names]
         return [task.result() for task in tasks]
 
+    @property
+    def _bytes_max(self) -> int:
+        """Limit for a merged file, and so for each of those in it: many are read at once."""
+        return min(self._limits.bytes_max, MERGED_BYTES_MAX)
+
     async def _small(self, name: str) -> _Small | None:
         try:
-            lines, file = await self._store.lines(name)
+            lines, file = await self._store.lines(name, bytes_max=self._bytes_max)
         except NotFoundError:
+            return None
+        except TooLargeError:
+            self._alone.add(name)
             return None
         except CorruptionError as exc:
             self._leave(name, exc)

@@ -174,14 +174,16 @@ class Store:
         """
         return self.unpacked(name, await self.area.get(name, bytes_max=self._unpacked_max))
 
-    async def lines(self, name: str) -> tuple[bytes, ArchiveFile]:
+    async def lines(self, name: str, *, bytes_max: int) -> tuple[bytes, ArchiveFile]:
         """Return the lines of a file, read anew and checked, and its contents; neither is kept.
 
         Raises:
+            TooLargeError: there are more than `bytes_max`.
             NotFoundError, CorruptionError: as for `read`.
         """
-        data = await self.area.get(name, bytes_max=self._unpacked_max)
-        return unpacked_lines(name, data, bytes_max=self._unpacked_max)
+        bytes_max = min(bytes_max, self._unpacked_max)
+        data = await self.area.get(name, bytes_max=bytes_max)
+        return unpacked_lines(name, data, bytes_max=bytes_max)
 
     async def delete(self, name: str) -> None:
         """Remove a file, as `Area.delete` does."""

@@ -1078,3 +1078,16 @@ def test_brokers_are_a_list_or_text_with_commas(tmp_path: Path):
     values["log"]["bootstrap_servers"] = 9092
     with pytest.raises(ConfigError, match=r"bootstrap_servers: a list, like \[a, b\], is expected"):
         load(written(tmp_path, values), {})
+
+
+@pytest.mark.parametrize("form", ["a{n}: &a{n} {{{more}}}", "a{n}: &a{n} [{more}]"])
+def test_aliases_of_aliases_are_refused_at_once(form: str):
+    """A kilobyte of them became 10^11 values, for which every verb waited."""
+    lines = [form.format(n=0, more="x: 1" if "{{" in form else "x")]
+    for n in range(1, 12):
+        one = "k{k}: *a{n}" if "{{" in form else "*a{n}"
+        lines.append(form.format(n=n, more=", ".join(one.format(k=k, n=n - 1) for k in range(10))))
+    with pytest.raises(ConfigError, match="its aliases make more than 100000 values"):
+        parse("\n".join(lines), "config.yaml")
+    with pytest.raises(ConfigError, match="the value is not YAML"):
+        scalar("\n".join(lines))

@@ -42,6 +42,7 @@ from replicator.model.store.archive import (
     unpack,
     unpacked_lines,
 )
+from replicator.ports import DOCUMENT_BYTES_MAX
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
 from replicator.services.store.archived_log import ArchivedLog
@@ -626,3 +627,31 @@ async def test_a_small_file_that_says_another_source_is_merged_with_none():
     await merger(pipeline, files=5).merge("log")
     merged = [name for name in history(pipeline) if is_merged(name)]
     assert [history_span(name) for name in merged] == [(0, 2)]
+
+
+class MeasuredArea(MemoryArea):
+    """Remembers how many bytes were allowed at a time."""
+
+    def __init__(self, files: SortedFiles) -> None:
+        super().__init__()
+        self.files, self.allowed = files, set[int]()
+
+    async def get(self, name: str, *, bytes_max: int = DOCUMENT_BYTES_MAX) -> bytes:
+        self.allowed.add(bytes_max)
+        return await super().get(name, bytes_max=bytes_max)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+async def test_what_is_too_large_to_be_merged_is_not_read_whole(*, packed: bool):
+    """Many files are read at once: a store could give each of them the size of the largest."""
+    pipeline = Pipeline()
+    await followed(pipeline, cuts=5)
+    names, bytes_max = history(pipeline), 10_000
+    records = b'{"offset":0}' * bytes_max if packed else Random(1).randbytes(bytes_max + 1)
+    pipeline.area.files[names[1]] = bytes(cramjam.zstd.compress(records)) if packed else records
+    area = MeasuredArea(pipeline.area.files)
+    limits = MergeLimits(files=2, bytes_max=bytes_max, stay_s=0.0)
+    await Merger(Store(area), limits=limits, observer=pipeline.seen.append).merge("log")
+    assert area.allowed >= {bytes_max}
+    assert not any(isinstance(one, ArchiveDamaged) for one in pipeline.seen)
+    assert names[1] in history(pipeline)
