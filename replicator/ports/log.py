@@ -176,11 +176,11 @@ class Bases(Protocol):
         """Return the next offset from which the log can be read, from `start` on; None for none."""
         ...
 
-    def doubt(self) -> bool:
+    async def doubt(self) -> bool | None:
         """Use other files than before, as those do not lead to a cut of the log.
 
         Returns:
-            Whether there are others that were not tried.
+            Whether there are others that were not tried; None: the log needs none of them.
         """
         ...
 

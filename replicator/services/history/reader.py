@@ -413,9 +413,10 @@ class History:
 
         Where the log was trimmed its beginning comes from stores, of which each may be damaged.
         """
-        if self._bases is None or (await self._log.span()).first == 0:
+        others = None if self._bases is None else await self._bases.doubt()
+        if others is None:
             return damage
-        if self._bases.doubt():
+        if others:
             self._proved = {}
             self.pass_over(damage)
             return None

@@ -278,9 +278,8 @@ class ArchivedLog:
         bases = self._bases[bisect_left(self._bases, start) :]
         return min([*self._history.starts[index + 1 : index + 2], *bases[:1]], default=None)
 
-    def doubt(self) -> bool:
-        """Return False: there are no other files."""
-        return False
+    async def doubt(self) -> None:
+        """Return None: these files are the log itself."""
 
     async def whole_until(self, start: Offset) -> Offset:
         """Return the offset up to which no file is missing after the base or record at `start`."""

@@ -206,11 +206,14 @@ class SplicedLog:
         found = await self._of_each(span, lambda archive: archive.resume(start))
         return min([span.first, *found])
 
-    def doubt(self) -> bool:
+    async def doubt(self) -> bool | None:
         """Read from one archive alone from now on, another one at each call; False: from none.
 
         Files that contradict the log may be of any of them, and each may have files of its own.
+        None: the log is whole, and contradicts itself.
         """
+        if (await self._log.span()).first == FIRST:
+            return None
         known = self._archives or []
         self._alone = 0 if self._alone is None else self._alone + 1
         if len(known) > 1 and self._alone < len(known):

@@ -279,7 +279,7 @@ ATTACKING: Final[Sequence[Mutant]] = (
     Mutant(
         name="one-damaged-store-ends-the-watcher",
         function="History.doubted",
-        old="if self._bases is None or (await self._log.span()).first == 0:",
+        old="if others is None:",
         new="if True:",
         loses="A history that another program wrote into one store ends `run` with all targets.",
         ring="unit",

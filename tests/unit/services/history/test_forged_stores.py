@@ -190,8 +190,12 @@ async def test_a_history_that_does_not_lead_to_the_log_is_left_for_that_of_anoth
     assert (await pipeline.history().find(Latest())).closed.cut == last.closed.cut + 3
 
 
-async def test_if_there_is_no_other_one_the_watcher_halts_and_ends_nothing():
+@pytest.mark.parametrize("was_empty", [False, True])
+async def test_if_there_is_no_other_one_the_watcher_halts_and_ends_nothing(*, was_empty: bool):
     pipeline = Pipeline()
+    if was_empty:  # then the stores reach back to offset 0, as a whole log does
+        await pipeline.cut()
+        await pipeline.follow()
     await followed(pipeline)
     cuts = await pipeline.history().cuts(Offset(0), Offset(1_000))
     pipeline.log.trim(cuts[2].offset)
@@ -200,8 +204,8 @@ async def test_if_there_is_no_other_one_the_watcher_halts_and_ends_nothing():
     stop = asyncio.Event()
     running = asyncio.create_task(supervise({"watch": pipeline.watcher}, stop=stop, drain_s=1))
     while not any(isinstance(one, Halted) for one in pipeline.seen):
+        assert not running.done()
         await asyncio.sleep(0.001)
-    assert not running.done()
     del pipeline.area.files[manifest_name("log", cuts[1].offset)]
     pipeline.publish(segment("later"))
     while not any(isinstance(one, WentOn) for one in pipeline.seen):
