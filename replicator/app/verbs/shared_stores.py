@@ -1,6 +1,7 @@
 """Whether two clusters are one, or have their bytes in one place, however that is written."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
@@ -11,7 +12,7 @@ from replicator.adapters.machine.threads import answers
 from replicator.app.application import Application
 from replicator.config import LocalStorageSettings, Settings, SourceSettings, TargetSettings
 from replicator.config.checks import collisions
-from replicator.errors import ConfigError, ReplicatorError
+from replicator.errors import ConfigError, ReplicatorError, defects_named
 from replicator.services.history.own_target import refuse_own_target
 from replicator.services.records.store_id import store_id
 from replicator.task_group import TaskGroup
@@ -31,7 +32,8 @@ async def refuse_exchanged(application: Application) -> None:
 async def refuse_shared(application: Application) -> None:
     """Refuse folders that links make one, and targets whose stores have the same id.
 
-    An unreachable store is not compared.
+    An unreachable store is not compared, nor one that its target's rows do not belong to: the
+    target's own service refuses that, and whoever wrote the id there stops no other target.
 
     Raises:
         ConfigError: two names lead to the same store.
@@ -41,8 +43,11 @@ async def refuse_shared(application: Application) -> None:
             f"{problem}, by the folders that their links lead to",
             hint="give each a folder of its own",
         )
-    owners = dict[str, str]()
-    for name, found in (await _ids(application)).items():
+    ids, owners = await _ids(application), dict[str, str]()
+    twice = {found for found, count in Counter(ids.values()).items() if count > 1}
+    for name, found in ids.items():
+        if found in twice and await _is_of_another(application, name, found):
+            continue
         if (owner := owners.setdefault(found, name)) != name:
             raise ConfigError(
                 f"targets.{owner}.deep_storage and targets.{name}.deep_storage are one store"
@@ -57,7 +62,8 @@ async def _ids(application: Application) -> dict[str, str]:
     found = dict[str, str]()
 
     async def ask(name: str) -> None:
-        with suppress(ReplicatorError):  # the verb that needs that store reports what is wrong
+        # the verb that needs that store reports what is wrong
+        with suppress(ReplicatorError), defects_named(f"the store of target {name!r}"):
             if (id_ := await store_id(application.target(name).area())) is not None:
                 found[name] = id_
 
@@ -65,6 +71,16 @@ async def _ids(application: Application) -> dict[str, str]:
         for name in application.target_names:
             group.create_task(ask(name))
     return {name: found[name] for name in application.target_names if name in found}
+
+
+async def _is_of_another(application: Application, name: str, found: str) -> bool:
+    """Return whether a target's rows were written for another store than the one with this id."""
+    try:
+        with defects_named(f"target {name!r}"):
+            state = await application.target(name).metadata.state(application.source_name)
+    except ReplicatorError:
+        return False
+    return state.store not in {None, found}
 
 
 _Part = TypeVar("_Part", SourceSettings, TargetSettings)

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 import yaml
@@ -15,9 +16,12 @@ from cryptography.hazmat.primitives.serialization import (
 
 from replicator.app import Application
 from replicator.app.signing import shared_keys
+from replicator.app.verbs import shared_stores
 from replicator.app.verbs.shared_stores import refuse_shared
 from replicator.config import load
-from replicator.errors import ConfigError
+from replicator.errors import ConfigError, TransientError
+from replicator.model.checkpoint import TargetState
+from replicator.model.event import Epoch
 from replicator.model.operations.signature import key_id_of
 from replicator.services.records.store_id import NAME, made_store_id
 
@@ -100,3 +104,38 @@ async def test_two_places_with_one_id_are_one_store(tmp_path: Path):
         await refuse(tmp_path, one=one, two=two)
     (two / "_replicator" / NAME).unlink()
     await refuse(tmp_path, one=one, two=two)
+
+
+async def test_an_id_that_somebody_wrote_into_another_store_stops_no_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Its own target refuses that store; the others go on."""
+    await refuse(tmp_path, one=tmp_path / "one", two=tmp_path / "two")
+    for name in ("source", "one", "two"):
+        (tmp_path / name).mkdir()
+    config = load(tmp_path / "replicator.yaml", {})
+    async with Application(config, {}, lambda _: None) as made:
+        id_ = await made_store_id(made.target("one").area())
+        assert await made_store_id(made.target("two").area(), before=id_) == id_
+    stores = {"one": id_, "two": "its own"}
+    async with Application(config, {}, lambda _: None) as application:
+        for name, store in stores.items():
+            found = TargetState(checkpoint=None, epoch=Epoch(1), applied_at=None, store=store)
+            monkeypatch.setattr(
+                application.target(name).metadata, "state", AsyncMock(return_value=found)
+            )
+        await refuse_shared(application)
+        monkeypatch.setattr(
+            application.target("two").metadata,
+            "state",
+            AsyncMock(side_effect=TransientError("away")),
+        )
+        with pytest.raises(ConfigError, match="are one store"):
+            await refuse_shared(application)
+
+
+async def test_a_defect_that_one_store_brings_out_stops_no_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(shared_stores, "store_id", AsyncMock(side_effect=RecursionError("odd")))
+    await refuse(tmp_path, one=tmp_path / "one", two=tmp_path / "two")
