@@ -28,11 +28,11 @@ def panorama(application: Application, poller: Poller) -> Panorama:
     assert web is not None  # noqa: S101 - there is a poller, which its port needs
     return Panorama(
         poller=poller,
-        chronicle=Chronicle(application.watched_history),
+        chronicle=Chronicle(application.recorded.polled),
         notes={name: _notes(application, name) for name in poller.names},
         surroundings=Surroundings(
-            life=application.life,
-            source=partial(look_at_source, application.source_metadata()),
+            life=application.processes.life,
+            source=partial(look_at_source, application.source.metadata()),
             schedules=partial(
                 _schedules,
                 application,
@@ -69,7 +69,7 @@ def _archives(application: Application) -> frozenset[str]:
 def _notes(application: Application, name: str) -> NotesReader:
     target = application.target(name)
     return NotesReader(
-        source=application.source_name,
+        source=application.source.name,
         metadata=target.metadata,
         area=target.area(),
         store=partial(store_of, target),

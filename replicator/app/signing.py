@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from replicator.adapters.signing.area import Signatures, SignedArea
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from replicator.app.wiring.storages import RealStorage
     from replicator.config import SigningSettings
     from replicator.model.observation import Observer
@@ -71,23 +72,16 @@ def sealed(storage: RealStorage, rule: Signatures | None) -> TargetStorage:
     return SealedStorage(storage, rule)
 
 
-def witness(
-    target: str,
-    settings: SigningSettings | None,
-    rule: Signatures | None,
-    area: Callable[[str | Path], Area],
-) -> Witness | None:
-    """Return the witness of a target's store; None: there is none.
+def witness(target: str, place: str | Path, area: Area, rule: Signatures | None) -> Witness:
+    """Return the witness of a target's store.
 
     Args:
         target: Name of the target.
-        settings: Its keys, and who remembers.
-        rule: How its files are signed: what is remembered of the target is signed like them.
-        area: Returns the plain files of another target, or of a folder.
+        place: Target or folder that remembers.
+        area: Plain files of that place.
+        rule: How the target's files are signed: what is remembered of it is signed like them.
     """
-    if settings is None or (place := settings.witness or settings.witness_folder) is None:
-        return None
     from replicator.services.store.witness import Witness  # noqa: PLC0415 - few have one
 
     name = f"target {place!r}" if isinstance(place, str) else str(place)
-    return Witness(SignedArea(area(place), rule), target, f"the witness {name}")
+    return Witness(SignedArea(area, rule), target, f"the witness {name}")

@@ -81,8 +81,8 @@ def settings_file(folder: Path, source_dsn: str, target_dsn: str) -> Path:
 
 async def run_history(stage: Stage, rng: Random, *, cuts: int) -> dict[Offset, TargetState]:
     """Let the source act and be followed; now and then the applier comes late, after kills."""
-    watcher = stage.application.watcher()
-    applier = await stage.application.applier("standby", Allowed())
+    watcher = stage.application.replication.watcher()
+    applier = await stage.application.replication.applier("standby", Allowed())
     held: dict[Offset, TargetState] = {}
     while len(held) < cuts:
         for _ in range(rng.choice([1, 1, 2])):

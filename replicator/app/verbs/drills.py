@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from replicator import __version__
 from replicator.adapters.scratch import postgresql as embedded_postgresql
 from replicator.app.wiring.histories import Tools
-from replicator.app.wiring.pipeline import Pipeline, mapping
+from replicator.app.wiring.pipeline import open_pipeline
 from replicator.app.wiring.scratch_cluster import ScratchCluster, scratch_cluster
 from replicator.app.wiring.stores import OpenStore, open_store
 from replicator.app.wiring.target import ConfiguredTarget
@@ -89,8 +89,7 @@ async def _rehearsal(
     store: OpenStore, cluster: ScratchCluster, settings: Settings, tools: Tools
 ) -> Rehearsal:
     """Return the services that restore the store's cuts to the cluster, and prove them."""
-    rule = await mapping(store.history_source, cluster.target)
-    pipeline = Pipeline(store.history_source, cluster.target, tools, mapping=rule)
+    pipeline = await open_pipeline(store.history_source, cluster.target, tools)
     testimony = store.testimony
     return Rehearsal(
         source=store.about.source,

@@ -34,7 +34,7 @@ async def known_faults(
         TransientError: its metadata store cannot be reached.
     """
     configured = application.target(target)
-    found = await configured.metadata.gaps(application.source_name, checkpoint.log_id)
+    found = await configured.metadata.gaps(application.source.name, checkpoint.log_id)
     gaps = tuple(gap for gap in found if gap.at(checkpoint.offset))
     now = application.clock.now()
     try:

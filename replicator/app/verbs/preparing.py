@@ -23,9 +23,9 @@ async def prepare(
     return await create(
         metadata=target.metadata,
         storage=target.plain_storage,
-        druid=application.druid(name),
-        source=None if settings.source is None else application.source_metadata(),
-        skew=partial(application.skew, name),
+        druid=application.standbys.druid(name),
+        source=None if settings.source is None else application.source.metadata(),
+        skew=partial(application.standbys.skew, name),
         load_rules=load_rules(target.settings),
         release=release or target.settings.druid_release,
         found_out=partial(_tables, application, name),
@@ -37,8 +37,8 @@ async def _tables(application: Application, name: str) -> TableRelease | None:
     """Return the tables that a target needs: the source's, or those of other stores' rows."""
     if application.settings.source is None:
         return await _tables_of_stores(application, name)
-    status = application.source_status()
-    found = await tables_of_source(application.source_metadata())
+    status = application.source.druid()
+    found = await tables_of_source(application.source.metadata())
     if status is None or (running := release_of(await status.release())) is None:
         return found
     return TableRelease(

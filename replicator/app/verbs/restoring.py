@@ -154,7 +154,7 @@ class Place:
                 application=application,
                 place=self,
                 pipeline=pipeline,
-                bytes_from=application.source_storage(),
+                bytes_from=application.source.storage(),
                 settings=application.settings.watched.deep_storage,
                 of=None,
                 store=None,

@@ -26,7 +26,7 @@ async def refuse_exchanged(application: Application) -> None:
         TransientError: the source is unreachable.
     """
     watched = application.settings.watched
-    await refuse_own_target(application.source_metadata(), watched.name)
+    await refuse_own_target(application.source.metadata(), watched.name)
 
 
 async def refuse_shared(application: Application) -> None:

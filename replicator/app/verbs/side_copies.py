@@ -17,10 +17,10 @@ async def mixed(application: Application, targets: Iterable[str]) -> list[MixedC
 
     `status` says of a target or a source that it cannot be queried.
     """
-    found, source = list[MixedCopy](), application.source_metadata()
+    found, source = list[MixedCopy](), application.source.metadata()
     for name in targets:
         try:
-            copies = await application.target(name).metadata.renamed(application.source_name)
+            copies = await application.target(name).metadata.renamed(application.source.name)
             found += await mixed_copies(name, copies, source)
         except ReplicatorError:
             continue
@@ -41,7 +41,7 @@ async def refuse_name_of_source(application: Application, target: str, name: str
     if checkpoint is None or checkpoint.promoted:
         return
     try:
-        free = await application.source_metadata().without_used([name])
+        free = await application.source.metadata().without_used([name])
     except ReplicatorError:
         return
     if name not in free:

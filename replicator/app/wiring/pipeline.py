@@ -490,6 +490,22 @@ class Pipeline:
         return replace(target, history=history_of(self._history_source, tools, target.observer))
 
 
+async def open_pipeline(
+    history_source: HistorySource,
+    target: ConfiguredTarget,
+    tools: Tools,
+    *,
+    elsewhere: Layout | None = None,
+    store: Store | None = None,
+) -> Pipeline:
+    """Return the services of a target, whose tables are read; arguments as for `Pipeline`.
+
+    `elsewhere` as for `mapping`.
+    """
+    rule = await mapping(history_source, target, elsewhere=elsewhere)
+    return Pipeline(history_source, target, tools, mapping=rule, store=store)
+
+
 def interval(
     settings: TargetSettings, tools: Tools, seconds: float, *, alone: bool = False
 ) -> LookInterval:

@@ -56,10 +56,10 @@ async def promote(
 ) -> Outcome:
     """Make a target the primary without loss, after its source was brought to rest."""
     application = call.application
-    promoter = await application.promoter(target)
+    promoter = await application.standbys.promoter(target)
     checkpoint, chosen = await application.checkpoint(target), frozenset(supervisor or ("all",))
     if not (checkpoint and checkpoint.promoted):
-        await refuse_moving_source(application.source_metadata())
+        await refuse_moving_source(application.source.metadata())
         if not dry_run:
             if expect is not None:
                 before = await promoter.plan(chosen=chosen)
@@ -67,10 +67,10 @@ async def promote(
             if not (call.as_json or yes):
                 _say_what_comes(target, checkpoint, await promoter.behind())
             agree(target, yes=yes, doing="a promotion")
-            await (await application.drain(target)).run(timeout_s=drain_timeout_s)
+            await (await application.replication.drain(target)).run(timeout_s=drain_timeout_s)
             # The drain took a while, in which a supervisor may have been resumed: what it commits
             # would be lost.
-            await refuse_moving_source(application.source_metadata())
+            await refuse_moving_source(application.source.metadata())
     plan = await promoter.plan(chosen=chosen)
     now = _expectation(plan)
     if not dry_run:
@@ -100,7 +100,7 @@ async def failover(
     expect: Expect = None,
 ) -> Outcome:
     """Make a target the primary as it is; its source is gone and must not come back by itself."""
-    promoter = await call.application.promoter(target)
+    promoter = await call.application.standbys.promoter(target)
     plan = await promoter.plan(chosen=frozenset(supervisor) if supervisor else None)
     faults = await known_faults(call.application, target, plan.checkpoint)
     now = _expectation(plan)

@@ -130,7 +130,7 @@ async def _turn_comes(application: Application, work: Sequence[str]) -> bool:
 
     stop = asyncio.Event()
     stop_on_signals(stop)
-    turn = application.turn(work, waits_for)
+    turn = application.processes.turn(work, waits_for)
     if not await turn.comes(stop):
         return False
     logger().info("no other process is heard: this one begins")
@@ -161,13 +161,13 @@ async def run(
     if passive and not await _turn_comes(application, work):
         return _done({}, "stopped before it had anything to do; nothing was changed")
     await agree_to_take_over(call, work, yes=take_over or passive)
-    watcher = application.watcher(trust_versions=trust_row_versions)
+    watcher = application.replication.watcher(trust_versions=trust_row_versions)
     services: dict[str, Service] = {"watch": watcher}
-    services["heart"] = application.heart(WATCH, "run")
+    services["heart"] = application.processes.heart(WATCH, "run")
     for name in names:
-        services[f"heart {name}"] = application.heart(apply_to(name), "run")
+        services[f"heart {name}"] = application.processes.heart(apply_to(name), "run")
         allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log)
-        services |= application.services(name, allowed)
+        services |= application.replication.services(name, allowed)
     return await supervised(call, services, names)
 
 
@@ -184,19 +184,19 @@ async def watch(
 
     With --once, a watcher that runs already continues: its next poll is waited for.
     """
-    application = call.application
+    application, processes = call.application, call.application.processes
     if accept_vanished and not once:
         raise ConfigError("use --accept-vanished with --once: it holds for one look at the source")
     # a running watcher polls without these options
     leads = not once or take_over or trust_row_versions or accept_vanished
     if leads:
         await agree_to_take_over(call, [WATCH], yes=take_over)
-    elif polled := await polled_by_another(application.running, application.history, timeout_s):
+    elif polled := await polled_by_another(processes.running, application.history, timeout_s):
         return polled
-    watcher = application.watcher(
+    watcher = application.replication.watcher(
         trust_versions=trust_row_versions, accept_vanished=accept_vanished
     )
-    heart = application.heart(WATCH, "watch --once" if once else "watch")
+    heart = processes.heart(WATCH, "watch --once" if once else "watch")
     if not once:
         return await supervised(call, {"watch": watcher, "heart": heart}, ())
     changed = await watcher.catch_up()
@@ -233,12 +233,12 @@ async def apply(
     if not once:  # an applier that ends by itself does not take over a target
         await agree_to_take_over(call, [apply_to(target)], yes=take_over)
     allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log, alone=True)
-    heart = application.heart(apply_to(target), "apply --once" if once else "apply")
+    heart = application.processes.heart(apply_to(target), "apply --once" if once else "apply")
     if not once:
-        services = {**application.services(target, allowed), "heart": heart}
+        services = {**application.replication.services(target, allowed), "heart": heart}
         return await supervised(call, services, (target,))
     call.screen.name_gaps_later()
-    applier = await application.applier(target, allowed)
+    applier = await application.replication.applier(target, allowed)
     applied = await _applied(application, target, applier, call.screen)
     heart.observe(Followed())
     await heart.end()
@@ -246,7 +246,7 @@ async def apply(
 
 
 async def _caught_up(application: Application, target: str, timeout_s: float) -> Outcome:
-    await (await application.drain(target)).catch_up(timeout_s=timeout_s)
+    await (await application.replication.drain(target)).catch_up(timeout_s=timeout_s)
     if (checkpoint := await application.checkpoint(target)) is None:
         raise NotFoundError("the log has no closed cut yet", hint="the source may be empty")
     return _done(
@@ -270,7 +270,8 @@ async def _applied(
     if is_empty and not await application.history.has_cuts(await application.history.span()):
         hint = "run `replicator watch --once` first"
         raise NotFoundError("the log has no closed cut yet", hint=hint)
-    await (await application.base_writer(target)).write_if_due()  # no `run` may ever do it
+    bases = await application.replication.base_writer(target)
+    await bases.write_if_due()  # no `run` may ever do it
     gaps = [gap for gap in screen.gaps if gap.closed is None]
     result = {
         "steps": steps,
@@ -380,7 +381,7 @@ def controlled(call: OpenCall, monitor: Monitor | None) -> "tuple[Control, Panor
         document_bytes_max=web.control.jobs.answer_bytes_max,
     )
     seen = panorama(application, monitor.poller)
-    shown = PageRoutes(seen, application.history, source=application.source_name)
+    shown = PageRoutes(seen, application.history, source=application.source.name)
     return Control(application, monitor, seen, program, routes=shown.routes()), seen
 
 

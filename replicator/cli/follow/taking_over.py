@@ -30,7 +30,7 @@ async def agree_to_take_over(call: OpenCall, who: Sequence[str], *, yes: bool) -
     if yes or not sys.stdin.isatty():
         return
     application = call.application
-    others = await application.others(who)
+    others = await application.processes.others(who)
     if not others:
         return
     now = application.clock.now()
@@ -39,7 +39,7 @@ async def agree_to_take_over(call: OpenCall, who: Sequence[str], *, yes: bool) -
             seen = age_text(now - pulse.seen_at)
             paper().print(f"{pulse.process}, does this work, and was seen {seen}")
         paper().print("this one takes it over, and that one ends with code 7")
-    agree(application.source_name, yes=False, doing="a takeover", what="source to take over")
+    agree(application.source.name, yes=False, doing="a takeover", what="source to take over")
 
 
 async def polled_by_another(

@@ -149,7 +149,7 @@ async def _unchanged_since(application: Application, point: ToTime) -> RestorePo
     A source that does not change has no newer cut. Without a watcher, later changes are unknown,
     and the moment is refused as one that the log does not contain.
     """
-    life = await application.life(None)
+    life = await application.processes.life(None)
     watcher = life.watcher
     if watcher.life is not Life.RUNNING or watcher.pulse is None or watcher.pulse.waits:
         return point

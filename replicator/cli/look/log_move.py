@@ -37,9 +37,9 @@ async def move(
     An interrupted move continues when it is started again.
     """
     wanted = config.load(to, call.typed.environ)
-    mover = call.application.log_mover(wanted)
-    await call.application.refuse_beside_others("a move of the log")
-    agree(call.application.source_name, yes=yes, doing="moving the log", what="source to move")
+    mover = call.application.recorded.mover(wanted)
+    await call.application.processes.refuse_beside_others("a move of the log")
+    agree(call.application.source.name, yes=yes, doing="moving the log", what="source to move")
     moved = await mover.move()
     printed = PrintedCommands(config=to, environ=call.typed.environ)
     return Outcome(result=_json(moved), show=lambda console: _show(console, moved, printed))

@@ -109,7 +109,7 @@ async def _happened(history: History, limit: int, screen: Screen) -> dict[Offset
 
 async def _kept(application: Application, name: str, *, failures: list[NotSeen]) -> _Kept:
     """Return what a target's store keeps, without gaps if the target's database is away."""
-    target, source = application.target(name), application.source_name
+    target, source = application.target(name), application.source.name
     log_id = (await application.history.span()).log_id
     until, gaps = None, tuple[Gap, ...]()
     try:

@@ -80,7 +80,7 @@ async def _look(application: Application) -> StatusReport:
     targets = _Targets(application, status_reader, log)
     await targets.look(patience)
     seen = Seen(
-        life=await application.life(log),
+        life=await application.processes.life(log),
         source=await _source_or_why(patience, application),
         log=log,
         targets=targets.found,
@@ -105,7 +105,7 @@ async def _log_or_why(patience: Patience, status_reader: StatusReader) -> LogSta
 
 
 async def _source_or_why(patience: Patience, application: Application) -> SourceStatus:
-    source = application.source_metadata()
+    source = application.source.metadata()
     try:
         return await patience.answer("the source", partial(look_at_source, source))
     except TransientError as exc:
@@ -157,7 +157,7 @@ class _Targets:
 async def _drops(application: Application, history: History) -> list[RecentDrop] | None:
     """Return recent drops; None if log or source cannot be read, which is reported as wrong."""
     try:
-        return await recent_drops(history, application.source_metadata(), application.clock.now())
+        return await recent_drops(history, application.source.metadata(), application.clock.now())
     except ReplicatorError:
         return None
 

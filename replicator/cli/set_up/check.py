@@ -192,8 +192,8 @@ async def _releases(application: Application, name: str) -> list[Finding]:
     """Return the releases of both Druids, and the features for which the target is too old."""
     what = f"target {name} Druid"
     try:
-        away = await application.druid_away(name)
-        skew = await application.skew(name)
+        away = await application.standbys.druid_away(name)
+        skew = await application.standbys.skew(name)
     except ReplicatorError as exc:
         return [Finding(what=what, good=False, detail=str(exc), hint=exc.hint)]
     return [
@@ -201,7 +201,7 @@ async def _releases(application: Application, name: str) -> list[Finding]:
         *(Finding(what=what, good=not one.loses, note=True, detail=one.text) for one in skew.found),
         *(
             Finding(what=what, good=one.good, note=True, detail=one.text, hint=one.hint)
-            for one in application.folders(name, skew)
+            for one in application.standbys.folders(name, skew)
         ),
     ]
 

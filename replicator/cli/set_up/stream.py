@@ -36,7 +36,7 @@ async def drop(call: OpenCall) -> Outcome:
 
 
 def _stream(call: OpenCall) -> PostgresqlChangeStream:
-    if (stream := call.application.change_stream()) is None:
+    if (stream := call.application.source.change_stream()) is None:
         raise ConfigError(
             "no change stream is configured",
             hint="set `source.metadata.change_stream: {}`; the source must be a PostgreSQL"

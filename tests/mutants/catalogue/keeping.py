@@ -173,7 +173,7 @@ KEEPING: Final[Sequence[Mutant]] = (
     Mutant(
         name="apply-once-writes-no-base",
         function="_applied",
-        old="await (await application.base_writer(target)).write_if_due()",
+        old="await bases.write_if_due()",
         new="pass",
         loses="What only a cron job follows gets no second base: nothing of it ever expires.",
         ring="unit",

@@ -29,7 +29,7 @@ def running(config: Path) -> Iterator[None]:
     async def beats() -> None:
         every = timedelta(seconds=5)
         async with Application(load(config, {}), {}, lambda _: None) as application:
-            await application._log.acquire()
+            await application.recorded.log.acquire()
             since, polls = application.clock.now(), 0
             while not ended.is_set():
                 now = application.clock.now()
@@ -37,7 +37,7 @@ def running(config: Path) -> Iterator[None]:
                     verb="run", host=HOST, pid=1, since=since, seen_at=now, every=every,
                     polls=polls,
                 )  # fmt: skip
-                await application._log.beat(WATCH, pulse_json(pulse))
+                await application.recorded.log.beat(WATCH, pulse_json(pulse))
                 begun.set()
                 polls += 1
                 await asyncio.sleep(0.01)

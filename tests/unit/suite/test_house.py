@@ -89,7 +89,7 @@ def test_files_of_a_store_are_read_through_its_keys_alone():
         if calls.search(path.read_text())
     }
     assert found == {
-        "adapters/signing/storage.py", "app/application.py", "app/wiring/target.py",
+        "adapters/signing/storage.py", "app/configured/targets.py", "app/wiring/target.py",
     }  # fmt: skip
 
 

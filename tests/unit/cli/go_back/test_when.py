@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -139,6 +140,7 @@ class Opened:
         self._pipeline = pipeline
         self.clock = pipeline.clock
         self.history = pipeline.history()
+        self.processes = SimpleNamespace(life=self.life)
 
     async def life(self, log: LogStatus | None) -> LifeSigns:
         return await Ear(self._pipeline.log, self.clock).life_signs([], log)

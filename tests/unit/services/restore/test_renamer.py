@@ -91,14 +91,12 @@ class _Application:
     """The little that a check of a new name asks for."""
 
     def __init__(self, pipeline: Pipeline, *, source: MemoryMetadata | None) -> None:
-        self._pipeline, self._source = pipeline, source
+        self._pipeline = pipeline
         self.settings = SimpleNamespace(source=source)
+        self.source = SimpleNamespace(metadata=lambda: source)
 
     async def checkpoint(self, _: str) -> Checkpoint | None:
         return (await self._pipeline.target.state(SOURCE)).checkpoint
-
-    def source_metadata(self) -> MemoryMetadata | None:
-        return self._source
 
 
 async def test_a_name_that_the_source_has_is_refused_on_a_target_that_follows_it():
