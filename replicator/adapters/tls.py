@@ -2,6 +2,16 @@
 
 import ssl
 from os import PathLike
+from typing import Final
+
+EXPIRED_HINT: Final = (
+    "renew the server's certificate, and let the server read it; a process that runs on goes on by"
+    " itself then. If it is still valid, this machine's clock is wrong"
+)
+TOO_NEW_HINT: Final = (
+    "compare the clocks of this machine and of the one that made the certificate; a process that"
+    " runs on goes on by itself when they agree"
+)
 
 
 def trusting(ca_file: str | PathLike[str] | None) -> ssl.SSLContext:
@@ -21,3 +31,16 @@ def trusting(ca_file: str | PathLike[str] | None) -> ssl.SSLContext:
     if ca_file is not None:
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
+
+
+def distrust_hint(words: str, otherwise: str) -> str:
+    """Return what to do about a certificate that is not trusted: most often it has expired.
+
+    Args:
+        words: What OpenSSL or rustls says of it.
+        otherwise: The hint about an unknown authority or another host.
+    """
+    said = words.lower().replace(" ", "")
+    if "notyetvalid" in said or "notvalidyet" in said:
+        return TOO_NEW_HINT
+    return EXPIRED_HINT if "expired" in said else otherwise

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import aiohttp
 from yarl import URL
 
-from replicator.adapters.tls import trusting
+from replicator.adapters.tls import distrust_hint, trusting
 from replicator.adapters.transfer.http_proxy import proxy_for
 from replicator.adapters.transfer.http_session import retry_after_s
 from replicator.errors import ConfigError, TransientError
@@ -57,7 +57,7 @@ class HttpCaller:
         except aiohttp.ClientConnectorCertificateError as exc:
             raise ConfigError(
                 f"the certificate of {host} is not trusted: {exc.certificate_error}",
-                hint="name its CA in ca_file",
+                hint=distrust_hint(str(exc.certificate_error), "name its CA in ca_file"),
             ) from None
         except TimeoutError:
             raise TransientError(f"{host} did not answer within {self._timeout_s:g} s") from None

@@ -12,6 +12,9 @@ from cryptography.x509.oid import NameOID
 
 from replicator.adapters.machine.clock import SystemClock
 
+STARTS = timedelta(hours=-1)
+"""When certificates begin to be valid, from now."""
+
 
 @dataclass(frozen=True)
 class Certificate:
@@ -32,11 +35,13 @@ class Authority:
         signed = self._signed(name, self._key.public_key(), is_authority=True)
         self.file.write_bytes(signed.public_bytes(Encoding.PEM))
 
-    def certificate(self, name: str, *, host: str | None = None) -> Certificate:
-        """Make one for a client, or for the server at a host."""
+    def certificate(
+        self, name: str, *, host: str | None = None, starts: timedelta = STARTS
+    ) -> Certificate:
+        """Make one for a client, or for the server at a host; `starts`: from now."""
         key = ec.generate_private_key(ec.SECP256R1())
         found = Certificate(self._folder / f"{name}.crt", self._folder / f"{name}.key")
-        signed = self._signed(name, key.public_key(), host=host)
+        signed = self._signed(name, key.public_key(), host=host, starts=starts)
         found.file.write_bytes(signed.public_bytes(Encoding.PEM))
         found.key_file.touch(mode=0o600)
         found.key_file.write_bytes(
@@ -51,6 +56,7 @@ class Authority:
         *,
         host: str | None = None,
         is_authority: bool = False,
+        starts: timedelta = STARTS,
     ) -> x509.Certificate:
         now = SystemClock().now()
         builder = (
@@ -59,8 +65,8 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(days=1))
+            .not_valid_before(now + starts)
+            .not_valid_after(now + starts + timedelta(days=1, hours=1))
             .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
         )
         if host is not None:

@@ -38,6 +38,7 @@ from replicator.adapters.bucket.bucket import (
     RejectedKeyError,
     Stat,
 )
+from replicator.adapters.tls import distrust_hint
 from replicator.adapters.transfer.answers import answered
 from replicator.adapters.transfer.http_proxy import excluded
 from replicator.adapters.transfer.http_session import CERTIFICATE_HINT
@@ -387,7 +388,7 @@ def _meant(exc: Exception, message: str) -> ReplicatorError:
         if isinstance(exc, kind):
             return ours(message)
     if CERTIFICATE in message:
-        return ConfigError(message, hint=CERTIFICATE_HINT)
+        return ConfigError(message, hint=distrust_hint(message, CERTIFICATE_HINT))
     if ANSWERED in str(exc):
         return TransientError(message, hint=ANSWERED_HINT)
     return TransientError(message)

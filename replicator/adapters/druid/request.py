@@ -13,7 +13,7 @@ import aiohttp
 from yarl import URL
 
 from replicator.adapters.boundary import reason
-from replicator.adapters.tls import trusting
+from replicator.adapters.tls import distrust_hint, trusting
 from replicator.adapters.transfer.answers import AnswerShape, OddAnswerError, message_of
 from replicator.adapters.transfer.http_proxy import proxy_for
 from replicator.adapters.transfer.http_session import whole
@@ -73,7 +73,8 @@ async def send(
         ):
             yield answer
     except aiohttp.ClientConnectorCertificateError as exc:
-        raise ConfigError(f"{url}: {exc}", hint="name its CA in druid.ca_file") from exc
+        hint = distrust_hint(str(exc), "name its CA in druid.ca_file")
+        raise ConfigError(f"{url}: {exc}", hint=hint) from exc
     except (aiohttp.ClientError, TimeoutError, OSError) as exc:
         raise TransientError(f"{method} {url}: {reason(exc)}") from exc
 

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka import errors as kafka
 
 from replicator.adapters.boundary import ErrorMap, translate
-from replicator.adapters.tls import trusting
+from replicator.adapters.tls import distrust_hint, trusting
 from replicator.errors import ConfigError, FencedError, NotFoundError, TransientError
 
 _heard: ContextVar[list[Exception]] = ContextVar("_heard")
@@ -241,7 +241,8 @@ def translated(doing: str) -> Generator[None]:
     except TransientError as exc:
         # A wrong certificate or login never passes; aiokafka raises only that it has no connection.
         if lasting := [reason for reason in reasons if isinstance(reason, _LASTING)]:
-            raise ConfigError(f"{doing}: {lasting[-1]}", hint=_LOGIN_HINT) from exc
+            why = str(lasting[-1])
+            raise ConfigError(f"{doing}: {why}", hint=distrust_hint(why, _LOGIN_HINT)) from exc
         raise
     finally:
         _heard.reset(token)

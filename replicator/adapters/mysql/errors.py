@@ -16,6 +16,7 @@ from typing import Final
 
 from asyncmy import errors as client
 
+from replicator.adapters.tls import distrust_hint
 from replicator.errors import (
     ConfigError,
     DamagedServerError,
@@ -77,6 +78,11 @@ def _passes(hint: str, *, words: str = "") -> _Translation:
 
 def _wrong(hint: str, *, words: str = "") -> _Translation:
     return lambda text: ConfigError(f"{text}{words}", hint=hint)
+
+
+def _untrusted(text: str) -> ConfigError:
+    """Translate what is wrong with TLS, most often a certificate that is not trusted."""
+    return ConfigError(text, hint=distrust_hint(text, TLS_HINT))
 
 
 def _unfit(hint: str, *, words: str = "") -> _Translation:
@@ -265,7 +271,7 @@ BY_CLASS: Final[tuple[tuple[type[BaseException], _Translation], ...]] = (
     (client.OperationalError, _passes(REPORT)),
     (client.InterfaceError, _ended),
     (client.MySQLError, _passes(REPORT)),
-    (ssl.SSLError, _wrong(TLS_HINT)),
+    (ssl.SSLError, _untrusted),
     (TimeoutError, _passes(TransientError.hint, words="no answer in time")),
     (OSError, _away),
 )  # fmt: skip
@@ -308,7 +314,7 @@ def number_of(exc: BaseException) -> int | None:
 def _ours(exc: BaseException, doing: str) -> ReplicatorError:
     cause = exc.__cause__
     if isinstance(cause, ssl.SSLError):  # asyncmy wraps errors of the login
-        return ConfigError(f"{doing}: {cause}", hint=TLS_HINT)
+        return _untrusted(f"{doing}: {cause}")
     translation = BY_ERRNO.get(_errno(exc) or 0) or BY_NUMBER.get(number_of(exc) or 0)
     if translation is None:
         translation = next(ours for cls, ours in BY_CLASS if isinstance(exc, cls))

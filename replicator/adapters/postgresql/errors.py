@@ -14,6 +14,7 @@ import asyncpg
 from asyncpg.pgproto.pgproto import BufferError as UnreadableError
 
 from replicator.adapters.boundary import ErrorMap
+from replicator.adapters.tls import distrust_hint
 from replicator.errors import (
     ConfigError,
     DamagedServerError,
@@ -66,6 +67,16 @@ BY_TRIGGER_HINT: Final = "a trigger or function of the database says so: Druid's
 UNFIT: Final = "invalid input for query argument"
 """Start of asyncpg's message for a value that does not fit a column's type."""
 
+AUTHORITY_HINT: Final = (
+    "name the authority that signed the server's certificate with sslrootcert=/path in the URL;"
+    " sslmode=verify-full also compares the host's name"
+)
+IN_RECOVERY: Final = "cannot set transaction read-write mode during recovery"
+ONLY_READS_HINT: Final = (
+    "the server only reads: a replica, or a primary that was demoted. Name all hosts in the URL"
+    " with ?target_session_attrs=read-write, or the primary alone"
+)
+
 _Translation = Callable[[str], ReplicatorError]
 
 
@@ -84,6 +95,25 @@ def _unfit(hint: str) -> _Translation:
 def _of_character(text: str) -> UnfitRowError:
     """Translate the refusal of a character, which is a NUL or one of another encoding."""
     return UnfitRowError(text, hint=NUL_HINT if text.endswith(": 0x00") else CHARACTER_HINT)
+
+
+def _untrusted(text: str) -> ConfigError:
+    """Translate a certificate of the server that is not trusted."""
+    return ConfigError(text, hint=distrust_hint(text, AUTHORITY_HINT))
+
+
+def _unsupported(text: str) -> ReplicatorError:
+    """Translate what the server cannot do; a replica refuses a writing transaction with this code.
+
+    A server that became a replica may be the primary again after the next failover.
+    """
+    if IN_RECOVERY in text:
+        return TransientError(text, hint=ONLY_READS_HINT)
+    return ConfigError(
+        text,
+        hint="this server speaks PostgreSQL's protocol and lacks what is needed here: use"
+        " PostgreSQL 11 or later, and the primary where a replica lacks it",
+    )
 
 
 def _damaged(text: str) -> DamagedServerError:
@@ -183,10 +213,7 @@ ERRORS: ErrorMap = {
         "another session holds a lock on the table or a row: pg_locks and pg_stat_activity show"
         " which"
     ),
-    asyncpg.ReadOnlySQLTransactionError: _passes(
-        "the server only reads: a replica, or a primary that was demoted. Name all hosts in the URL"
-        " with ?target_session_attrs=read-write, or the primary alone"
-    ),
+    asyncpg.ReadOnlySQLTransactionError: _passes(ONLY_READS_HINT),
     asyncpg.PostgresSystemError: _passes(
         "the PostgreSQL server cannot read or write its files: see its log and its disk"
     ),
@@ -222,10 +249,7 @@ ERRORS: ErrorMap = {
     asyncpg.PLPGSQLError: _unfit(BY_TRIGGER_HINT),
     asyncpg.TriggeredActionError: _unfit(BY_TRIGGER_HINT),
     asyncpg.TriggeredDataChangeViolationError: _unfit(BY_TRIGGER_HINT),
-    asyncpg.FeatureNotSupportedError: _wrong(
-        "this server speaks PostgreSQL's protocol and lacks what is needed here: use PostgreSQL 11"
-        " or later, and the primary where a replica lacks it"
-    ),
+    asyncpg.FeatureNotSupportedError: _unsupported,
     asyncpg.SyntaxOrAccessError: _wrong(
         "the server does not take the statement: compare the tables with those that Druid makes;"
         " PostgreSQL 11 or later is needed"
@@ -246,10 +270,7 @@ ERRORS: ErrorMap = {
     # the server has ended the session; asyncpg has read its message but not yet the connection's
     # end (https://github.com/MagicStack/asyncpg/issues/784)
     asyncpg.InternalClientError: _passes(TransientError.hint, words=": the connection is lost"),
-    ssl.SSLCertVerificationError: _wrong(
-        "name the authority that signed the server's certificate with sslrootcert=/path in the URL;"
-        " sslmode=verify-full also compares the host's name"
-    ),
+    ssl.SSLCertVerificationError: _untrusted,
     ssl.SSLError: _wrong(
         "check sslmode, sslrootcert, sslcert and sslkey in the URL against what the server asks for"
     ),

@@ -38,6 +38,7 @@ from replicator.adapters.s3.service import (
     S3Writing,
     definitions,
 )
+from replicator.adapters.tls import distrust_hint
 from replicator.adapters.transfer.http_session import BUSY, CERTIFICATE_HINT, retry_after_s
 from replicator.adapters.transfer.pacing import Pace
 from replicator.errors import (
@@ -276,7 +277,8 @@ def translated(bucket: str, doing: str, pace: Pace) -> Generator[None]:
         message = f"s3://{bucket}: {doing}: {exc}"
         raise _meant(code, message) from exc
     except SSLError as exc:
-        raise ConfigError(f"s3://{bucket}: {doing}: {exc}", hint=CERTIFICATE_HINT) from exc
+        hint = distrust_hint(str(exc), CERTIFICATE_HINT)
+        raise ConfigError(f"s3://{bucket}: {doing}: {exc}", hint=hint) from exc
     except (BotoCoreError, HttpError, TimeoutError) as exc:
         raise TransientError(f"s3://{bucket}: {doing}: {reason(exc)}") from exc
     except ODD as exc:

@@ -21,7 +21,7 @@ from aiohttp import (
 )
 
 from replicator.adapters.boundary import reason
-from replicator.adapters.tls import trusting
+from replicator.adapters.tls import distrust_hint, trusting
 from replicator.adapters.transfer.answers import OddAnswerError
 from replicator.adapters.transfer.http_proxy import proxy_for
 from replicator.errors import ConfigError, ReplicatorError, TransientError
@@ -261,6 +261,7 @@ def reached(name: str, doing: str) -> Generator[None]:
             f"{name}: {doing}: the answer broke off, or is not what this service answers: {exc}"
         ) from exc
     except (ClientConnectorCertificateError, ssl.SSLCertVerificationError) as exc:
-        raise ConfigError(f"{name}: {doing}: {exc}", hint=CERTIFICATE_HINT) from exc
+        hint = distrust_hint(str(exc), CERTIFICATE_HINT)
+        raise ConfigError(f"{name}: {doing}: {exc}", hint=hint) from exc
     except (ClientError, TimeoutError, OSError) as exc:
         raise TransientError(f"{name}: {doing}: {reason(exc)}") from exc

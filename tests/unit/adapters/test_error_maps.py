@@ -7,6 +7,7 @@ import sqlite3
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 
@@ -35,6 +36,7 @@ from replicator.adapters.sqlite import file as sqlite_file
 from replicator.adapters.transfer import http_session
 from replicator.adapters.transfer.pacing import Pace
 from replicator.adapters.transfer.sizes import Sizes
+from replicator.adapters.webhook import HttpCaller
 from replicator.errors import (
     ConfigError,
     DamagedServerError,
@@ -134,6 +136,14 @@ def test_a_shared_session_is_named_without_the_clients_advice_to_programs(
         (asyncpg.RaiseError("no!"), UnfitRowError, "trigger"),
         (asyncpg.InternalServerError("proxy"), TransientError, "own words"),
         (asyncpg.ReadOnlySQLTransactionError("no"), TransientError, "read-write"),
+        (
+            asyncpg.FeatureNotSupportedError(
+                "cannot set transaction read-write mode during recovery"
+            ),
+            TransientError,
+            "read-write",
+        ),
+        (asyncpg.FeatureNotSupportedError("no"), ConfigError, "PostgreSQL 11"),
         (asyncpg.InterfaceError("invalid input for query argument $1"), UnfitRowError, "columns"),
         (asyncpg.ProtocolViolationError("no such user: x"), ConfigError, "pooler"),
         (asyncpg.ProtocolViolationError("query_wait_timeout"), TransientError, "pooler"),
@@ -357,6 +367,59 @@ async def test_why_nobody_answered_is_said_with_a_remedy(tmp_path: Path):
         assert hint in found.value.hint
     server.close()
     await server.wait_closed()
+
+
+def of_kafka(heard: Exception) -> ReplicatorError:
+    """Translate the failure of a connection, whose reason aiokafka only logs."""
+
+    def connect() -> None:
+        with kafka_session.translated("read"):
+            kafka_session._heard.get().append(heard)
+            raise aiokafka.errors.KafkaConnectionError
+
+    with pytest.raises(ReplicatorError) as found:
+        connect()
+    return found.value
+
+
+@pytest.mark.parametrize(
+    ("starts", "hint"),
+    [(timedelta(days=-3), "renew the server's certificate"), (timedelta(days=1), "the clocks")],
+    ids=["expired", "not valid yet"],
+)
+async def test_a_certificate_of_another_time_is_no_unknown_authority(
+    tmp_path: Path, starts: timedelta, hint: str
+):
+    """Its authority is named in the settings already: an operator would look in the wrong place."""
+    ours = Authority(tmp_path / "ours", "ours")
+    certificate = ours.certificate("server", host="localhost", starts=starts)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate.file, certificate.key_file)
+    server = await asyncio.start_server(
+        lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context
+    )
+    url = f"https://localhost:{server.sockets[0].getsockname()[1]}"
+    address = S3Address(
+        bucket="b", prefix="", endpoint_url=url, region="r", path_style=True,
+        access_key_id="k", secret_access_key="s", ca_file=ours.file,
+    )  # fmt: skip
+    hints = []
+    with pytest.raises(ConfigError) as found:
+        await s3_session.s3_bucket(s3_service(address), Pace()).stat("x")
+    hints.append(found.value.hint)
+    with pytest.raises(ConfigError) as found:
+        await HttpCaller(lambda: url, ca_file=ours.file, timeout_s=5).post(b"", {})
+    hints.append(found.value.hint)
+    server.close()
+    await server.wait_closed()
+    words = "certificate has expired" if starts < timedelta(0) else "certificate is not yet valid"
+    refused = ssl.SSLCertVerificationError(1, f"certificate verify failed: {words}")
+    hints.append(raised(translate(ERRORS, "connect"), refused).hint)
+    wrapped = asyncmy.errors.OperationalError(2003, "Can't connect")
+    wrapped.__cause__ = refused
+    hints.append(of_mysql(wrapped).hint)
+    hints.append(of_kafka(refused).hint)
+    assert [hint in one for one in hints] == [True] * 5, hints
 
 
 def test_a_store_that_cannot_be_made_is_a_matter_of_configuration(tmp_path: Path):
