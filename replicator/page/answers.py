@@ -6,6 +6,7 @@
 from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
+from heapq import nsmallest
 from typing import Any, Final
 
 from replicator.errors import NotFoundError, ReplicatorError
@@ -199,9 +200,10 @@ def _error_json(error: ReplicatorError | None) -> dict[str, str] | None:
 
 
 def _datasources_json(panorama: Panorama) -> list[dict[str, Any]]:
-    margins = _margins(panorama)
-    found = sorted(
-        panorama.chronicle.datasources.items(), key=lambda item: (-item[1].used_bytes, item[0])
+    found = nsmallest(
+        DATASOURCES_MAX,
+        panorama.chronicle.datasources.items(),
+        key=lambda item: (-item[1].used_bytes, item[0]),
     )
     return [
         {
@@ -210,19 +212,19 @@ def _datasources_json(panorama: Panorama) -> list[dict[str, Any]]:
             "bytes": natural(one.used_bytes),
             "unused_segments": one.segments - one.used,
             "unused_bytes": natural(one.size_bytes - one.used_bytes),
-            "kill_margins": margins.get(name, {}),
+            "kill_margins": _margins(panorama, name),
         }
-        for name, one in found[:DATASOURCES_MAX]
+        for name, one in found
     ]
 
 
-def _margins(panorama: Panorama) -> dict[str, dict[str, float]]:
-    """Return the kill margins in seconds, by datasource and target."""
-    found = dict[str, dict[str, float]]()
+def _margins(panorama: Panorama, datasource: str) -> dict[str, float]:
+    """Return the kill margins of a datasource in seconds, by target."""
+    found = dict[str, float]()
     for target, seen in panorama.poller.seen.items():
         pending = seen.status.pending
-        for datasource, margin in pending.kill_margins.items() if pending else ():
-            found.setdefault(datasource, {})[target] = margin.total_seconds()
+        if pending is not None and (margin := pending.kill_margins.get(datasource)) is not None:
+            found[target] = margin.total_seconds()
     return found
 
 

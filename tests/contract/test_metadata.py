@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 import pytest
 
-from replicator.adapters import kept_rows
+from replicator.adapters import kept_rows, refusals
 from replicator.adapters.memory.metadata import ALL_COLUMNS, MemoryMetadata
 from replicator.adapters.mysql.reader import MysqlMetadataReader
 from replicator.adapters.mysql.writer import MysqlMetadataWriter
@@ -52,6 +52,7 @@ from replicator.ports import (
     Snapshot,
     SourceReader,
     WatchedReader,
+    fetched,
 )
 from replicator.task_group import TaskGroup
 from tests.servers import mariadb as of_mariadb
@@ -376,6 +377,28 @@ async def test_handles_lead_back_to_the_rows_they_came_with(store: Store):
         together = np.concatenate([chunk.handles for chunk in chunks])
         assert len(await snapshot.fetch(Kind.SEGMENT, together[2:9])) == 7
         assert list(await snapshot.fetch(Kind.SEGMENT, together[:0])) == []
+
+
+async def test_rows_are_read_by_their_size(store: Store, monkeypatch: pytest.MonkeyPatch):
+    """Few at a time where they are large, and one that is too large is named."""
+    if isinstance(store.target, MemoryMetadata):
+        return
+    rows = [replace(CONFIG, name=f"row {number}", payload=b"x" * 600) for number in range(5)]
+    await store.put(*rows)
+    monkeypatch.setattr(refusals, "FETCHED_BYTES_MAX", 1500)
+    at_once, found = list[int](), list[Row]()
+    async with store.source.snapshot() as snapshot:
+        chunks = await chunks_of(snapshot, Kind.CONFIG)
+        handles = np.concatenate([chunk.handles for chunk in chunks])
+        async for some in fetched(snapshot, Kind.CONFIG, handles):
+            at_once.append(len(some))
+            found += some
+        assert max(at_once) == 2
+        assert sorted(found, key=key_of) == rows
+        monkeypatch.setattr(refusals, "ROW_BYTES_MAX", 500)
+        with pytest.raises(ConfigError, match=r"row 'row \d' has 60\d bytes; at most 500 are read"):
+            async for _ in fetched(snapshot, Kind.CONFIG, handles):
+                pass
 
 
 async def test_a_snapshot_does_not_see_what_changes_while_it_is_open(store: Store):
