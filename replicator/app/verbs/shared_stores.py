@@ -77,7 +77,7 @@ async def _is_of_another(application: Application, name: str, found: str) -> boo
     """Return whether a target's rows were written for another store than the one with this id."""
     try:
         with defects_named(f"target {name!r}"):
-            state = await application.target(name).metadata.state(application.source_name)
+            state = await application.target(name).metadata.state(application.source.name)
     except ReplicatorError:
         return False
     return state.store not in {None, found}
