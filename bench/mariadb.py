@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -41,7 +42,7 @@ from replicator.model.operations.retry import RetryPolicy
 from replicator.model.row import Kind, Row
 from replicator.ports import MetadataWriter, WatchedReader
 from replicator.services.history.reader import History
-from replicator.services.replication.cut_writer import CutWriter
+from replicator.services.replication.cut_writer import CutLimits, CutWriter
 from replicator.services.replication.readers import Readers
 from replicator.services.replication.scout import VersionOptions
 from replicator.services.replication.watcher import Watcher, WatchLimits
@@ -141,8 +142,12 @@ async def watch(dsn: str, folder: Path, rows: int) -> None:
                 source=SOURCE,
                 log=log,
                 history=history,
-                append_bytes_max=2 << 20,
-                row_bytes_max=32 << 20,
+                limits=CutLimits(
+                    append_bytes_max=2 << 20,
+                    row_bytes_max=32 << 20,
+                    clock_ahead_max=timedelta(days=2),
+                ),
+                clock=SystemClock(),
                 observer=seen.append,
                 readers=Readers("bench", {}, lambda _: None),
             ),

@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -36,7 +37,7 @@ from replicator.model.row import Kind, Row
 from replicator.model.versions import BinlogPosition, BlockRanges, NewStamps, Places, RangeNumbers
 from replicator.ports import Snapshot, Visit, VisitVersions
 from replicator.services.history.reader import History
-from replicator.services.replication.cut_writer import CutWriter
+from replicator.services.replication.cut_writer import CutLimits, CutWriter
 from replicator.services.replication.readers import Readers
 from replicator.services.replication.scout import VersionOptions
 from replicator.services.replication.watcher import Watcher, WatchLimits
@@ -180,8 +181,12 @@ async def watch(dsn: str, folder: Path, rows: int, rounds: int) -> bool:
                 source="bench",
                 log=log,
                 history=history,
-                append_bytes_max=2 << 20,
-                row_bytes_max=32 << 20,
+                limits=CutLimits(
+                    append_bytes_max=2 << 20,
+                    row_bytes_max=32 << 20,
+                    clock_ahead_max=timedelta(days=2),
+                ),
+                clock=SystemClock(),
                 observer=lambda _: None,
                 readers=Readers("bench", {}, lambda _: None),
             ),

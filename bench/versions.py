@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -30,7 +31,7 @@ from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.model.observation import Observation, Polled
 from replicator.model.operations.retry import RetryPolicy
 from replicator.services.history.reader import History
-from replicator.services.replication.cut_writer import CutWriter
+from replicator.services.replication.cut_writer import CutLimits, CutWriter
 from replicator.services.replication.readers import Readers
 from replicator.services.replication.scout import VersionOptions
 from replicator.services.replication.watcher import Watcher, WatchLimits
@@ -99,8 +100,12 @@ async def watch(dsn: str, folder: Path, rows: int, rounds: int) -> bool:
                 source="bench",
                 log=log,
                 history=history,
-                append_bytes_max=2 << 20,
-                row_bytes_max=32 << 20,
+                limits=CutLimits(
+                    append_bytes_max=2 << 20,
+                    row_bytes_max=32 << 20,
+                    clock_ahead_max=timedelta(days=2),
+                ),
+                clock=SystemClock(),
                 observer=observe,
                 readers=Readers("bench", {}, lambda _: None),
             ),

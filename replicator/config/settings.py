@@ -77,6 +77,11 @@ class WatchSettings(Section):
     Druid's largest rows, such as lookups, have some megabytes. On Kafka `log.record_bytes_max`,
     which is smaller by default, applies as well.
     """
+    clock_ahead_max: Duration = timedelta(days=2)
+    """How far the source's clock may be ahead of this machine's; beyond it nothing is published.
+
+    The times of cuts never go back: every later cut would keep the wrong time.
+    """
     row_versions: bool = True
     """Whether rows with the same row version as in the last poll count as unchanged (PostgreSQL).
 

@@ -37,7 +37,7 @@ from replicator.services.history.reader import History
 from replicator.services.replication.applier import Applier, ApplyOptions
 from replicator.services.replication.commit_follower import CommitFollower, FollowLimits
 from replicator.services.replication.companions import BaseWriter, HistoryMerger
-from replicator.services.replication.cut_writer import CutWriter
+from replicator.services.replication.cut_writer import CutLimits, CutWriter
 from replicator.services.replication.readers import LogReader, Readers
 from replicator.services.replication.scout import VersionOptions
 from replicator.services.replication.watcher import Watcher, WatchLimits
@@ -119,8 +119,12 @@ def watcher(
         source=source,
         log=log,
         history=history,
-        append_bytes_max=settings.append_bytes_max,
-        row_bytes_max=settings.row_bytes_max,
+        limits=CutLimits(
+            append_bytes_max=settings.append_bytes_max,
+            row_bytes_max=settings.row_bytes_max,
+            clock_ahead_max=settings.clock_ahead_max,
+        ),
+        clock=tools.clock,
         observer=observer,
         readers=Readers(source, readers, observer),
     )

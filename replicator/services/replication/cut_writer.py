@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from replicator.errors import ConfigError, CorruptionError, FencedError
+from replicator.errors import ConfigError, CorruptionError, FencedError, TransientError
 from replicator.model.event import (
     ClosedCut,
     CutClosed,
@@ -31,10 +31,11 @@ from replicator.model.inventory.ledger import Folding, empty
 from replicator.model.log.reading import Recorded
 from replicator.model.log.wire import CUT_CLOSED, encode
 from replicator.model.observation import EpochAcquired, LogBegun, Observer, Progress
+from replicator.model.operations.words import whole_time
 from replicator.model.plans.restore_point import Latest
 from replicator.model.row import Row
 from replicator.model.stream import StreamPosition
-from replicator.ports import EventLogWriter, Span
+from replicator.ports import Clock, EventLogWriter, Span
 from replicator.services.history.cuts import CutReader
 from replicator.services.history.reader import History
 from replicator.services.replication.readers import Readers
@@ -56,6 +57,18 @@ class PresentRow(NamedTuple):
     offset: Offset | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutLimits:
+    """Limits of what is written."""
+
+    append_bytes_max: int
+    """Size of the events that are appended together."""
+    row_bytes_max: int
+    """Size of a row's event; a larger one is refused."""
+    clock_ahead_max: timedelta
+    """How far the source's clock may be ahead of this machine's."""
+
+
 class CutWriter:
     """The one writer of a source's log.
 
@@ -66,8 +79,8 @@ class CutWriter:
         source: Name of the source cluster in every event.
         log: Log that is written to.
         history: Reads the same log.
-        append_bytes_max: Size of the events that are appended together.
-        row_bytes_max: Size of a row's event; a larger one is refused.
+        limits: Sizes, and how far the source's clock may be ahead.
+        clock: This machine's clock.
         observer: Receives each epoch.
         readers: Targets of the source, which may know more of the log than it has.
     """
@@ -78,16 +91,15 @@ class CutWriter:
         source: str,
         log: EventLogWriter,
         history: History,
-        append_bytes_max: int,
-        row_bytes_max: int,
+        limits: CutLimits,
+        clock: Clock,
         observer: Observer,
         readers: Readers,
     ) -> None:
         self.known = Folding(empty())
         """The inventory after the last closed cut."""
         self._source, self._log = source, log
-        self._append_bytes_max, self._row_bytes_max = append_bytes_max, row_bytes_max
-        self._observer = observer
+        self._limits, self._clock, self._observer = limits, clock, observer
         self._readers, self._history = readers, history
         self._reader = CutReader(history)
         self._epoch: Epoch | None = None
@@ -212,8 +224,8 @@ class CutWriter:
             reader=self._reader,
             source=self._source,
             epoch=epoch,
-            bytes_max=self._append_bytes_max,
-            row_bytes_max=self._row_bytes_max,
+            limits=self._limits,
+            clock=self._clock,
             rows_recur=rows_recur,
         )
         try:
@@ -269,16 +281,16 @@ class OpenCuts:
         reader: CutReader,
         source: str,
         epoch: Epoch,
-        bytes_max: int,
-        row_bytes_max: int,
+        limits: CutLimits,
+        clock: Clock,
         rows_recur: bool,
     ) -> None:
         self.written: list[PublishedCut] = []
         """The cuts that are in the log."""
         self.has_appended = False
         self._log, self._known, self._reader = log, known, reader
-        self._source, self._epoch, self._bytes_max = source, epoch, bytes_max
-        self._rows_recur, self._row_bytes_max = rows_recur, row_bytes_max
+        self._source, self._epoch = source, epoch
+        self._rows_recur, self._limits, self._clock = rows_recur, limits, clock
         self._cut: _OpenCut | None = None
         self._last, self._time = reader.last, reader.source_time
         self._sum = int(known.digest)
@@ -288,7 +300,18 @@ class OpenCuts:
         self._latest: dict[bytes, PresentRow | None] = {}
 
     def begin(self, time: datetime) -> None:
-        """Open the next cut; it is never older than the one before it."""
+        """Open the next cut; it is never older than the one before it.
+
+        Raises:
+            TransientError: the source's clock is far ahead; all later cuts would keep its time.
+        """
+        if time - self._clock.now() > self._limits.clock_ahead_max:
+            raise TransientError(
+                f"the source says that it is {whole_time(time)}, and this machine's clock says"
+                f" {whole_time(self._clock.now())}; nothing was published under that time, as the"
+                " times of cuts never go back",
+                hint="set the clock that is wrong; if none is, raise watch.clock_ahead_max",
+            )
         self._last = CutNumber(self._last + 1)
         # a replica that lost its primary still shows the same, and cannot date it any more
         self._time = time if self._time is None else max(time, self._time)
@@ -314,12 +337,12 @@ class OpenCuts:
 
     def _document(self, event: RowEvent, cut: _OpenCut) -> Document:
         document = encode(event, cut.envelope)
-        if len(document.data) > self._row_bytes_max:
+        most = self._limits.row_bytes_max
+        if len(document.data) > most:
             kind, key = key_of_event(event)
             raise ConfigError(
                 f"the event of {kind.value} {key!r:.200} of the source has {len(document.data)}"
-                f" bytes, more than watch.row_bytes_max allows ({self._row_bytes_max}); it was not"
-                " published",
+                f" bytes, more than watch.row_bytes_max allows ({most}); it was not published",
                 hint="Druid writes no row that is as large: see what is in it, or raise"
                 " watch.row_bytes_max",
             )
@@ -343,7 +366,7 @@ class OpenCuts:
             self._take(document)
             cut.types[document.type] += 1
         cut.count += len(events)
-        if self._unsent_bytes > self._bytes_max:
+        if self._unsent_bytes > self._limits.append_bytes_max:
             await self.flush()
 
     @property
@@ -376,7 +399,7 @@ class OpenCuts:
         self._take(encode(closed, cut.envelope))
         cut.types[CUT_CLOSED] += 1
         self._unsent_marks.append(_Closing(closed, cut.types))
-        if self._unsent_bytes > self._bytes_max:
+        if self._unsent_bytes > self._limits.append_bytes_max:
             await self.flush()
 
     async def flush(self) -> None:

@@ -18,6 +18,15 @@ FOLLOWING: Final[Sequence[Mutant]] = (
         trap=2,
     ),
     Mutant(
+        name="any-clock-is-believed",
+        function="OpenCuts.begin",
+        old="if time - self._clock.now() > self._limits.clock_ahead_max:",
+        new="if False:",
+        loses="A source's clock that was wrong for one poll dates every later cut.",
+        ring="unit",
+        tests="test_watcher.py",
+    ),
+    Mutant(
         name="watcher-tries-nothing-first",
         function="Watcher._publish",
         old="if self._writer.left_open:",
@@ -29,7 +38,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="a-row-of-any-size-is-published",
         function="OpenCuts._document",
-        old="if len(document.data) > self._row_bytes_max:",
+        old="if len(document.data) > most:",
         new="if False:",
         loses="One row is larger than a store's reader reads, and nothing there can be restored.",
         ring="unit",

@@ -86,6 +86,23 @@ async def test_a_cut_is_never_older_than_the_one_before():
     assert {entry.envelope.time for entry in await last_cut(pipeline)} == {first}
 
 
+async def test_a_source_whose_clock_is_far_ahead_gives_no_cut_its_time():
+    """Every later cut would have kept it: no restore by time, and no lag seen, for ever."""
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    right = pipeline.source.clock
+    pipeline.publish(segment("orders"))
+    pipeline.source.clock = HandClock(pipeline.clock.now() + timedelta(days=900_000))
+    with pytest.raises(TransientError, match="the source says that it is 44"):
+        await pipeline.watcher.poll()
+    pipeline.source.clock = HandClock(pipeline.clock.now() + timedelta(days=1))
+    pipeline.publish(segment("clicks"))
+    await pipeline.cut()
+    assert (await last_cut(pipeline))[-1].envelope.cut == 2
+    pipeline.source.clock = right
+
+
 async def test_a_row_that_is_back_dated_is_seen():
     """Trap 1: rows become visible after their timestamps; a time cursor would pass them by."""
     pipeline = Pipeline()
