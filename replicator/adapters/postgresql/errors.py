@@ -60,7 +60,8 @@ UNFIT_HINT: Final = (
 )
 WIDEN_HINT: Final = "make the target's column as wide as the source's, then `repair`"
 CHARACTER_HINT: Final = (
-    "the target's database cannot hold this character: make it with ENCODING 'UTF8'"
+    "make a target's database with ENCODING 'UTF8', so that it holds every character; in a source"
+    " correct the row whose bytes are none"
 )
 NUL_HINT: Final = "no text of PostgreSQL holds a NUL: take it out of the row at the source"
 BY_TRIGGER_HINT: Final = "a trigger or function of the database says so: Druid's tables have none"
