@@ -171,7 +171,6 @@ def datasource_names(config: Path) -> list[str]:
 
 
 def _read(config: Path) -> dict[str, Any]:
-    import yaml  # noqa: PLC0415 - `--help` does without
+    from replicator.config.file.yaml_file import parse  # noqa: PLC0415 - `--help` does without
 
-    found = yaml.safe_load(config.read_text())
-    return found if isinstance(found, dict) else {}
+    return parse(config.read_text(), config.name).values

@@ -55,7 +55,8 @@ class Area(Protocol):
 
         Raises:
             NotFoundError: there is no such file.
-            CorruptionError: the file is larger than `bytes_max` and was not read, or is not a file.
+            TooLargeError: the file is larger than `bytes_max` and was not read.
+            CorruptionError: it is not a file.
         """
         ...
 

@@ -4,6 +4,7 @@ An object that the service copies gets its metadata before its checksum is known
 keeps and reports the checksum, the metadata leaves it out.
 """
 
+import asyncio
 import re
 from array import array
 from bisect import bisect_left
@@ -22,7 +23,7 @@ from replicator.adapters.transfer.receipt_json import (
 from replicator.errors import CorruptionError
 from replicator.model.document import parsed, written
 from replicator.model.load_spec import Location
-from replicator.ports import Receipt, too_large
+from replicator.ports import DOCUMENT_BYTES_MAX, Receipt, too_large
 
 METADATA = "replicatorreceipt"
 """Name of the metadata entry, in letters that no store and no proxy changes."""
@@ -42,6 +43,8 @@ class Receipts:
     def __init__(self, bucket: Bucket, area: str) -> None:
         """Take the bucket, and the key of the replicator's own folder in it."""
         self._bucket, self._folder = bucket, f"{area}/receipts"
+        self._large = asyncio.Lock()
+        """Held while a large receipt is read, which takes many times its size of memory."""
 
     async def keep(self, location: Location, receipt: Receipt) -> None:
         """Store a receipt, whatever was there."""
@@ -57,10 +60,16 @@ class Receipts:
         key = self.key(location)
         if (stat := await self._bucket.stat(key)) is None:
             return None
-        size_bytes = stat.size_bytes
-        if size_bytes > RECEIPT_BYTES_MAX:
-            raise too_large(f"the receipt of {location}", size_bytes, RECEIPT_BYTES_MAX)
-        read = self._bucket.read(key, tag=stat.tag, start=0, end=size_bytes, piece_bytes=size_bytes)
+        if stat.size_bytes > RECEIPT_BYTES_MAX:
+            raise too_large(f"the receipt of {location}", stat.size_bytes, RECEIPT_BYTES_MAX)
+        if stat.size_bytes <= DOCUMENT_BYTES_MAX:
+            return await self._receipt(location, stat)
+        async with self._large:
+            return await self._receipt(location, stat)
+
+    async def _receipt(self, location: Location, stat: Stat) -> Receipt | None:
+        key, size = self.key(location), stat.size_bytes
+        read = self._bucket.read(key, tag=stat.tag, start=0, end=size, piece_bytes=size)
         return _read(b"".join([piece async for piece in read]), location)
 
     async def has(self, location: Location) -> bool:

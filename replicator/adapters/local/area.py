@@ -8,7 +8,6 @@ hold the contents of Druid's tables, including supervisors' passwords.
 
 from collections.abc import Sequence
 from datetime import datetime
-from errno import E2BIG
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
@@ -18,7 +17,7 @@ from replicator.adapters.local.files import (
     read_document,
     translated,
 )
-from replicator.adapters.local.folder import ENTRIES_MAX, Folder, Leaf, made, opened, walk
+from replicator.adapters.local.folder import ENTRIES_MAX, Folder, Leaf, made, opened, too_many, walk
 from replicator.adapters.local.workspace import MOUNT, Workspace
 from replicator.adapters.machine.threads import Threads
 from replicator.errors import NotFoundError, RefusedError, TransientError
@@ -78,7 +77,7 @@ class LocalArea:
                     )
                     found = list(islice(listed, ENTRIES_MAX + 1))
                     if len(found) > ENTRIES_MAX:
-                        raise OSError(E2BIG, f"it has more than {ENTRIES_MAX} files", str(folder))
+                        raise too_many(str(folder))
             except (FileNotFoundError, NotADirectoryError):
                 return []
         return sorted(name for name in found if name.startswith(prefix) and is_text(name))

@@ -33,7 +33,7 @@ ERRNO_ERRORS: dict[int, type[ReplicatorError]] = {
     errno.ENOTDIR: RefusedError,
     errno.EISDIR: RefusedError,
     errno.ENAMETOOLONG: RefusedError,
-    errno.E2BIG: UnreadableObjectError,  # raised by `Folder.entries` alone
+    errno.E2BIG: UnreadableObjectError,  # raised by `too_many` alone
 }
 """Meaning of the operating system's errors for the caller; all others: try again.
 

@@ -131,7 +131,7 @@ class Folder:
             with os.scandir(descriptor) as found:
                 listed = list(islice(found, ENTRIES_MAX + 1))
             if len(listed) > ENTRIES_MAX:
-                raise OSError(errno.E2BIG, f"it has more than {ENTRIES_MAX} entries", self._path)
+                raise too_many(self._path)
             yield listed
         finally:
             os.close(descriptor)
@@ -286,9 +286,7 @@ def _along(folder: Folder, names: Sequence[str], step: Callable[[Folder, str], F
     return folder
 
 
-def walk(
-    folder: Folder, *, passing: type[OSError] = FileNotFoundError, below: str = ""
-) -> Generator[Walked]:
+def walk(folder: Folder, *, passing: type[OSError] = FileNotFoundError) -> Generator[Walked]:
     """Yield a folder and all folders below it down to `DEPTH_MAX`, inner ones first.
 
     Links are not followed.
@@ -296,15 +294,32 @@ def walk(
     Args:
         folder: Start of the walk; it stays open.
         passing: Kind of error for which a folder is skipped; by default a folder that is gone.
-        below: Names of `folder`, as the yielded values have them.
+
+    Raises:
+        OSError: a folder cannot be listed, or the walk has come upon more than `ENTRIES_MAX` names:
+            those of the folders above the present one are in memory.
     """
-    with folder.entries() as entries:
-        inner = {one.name: one.is_dir(follow_symlinks=False) for one in entries}
-    folders = [name for name, is_folder in inner.items() if is_folder]
-    others = [name for name, is_folder in inner.items() if not is_folder]
-    too_deep = folders if below.count("/") >= DEPTH_MAX else []
-    walked = [] if too_deep else folders
-    for name in walked:
-        with suppress(passing), folder.folder(name) as one:
-            yield from walk(one, passing=passing, below=f"{below}{name}/")
-    yield Walked(folder, below, walked, too_deep, others)
+    count = 0
+
+    def within(folder: Folder, below: str) -> Generator[Walked]:
+        nonlocal count
+        if count > ENTRIES_MAX:
+            raise too_many(str(folder))
+        with folder.entries() as entries:
+            inner = {one.name: one.is_dir(follow_symlinks=False) for one in entries}
+        count += len(inner)
+        folders = [name for name, is_folder in inner.items() if is_folder]
+        others = [name for name, is_folder in inner.items() if not is_folder]
+        too_deep = folders if below.count("/") >= DEPTH_MAX else []
+        walked = [] if too_deep else folders
+        for name in walked:
+            with suppress(passing), folder.folder(name) as one:
+                yield from within(one, f"{below}{name}/")
+        yield Walked(folder, below, walked, too_deep, others)
+
+    return within(folder, "")
+
+
+def too_many(path: str) -> OSError:
+    """Return the error for more than `ENTRIES_MAX` names."""
+    return OSError(errno.E2BIG, f"it has more than {ENTRIES_MAX} names", path)

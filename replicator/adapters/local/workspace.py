@@ -28,11 +28,11 @@ from replicator.adapters.local.files import (
 )
 from replicator.adapters.local.folder import Folder, Leaf, LinkError, made, opened
 from replicator.adapters.transfer.receipt_json import FORMAT, HINT, ReceiptDocument, receipt_json
-from replicator.errors import TransientError
+from replicator.errors import TooLargeError, TransientError
 from replicator.model.document import Natural, Shape, written
 from replicator.model.load_spec import Location
 from replicator.model.timestamps import at_seconds
-from replicator.ports import Receipt
+from replicator.ports import DOCUMENT_BYTES_MAX, Receipt
 
 AREA = ".replicator"
 TMP, RECEIPTS, LOCKS = "tmp", "receipts", "locks"
@@ -67,6 +67,8 @@ class Workspace:
         self._lock_timeout_s = lock_timeout_s
         self._own = uuid4().hex
         self._mutex = threading.RLock()
+        self._large = threading.Lock()
+        """Held while a large receipt is read, which takes many times its size of memory."""
         self._alive: int | None = None
 
     @property
@@ -168,9 +170,16 @@ class Workspace:
             CorruptionError: the receipt cannot be read.
         """
         try:
+            return self._receipt(location, DOCUMENT_BYTES_MAX)
+        except TooLargeError:
+            with self._large:
+                return self._receipt(location, RECEIPT_BYTES_MAX)
+
+    def _receipt(self, location: Location, bytes_max: int) -> InodeReceipt | None:
+        try:
             with self._receipts_of(location) as folder:
                 leaf = Leaf(folder, _receipt_name(location))
-                data, mtime_s = read_document(leaf, RECEIPT_BYTES_MAX)
+                data, mtime_s = read_document(leaf, bytes_max)
         except FileNotFoundError:
             return None
         name = f"{leaf}: the receipt of {location}"

@@ -59,6 +59,8 @@ UNPACKED_BYTES_MAX = 64 << 20
 """Limit for one file's unpacked bytes; files are written with `history.file_bytes_max`, 8 MiB."""
 ROOM_FIRST, ROOM_GROWTH = 16, 4
 """First size of the unpacking buffer, as a multiple of the file's, and the factor of its growth."""
+MANIFEST_HEAD_BYTES_MAX, MANIFEST_PART_BYTES_MAX = 8 << 10, 160
+"""Limits for the bytes of a manifest: those beside its parts, and those of each part."""
 LINE_BYTES_MIN = len(b'{"offset":0,"appended_at":"","event":{}}')
 FULL = "failed to write whole buffer"
 """Message of cramjam when the output does not fit its buffer."""
@@ -277,9 +279,8 @@ def unpack(name: str, data: bytes, *, bytes_max: int = UNPACKED_BYTES_MAX) -> Ar
     """Return a file's contents, unpacked to at most `bytes_max`.
 
     Raises:
-        CorruptionError: it is truncated, altered, of a later format, or does not fit its name; or
-        it
-            unpacks to more.
+        CorruptionError: it is truncated, altered, of a later format, or does not fit its name.
+        TooLargeError: it unpacks to more.
     """
     return unpacked_lines(name, data, bytes_max=bytes_max)[1]
 
@@ -290,7 +291,7 @@ def unpacked_lines(
     """Return a file's lines, including header and footer, and its contents.
 
     Raises:
-        CorruptionError: as for `unpack`.
+        CorruptionError, TooLargeError: as for `unpack`.
     """
     try:
         body = _decompressed(name, data, bytes_max)

@@ -7,12 +7,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 
-from replicator.errors import CorruptionError, GapError, LogCutShortError, NotFoundError
+from replicator.errors import (
+    CorruptionError,
+    GapError,
+    LogCutShortError,
+    NotFoundError,
+    TooLargeError,
+)
 from replicator.model.checkpoint import Gap
 from replicator.model.event import ClosedCut, Offset, Record
 from replicator.model.store.archive import (
     ArchiveFile,
     Base,
+    base_folder,
     history_span,
     manifest_name,
     part_name,
@@ -553,7 +560,7 @@ class ArchivedLog:
         if offset not in self._known:
             name = manifest_name(self._log_id, offset)
             try:
-                base = await self.store.base(name)
+                base = await self._manifest(offset, name)
             except NotFoundError as exc:
                 await self.refresh()  # an expiry has deleted it since it was listed
                 raise CorruptionError(f"{name} is missing from the archive") from exc
@@ -563,6 +570,22 @@ class ArchivedLog:
             # base.
             self._known = {offset: (base, Files(self.store, names))}
         return self._known[offset]
+
+    async def _manifest(self, offset: Offset, name: str) -> Base:
+        """Return a base, unless it names more files than there are; reads no other file."""
+        await self._list_once()
+        try:
+            return await self.store.base(name, parts_max=self._parts_listed(offset))
+        except TooLargeError:
+            if name in self._lost:
+                raise
+            self._lost.add(name)
+        await self._list_anew()  # it may have been written since
+        return await self.store.base(name, parts_max=self._parts_listed(offset))
+
+    def _parts_listed(self, offset: Offset) -> int:
+        names, folder = self._listing.bases, base_folder(self._log_id, offset)
+        return bisect_left(names, f"{folder}\U0010ffff") - bisect_left(names, folder)
 
     async def _list_anew(self) -> None:
         await (self._list_once() if self._is_fixed else self.refresh())

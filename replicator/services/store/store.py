@@ -9,6 +9,8 @@ from replicator.model.event import Offset
 from replicator.model.store.archive import (
     BASES,
     HISTORY,
+    MANIFEST_HEAD_BYTES_MAX,
+    MANIFEST_PART_BYTES_MAX,
     UNPACKED_BYTES_MAX,
     ArchiveFile,
     Base,
@@ -110,17 +112,26 @@ class Store:
         history = await self.area.names(f"{HISTORY}/{folder}")
         return Listing(history=history, bases=await self.area.names(f"{BASES}/{folder}"))
 
-    async def base(self, name: str) -> Base:
+    async def base(self, name: str, *, parts_max: int) -> Base:
         """Return a base by its manifest's name.
+
+        Args:
+            name: Name of the manifest.
+            parts_max: Number of files that are there beside it. A manifest whose size shows that it
+                names more is not read: checking a forged one may take a second, and each look reads
+                it again.
 
         Raises:
             NotFoundError: there is no such file.
+            TooLargeError: it names more files than there are.
             CorruptionError: it is altered.
         """
         if (found := self._bases.get(name)) is None:
-            found = self._bases[name] = base_of(
-                name, await self.area.get(name, bytes_max=MANIFEST_BYTES_MAX)
-            )
+            size = MANIFEST_HEAD_BYTES_MAX + MANIFEST_PART_BYTES_MAX * parts_max
+            data = await self.area.get(name, bytes_max=min(size, MANIFEST_BYTES_MAX))
+            found = base_of(name, data)
+            self._drop_base(name)  # another task may have read it meanwhile
+            self._bases[name] = found
             self._parts += len(found.parts)
             while len(self._bases) > KEPT_BASES_MAX or (
                 self._parts > KEPT_PARTS_MAX and len(self._bases) > 1

@@ -1,18 +1,24 @@
 """A folder that somebody else can write to: nothing of it leads out of it, or never ends."""
 
+import asyncio
 import os
 import resource
 import shutil
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-from replicator.adapters.local.folder import opened
+from replicator.adapters.bucket import receipts
+from replicator.adapters.bucket.bucket import Bucket, Stat
+from replicator.adapters.local import workspace
+from replicator.adapters.local.files import read_document
+from replicator.adapters.local.folder import Leaf, opened
 from replicator.adapters.local.reader import LocalDeepStorageReader
 from replicator.adapters.local.storage import LocalDeepStorage
 from replicator.adapters.machine.clock import SystemClock
@@ -30,7 +36,7 @@ from replicator.model.load_spec import Location
 from replicator.model.observation import Observation
 from replicator.model.observed.faults import Waiting
 from replicator.model.store.testimony import Attested
-from replicator.ports import Piece, StoredObject
+from replicator.ports import Checked, Piece, Receipt, StoredObject
 from replicator.ports.druid import QueryBroker
 from replicator.services.history.backlog import BacklogReader
 from replicator.services.monitoring.canary import Canary, CanaryRules, CanaryTarget, kept_canary
@@ -39,6 +45,7 @@ from replicator.services.store.points import StorePoints
 from replicator.services.store.store import Store
 from replicator.services.store.witness import HeadKeeper, Witness
 from replicator.services.target.rates import RateBook
+from replicator.task_group import TaskGroup
 from tests.contract.storages import Origin
 from tests.schemas.golden_documents import DOCUMENTS
 from tests.unit.pipeline import SOURCE, HandClock, Pipeline
@@ -199,6 +206,61 @@ async def test_what_is_no_small_file_of_ours_stops_no_other_one(
                 assert len(faults) == (0 if make is a_folder else 1), "a folder is not listed"
 
 
+async def test_large_receipts_are_read_one_at_a_time(root: Path, monkeypatch: pytest.MonkeyPatch):
+    """Reading one takes several times its size of memory; eight at once would fill a machine."""
+    await put(root)
+    monkeypatch.setattr(workspace, "DOCUMENT_BYTES_MAX", 10)
+    at_work, most = 0, 0
+
+    def read(leaf: Leaf, bytes_max: int) -> tuple[bytes, float]:
+        nonlocal at_work, most
+        if bytes_max == 10:
+            return read_document(leaf, bytes_max)
+        at_work += 1
+        most = max(most, at_work)
+        time.sleep(0.01)
+        at_work -= 1
+        return read_document(leaf, bytes_max)
+
+    monkeypatch.setattr(workspace, "read_document", read)
+    async with LocalDeepStorage(root) as storage, TaskGroup() as group:
+        tasks = [group.create_task(storage.written_receipt(PLACE)) for _ in range(4)]
+    assert all(task.result() is not None for task in tasks)
+    assert most == 1
+
+
+async def test_large_receipts_of_a_bucket_are_read_one_at_a_time(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(receipts, "DOCUMENT_BYTES_MAX", 10)
+    one = Checked(name="a", size_bytes=1, sha256="0" * 64)
+    text = receipts.document(PLACE, Receipt(objects=(one,), copied_from=()))
+    at_work, most = 0, 0
+
+    class OneObject:
+        async def stat(self, key: str) -> Stat:
+            return Stat(
+                key=key,
+                size_bytes=len(text),
+                tag="",
+                stored_at=datetime(2026, 1, 1, tzinfo=UTC),
+                metadata={},
+            )
+
+        async def read(self, key: str, **_: object) -> AsyncIterator[bytes]:
+            del key
+            nonlocal at_work, most
+            at_work += 1
+            most = max(most, at_work)
+            await asyncio.sleep(0.001)
+            at_work -= 1
+            yield text
+
+    found = receipts.Receipts(cast("Bucket", OneObject()), "area")
+    async with TaskGroup() as group:
+        for _ in range(4):
+            group.create_task(found.written_receipt(PLACE))
+    assert most == 1
+
+
 @pytest.mark.parametrize("make", [a_pipe, a_file_elsewhere, too_much])
 async def test_a_receipt_that_is_no_file_is_damage(root: Path, make: Callable[[Path], None]):
     await put(root)
@@ -337,6 +399,19 @@ async def test_a_listing_of_too_many_names_is_refused(
         assert len(await storage.area().names("history/")) == 6
         for module in ("folder", "area"):
             monkeypatch.setattr(f"replicator.adapters.local.{module}.ENTRIES_MAX", 5)
+        with pytest.raises(UnreadableObjectError, match="more than 5"):
+            await storage.area().names("history/")
+
+
+async def test_folders_of_folders_without_files_are_names_too(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A file server can make up folders for ever, and a walk holds the names above it."""
+    for number in range(6):
+        (root / "_replicator" / "history" / f"{number % 3}" / f"{number}").mkdir(parents=True)
+    async with LocalDeepStorage(root) as storage:
+        assert await storage.area().names("history/") == []
+        monkeypatch.setattr("replicator.adapters.local.folder.ENTRIES_MAX", 5)
         with pytest.raises(UnreadableObjectError, match="more than 5"):
             await storage.area().names("history/")
 

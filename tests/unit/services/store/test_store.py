@@ -161,6 +161,25 @@ async def test_a_part_that_its_manifest_does_not_name_is_refused():
         await ArchivedLog(Store(area), LOG).read_base(days[2], Offset(0), records_max=1)
 
 
+async def test_a_manifest_of_more_files_than_there_are_is_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Each look would take a second for it: whoever writes some of them stops `run`."""
+    monkeypatch.setattr(store_module, "MANIFEST_HEAD_BYTES_MAX", 1 << 10)
+    _, area, days = await counted()
+    name = manifest_name(LOG, days[2])
+    base, sound = base_of(name, area.files[name]), area.files[name]
+    area.files[name] = manifest(replace(base, parts=base.parts * 20))
+    archive = ArchivedLog(Store(area), LOG)
+    await archive.refresh()
+    for _ in range(2):
+        _, faults = await archive.windows_from(days[2])
+        assert [f"{name} has " in fault for fault in faults] == [True]
+    assert area.lists[f"{BASES}/{LOG}/"] == 2, "it is listed anew once, as it may have been late"
+    area.files[name] = sound
+    assert await archive.base(days[2]) == base
+
+
 async def test_a_proof_believes_nothing_that_was_read_before():
     _, area, days = await counted()
     archive = ArchivedLog(Store(area), LOG)
@@ -191,7 +210,7 @@ async def test_manifests_that_name_very_many_files_are_not_all_kept(
     for name in [manifest_name(LOG, day) for day in days]:
         base = base_of(name, area.files[name])
         area.files[name] = manifest(replace(base, parts=base.parts[:1] * 8))
-        await store.base(name)
+        await store.base(name, parts_max=8)
     assert len(store._bases) == 1
     assert store._parts == 8
     store.forget()
