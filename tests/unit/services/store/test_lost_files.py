@@ -280,7 +280,7 @@ class _OneTarget:
     """The little that `apply --once` asks of an application."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
+        self._pipeline, self.replication = pipeline, self
 
     async def checkpoint(self, name: str) -> Checkpoint | None:
         del name
