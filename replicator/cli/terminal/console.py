@@ -71,16 +71,28 @@ def bad(words: str) -> Text:
 
 def ask(question: str, *, hidden: bool = False) -> str:
     """Ask the operator at the terminal and return the answer; `hidden` shows nothing of it."""
-    from rich.prompt import Prompt  # noqa: PLC0415 - most verbs ask nothing
-
     hold_still()
-    shown = Text(printable(question), style="prompt")
+    shown = Text(f"{printable(question)}: ", style="prompt")
     with signals.at_a_question() as wait:
-        if hidden:  # the echo is switched off before the wait begins
-            return Prompt.ask(shown, console=Paper(), password=True)
-        Paper().print(shown.append(": "), end="")
+        if hidden:
+            return _hidden_answer(shown)
+        Paper().print(shown, end="")
         wait(sys.stdin.fileno())
         return Paper().input()
+
+
+def _hidden_answer(question: Text) -> str:
+    """Return an answer that is not shown while it is typed.
+
+    `getpass` prints the question, after it has switched off the echo: what is typed into a question
+    that stands there before would be shown, and lost, because the switch discards it.
+    """
+    from getpass import getpass  # noqa: PLC0415 - most verbs ask nothing
+
+    page = Paper()
+    with page.capture() as printed:
+        page.print(question, end="")
+    return getpass(printed.get()).strip()
 
 
 def paper(complete: Callable[[str], str] = str) -> Paper:
