@@ -331,7 +331,8 @@ def _failed(what: str, folder: Path, words: str) -> TransientError:
     if os.strerror(errno.ENOSPC) not in words:
         return TransientError(f"{what}:\n{words}", hint=OWN_WORDS_HINT)
     free = size_text(shutil.disk_usage(folder if folder.exists() else folder.parent).free)
-    return TransientError(f"{what}: its disk is full ({free} are free)", hint=FULL_HINT)
+    # initdb has removed what it had made, so that some room is free again
+    return TransientError(f"{what}: its disk has too little room, {free}", hint=FULL_HINT)
 
 
 async def _run(program: str, *args: str) -> Ended:

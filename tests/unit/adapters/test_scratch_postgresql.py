@@ -12,9 +12,9 @@ initdb: removing contents of data directory"""
 
 def test_a_full_disk_is_one_line_with_the_way_out(tmp_path: Path):
     error = _failed("PostgreSQL cannot fill it", tmp_path / "postgresql", OF_INITDB)
-    assert str(error).startswith("PostgreSQL cannot fill it: its disk is full (")
+    assert str(error).startswith("PostgreSQL cannot fill it: its disk has too little room, ")
     assert "drill.folder" in error.hint
-    assert "its disk is full" in str(_not_started(tmp_path, OF_INITDB))
+    assert "too little room" in str(_not_started(tmp_path, OF_INITDB))
 
 
 def test_any_other_reason_is_in_its_own_words(tmp_path: Path):
