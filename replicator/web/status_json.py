@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from replicator.model.checkpoint import newest
+from replicator.services.monitoring.status import NAMED_MAX
 
 if TYPE_CHECKING:
     from replicator.errors import ReplicatorError
@@ -18,12 +18,6 @@ if TYPE_CHECKING:
     from replicator.services.monitoring.poller import Failure, Poller
     from replicator.services.monitoring.status import LogStatus, SourceStatus, TargetStatus
     from replicator.services.schedules.states import LineState
-
-NAMED_MAX: Final = 200
-"""Gaps, and datasources with a kill margin, that are listed of each target.
-
-Every client that reaches `web.listen` may ask, and none may hold up the process by it.
-"""
 
 
 def status_json(log: LogStatus, targets: Sequence[TargetStatus]) -> dict[str, Any]:
@@ -168,7 +162,7 @@ def target_json(found: TargetStatus) -> dict[str, Any]:
         "bytes_per_second": found.rates.bytes_per_s,
         "catch_up_seconds": _seconds(found.catch_up),
         "gap_count": len(found.gaps),
-        "gaps": _gaps_json(found.gaps),
+        "gaps": _gaps_json(found.newest_gaps),
         "kill_margin_seconds": _seconds(found.kill_margin),
         "kill_margins": [
             {"datasource": name, "seconds": _seconds(margin)}
@@ -193,7 +187,7 @@ def target_json(found: TargetStatus) -> dict[str, Any]:
 
 
 def _gaps_json(gaps: Sequence[Gap]) -> list[dict[str, Any]]:
-    """Return the newest gaps, in their order; `points` lists all."""
+    """Return gaps; `points` lists all."""
     return [
         {
             "kind": gap.kind.value,
@@ -202,7 +196,7 @@ def _gaps_json(gaps: Sequence[Gap]) -> list[dict[str, Any]]:
             "reason": gap.reason,
             "since": gap.opened,
         }
-        for gap in newest(gaps, NAMED_MAX)
+        for gap in gaps
     ]
 
 

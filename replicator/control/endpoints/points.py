@@ -31,10 +31,10 @@ from replicator.services.inspection.points_report import (
     not_seen,
     target_points,
 )
+from replicator.services.monitoring.status import NAMED_MAX
 from replicator.web.document import SCHEMA
 from replicator.web.notes import StoreNotes
 from replicator.web.panorama import Panorama
-from replicator.web.status_json import NAMED_MAX
 
 CUTS_MAX: Final = 1_000
 """Number of cuts in one answer."""

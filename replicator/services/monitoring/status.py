@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from heapq import nsmallest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from replicator.errors import NotFoundError, ReplicatorError, TransientError
-from replicator.model.checkpoint import Checkpoint, Gap, TargetState
+from replicator.model.checkpoint import Checkpoint, Gap, TargetState, newest
 from replicator.model.event import ClosedCut, Offset
 from replicator.model.plans.restore_point import Latest
 from replicator.model.store.drilled import Drilled
@@ -117,7 +118,14 @@ class Pending:
         return nsmallest(count, self.kill_margins.items(), key=lambda item: item[1])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+NAMED_MAX: Final = 200
+"""Gaps, and datasources with a kill margin, that are listed of each target.
+
+Every client that reaches `web.listen` may ask, and none may hold up the process by it.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TargetStatus:
     """Where one target is."""
 
@@ -158,6 +166,11 @@ class TargetStatus:
     """What its witness remembers; None: there is no witness, or the target follows nothing."""
     lacks_store_id: bool = False
     """Whether the file is lost that tells its store from another one."""
+
+    @cached_property
+    def newest_gaps(self) -> Sequence[Gap]:
+        """The newest gaps, in their order; looked for once for all clients that ask."""
+        return newest(self.gaps, NAMED_MAX)
 
     @property
     def catch_up(self) -> timedelta | None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -17,13 +17,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from replicator.adapters.memory.metadata import MemoryMetadata
 from replicator.adapters.memory.storage import MemoryDeepStorage
 from replicator.errors import ConfigError, TransientError
-from replicator.model.checkpoint import Gap
+from replicator.model.checkpoint import Gap, newest
 from replicator.model.event import Offset
 from replicator.model.load_spec import Location
 from replicator.model.observation import GapOpened, Observation
 from replicator.model.observed.faults import Halted, Waiting, WentOn
 from replicator.model.store.proof import proof_json
 from replicator.ports import Clock, CopySource, Receipt
+from replicator.services.monitoring import status
 from replicator.services.monitoring.poller import Poller, Watched
 from replicator.services.records.drill_record import DrillRecord
 from replicator.services.running import patience
@@ -32,7 +33,7 @@ from replicator.web.gate import GateLimits
 from replicator.web.gauges import OTHERS, StatusGauges
 from replicator.web.metrics import WATCHER, Metrics
 from replicator.web.server import StatusAnswers, WebServer
-from replicator.web.status_json import seen_json
+from replicator.web.status_json import seen_json, target_json
 from tests.builders import segment
 from tests.unit.pipeline import SOURCE, Pipeline, soon
 from tests.unit.services.drills.test_drills import made
@@ -291,7 +292,13 @@ async def test_a_look_is_told_to_all_clients_at_the_cost_of_one(monkeypatch: pyt
         made.append(poller)
         return seen_json(poller)
 
+    def sorted_out(gaps: Sequence[Gap], gaps_max: int) -> list[Gap]:
+        sorts.append(gaps_max)
+        return newest(gaps, gaps_max)
+
+    sorts = list[int]()
     monkeypatch.setattr(web_server, "seen_json", counted)
+    monkeypatch.setattr(status, "newest", sorted_out)
     monitored.pipeline.publish(segment())
     await monitored.pipeline.cut()
     async with monitored.served() as client:
@@ -302,9 +309,11 @@ async def test_a_look_is_told_to_all_clients_at_the_cost_of_one(monkeypatch: pyt
             for _ in range(3):
                 found = await client.document()
                 assert found["result"]["targets"][0]["cut"] == cut
+                target_json(monitored.poller.seen["standby"].status)  # as the page, and the API
             monitored.pipeline.publish(segment(f"orders-{cut}"))
             await monitored.pipeline.cut()
     assert len(made) == 3
+    assert len(sorts) == 2
 
 
 async def test_what_was_seen_of_a_target_is_told_with_its_age():
