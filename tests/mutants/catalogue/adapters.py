@@ -26,6 +26,15 @@ ADAPTERS: Final[Sequence[Mutant]] = (
         tests="test_name_nodes.py",
     ),
     Mutant(
+        name="bytes-that-are-no-change-stream-are-gathered",
+        function="CopiedFields.take",
+        old="rest[:2] != ONE_FIELD and rest != COPY_TRAILER",
+        new="False",
+        loses="A source that sends something else fills the watcher's memory, and holds it up.",
+        ring="unit",
+        tests="test_hostile_stream.py",
+    ),
+    Mutant(
         name="denied-to-one-is-denied-to-all",
         function="ObjectStorageReader._can_read",
         old="return [piece async for piece in read] != []",
