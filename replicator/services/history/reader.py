@@ -416,8 +416,8 @@ class History:
         others = None if self._bases is None else await self._bases.doubt()
         if others is None:
             return damage
+        self._proved = {}
         if others:
-            self._proved = {}
             self.pass_over(damage)
             return None
         return DamagedStoreError(

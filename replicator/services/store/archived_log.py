@@ -38,6 +38,8 @@ from replicator.services.store.files import Files, MissingFileError, merged_part
 from replicator.services.store.intents import horizon
 from replicator.services.store.store import Listing, Store
 
+FALSE_BASES_MAX = 10
+"""Number of manifests that are read for the same: one that names very many files takes a second."""
 FALSE_NAMES_MAX = 100
 """Number of files that are read to tell how far a history goes; whoever names more hides none."""
 
@@ -356,7 +358,7 @@ class ArchivedLog:
         self, end: Offset | None, damaged: Callable[[CorruptionError], None]
     ) -> Offset | None:
         """Return the last base with a manifest from where the files end on; None: there is none."""
-        for offset in reversed(self._bases[-FALSE_NAMES_MAX:]):
+        for offset in reversed(self._bases[-FALSE_BASES_MAX:]):
             if end is not None and offset < end:
                 break
             try:

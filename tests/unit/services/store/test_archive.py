@@ -63,6 +63,7 @@ from replicator.ports import DOCUMENT_BYTES_MAX
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
 from replicator.services.store.archived_log import (
+    FALSE_BASES_MAX,
     FALSE_NAMES_MAX,
     ArchivedLog,
     archived_gaps,
@@ -775,6 +776,8 @@ async def test_very_many_such_names_are_not_all_read():
     await pipeline.follow()
     told = [one for one in pipeline.seen if isinstance(one, ArchiveDamaged)]
     assert 0 < len(told) <= 4 * FALSE_NAMES_MAX
+    bases = [one for one in told if BASES in one.reason]
+    assert 0 < len(bases) <= 4 * FALSE_BASES_MAX
     assert pipeline.applied_cuts()[-1] == 4
     written = [one for one in pipeline.area.files if pipeline.area.files[one] != b"x"]
     assert history_name("log", Offset(12), Offset(14)) in written
