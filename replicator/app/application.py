@@ -89,7 +89,8 @@ class Application:
         self._storages = Storages(
             settings.transfer, environ, self.clock, self._stack.push_async_callback
         )
-        self.source = ConfiguredSource(settings, environ, self._storages)
+        closing = self._stack.push_async_callback
+        self.source = ConfiguredSource(settings, environ, self._storages, closing=closing)
         self._targets = ConfiguredTargets(
             settings,
             environ,
@@ -97,6 +98,7 @@ class Application:
             storages=self._storages,
             monitoring=self.monitoring,
             copying=self.tools.observer,
+            closing=closing,
         )
         self.recorded = RecordedLog(
             settings,

@@ -12,7 +12,7 @@ import yaml
 from replicator.cli.demo.recording import RecordedDruid, steps
 from tests.integration.test_every_cut import settings_file
 from tests.rings import IS_LONG
-from tests.servers.postgresql import Postgresql, connected, execute
+from tests.servers.postgresql import Postgresql, connected, execute, sessions
 from tests.servers.process import Ended, Processes, Running, fresh
 
 pytest_plugins = ["tests.servers.fixtures"]
@@ -109,6 +109,25 @@ async def test_a_story_of_verbs_and_their_documents(user: User):
     assert (proof.code, proof.result["good"], proof.result["objects"]) == (0, True, 16)
     assert (await user.types("config", "validate", "--json")).result["valid"]
     assert (await user.types("config", "print", "--json")).result["settings"]
+
+
+async def test_a_verb_asks_a_database_over_one_connection(user: User):
+    """Each costs the server a process. A comparison asks for notes while its snapshot is open."""
+    await user.cut("1-history")
+    await user.play("2-publish")
+    expected = {
+        ("watch", "--once"): (1, 1),
+        ("apply", "standby", "--once"): (0, 1),
+        ("verify", "standby"): (0, 2),
+        ("status",): (1, 1),
+        ("check",): (1, 1),
+    }
+    for words, counts in expected.items():
+        before = await sessions(user.source), await sessions(user.target)
+        ended = await user.types(*words)
+        assert ended.code in {0, 10}, ended.err
+        after = await sessions(user.source), await sessions(user.target)
+        assert (words, after[0] - before[0], after[1] - before[1]) == (words, *counts)
 
 
 async def test_errors_have_their_codes_and_say_what_to_do(user: User):

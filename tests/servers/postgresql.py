@@ -1,5 +1,6 @@
 """A PostgreSQL for tests: a fresh database for each of them, with the tables of a Druid release."""
 
+import asyncio
 import importlib.util
 import shutil
 import subprocess
@@ -172,6 +173,27 @@ async def connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
         yield connection
     finally:
         await connection.close()
+
+
+SESSIONS = """
+SELECT sessions, (SELECT count(*) FROM pg_stat_activity WHERE datname = $1) AS open_now
+FROM pg_stat_database WHERE datname = $1
+"""
+
+
+async def sessions(dsn: str) -> int:
+    """Return how many connections there were to a database, once there is none any more.
+
+    The server counts each of them, at the latest when it ends.
+    """
+    parts = urlsplit(dsn)
+    async with connected(parts._replace(path="/postgres").geturl()) as connection:
+        async with asyncio.timeout(30):
+            while True:
+                (row,) = await connection.fetch(SESSIONS, parts.path.lstrip("/"))
+                if not row["open_now"]:
+                    return int(row["sessions"])
+                await asyncio.sleep(0.02)
 
 
 async def execute(dsn: str, statement: str, *args: object) -> str:

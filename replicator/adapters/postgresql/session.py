@@ -1,9 +1,10 @@
 """Connections to a PostgreSQL server that holds Druid's tables, and what those tables look like.
 
-Every snapshot and every transaction has a connection of its own. That costs a poll every few
-seconds little, and none can meet a connection that has died since the previous poll. Connect
-directly or through a pooler in session mode: the settings below belong to the session. They are
-made after connecting, because poolers refuse unknown settings in a start-up packet.
+Every snapshot and every transaction has a connection of its own, which may be the one that was left
+by the block before (`kept.py`). It answers first, or another one is made, so that none can meet a
+connection that has died since. Connect directly or through a pooler in session mode: the settings
+below belong to the session. They are made after connecting, because poolers refuse unknown settings
+in a start-up packet.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ import asyncpg
 from replicator.adapters import refusals
 from replicator.adapters.boundary import translate
 from replicator.adapters.postgresql.errors import ERRORS, SHARED, SHARED_HINT, TABLE_HINT
+from replicator.adapters.postgresql.kept import KeptConnection, Link
 from replicator.adapters.postgresql.sql import COLUMNS, Shape, literal, quoted, relation
 from replicator.errors import ConfigError, TransientError
 from replicator.model.row import TABLES, Kind
@@ -61,6 +63,8 @@ CLOSED_HINT = (
 )
 CERTIFICATES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 PROCESS = "SELECT pg_backend_pid()"
+GONE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What a connection says that cannot be used any more."""
 LOOKS = 3
 """Number of comparisons between two connections that may share a pooler."""
 
@@ -100,6 +104,8 @@ class Database:
     that hangs blocks neither the vacuum of a source nor the lock of a target."""
     sharing: Sharing = field(default_factory=Sharing, repr=False, compare=False)
     """What is known about a pooler in front of the server."""
+    kept: KeptConnection | None = field(default=None, repr=False, compare=False)
+    """Keeps a connection for the next block; None: each block closes its own."""
 
     @property
     def name(self) -> str:
@@ -138,6 +144,7 @@ class Options(TypedDict, total=False):
     lock_timeout_s: float
     idle_timeout_s: float
     audit: bool
+    kept: KeptConnection
 
 
 class PostgresqlSession:
@@ -210,13 +217,46 @@ async def connect(database: Database, **settings: str) -> AsyncGenerator[Postgre
         TransientError: the server cannot be reached now.
         ConfigError: it refuses the user or the database, or the DSN cannot be understood.
     """
+    link = await _kept(database, settings) or await _made(database, settings)
+    is_kept = False
+    try:
+        yield PostgresqlSession(link.connection, database.name)
+        is_kept = database.kept is not None and database.kept.leave(link)
+    finally:
+        if not is_kept:
+            await _disconnect(link.connection, database)
+
+
+async def _kept(database: Database, settings: Mapping[str, str]) -> Link | None:
+    """Return the connection that was left, if it still answers; None: there is none."""
+    link = None if database.kept is None else database.kept.take()
+    if link is None:
+        return None
+    answers = False
+    try:
+        with suppress(*GONE):
+            async with asyncio.timeout(database.connect_timeout_s):
+                # a column that was added meanwhile is no error of a statement known before
+                await link.connection.reload_schema_state()
+                await _prepare(link.connection, database, settings)
+                answers = True
+    finally:
+        if not answers:
+            await _disconnect(link.connection, database)
+    return link if answers else None
+
+
+async def _made(database: Database, settings: Mapping[str, str]) -> Link:
     connection = await _connected(database)
+    is_ready = False
     try:
         with translate(ERRORS, f"{database.name}: connect"):
             await _prepare(connection, database, settings)
-        yield PostgresqlSession(connection, database.name)
+        is_ready = True
     finally:
-        await _disconnect(connection, database)
+        if not is_ready:
+            await _disconnect(connection, database)
+    return Link(connection, asyncio.get_running_loop().time())
 
 
 async def _connected(database: Database) -> "asyncpg.Connection[asyncpg.Record]":
@@ -270,9 +310,7 @@ def _certificates(dsn: str) -> list[tuple[str, Path]]:
 async def _disconnect(connection: "asyncpg.Connection[asyncpg.Record]", database: Database) -> None:
     """Close a connection, which tells the server to forget the transaction at once."""
     try:
-        with suppress(
-            OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError
-        ):
+        with suppress(*GONE):
             await connection.close(timeout=database.connect_timeout_s)
     finally:
         connection.terminate()

@@ -12,7 +12,7 @@ from replicator.config import SourcePostgresqlSettings
 if TYPE_CHECKING:
     from replicator.adapters.postgresql.stream.change_stream import PostgresqlChangeStream
     from replicator.adapters.transfer.source_storages import SourceStorages
-    from replicator.app.wiring.metadata import RealSource
+    from replicator.app.wiring.metadata import Closing, RealSource
     from replicator.app.wiring.pipeline import Following
     from replicator.app.wiring.storages import Storages
     from replicator.config import Settings
@@ -27,11 +27,21 @@ class ConfiguredSource:
         settings: What is configured.
         environ: Environment of the process, which has the secrets.
         storages: Makes the storages.
+        closing: Takes what closes the connection to the metadata store.
     """
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str], storages: Storages) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        storages: Storages,
+        *,
+        closing: Closing,
+    ) -> None:
         self._settings, self._environ, self._storages = settings, environ, storages
+        self._closing = closing
         self._storage: SourceStorages | None = None
+        self._metadata: RealSource | None = None
 
     @property
     def name(self) -> str:
@@ -45,9 +55,15 @@ class ConfiguredSource:
 
     def metadata(self) -> RealSource:
         """Return the source's metadata store."""
-        settings = self._settings
-        audit = settings.watch.audit_rows
-        return metadata_reader(settings.watched.metadata, self._environ, audit=audit)
+        if self._metadata is None:
+            settings = self._settings
+            self._metadata = metadata_reader(
+                settings.watched.metadata,
+                self._environ,
+                audit=settings.watch.audit_rows,
+                closing=self._closing,
+            )
+        return self._metadata
 
     def storage(self) -> SourceStorages:
         """Return the source's deep storage."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from replicator.adapters.signing.area import Signatures
     from replicator.app.monitoring import Monitoring
+    from replicator.app.wiring.metadata import Closing
     from replicator.app.wiring.storages import RealStorage, Storages
     from replicator.config import Settings
     from replicator.model.observation import Observer
@@ -35,6 +36,7 @@ class ConfiguredTargets:
         storages: Makes the storages.
         monitoring: Makes the observers of what is wrong with a target's keys.
         copying: Returns the observer of what is copied to a target, by the target's name.
+        closing: Takes what closes the connections to metadata stores.
     """
 
     def __init__(
@@ -46,9 +48,11 @@ class ConfiguredTargets:
         storages: Storages,
         monitoring: Monitoring,
         copying: Callable[[str], Observer],
+        closing: Closing,
     ) -> None:
         self._settings, self._environ, self._clock = settings, environ, clock
         self._storages, self._monitoring, self._copying = storages, monitoring, copying
+        self._closing = closing
         self._targets: dict[str, RealTarget] = {}
         self._plain_storages: dict[str, RealStorage] = {}
 
@@ -85,7 +89,9 @@ class ConfiguredTargets:
         return RealTarget(
             name=name,
             settings=settings,
-            metadata=target_metadata(settings.metadata, area, self._clock, self._environ),
+            metadata=target_metadata(
+                settings.metadata, area, self._clock, self._environ, self._closing
+            ),
             storage=sealed(storage, rule),
             plain_storage=storage,
             signatures=rule,

@@ -1,9 +1,10 @@
 """Metadata stores, made from the settings of a source or a target."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
+from replicator.adapters.postgresql.kept import KeptConnection
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.adapters.postgresql.session import Options as PostgresqlOptions
 from replicator.adapters.postgresql.writer import PostgresqlMetadataWriter
@@ -25,21 +26,30 @@ if TYPE_CHECKING:
 
 RealSource: TypeAlias = "PostgresqlMetadataReader | MysqlMetadataReader"
 """A source's metadata store."""
+Closing: TypeAlias = Callable[[Callable[[], Awaitable[None]]], object]
+"""Takes what is to be called at the end."""
 
 # MySQL's client brings a library of ciphers, a change stream its protocol and an archive its notes;
 # each is imported only where it is used.
 
 
 def metadata_reader(
-    settings: MetadataSettings, environ: Mapping[str, str], *, audit: bool = False
+    settings: MetadataSettings,
+    environ: Mapping[str, str],
+    *,
+    audit: bool = False,
+    closing: Closing | None = None,
 ) -> RealSource:
-    """Return a source's metadata store, read only, with its audit rows where they are kept."""
+    """Return a source's metadata store, read only, with its audit rows where they are kept.
+
+    With `closing` its connection is kept for the next question, until that closes it.
+    """
     match settings:
         case PostgresqlSettings():
             return PostgresqlMetadataReader(
                 settings.url,
                 stream=_stream(settings),
-                **_postgresql(settings, environ) | {"audit": audit},
+                **_postgresql(settings, environ, closing) | {"audit": audit},
             )
         case MysqlSettings():
             from replicator.adapters.mysql.reader import (  # noqa: PLC0415 - see above
@@ -68,22 +78,23 @@ def target_metadata(
     area: Area,
     clock: Clock,
     environ: Mapping[str, str],
+    closing: Closing,
 ) -> RealMetadata:
     """Return a target's metadata store; an archive's checkpoint is in its storage."""
     if settings is not None:
-        return metadata_writer(settings, environ)
+        return metadata_writer(settings, environ, closing)
     from replicator.adapters.archive_metadata import ArchiveMetadata  # noqa: PLC0415 - see above
 
     return ArchiveMetadata(area, clock)
 
 
 def metadata_writer(
-    settings: MetadataSettings, environ: Mapping[str, str]
+    settings: MetadataSettings, environ: Mapping[str, str], closing: Closing | None = None
 ) -> "PostgresqlMetadataWriter | MysqlMetadataWriter":
-    """Return a cluster's metadata store, to be written."""
+    """Return a cluster's metadata store, to be written; `closing` as for `metadata_reader`."""
     match settings:
         case PostgresqlSettings():
-            return PostgresqlMetadataWriter(settings.url, **_postgresql(settings, environ))
+            return PostgresqlMetadataWriter(settings.url, **_postgresql(settings, environ, closing))
         case MysqlSettings():
             from replicator.adapters.mysql.writer import (  # noqa: PLC0415 - see above
                 MysqlMetadataWriter,
@@ -101,8 +112,10 @@ def _stream(settings: PostgresqlSettings) -> "StreamOptions | None":
     return StreamOptions(slot=stream.slot, publication=stream.publication)
 
 
-def _postgresql(settings: PostgresqlSettings, environ: Mapping[str, str]) -> PostgresqlOptions:
-    return PostgresqlOptions(
+def _postgresql(
+    settings: PostgresqlSettings, environ: Mapping[str, str], closing: Closing | None = None
+) -> PostgresqlOptions:
+    options = PostgresqlOptions(
         password=partial(settings.password, environ),
         table_prefix=settings.table_prefix,
         schema=settings.schema_,
@@ -110,6 +123,10 @@ def _postgresql(settings: PostgresqlSettings, environ: Mapping[str, str]) -> Pos
         statement_timeout_s=settings.statement_timeout_s,
         lock_timeout_s=settings.lock_timeout_s,
     )
+    if closing is not None:
+        options["kept"] = kept = KeptConnection()
+        closing(kept.close)
+    return options
 
 
 def _mysql(settings: MysqlSettings, environ: Mapping[str, str]) -> "MysqlOptions":
