@@ -30,9 +30,19 @@ DIGEST_MODULUS = 1 << (8 * FINGERPRINT_BYTES)
 EMPTY_DIGEST = Digest(0)
 
 _WORDS: Mapping[str | int | bytes | None, str] = {None: NULL, False: "0", True: "1"}
-_Values: TypeAlias = tuple[str | int | bytes | None, ...]
-_ValuesOf: TypeAlias = Callable[[Row], _Values]
+_Value: TypeAlias = str | int | bytes | None
+_ValuesOf: TypeAlias = Callable[[Row], Iterable[_Value]]
 _KEY_HEAD: Mapping[Kind, bytes] = {kind: f"{kind.value}{UNIT}".encode() for kind in Kind}
+
+
+class RowText(NamedTuple):
+    """A row as its fingerprints read it: what they all share is worked out once."""
+
+    kind: Kind
+    words: list[str]
+    """Texts of the columns before the payload, in the order of the fingerprint."""
+    extras: Extras | None
+    payload: bytes
 
 
 def key_hash(key: RowKey) -> bytes:
@@ -48,23 +58,32 @@ def fingerprint(
     Columns outside `columns` count as NULL, so that rows can be compared without the ones that a
     target writes by its own rule or does not have. `payload` takes the place of the row's own.
     """
-    head, names, values_of = _reading(KIND_OF[type(row)], columns)
-    content = getattr(row, names.payload) if payload is None else payload
-    return _hashed(head, values_of(row), row.extras, columns, content)
+    kind = KIND_OF[type(row)]
+    words = _words(_VALUES_OF[kind](row))
+    content: bytes = getattr(row, TABLES[kind].payload)
+    return fingerprint_of(RowText(kind, words, row.extras, content), columns, payload)
+
+
+def row_text(kind: Kind, found: Mapping[str, Any]) -> RowText:
+    """Return the text of a row that is still a mapping of its columns."""
+    words = _words(map(found.get, _TEXT_COLUMNS[kind]))
+    return RowText(kind, words, found.get("extras"), found[TABLES[kind].payload])
 
 
 def fingerprint_of(
-    kind: Kind,
-    found: Mapping[str, Any],
-    *,
-    columns: frozenset[str] | None = None,
-    payload: bytes | None = None,
+    row: RowText, columns: frozenset[str] | None = None, payload: bytes | None = None
 ) -> Fingerprint:
-    """Return what `fingerprint` does, for a row that is still a mapping of its columns."""
-    head, names, _ = _reading(kind, columns)
-    content = found[names.payload] if payload is None else payload
-    values = tuple(map(found.get, names.read))
-    return _hashed(head, values, found.get("extras"), columns, content)
+    """Return what `fingerprint` does, for a row's text."""
+    kind, words, extras, content = row
+    if columns is not None:
+        words = words.copy()
+        for at in _absent(kind, columns):
+            words[at] = NULL
+    text = _HEADS[kind] + UNIT.join(words) + UNIT
+    if extras:
+        names = sorted(extras if columns is None else columns & extras.keys())
+        text += "".join([f"{name}={extras[name]}{UNIT}" for name in names])
+    return Fingerprint(sha256(text.encode() + (content if payload is None else payload)).digest())
 
 
 def text_columns(kind: Kind) -> tuple[str, ...]:
@@ -88,43 +107,29 @@ def hex_digest(digest: Digest) -> str:
     return f"{digest:064x}"
 
 
-def _hashed(
-    head: str,
-    values: _Values,
-    extras: Extras | None,
-    columns: frozenset[str] | None,
-    payload: bytes,
-) -> Fingerprint:
+def _words(values: Iterable[_Value]) -> list[str]:
     # As keys of a mapping 0 and 1 are False and True, whose texts are theirs, too.
-    text = head % tuple([v if v.__class__ is str else _WORDS.get(v) or _word(v) for v in values])
-    if extras:
-        names = sorted(extras if columns is None else columns & extras.keys())
-        text += "".join(f"{name}={extras[name]}{UNIT}" for name in names)
-    return Fingerprint(sha256(text.encode() + payload).digest())
+    return [v if v.__class__ is str else _WORDS.get(v) or _word(v) for v in values]
 
 
-def _word(value: str | int | bytes | None) -> str:
+def _word(value: _Value) -> str:
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
-class _Columns(NamedTuple):
-    """The columns of one kind that a fingerprint is computed over."""
-
-    read: tuple[str, ...]
-    payload: str
-
-
 @lru_cache(maxsize=8 * len(Kind))
-def _reading(kind: Kind, columns: frozenset[str] | None) -> tuple[str, _Columns, _ValuesOf]:
-    """Return what precedes the payload, with a `%s` for each value, and how to read the values."""
-    every = text_columns(kind)
-    read = tuple(name for name in every if columns is None or name in columns)
-    placeholders = ("%s" if name in read else NULL for name in every)
-    head = UNIT.join((kind.value, *placeholders, ""))
-    return head, _Columns(read, TABLES[kind].payload), _tuple_of(read)
+def _absent(kind: Kind, columns: frozenset[str]) -> tuple[int, ...]:
+    """Return the places of the words that count as NULL where only some columns are compared."""
+    return tuple(at for at, name in enumerate(_TEXT_COLUMNS[kind]) if name not in columns)
 
 
 def _tuple_of(names: tuple[str, ...]) -> _ValuesOf:
     if len(names) > 1:
         return attrgetter(*names)
     return lambda row: tuple(getattr(row, name) for name in names)
+
+
+_HEADS: Mapping[Kind, str] = {kind: f"{kind.value}{UNIT}" for kind in Kind}
+_TEXT_COLUMNS: Mapping[Kind, tuple[str, ...]] = {kind: text_columns(kind) for kind in Kind}
+_VALUES_OF: Mapping[Kind, _ValuesOf] = {
+    kind: _tuple_of(names) for kind, names in _TEXT_COLUMNS.items()
+}

@@ -39,6 +39,7 @@ KEY_BYTES_MAX = 1024
 """Longest key of S3 and Google, in bytes; Azure allows as many characters."""
 NAME_BYTES_MAX = 255
 """Longest file name, also in HDFS (dfs.namenode.fs-limits.max-component-length), in bytes."""
+_LZ4_ENDS = (f"/{LZ4}", f"_{LZ4}")
 _ODD_NAMES = frozenset({"", ".", ".."})
 _HDFS_NAME = re.compile(r"(?P<partition>\d+)_(?:(?P<unique>[^/_]+)_)?index\.(?P<ending>[a-z0-9.]+)")
 _HADOOP_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(?://([^/]*))?(/.*)")
@@ -103,6 +104,8 @@ class LocalLayout:
         own = _without_empty(_separate(location))
         if is_lz4(own):
             own = Location(own.removesuffix(LZ4) + "index/")
+        if own[-1] == "/":
+            return _short_names(own)
         if (packed := _PACKED.search(own)) is not None and packed[1] not in {"zip", "gz"}:
             raise _unreadable(own, "local")
         return _short_names(_readable(own, "local"))
@@ -428,17 +431,23 @@ def _below(prefix: str, key: str, text: str) -> Location:
 
 def _in_folder(root: str, path: str, text: str) -> Location:
     """Return a path below a folder; doubled slashes and `.` say nothing in a file system."""
-    above, names = _names_of_root(root), _names(path)
-    relative = names[len(above) :]
+    above, plain = _folder(root), _plain(path)
+    relative = plain[len(above) :]
     if (
-        path[:1] != "/"
-        or names[: len(above)] != above
+        not plain.startswith(above)
         or not relative
-        or ".." in relative
+        or (".." in relative and ".." in relative.split("/"))
         or not path.isprintable()
     ):
         raise _misplaced(text, root.rstrip("/") + "/")
-    return Location("/".join(relative) + ("/" if path.endswith("/") else ""))
+    return Location(relative)
+
+
+def _plain(path: str) -> str:
+    """Return an absolute path without the names that say nothing; most paths have none."""
+    if path[:1] != "/" or ("//" not in path and "/." not in path):
+        return path
+    return "/" + "/".join(_names(path)) + ("/" if path.endswith("/") else "")
 
 
 def _names(path: str) -> list[str]:
@@ -446,8 +455,9 @@ def _names(path: str) -> list[str]:
 
 
 @lru_cache(maxsize=64)
-def _names_of_root(root: str) -> list[str]:
-    return _names(root)
+def _folder(root: str) -> str:
+    """Return what the plain paths of all that is in a folder begin with."""
+    return "/" + "".join([f"{name}/" for name in _names(root)])
 
 
 def _misplaced(path: str, root: str) -> MalformedRowError:
@@ -513,7 +523,7 @@ def _short_key(prefix: str, location: Location) -> Location:
 
 def _separate(location: Location) -> Location:
     """Give the segment a directory of its own, the last but one name of its location."""
-    _, key = storage_of(location)
+    key = storage_of(location)[1] if location[:2] == "//" else location
     if key.endswith("/"):
         return key if key.endswith("/index/") else Location(f"{key}index/")
     folder, slash, name = key.rpartition("/")
@@ -535,7 +545,7 @@ def _zipped(location: Location) -> Location:
 
 def is_lz4(location: Location) -> bool:
     """Return whether a segment is packed by lz4, whether it has a directory of its own or not."""
-    return location.endswith((f"/{LZ4}", f"_{LZ4}"))
+    return location.endswith(_LZ4_ENDS)
 
 
 def _without_colons(location: Location) -> Location:

@@ -265,7 +265,9 @@ class Table:
 
     def key_text(self, values: Mapping[str, object]) -> str:
         """Return the key of a row that is given by its columns."""
-        return ".".join(str(values[name]) for name in self.key)
+        if len(self.key) == 1:
+            return str(values[self.key[0]])
+        return ".".join([str(values[name]) for name in self.key])
 
 
 def _names(text: str) -> frozenset[str]:

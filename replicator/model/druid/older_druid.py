@@ -8,6 +8,7 @@ target whose release is unknown gets every row unchanged.
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from replicator.errors import NewerReleaseError
@@ -35,7 +36,8 @@ _FOLDERS = {
     "azure": ("azure", "blobPath"),
     "google": ("google", "path"),
 }
-_VERSION = re.compile(rb'"binaryVersion"\s*:\s*(\d+)')
+_VERSION_NAME = b'"binaryVersion"'
+_VERSION = re.compile(re.escape(_VERSION_NAME) + rb"\s*:\s*(\d+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +56,8 @@ class OlderDruid:
         if self.release is None:
             return payload
         self._require_version(payload, self.release)
-        new = self._new_shard_specs(self.release)
-        if not any(name.encode() in payload for name in new):  # a fast path for nearly all segments
+        new = _new_shard_specs(self.release)
+        if not any(name in payload for name in new):  # a fast path for nearly all segments
             return payload
         return with_changed_member(payload, "shardSpec", lambda found: _shard_spec(found, new))
 
@@ -112,27 +114,39 @@ class OlderDruid:
         return encoded(read)
 
     def _require_version(self, payload: bytes, release: Release) -> None:
-        if not any(_new_version(found, release) for found in _VERSION.findall(payload)):
+        if not any(_is_new(found, release) for found in _versions(payload)):
             return
         version = member(payload, "binaryVersion")  # the search above also finds nested names
         if known := unknown_to(Trait(Sort.BINARY_VERSION, str(version)), release):
             raise _refused(known, release)
 
-    def _new_shard_specs(self, release: Release) -> frozenset[str]:
-        return frozenset(
-            one.trait.name
-            for one in KNOWN
-            if one.trait.sort is Sort.SHARD_SPEC and release < one.since
-        )
+
+@lru_cache(maxsize=16)
+def _new_shard_specs(release: Release) -> frozenset[bytes]:
+    return frozenset(
+        one.trait.name.encode()
+        for one in KNOWN
+        if one.trait.sort is Sort.SHARD_SPEC and release < one.since
+    )
 
 
-def _new_version(version: bytes, release: Release) -> bool:
+def _versions(payload: bytes) -> Iterator[bytes]:
+    """Yield what is said of a version anywhere in a payload; the last place is Druid's own."""
+    end = len(payload)
+    while (at := payload.rfind(_VERSION_NAME, 0, end)) >= 0:
+        if (found := _VERSION.match(payload, at)) is not None:
+            yield found[1]
+        end = at
+
+
+@lru_cache(maxsize=64)
+def _is_new(version: bytes, release: Release) -> bool:
     return unknown_to(Trait(Sort.BINARY_VERSION, version.decode()), release) is not None
 
 
-def _shard_spec(found: Any, new: frozenset[str]) -> Any:
+def _shard_spec(found: Any, new: frozenset[bytes]) -> Any:
     type_ = found.get("type") if isinstance(found, dict) else None
-    if not isinstance(type_, str) or type_ not in new:
+    if not isinstance(type_, str) or type_.encode() not in new:
         return found
     assert found["type"] == DIM_VALUE_SET  # noqa: S101 - a line of the table without a translation
     return {**dict(_without(found, "partitionDimensionValues")), "type": NUMBERED}

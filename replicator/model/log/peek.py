@@ -4,6 +4,7 @@ Used for summaries, estimates and margins; restores and comparisons never rely o
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 import orjson
@@ -26,6 +27,8 @@ _SIZE = re.compile(re.escape(_SIZE_NAME) + rb"\s*:\s*(\d{1,16})(?!\d)")
 _TOMBSTONE = re.compile(rb'\\"type\\"\s*:\s*\\"tombstone\\"')
 _SUBJECT = re.compile(rb'"subject":("[^"\\]*(?:\\.[^"\\]*)*")')
 _USED = re.compile(rb'"used":(true|false)')
+_ENDS = re.compile(rb'"start":("[^"\\]*"),"end":("[^"\\]*")')
+_ROW = b'"row":{'
 _USED_SINCE = re.compile(rb'"used_status_last_updated":("[^"\\]*")')
 _NEW = b'"previous":null'
 
@@ -37,6 +40,10 @@ class EventSummary(NamedTuple):
     datasource: str | None
     size_bytes: int | None
     """Unpacked size of a segment's bytes, as in `segment_size`; None if it has none."""
+    used: bool = False
+    """Whether it is a segment that queries see."""
+    interval: Interval = ETERNITY
+    """A segment's interval; all of time if its row does not say it."""
 
 
 def summary_of(record: Record) -> EventSummary:
@@ -48,13 +55,32 @@ def summary_of(record: Record) -> EventSummary:
         CorruptionError: the datasource's text is not JSON.
     """
     kind, data = _CHANGED[record.type], record.data
-    named = _DATASOURCE.search(data)
+    at = max(0, data.find(_ROW))  # what is before it is the same in all events
+    named = _DATASOURCE.search(data, at)
+    datasource = _value(named[1], record) if named else None
+    if kind is not Kind.SEGMENT:
+        return EventSummary(kind, datasource, None)
     size_bytes = None
-    if kind is Kind.SEGMENT and not (b"tombstone" in data and _TOMBSTONE.search(data)):
+    if not (b"tombstone" in data and _TOMBSTONE.search(data)):
         size = _SIZE.match(data, max(0, data.rfind(_SIZE_NAME)))
         size_bytes = segment_size(int(size[1])) if size else None
-    datasource = _value(named[1], record) if named else None
-    return EventSummary(kind=kind, datasource=datasource, size_bytes=size_bytes)
+    ends, used = _ENDS.search(data, at), _USED.search(data, at)
+    return EventSummary(
+        kind,
+        datasource,
+        size_bytes,
+        used is not None and used[1] == b"true",
+        ETERNITY if ends is None else _interval(ends[1], ends[2]),
+    )
+
+
+@lru_cache(maxsize=4096)  # segments share their intervals
+def _interval(start: bytes, end: bytes) -> Interval:
+    """Return the interval between two texts of JSON; all of time if they are no instants."""
+    try:
+        return interval(orjson.loads(start), orjson.loads(end))
+    except ValueError:
+        return ETERNITY
 
 
 def changed_datasource(record: Record) -> str | None:
@@ -103,9 +129,14 @@ def _text(pattern: re.Pattern[bytes], record: Record) -> bytes:
 def _value(text: bytes, record: Record) -> str:
     """Return the value of a JSON text that was found in a record."""
     try:
-        return str(orjson.loads(text))
+        return _plain_value(text)
     except ValueError as exc:
         raise _unreadable(record) from exc
+
+
+@lru_cache(maxsize=1024)  # most events name one of a few datasources
+def _plain_value(text: bytes) -> str:
+    return str(orjson.loads(text))
 
 
 def _unreadable(record: Record) -> CorruptionError:

@@ -9,9 +9,10 @@ from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from replicator.errors import CorruptionError, MalformedRowError
+from replicator.model.arrays import np
 from replicator.model.event import (
     CutClosed,
     CutNumber,
@@ -22,10 +23,15 @@ from replicator.model.event import (
     RowRemoved,
 )
 from replicator.model.fingerprint import FINGERPRINT_BYTES, fingerprint_of, key_hash
-from replicator.model.log.peek import summary_of
+from replicator.model.inventory.ledger import KEY, same_rows
+from replicator.model.log.effects import UNNAMED, Shares
+from replicator.model.log.peek import subject_of, summary_of
 from replicator.model.log.row_mapping import RowMapping
-from replicator.model.log.wire import Parsed, RawRow, parse, require_source
+from replicator.model.log.wire import RawRow, parse, require_source
 from replicator.model.row import Kind, datasource_of
+
+if TYPE_CHECKING:
+    from replicator.model.inventory.ledger import Keys
 
 _NO_MARK = bytes(FINGERPRINT_BYTES)
 
@@ -53,15 +59,16 @@ class AttemptEvents:
     gone: int = 0
     """Sum of the rows' previous fingerprints, not reduced."""
 
-    def add(self, event: Parsed, fact: RawRow | RowRemoved, mark: bytes | None) -> None:
+    def add(self, offset: Offset, fact: RawRow | RowRemoved, mark: bytes | None) -> None:
         """Add the next event."""
         self.keys += key_hash(fact.key)
         self.marks += mark or _NO_MARK
         self.removed.append(mark is None)
-        self.offsets.append(event.offset)
-        come, gone = contribution(event.offset, fact)
-        self.come += come
-        self.gone += gone
+        self.offsets.append(offset)
+        if fact.previous is not None:
+            self.gone += int.from_bytes(fact.previous)
+        if isinstance(fact, RawRow):
+            self.come += int.from_bytes(fact.fingerprint)
 
 
 class CutClosing(NamedTuple):
@@ -163,20 +170,25 @@ def read(records: Sequence[Record], *, source: str, rule: Rule) -> Reading:
     """
     parts: list[AttemptEvents | CutClosing] = []
     events: AttemptEvents | None = None
+    known: Envelope | None = None
+    attempt: Attempt | None = None
     for record in records:
-        event = parse(record)
-        require_source(event.offset, event.envelope, source)
-        fact = event.fact
+        offset, envelope, fact = parse(record)
+        if attempt is None or envelope is not known:  # the events of one poll share theirs
+            require_source(offset, envelope, source)
+            known, attempt = envelope, attempt_of(envelope)
         if isinstance(fact, CutClosed):
-            parts.append(CutClosing(event.offset, fact))
+            parts.append(CutClosing(offset, fact))
             events = None
             continue
-        attempt = attempt_of(event.envelope)
         if events is None or events.attempt != attempt:
             events = AttemptEvents(attempt)
             parts.append(events)
-        mark = rule.mark(fact, event.offset) if isinstance(fact, RawRow) else None
-        events.add(event, fact, mark)
+        mark = None
+        if isinstance(fact, RawRow):
+            require_own_fingerprint(offset, fact)
+            mark = rule.mark(fact, offset)
+        events.add(offset, fact, mark)
     return Reading(parts=parts, last=records[-1].offset)
 
 
@@ -185,18 +197,14 @@ def attempt_of(envelope: Envelope) -> Attempt:
     return Attempt(envelope.epoch, envelope.cut)
 
 
-def contribution(offset: Offset, fact: RawRow | RowRemoved) -> tuple[int, int]:
-    """Return the fingerprints that an event adds to the inventory and removes from it.
+def require_own_fingerprint(offset: Offset, raw: RawRow) -> None:
+    """Refuse a row that is not what its event's fingerprint says.
 
     Raises:
-        CorruptionError: the event does not match its own fingerprint.
+        CorruptionError: it is not.
     """
-    gone = 0 if fact.previous is None else int.from_bytes(fact.previous)
-    if isinstance(fact, RowRemoved):
-        return 0, gone
-    if fingerprint_of(fact.key.kind, fact.columns) != fact.fingerprint:
+    if fingerprint_of(raw.text) != raw.fingerprint:
         raise CorruptionError(f"the event at offset {offset} does not match its own fingerprint")
-    return int.from_bytes(fact.fingerprint), gone
 
 
 class Tally(NamedTuple):
@@ -209,15 +217,41 @@ class Tally(NamedTuple):
     """Unpacked size of these segments."""
     by_datasource: "Counter[str | None]"
     """Number of rows by datasource; None: rows without a datasource."""
+    shares: Shares
+    """What becomes of the datasources' used segments."""
 
 
-def tally(records: Sequence[Record]) -> Tally:
-    """Return the totals of changed rows, without decoding them."""
+def tally(records: Sequence[Record], *, used_before: "Keys | None" = None) -> Tally:
+    """Return the totals of changed rows, without decoding them.
+
+    `used_before` are the ascending key hashes of the rows that were used segments; None: no row
+    was.
+    """
     seen = [summary_of(record) for record in records]
     sizes = [found.size_bytes for found in seen if found.size_bytes is not None]
+    segments, shares = 0, Shares()
+    for found, was_used in zip(seen, _were_used(records, used_before), strict=True):
+        if found.kind is not Kind.SEGMENT:
+            continue
+        segments += 1
+        if found.used != was_used:
+            count = shares.lose if was_used else shares.gain
+            count(found.datasource or UNNAMED, found.interval)
     return Tally(
-        segments=sum(found.kind is Kind.SEGMENT for found in seen),
+        segments=segments,
         objects=len(sizes),
         size_bytes=sum(sizes),
-        by_datasource=Counter(found.datasource for found in seen),
+        by_datasource=Counter([found.datasource for found in seen]),
+        shares=shares,
     )
+
+
+def _were_used(records: Sequence[Record], used_before: "Keys | None") -> list[bool]:
+    if used_before is None or not len(used_before):
+        return [False] * len(records)
+    named = map(subject_of, records)
+    keys = [b"" if found is None else key_hash(found.row_key) for found in named]
+    hashes = np.array(keys, KEY)
+    mask = same_rows(used_before, np.searchsorted(used_before, hashes), hashes)
+    found_used: list[bool] = mask.tolist()
+    return found_used

@@ -115,8 +115,8 @@ class RowMapping:
         """
         kind = raw.key.kind
         if kind is Kind.SEGMENT:  # most rows are, and this way no segment need be created
-            payload = self._moved(raw.columns["payload"])
-            return fingerprint_of(kind, raw.columns, columns=self.columns[kind], payload=payload)
+            payload = self._moved(raw.text.payload)
+            return fingerprint_of(raw.text, self.columns[kind], payload)
         mapped = self.mapped(raw.row())
         return None if mapped is None else fingerprint(mapped, columns=self.columns[kind])
 

@@ -29,7 +29,14 @@ from replicator.model.event import (
     RowChanged,
     RowRemoved,
 )
-from replicator.model.fingerprint import FINGERPRINT_BYTES, Digest, Fingerprint, hex_digest
+from replicator.model.fingerprint import (
+    FINGERPRINT_BYTES,
+    Digest,
+    Fingerprint,
+    RowText,
+    hex_digest,
+    row_text,
+)
 from replicator.model.row import KIND_OF, TABLES, Kind, Row, RowKey, Table, key_of
 from replicator.model.timestamps import FIRST_YEAR, LAST_YEAR
 
@@ -59,6 +66,8 @@ class RawRow(NamedTuple):
 
     key: RowKey
     columns: Mapping[str, Any]
+    text: RowText
+    """The same columns as fingerprints read them."""
     fingerprint: Fingerprint
     previous: Fingerprint | None
 
@@ -263,7 +272,7 @@ def _parse(record: Record) -> Parsed:
     envelope = _envelope(document["source"], document["cut"], document["epoch"], document["time"])
     data = _typed(document, "data", dict)
     fact = _fact(type_, _typed(document, "subject", str), data, envelope)
-    return Parsed(Offset(record.offset), envelope, fact)
+    return Parsed(record.offset, envelope, fact)
 
 
 @lru_cache(maxsize=64, typed=True)
@@ -289,6 +298,7 @@ def _fact(
         return RawRow(
             key=RowKey(kind, subject),
             columns=columns,
+            text=row_text(kind, columns),
             fingerprint=_fingerprint(data, "fingerprint"),
             previous=None if data["previous"] is None else _fingerprint(data, "previous"),
         )
@@ -365,9 +375,9 @@ def _row_to_json(row: Row) -> dict[str, Any]:
 
 
 def _columns_from_json(table: Table, found: dict[str, Any]) -> Mapping[str, Any]:
-    for name in table.in_bytes:
-        if (text := found.pop(f"{name}_base64", None)) is not None:
-            found[name] = _bytes(text, f"{name}_base64")
+    for name, in_base64 in _IN_BYTES[table.kind]:
+        if (text := found.pop(in_base64, None)) is not None:
+            found[name] = _bytes(text, in_base64)
         else:
             found[name] = _typed(found, name, str).encode()
     _check_columns(table.kind, tuple(found), tuple(map(type, found.values())))
@@ -408,6 +418,10 @@ _COLUMN_TYPES = {kind: _column_types(table) for kind, table in TABLES.items()}
 _NUMBERS = {
     kind: tuple(name for name, types in known.items() if int in types)
     for kind, known in _COLUMN_TYPES.items()
+}
+_IN_BYTES = {
+    kind: tuple((name, f"{name}_base64") for name in table.in_bytes)
+    for kind, table in TABLES.items()
 }
 _REQUIRED = {kind: table.required - table.local for kind, table in TABLES.items()}
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from replicator.errors import CorruptionError, DamagedStoreError, GapError, NotFoundError
 from replicator.model.arrays import np
@@ -18,7 +18,7 @@ from replicator.model.plans.restore_point import Latest
 from replicator.services.history.closed_cuts import ClosedCuts
 
 if TYPE_CHECKING:
-    from replicator.model.inventory.ledger import Offsets
+    from replicator.model.inventory.ledger import Keys, Offsets
     from replicator.model.log.backlog import SegmentUpdate
     from replicator.model.log.reading import Reading, Rule, Tally
     from replicator.model.observation import Observer
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 RECORDS_PER_READ_MAX = 2_000
 PROVED_MAX = 4
 """Number of bases that are known to add up; a process needs the newest one, rarely another."""
-RecordTaker: TypeAlias = Callable[[Sequence[Record]], None]
-"""Gets records that are read for another purpose as well."""
 # Verbs that fold no part of the log, like `status`, do not import how that is done.
 LOST_RECORDS_HINT: Final = (
     "the log has lost records or they were altered, as by a topic that was compacted (`replicator"
@@ -173,16 +171,16 @@ class History:
             yield [entry_of(record, self._source) for record in records]
 
     async def tallies(
-        self, offsets: Offsets, *, taker: RecordTaker | None = None
+        self, offsets: Offsets, *, used_before: Keys | None = None
     ) -> AsyncIterator[Tally]:
         """Yield counts of the rows at the given ascending offsets.
 
-        A `taker` gets the records too, and works here while the workers count.
+        `used_before` are the ascending key hashes of the rows that were used segments.
         """
         from replicator.model.log.reading import tally  # noqa: PLC0415 - see above
 
-        records = self.records(offsets)
-        async with self._workers.each(tally, _taken(records, taker)) as tallies:
+        count = partial(tally, used_before=used_before)
+        async with self._workers.each(count, self.records(offsets)) as tallies:
             async for found in tallies:
                 yield found
 
@@ -456,12 +454,3 @@ class History:
     async def cuts(self, start: Offset, end: Offset) -> list[ClosedCut]:
         """Return the cuts closed in this range of offsets, ascending."""
         return await self._cuts.between(start, end)
-
-
-async def _taken(
-    records: AsyncIterator[list[Record]], taker: RecordTaker | None
-) -> AsyncIterator[list[Record]]:
-    async for found in records:
-        if taker is not None:
-            taker(found)
-        yield found

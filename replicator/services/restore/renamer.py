@@ -92,7 +92,7 @@ class Renamer:
         await self._leases.refuse_expired(await self._target.log_id(), cut.offset)
         ledger = await fold(self._history, cut.offset, ServedRows(datasource=datasource))
         picks: Offsets = np.sort(ledger.offsets)
-        estimate = await self._reconciler.sized(picks)
+        estimate, _ = await self._reconciler.sized(picks)
         if not estimate.segments:
             raise NotFoundError(
                 f"in cut {cut.closed.cut} no segment of a datasource {datasource!r} was used",

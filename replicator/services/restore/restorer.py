@@ -138,8 +138,8 @@ class Restorer:
         )
         if datasource is not None and not _is_at(state, found.plan.checkpoint):
             await self._reconciler.require_known(found, cut, datasource)
-        sized = await self._reconciler.estimate(found, taker=effects.come)
-        estimate = replace(sized, effects=effects.effects())
+        sized, come = await self._reconciler.estimate(found, used_before=effects.used())
+        estimate = replace(sized, effects=effects.effects(come))
         return RestorePlan(
             cut=cut,
             datasource=datasource,

@@ -28,6 +28,7 @@ from replicator.model.event import ClosedCut, Offset
 from replicator.model.fingerprint import DIGEST_MODULUS, EMPTY_DIGEST, Digest, hex_digest, key_hash
 from replicator.model.inventory.comparison import Comparison
 from replicator.model.inventory.ledger import KEY, Keys, Ledger, Mask, Offsets, total
+from replicator.model.log.effects import Shares
 from replicator.model.log.reading import Mapped, Scope
 from replicator.model.log.row_mapping import RowMapping
 from replicator.model.observation import Progress
@@ -45,7 +46,6 @@ from replicator.model.row import (
 from replicator.ports import Chunk, Snapshot, Span, fetched
 from replicator.services.history.cuts import fold_and_tell
 from replicator.services.history.datasources import ingests_into, nearest
-from replicator.services.history.reader import RecordTaker
 from replicator.services.target.copier import Uncopied
 from replicator.services.target.target import Target
 
@@ -216,35 +216,40 @@ class Reconciler:
         return changed_rows(await self._target.gaps(reached.log_id))
 
     async def estimate(
-        self, reconciliation: Reconciliation, *, taker: RecordTaker | None = None
-    ) -> Estimate:
-        """Return a plan's size in segments, rows, objects and bytes; a `taker` gets its records."""
+        self, reconciliation: Reconciliation, *, used_before: "Keys | None" = None
+    ) -> tuple[Estimate, Shares]:
+        """Return a plan's size in segments, rows, objects and bytes, and what `sized` does."""
         plan = reconciliation.plan
-        estimate = await self.sized(plan.picks, taker=taker)
-        return replace(
-            estimate,
-            removals=sum(len(keys) for keys in plan.surplus.values()),
-            missing=reconciliation.known_gaps,
-        )
+        estimate, shares = await self.sized(plan.picks, used_before=used_before)
+        removals = sum(len(keys) for keys in plan.surplus.values())
+        missing = reconciliation.known_gaps
+        return replace(estimate, removals=removals, missing=missing), shares
 
-    async def sized(self, picks: Offsets, *, taker: RecordTaker | None = None) -> Estimate:
-        """Return the size of the rows at some offsets; a `taker` gets their records."""
-        counts = Counter[str | None]()
+    async def sized(
+        self, picks: Offsets, *, used_before: "Keys | None" = None
+    ) -> tuple[Estimate, Shares]:
+        """Return the size of the rows at some offsets, and what becomes of used segments.
+
+        `used_before` are the ascending key hashes of the rows that are used segments now.
+        """
+        counts, shares = Counter[str | None](), Shares()
         segments = objects = size_bytes = 0
-        async for found in self._history.tallies(picks, taker=taker):
+        async for found in self._history.tallies(picks, used_before=used_before):
             counts += found.by_datasource
+            shares.take(found.shares)
             segments += found.segments
             objects += found.objects
             size_bytes += found.size_bytes
             done = counts.total()
             self._observer(Progress(what="size the plan", done=done, total=len(picks), unit="rows"))
-        return Estimate(
+        estimate = Estimate(
             segments=segments,
             other_rows=counts.total() - segments,
             objects=objects,
             size_bytes=natural(size_bytes),
             by_datasource={name or "(cluster)": count for name, count in counts.items()},
         )
+        return estimate, shares
 
     async def foreign_rows(self) -> int:
         """Return the number of data rows on a target without a checkpoint."""

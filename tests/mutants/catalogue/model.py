@@ -17,12 +17,21 @@ MODEL: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="event-is-believed-without-its-fingerprint",
-        function="contribution",
-        old="if fingerprint_of(fact.key.kind, fact.columns) != fact.fingerprint:",
+        function="require_own_fingerprint",
+        old="if fingerprint_of(fact.text) != fact.fingerprint:",
         new="if False:",
         loses="An event that was altered in the log is restored as if it were the source's.",
         ring="unit",
         tests="test_watcher.py test_bad_log.py",
+    ),
+    Mutant(
+        name="plan-forgets-what-was-used-before",
+        function="tally",
+        old="if found.used != was_used:",
+        new="if found.used:",
+        loses="A plan does not say that a restore takes segments away from queries.",
+        ring="unit",
+        tests="test_tally.py test_effects.py",
     ),
     Mutant(
         name="log-of-another-source-is-read",
@@ -35,8 +44,8 @@ MODEL: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="payload-does-not-count",
-        function="_hashed",
-        old="sha256(text.encode() + payload)",
+        function="fingerprint_of",
+        old="sha256(text.encode() + (content if payload is None else payload))",
         new="sha256(text.encode())",
         loses="A payload that was rewritten without any timestamp is never seen.",
         ring="unit",
@@ -45,7 +54,7 @@ MODEL: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="unknown-columns-do-not-count",
-        function="_hashed",
+        function="fingerprint_of",
         old="if extras:",
         new="if False:",
         loses="Changes of columns that a later Druid has added are not replicated.",

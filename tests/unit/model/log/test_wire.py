@@ -376,4 +376,4 @@ def test_a_digest_keeps_its_leading_zeros():
 )
 def test_a_glance_gives_what_a_summary_needs(row: Row, glanced: tuple[object, ...]):
     event = RowChanged(row=row, fingerprint=fingerprint(row), previous=None)
-    assert summary_of(record(event)) == glanced
+    assert summary_of(record(event))[:3] == glanced
