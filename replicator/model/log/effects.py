@@ -12,7 +12,7 @@ UNNAMED = "?"
 
 
 @dataclass(slots=True)
-class Share:
+class EffectShare:
     """Segments of one datasource, and the time from the first to the last of them."""
 
     count: int = 0
@@ -32,11 +32,11 @@ class Share:
 
 
 @dataclass(slots=True)
-class Shares:
+class EffectShares:
     """Segments by datasource that are no longer used, and those that were not used before."""
 
-    lost: dict[str, Share] = field(default_factory=dict)
-    gained: dict[str, Share] = field(default_factory=dict)
+    lost: dict[str, EffectShare] = field(default_factory=dict)
+    gained: dict[str, EffectShare] = field(default_factory=dict)
 
     def lose(self, datasource: str, interval: Interval) -> None:
         """Count a segment that was used."""
@@ -46,18 +46,20 @@ class Shares:
         """Count a segment that was not used."""
         _add(self.gained, datasource, interval, 1)
 
-    def take(self, other: Shares) -> None:
+    def take(self, other: EffectShares) -> None:
         """Add what was counted elsewhere."""
         _take(self.lost, other.lost.items())
         _take(self.gained, other.gained.items())
 
 
-def _take(shares: dict[str, Share], others: Iterable[tuple[str, Share]]) -> None:
+def _take(shares: dict[str, EffectShare], others: Iterable[tuple[str, EffectShare]]) -> None:
     for datasource, other in others:
         _add(shares, datasource, other.interval, other.count)
 
 
-def _add(shares: dict[str, Share], datasource: str, interval: Interval | None, count: int) -> None:
+def _add(
+    shares: dict[str, EffectShare], datasource: str, interval: Interval | None, count: int
+) -> None:
     if (share := shares.get(datasource)) is None:
-        shares[datasource] = share = Share()
+        shares[datasource] = share = EffectShare()
     share.add(interval, count)

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import orjson
 
 from replicator.errors import CorruptionError
-from replicator.model.druid.interval import ETERNITY, Interval, interval
+from replicator.model.druid.interval import ETERNITY, Interval, interval, interval_or_eternity
 from replicator.model.druid.payload import segment_size
 from replicator.model.event import CutNumber, Epoch, Record
 from replicator.model.log.backlog import SegmentUpdate
-from replicator.model.log.wire import CHANGED_TYPE, REMOVED_TYPE, UNREADABLE_HINT
+from replicator.model.log.wire import CHANGED_TYPE, REMOVED_TYPE, UNREADABLE_HINT, RawRow
 from replicator.model.row import Kind, RowKey
 
 _CHANGED = {name: kind for kind, name in CHANGED_TYPE.items()}
@@ -25,6 +25,9 @@ _DATASOURCE = re.compile(rb'"datasource":("[^"\\]*(?:\\.[^"\\]*)*")')
 _SIZE_NAME = rb"\"size\""
 _SIZE = re.compile(re.escape(_SIZE_NAME) + rb"\s*:\s*(\d{1,16})(?!\d)")
 _TOMBSTONE = re.compile(rb'\\"type\\"\s*:\s*\\"tombstone\\"')
+_PAYLOADS_SIZE_NAME = b'"size"'
+_PAYLOADS_SIZE = re.compile(_PAYLOADS_SIZE_NAME + rb"\s*:\s*(\d{1,16})(?!\d)")
+_PAYLOADS_TOMBSTONE = re.compile(rb'"type"\s*:\s*"tombstone"')
 _SUBJECT = re.compile(rb'"subject":("[^"\\]*(?:\\.[^"\\]*)*")')
 _USED = re.compile(rb'"used":(true|false)')
 _ENDS = re.compile(rb'"start":("[^"\\]*"),"end":("[^"\\]*")')
@@ -71,6 +74,24 @@ def summary_of(record: Record) -> EventSummary:
         size_bytes,
         used is not None and used[1] == b"true",
         ETERNITY if ends is None else _interval(ends[1], ends[2]),
+    )
+
+
+def summary_of_row(raw: RawRow) -> EventSummary:
+    """Return the summary of a row that is decoded already, as `summary_of` its record."""
+    kind, columns, payload = raw.key.kind, raw.columns, raw.text.payload
+    if kind is not Kind.SEGMENT:
+        return EventSummary(kind, columns.get("datasource"), None)
+    size_bytes = None
+    if not (b"tombstone" in payload and _PAYLOADS_TOMBSTONE.search(payload)):
+        size = _PAYLOADS_SIZE.match(payload, max(0, payload.rfind(_PAYLOADS_SIZE_NAME)))
+        size_bytes = segment_size(int(size[1])) if size else None
+    return EventSummary(
+        kind,
+        columns["datasource"],
+        size_bytes,
+        columns["used"],
+        interval_or_eternity(columns["start"], columns["end"]),
     )
 
 

@@ -6,13 +6,11 @@ the log's order, cuts and the chain of their digests, is left to `services/histo
 """
 
 from array import array
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from replicator.errors import CorruptionError, MalformedRowError
-from replicator.model.arrays import np
 from replicator.model.event import (
     CutClosed,
     CutNumber,
@@ -23,15 +21,11 @@ from replicator.model.event import (
     RowRemoved,
 )
 from replicator.model.fingerprint import FINGERPRINT_BYTES, fingerprint_of, key_hash
-from replicator.model.inventory.ledger import KEY, same_rows
-from replicator.model.log.effects import UNNAMED, Shares
-from replicator.model.log.peek import subject_of, summary_of
+from replicator.model.log.folded_rows import BatchRows, batch_rows
+from replicator.model.log.peek import EventSummary, summary_of_row
 from replicator.model.log.row_mapping import RowMapping
 from replicator.model.log.wire import RawRow, parse, require_source
 from replicator.model.row import Kind, datasource_of
-
-if TYPE_CHECKING:
-    from replicator.model.inventory.ledger import Keys
 
 _NO_MARK = bytes(FINGERPRINT_BYTES)
 
@@ -84,6 +78,8 @@ class Reading(NamedTuple):
     parts: Sequence[AttemptEvents | CutClosing]
     last: Offset
     """Offset of the batch's last record."""
+    rows: BatchRows | None = None
+    """What totals need of the batch's rows, where it was requested."""
 
 
 def added_up(part: AttemptEvents | CutClosing) -> tuple[int, int] | None:
@@ -161,8 +157,10 @@ class Mapped:
             return raw.fingerprint  # picked, and the executor says what is wrong with it
 
 
-def read(records: Sequence[Record], *, source: str, rule: Rule) -> Reading:
-    """Return the contents of one or more consecutive records.
+def read(
+    records: Sequence[Record], *, source: str, rule: Rule, for_totals: bool = False
+) -> Reading:
+    """Return the contents of one or more consecutive records, with what totals need of the rows.
 
     Raises:
         CorruptionError: an event cannot be decoded or does not match its fingerprint.
@@ -172,6 +170,8 @@ def read(records: Sequence[Record], *, source: str, rule: Rule) -> Reading:
     events: AttemptEvents | None = None
     known: Envelope | None = None
     attempt: Attempt | None = None
+    offsets: list[Offset] = []
+    seen: list[EventSummary] = []
     for record in records:
         offset, envelope, fact = parse(record)
         if attempt is None or envelope is not known:  # the events of one poll share theirs
@@ -188,8 +188,12 @@ def read(records: Sequence[Record], *, source: str, rule: Rule) -> Reading:
         if isinstance(fact, RawRow):
             require_own_fingerprint(offset, fact)
             mark = rule.mark(fact, offset)
+            if for_totals and mark is not None:
+                offsets.append(offset)
+                seen.append(summary_of_row(fact))
         events.add(offset, fact, mark)
-    return Reading(parts=parts, last=records[-1].offset)
+    rows = batch_rows(offsets, seen) if for_totals else None
+    return Reading(parts=parts, last=records[-1].offset, rows=rows)
 
 
 def attempt_of(envelope: Envelope) -> Attempt:
@@ -205,53 +209,3 @@ def require_own_fingerprint(offset: Offset, raw: RawRow) -> None:
     """
     if fingerprint_of(raw.text) != raw.fingerprint:
         raise CorruptionError(f"the event at offset {offset} does not match its own fingerprint")
-
-
-class Tally(NamedTuple):
-    """Totals of changed rows, for a summary of a plan."""
-
-    segments: int
-    objects: int
-    """Number of segments with bytes."""
-    size_bytes: int
-    """Unpacked size of these segments."""
-    by_datasource: "Counter[str | None]"
-    """Number of rows by datasource; None: rows without a datasource."""
-    shares: Shares
-    """What becomes of the datasources' used segments."""
-
-
-def tally(records: Sequence[Record], *, used_before: "Keys | None" = None) -> Tally:
-    """Return the totals of changed rows, without decoding them.
-
-    `used_before` are the ascending key hashes of the rows that were used segments; None: no row
-    was.
-    """
-    seen = [summary_of(record) for record in records]
-    sizes = [found.size_bytes for found in seen if found.size_bytes is not None]
-    segments, shares = 0, Shares()
-    for found, was_used in zip(seen, _were_used(records, used_before), strict=True):
-        if found.kind is not Kind.SEGMENT:
-            continue
-        segments += 1
-        if found.used != was_used:
-            count = shares.lose if was_used else shares.gain
-            count(found.datasource or UNNAMED, found.interval)
-    return Tally(
-        segments=segments,
-        objects=len(sizes),
-        size_bytes=sum(sizes),
-        by_datasource=Counter([found.datasource for found in seen]),
-        shares=shares,
-    )
-
-
-def _were_used(records: Sequence[Record], used_before: "Keys | None") -> list[bool]:
-    if used_before is None or not len(used_before):
-        return [False] * len(records)
-    named = map(subject_of, records)
-    keys = [b"" if found is None else key_hash(found.row_key) for found in named]
-    hashes = np.array(keys, KEY)
-    mask = same_rows(used_before, np.searchsorted(used_before, hashes), hashes)
-    found_used: list[bool] = mask.tolist()
-    return found_used

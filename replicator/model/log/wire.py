@@ -296,11 +296,11 @@ def _fact(
         if (key := table.key_text(columns)) != subject:
             raise ValueError(f"subject {subject!r} does not name the row {key!r}")
         return RawRow(
-            key=RowKey(kind, subject),
-            columns=columns,
-            text=row_text(kind, columns),
-            fingerprint=_fingerprint(data, "fingerprint"),
-            previous=None if data["previous"] is None else _fingerprint(data, "previous"),
+            RowKey(kind, subject),
+            columns,
+            row_text(kind, columns),
+            _fingerprint(data, "fingerprint"),
+            None if data["previous"] is None else _fingerprint(data, "previous"),
         )
     if (kind := _KIND_REMOVED.get(type_)) is not None:
         return RowRemoved(key=RowKey(kind, subject), previous=_fingerprint(data, "previous"))
@@ -428,8 +428,8 @@ _REQUIRED = {kind: table.required - table.local for kind, table in TABLES.items(
 
 def _typed(found: Mapping[str, Any], name: str, kind: type[Any]) -> Any:
     value = found[name]
-    # To Python `True` is an int as well.
-    if not isinstance(value, kind) or isinstance(value, bool):
+    # What was parsed is of no subclass, and a bool is no number.
+    if value.__class__ is not kind:
         raise TypeError(f"field {name!r} is not a {kind.__name__}")
     return value
 

@@ -17,7 +17,8 @@ from replicator.model.fingerprint import (
     hex_digest,
 )
 from replicator.model.inventory.ledger import KEY, Folding, Keys, Ledger, Offsets, empty
-from replicator.model.log.reading import AttemptEvents, CutClosing, Rule
+from replicator.model.log.folded_rows import FoldedRows
+from replicator.model.log.reading import AttemptEvents, CutClosing, Reading, Rule
 from replicator.model.plans.plan import latest_per_key
 from replicator.model.store.archive import Base
 from replicator.model.stream import StreamPosition
@@ -40,8 +41,9 @@ class CutSpan:
 class CutReader:
     """Follows a log cut by cut, remembering where it is, and checks the chain of digests."""
 
-    def __init__(self, history: History) -> None:
-        self._history = history
+    def __init__(self, history: History, rows: FoldedRows | None = None) -> None:
+        """Read `history`; `rows` get what totals need of the rows that are folded."""
+        self._history, self._rows = history, rows
         self.at, self.last, self.digest = Offset(0), CutNumber(0), EMPTY_DIGEST
         self.source_time: datetime | None = None
         """When the source had the last cut; None before the first cut."""
@@ -108,11 +110,20 @@ class CutReader:
                     raise
                 folding.restart(empty())
                 self._begin_anew()
+                self._forget_rows()
                 if (raised := await self._history.doubted(damage)) is not None:
                     raise raised from exc
             else:
                 self._is_begun_here = False
                 return
+
+    def _forget_rows(self) -> None:
+        if self._rows is not None:
+            self._rows.forget()
+
+    def _keep_rows(self, reading: Reading) -> None:
+        if self._rows is not None and reading.rows is not None:
+            self._rows.add(reading.rows)
 
     def _begin_anew(self) -> None:
         self.at, self.last, self.digest = Offset(0), CutNumber(0), EMPTY_DIGEST
@@ -132,9 +143,11 @@ class CutReader:
             await self._fold_on(folding, rule, until, seen)
 
     async def _fold_on(self, folding: Folding, rule: Rule, until: Offset, seen: Seen) -> None:
-        count = 0
-        async with self._history.readings(self.at, until, rule) as readings:
+        count, history = 0, self._history
+        for_totals = self._rows is not None
+        async with history.readings(self.at, until, rule, for_totals=for_totals) as readings:
             async for reading in readings:
+                self._keep_rows(reading)
                 for part in reading.parts:
                     self._fold(folding, part)
                     count += len(part.offsets) if isinstance(part, AttemptEvents) else 0
@@ -157,8 +170,10 @@ class CutReader:
                 bar = Offset(base.offset - 1)
                 continue
             try:
-                folding.restart(await _base_ledger(self._history, base, rule, seen))
+                self._forget_rows()
+                folding.restart(await self._base_ledger(base, rule, seen))
             except CorruptionError as exc:
+                self._forget_rows()
                 self._history.pass_over(exc)
                 before = base
             else:
@@ -167,6 +182,25 @@ class CutReader:
                 self.distrusts_versions, self.stream = closed.distrusts_versions, closed.stream
                 self.reached = base.cut
                 return
+
+    async def _base_ledger(self, base: Base, rule: Rule, seen: Seen) -> Ledger:
+        """Return the rows of a base as `fold` returns them.
+
+        Raises:
+            CorruptionError: the rows do not add up to the base's cut.
+        """
+        folding, count = Folding(empty()), 0
+        for_totals = self._rows is not None
+        async with self._history.base_readings(base, rule, for_totals=for_totals) as readings:
+            async for reading in readings:
+                self._keep_rows(reading)
+                for part in reading.parts:
+                    if isinstance(part, AttemptEvents):
+                        folding.extend(part.keys, part.marks, part.removed, part.offsets)
+                        count += len(part.offsets)
+                seen(count)
+        folding.close()
+        return folding.ledger()
 
     def _fold(self, folding: Folding, part: AttemptEvents | CutClosing) -> None:
         if isinstance(part, CutClosing):
@@ -252,31 +286,20 @@ async def fold(
 
 
 async def fold_and_tell(
-    history: History, until: Offset, rule: Rule, *, seen: Seen = lambda _: None
+    history: History,
+    until: Offset,
+    rule: Rule,
+    *,
+    seen: Seen = lambda _: None,
+    rows: FoldedRows | None = None,
 ) -> tuple[Ledger, ClosedCut | None]:
     """Return a ledger as `fold` does, and the last cut in it; None: there is none.
+
+    `rows` get what totals need of the rows that were read.
 
     Raises:
         GapError: as for `fold`.
     """
-    folding, reader = Folding(empty()), CutReader(history)
+    folding, reader = Folding(empty()), CutReader(history, rows)
     await reader.fold(folding, rule, until=until, seen=seen)
     return folding.ledger(), reader.reached
-
-
-async def _base_ledger(history: History, base: Base, rule: Rule, seen: Seen) -> Ledger:
-    """Return the rows of a base as `fold` returns them.
-
-    Raises:
-        CorruptionError: the rows do not add up to the base's cut.
-    """
-    folding, count = Folding(empty()), 0
-    async with history.base_readings(base, rule) as readings:
-        async for reading in readings:
-            for part in reading.parts:
-                if isinstance(part, AttemptEvents):
-                    folding.extend(part.keys, part.marks, part.removed, part.offsets)
-                    count += len(part.offsets)
-            seen(count)
-    folding.close()
-    return folding.ledger()

@@ -20,7 +20,8 @@ from replicator.services.history.closed_cuts import ClosedCuts
 if TYPE_CHECKING:
     from replicator.model.inventory.ledger import Keys, Offsets
     from replicator.model.log.backlog import SegmentUpdate
-    from replicator.model.log.reading import Reading, Rule, Tally
+    from replicator.model.log.reading import Reading, Rule
+    from replicator.model.log.tally import Tally
     from replicator.model.observation import Observer
     from replicator.model.plans.restore_point import RestorePoint
     from replicator.model.row import Kind, Row
@@ -117,19 +118,21 @@ class History:
         return read(records, source=self._source, rule=Recorded()) if records else None
 
     def readings(
-        self, start: Offset, until: Offset, rule: Rule
+        self, start: Offset, until: Offset, rule: Rule, *, for_totals: bool = False
     ) -> AbstractAsyncContextManager[AsyncIterator[Reading]]:
         """Yield checked readings of the events from `start` to `until`, within the block.
+
+        With `for_totals` each of them has what totals need of its rows.
 
         Raises:
             CorruptionError, ConfigError: as for `entries`.
         """
-        return self._workers.each(self._fold(rule), self._records(start, until))
+        return self._workers.each(self._fold(rule, for_totals), self._records(start, until))
 
-    def _fold(self, rule: Rule) -> Callable[[Sequence[Record]], Reading]:
+    def _fold(self, rule: Rule, for_totals: bool) -> Callable[[Sequence[Record]], Reading]:  # noqa: FBT001 - inside
         from replicator.model.log.reading import read  # noqa: PLC0415 - see above
 
-        return partial(read, source=self._source, rule=rule)
+        return partial(read, source=self._source, rule=rule, for_totals=for_totals)
 
     async def _records(self, start: Offset, until: Offset) -> AsyncIterator[list[Record]]:
         while start <= until:
@@ -177,7 +180,7 @@ class History:
 
         `used_before` are the ascending key hashes of the rows that were used segments.
         """
-        from replicator.model.log.reading import tally  # noqa: PLC0415 - see above
+        from replicator.model.log.tally import tally  # noqa: PLC0415 - see above
 
         count = partial(tally, used_before=used_before)
         async with self._workers.each(count, self.records(offsets)) as tallies:
@@ -321,13 +324,15 @@ class History:
         return None
 
     @asynccontextmanager
-    async def base_readings(self, base: Base, rule: Rule) -> AsyncIterator[AsyncIterator[Reading]]:
+    async def base_readings(
+        self, base: Base, rule: Rule, *, for_totals: bool = False
+    ) -> AsyncIterator[AsyncIterator[Reading]]:
         """Yield checked readings of a base's rows, as `readings` does for events.
 
         The last one is followed by a CorruptionError if the rows do not add up to the base's cut.
         """
         records = self.base_records(base, of=base)
-        async with self._workers.each(self._fold(rule), records) as readings:
+        async with self._workers.each(self._fold(rule, for_totals), records) as readings:
             yield self._adding_up(base, readings)
 
     async def _adding_up(

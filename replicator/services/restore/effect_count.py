@@ -7,7 +7,7 @@ import numpy as np
 from replicator.model.druid.interval import interval_or_eternity
 from replicator.model.fingerprint import key_hash
 from replicator.model.inventory.ledger import KEY, Keys
-from replicator.model.log.effects import Share, Shares
+from replicator.model.log.effects import EffectShare, EffectShares
 from replicator.model.plans.plan import Effect
 from replicator.model.row import Segment, key_of
 
@@ -19,7 +19,7 @@ class EffectCount:
     """
 
     def __init__(self) -> None:
-        self._gone, self._used = Shares(), bytearray()
+        self._gone, self._used = EffectShares(), bytearray()
 
     def surplus(self, row: Segment) -> None:
         """Take one that goes."""
@@ -35,15 +35,15 @@ class EffectCount:
         """Return the ascending key hashes of the used segments whose rows change."""
         return np.sort(np.frombuffer(bytes(self._used), KEY))
 
-    def effects(self, come: Shares) -> tuple[Effect, ...]:
+    def effects(self, come: EffectShares) -> tuple[Effect, ...]:
         """Return what goes and what comes, the largest losses first."""
         come.take(self._gone)
         return tuple(sorted(_effects(come), key=_by_size))
 
 
-def _effects(shares: Shares) -> Iterator[Effect]:
+def _effects(shares: EffectShares) -> Iterator[Effect]:
     for name in shares.lost.keys() | shares.gained.keys():
-        lost, gained = shares.lost.get(name, Share()), shares.gained.get(name, Share())
+        lost, gained = shares.lost.get(name, EffectShare()), shares.gained.get(name, EffectShare())
         yield Effect(
             datasource=name,
             lost=lost.count,

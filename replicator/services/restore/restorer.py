@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from replicator.model.checkpoint import Checkpoint, TargetState, merged
 from replicator.model.event import ClosedCut
+from replicator.model.log.folded_rows import FoldedRows
 from replicator.model.observation import CutApplied
 from replicator.model.plans.expectation import refuse_more_removals
 from replicator.model.plans.plan import Estimate, Plan
@@ -129,16 +130,18 @@ class Restorer:
         if state.checkpoint is None and not adopt:
             refuse_foreign_rows(await self._reconciler.foreign_rows(), self._target.name)
         effects = EffectCount()
+        rows = FoldedRows() if state.checkpoint is None else None
         found = await self._reconciler.reconcile(
             cut,
             paused=True,
             datasource=datasource,
             whole=state.checkpoint is None,
             differing=effects,
+            rows=rows,
         )
         if datasource is not None and not _is_at(state, found.plan.checkpoint):
             await self._reconciler.require_known(found, cut, datasource)
-        sized, come = await self._reconciler.estimate(found, used_before=effects.used())
+        sized, come = await self._reconciler.estimate(found, used_before=effects.used(), rows=rows)
         estimate = replace(sized, effects=effects.effects(come))
         return RestorePlan(
             cut=cut,

@@ -2,7 +2,7 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -28,9 +28,11 @@ from replicator.model.event import ClosedCut, Offset
 from replicator.model.fingerprint import DIGEST_MODULUS, EMPTY_DIGEST, Digest, hex_digest, key_hash
 from replicator.model.inventory.comparison import Comparison
 from replicator.model.inventory.ledger import KEY, Keys, Ledger, Mask, Offsets, total
-from replicator.model.log.effects import Shares
+from replicator.model.log.effects import EffectShares
+from replicator.model.log.folded_rows import FoldedRows
 from replicator.model.log.reading import Mapped, Scope
 from replicator.model.log.row_mapping import RowMapping
+from replicator.model.log.tally import Tally
 from replicator.model.observation import Progress
 from replicator.model.plans.plan import Estimate, Plan
 from replicator.model.plans.restore_point import ToOffset
@@ -109,20 +111,22 @@ class Reconciler:
         without_gaps: bool = False,
         whole: bool = False,
         differing: Differing | None = None,
+        rows: FoldedRows | None = None,
     ) -> Reconciliation:
         """Return the plan that makes the target's rows exactly those of the cut.
 
         With `datasource` only its rows are compared. With `without_gaps` rows with a known gap are
         not wanted; otherwise the plan tries them again. With `whole` all rows are picked, also
         those that are there: their bytes are to be looked at. `differing` costs a read of each
-        segment that differs, from the target.
+        segment that differs, from the target. `rows` are for `sized`, and worth it if most rows
+        will be picked.
         """
         log_id = await self._target.log_id()
         recorded = await self._target.gaps(log_id)
         gaps = [gap for gap in recorded if gap.at(cut.offset)]
         scope = await self._scope(datasource, cut)
         excluded = frozenset(gap.opened for gap in gaps) if without_gaps else frozenset[Offset]()
-        ledger, reached = await self._wanted(cut, scope, excluded)
+        ledger, reached = await self._wanted(cut, scope, excluded, rows)
         comparison = Comparison(ledger)
         seen = _Scanned()
         async with self._target.metadata.snapshot() as snapshot:
@@ -151,9 +155,9 @@ class Reconciler:
             known_gaps=tuple(gaps),
             present=Digest(seen.marks % DIGEST_MODULUS),
             reached=reached,
-            taken_over=np.setdiff1d(
-                ledger.offsets, comparison.unseen() if whole else ledger.offsets
-            ),
+            taken_over=np.setdiff1d(ledger.offsets, comparison.unseen(), assume_unique=True)
+            if whole
+            else np.empty(0, np.int64),
         )
 
     def refuse_lost(self, found: Reconciliation, uncopied: Sequence[Uncopied]) -> None:
@@ -216,25 +220,35 @@ class Reconciler:
         return changed_rows(await self._target.gaps(reached.log_id))
 
     async def estimate(
-        self, reconciliation: Reconciliation, *, used_before: "Keys | None" = None
-    ) -> tuple[Estimate, Shares]:
+        self,
+        reconciliation: Reconciliation,
+        *,
+        used_before: "Keys | None" = None,
+        rows: FoldedRows | None = None,
+    ) -> tuple[Estimate, EffectShares]:
         """Return a plan's size in segments, rows, objects and bytes, and what `sized` does."""
         plan = reconciliation.plan
-        estimate, shares = await self.sized(plan.picks, used_before=used_before)
+        estimate, shares = await self.sized(plan.picks, used_before=used_before, rows=rows)
         removals = sum(len(keys) for keys in plan.surplus.values())
         missing = reconciliation.known_gaps
         return replace(estimate, removals=removals, missing=missing), shares
 
     async def sized(
-        self, picks: Offsets, *, used_before: "Keys | None" = None
-    ) -> tuple[Estimate, Shares]:
+        self,
+        picks: Offsets,
+        *,
+        used_before: "Keys | None" = None,
+        rows: FoldedRows | None = None,
+    ) -> tuple[Estimate, EffectShares]:
         """Return the size of the rows at some offsets, and what becomes of used segments.
 
         `used_before` are the ascending key hashes of the rows that are used segments now.
+        `rows` are those of the fold that has led to the picks: they are not read again.
         """
-        counts, shares = Counter[str | None](), Shares()
+        counts, shares = Counter[str | None](), EffectShares()
         segments = objects = size_bytes = 0
-        async for found in self._history.tallies(picks, used_before=used_before):
+        known = None if used_before is not None and len(used_before) else rows
+        async for found in self._tallies(picks, known, used_before):
             counts += found.by_datasource
             shares.take(found.shares)
             segments += found.segments
@@ -250,6 +264,16 @@ class Reconciler:
             by_datasource={name or "(cluster)": count for name, count in counts.items()},
         )
         return estimate, shares
+
+    async def _tallies(
+        self, picks: Offsets, known: FoldedRows | None, used_before: "Keys | None"
+    ) -> AsyncIterator[Tally]:
+        if known is not None:
+            picks, tallies = known.tallies(picks)
+            for tally in tallies:
+                yield tally
+        async for found in self._history.tallies(picks, used_before=used_before):
+            yield found
 
     async def foreign_rows(self) -> int:
         """Return the number of data rows on a target without a checkpoint."""
@@ -277,7 +301,7 @@ class Reconciler:
         return {kind: await scanned(snapshot, kind, datasources=names) for kind in snapshot.kinds}
 
     async def _wanted(
-        self, cut: ClosedCut, scope: Scope, excluded: frozenset[Offset]
+        self, cut: ClosedCut, scope: Scope, excluded: frozenset[Offset], rows: FoldedRows | None
     ) -> tuple[Ledger, ClosedCut | None]:
         """Fold the log into the rows that the target must have, and the cut that it leads to."""
 
@@ -285,7 +309,7 @@ class Reconciler:
             self._observer(Progress(what="read the log", done=events, total=None, unit="events"))
 
         rule = Mapped(mapping=self._mapping, scope=scope, excluded=excluded)
-        return await fold_and_tell(self._history, cut.offset, rule, seen=seen)
+        return await fold_and_tell(self._history, cut.offset, rule, seen=seen, rows=rows)
 
     async def _scan(
         self,
@@ -561,6 +585,8 @@ def _with_gaps(picks: Offsets, ledger: Ledger, gaps: Sequence[Gap]) -> Offsets:
     After a restore to an earlier cut such a row can look right although its location holds the
     bytes of another segment that was published there once.
     """
+    if not gaps:
+        return picks
     opened = np.array([gap.opened for gap in gaps], np.int64)
     return np.union1d(picks, ledger.offsets[np.isin(ledger.offsets, opened)])
 

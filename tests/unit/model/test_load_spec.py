@@ -90,6 +90,18 @@ def test_a_place_outside_the_root_is_refused(path: str):
         LAYOUT.locate({"type": "local", "path": path})
 
 
+@given(parts=st.lists(st.sampled_from(["", ".", "...", ".a", "a..", "b"]), max_size=6))
+def test_names_that_say_nothing_are_left_out_of_a_path_and_no_others(parts: list[str]):
+    said = [name for name in parts if name not in {"", "."}]
+    path = "/".join([ROOT, *parts])
+    if not said:
+        with pytest.raises(MalformedRowError):
+            LAYOUT.locate({"type": "local", "path": path})
+        return
+    place = "/".join(said) + ("/" if path.endswith("/") else "")
+    assert LAYOUT.locate({"type": "local", "path": path}) == place
+
+
 @given(path=st.text(alphabet="/.a\0\n", max_size=12))
 def test_no_place_leaves_the_root(path: str):
     try:

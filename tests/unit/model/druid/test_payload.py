@@ -160,3 +160,16 @@ def test_no_payload_whatsoever_is_a_crash(payload: bytes | str):
             look()
         except MalformedRowError:
             pass
+
+
+@pytest.mark.parametrize("wrong", ["\n", "\x00", '"', '","b"', '":"'])
+def test_a_text_that_is_none_is_refused_by_whoever_reads_it(wrong: str):
+    """An object of texts alone is read by a faster decoder, which must refuse no less."""
+    with pytest.raises(MalformedRowError):
+        member(f'{{"{NAME}":{{"type":"lo{wrong}cal","path":"/a"}}}}'.encode(), NAME)
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 2**70])
+def test_a_number_in_an_object_is_read_exactly(number: int):
+    found = member(json.dumps({NAME: {"type": "local", "n": number}}).encode(), NAME)
+    assert found == {"type": "local", "n": number}

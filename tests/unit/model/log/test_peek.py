@@ -7,7 +7,7 @@ import pytest
 from replicator.errors import CorruptionError
 from replicator.model.event import Offset, Record
 from replicator.model.log.peek import segment_update, subject_of, summary_of
-from replicator.model.log.reading import tally
+from replicator.model.log.tally import tally
 
 EVENT = (
     b'{"subject":"%s","cut":1,"epoch":1,"data":{"row":{"datasource":"%s","used":true,'

@@ -12,18 +12,22 @@ import pytest
 from replicator.errors import CorruptionError
 from replicator.model.druid.interval import ETERNITY, interval
 from replicator.model.druid.older_druid import OlderDruid
+from replicator.model.druid.payload import SIZE_BYTES_MAX
 from replicator.model.druid.release import release_of
 from replicator.model.event import Record
 from replicator.model.fingerprint import fingerprint, key_hash
 from replicator.model.inventory.ledger import KEY, Keys
 from replicator.model.load_spec import LocalLayout
-from replicator.model.log.effects import Share, Shares
+from replicator.model.log.effects import EffectShare, EffectShares
+from replicator.model.log.folded_rows import BatchRows, FoldedRows
 from replicator.model.log.peek import summary_of
-from replicator.model.log.reading import Mapped, Scope, read, tally
+from replicator.model.log.reading import Mapped, OfKinds, Recorded, Rule, Scope, read
 from replicator.model.log.row_mapping import RowMapping
-from replicator.model.row import REPLICATED, TABLES, Segment, key_of
-from tests.builders import changed, config_entry, record, rules, segment
+from replicator.model.log.tally import Tally, tally
+from replicator.model.row import REPLICATED, TABLES, Kind, Segment, key_of
+from tests.builders import changed, config_entry, cut_closed, json_bytes, record, rules, segment
 
+RECORDED = Recorded()
 DAY, DECADE = interval("2024-05-01", "2024-05-02"), interval("2020-01-01", "2030-01-01")
 LATER = segment("wiki", 1, start="2029-01-01T00:00:00.000Z", end="2030-01-01T00:00:00.000Z")
 EARLIER = segment("wiki", 2, start="2020-01-01T00:00:00.000Z", end="2020-01-02T00:00:00.000Z")
@@ -39,7 +43,7 @@ def keys_of(*rows: Segment) -> Keys:
 
 def test_a_segment_that_comes_is_gained_and_the_time_reaches_from_the_first_to_the_last():
     found = tally(records(LATER, EARLIER, replace(LATER, id="other", used=False))).shares
-    assert (found.lost, found.gained) == ({}, {"wiki": Share(2, DECADE)})
+    assert (found.lost, found.gained) == ({}, {"wiki": EffectShare(2, DECADE)})
 
 
 def test_a_row_that_was_used_is_lost_where_it_is_no_longer_and_else_nothing():
@@ -52,11 +56,11 @@ def test_a_row_that_was_used_is_lost_where_it_is_no_longer_and_else_nothing():
 
 def test_rows_of_other_tables_have_no_share():
     found = tally([record(changed(rules("wiki"))), record(changed(config_entry()))])
-    assert (found.segments, found.shares, found.by_datasource["wiki"]) == (0, Shares(), 1)
+    assert (found.segments, found.shares, found.by_datasource["wiki"]) == (0, EffectShares(), 1)
 
 
 def test_shares_of_several_workers_add_up():
-    whole = Shares()
+    whole = EffectShares()
     for one in (LATER, EARLIER):
         whole.take(tally(records(one)).shares)
     assert whole == tally(records(LATER, EARLIER)).shares
@@ -124,3 +128,59 @@ def test_an_altered_column_and_an_altered_payload_are_refused_by_offset():
         altered = record(replace(changed(other), fingerprint=fingerprint(row)), offset=17)
         with pytest.raises(CorruptionError, match="offset 17 does not match its own fingerprint"):
             read([altered], source="prod", rule=Mapped(mapping=mapping(), scope=Scope()))
+
+
+# ------------------------------------------------------------------- totals that come with a fold
+
+
+def rows_of(records: list[Record], rule: Rule = RECORDED) -> BatchRows:
+    found = read(records, source="prod", rule=rule, for_totals=True).rows
+    assert found is not None
+    return found
+
+
+def total(folded: FoldedRows, *picks: int) -> tuple[list[int], Tally]:
+    """Return the picks of which nothing is known, and the sum of what is."""
+    left, found = folded.tallies(np.array(picks, np.int64))
+    tallies, shares = list(found), EffectShares()
+    for one in tallies:
+        shares.take(one.shares)
+    return left.tolist(), Tally(
+        segments=sum(one.segments for one in tallies),
+        objects=sum(one.objects for one in tallies),
+        size_bytes=sum(one.size_bytes for one in tallies),
+        by_datasource=sum((one.by_datasource for one in tallies), Counter()),
+        shares=shares,
+    )
+
+
+def test_totals_of_a_fold_are_those_of_its_records():
+    """Also of some of its rows, in several batches, and where sizes are beyond 64 bits together."""
+    huge = json_bytes({"size": SIZE_BYTES_MAX})
+    rows = records(LATER, replace(EARLIER, used=False), *[segment(payload=huge)] * 1_100)
+    rows.append(record(changed(rules("wiki")), offset=5_000))
+    rows.append(record(changed(config_entry()), offset=5_001))
+    folded = FoldedRows()
+    for start in range(0, len(rows), 1_101):
+        folded.add(rows_of(rows[start : start + 1_101]))
+    for some in (rows, rows[:1], rows[1:2], rows[1:-1], rows[::2], rows[-2:], []):
+        assert total(folded, *[one.offset for one in some]) == ([], tally(some))
+
+
+def test_rows_that_do_not_count_are_in_no_total():
+    rows = [record(changed(segment()), offset=1), record(changed(rules()), offset=2)]
+    found = rows_of(rows, OfKinds(kinds=frozenset({Kind.RULES})))
+    assert found.offsets.tolist() == [2]
+    assert read(rows, source="prod", rule=RECORDED).rows is None
+
+
+def test_what_is_not_known_is_left_and_nothing_is_counted_twice():
+    folded, rows = FoldedRows(rows_max=3), records(LATER, EARLIER)
+    folded.add(rows_of([record(cut_closed(), offset=9)]))
+    folded.add(rows_of(rows))
+    folded.add(rows_of(rows[1:]))
+    assert total(folded, 0, 1, 7) == ([7], tally(rows))
+    folded.add(rows_of([record(changed(segment()), offset=7)]))
+    assert total(folded, 0, 1, 7)[0] == [7], "one more than it may hold"
+    folded.forget()
+    assert total(folded, 0, 1, 7)[0] == [0, 1, 7]

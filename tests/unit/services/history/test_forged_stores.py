@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from replicator.adapters.memory.area import MemoryArea
+from replicator.adapters.memory.metadata import MemoryMetadata
 from replicator.errors import CorruptionError, DamagedStoreError, GapError, TransientError
-from replicator.model.event import ClosedCut, Offset
-from replicator.model.fingerprint import EMPTY_DIGEST
+from replicator.model.event import ClosedCut, Offset, RowChanged
+from replicator.model.fingerprint import EMPTY_DIGEST, fingerprint
+from replicator.model.log.wire import decode, encode
 from replicator.model.observed.faults import Halted, WentOn
 from replicator.model.plans.restore_point import Latest, ToOffset
 from replicator.model.row import Segment
@@ -212,3 +214,28 @@ async def test_if_there_is_no_other_one_the_watcher_halts_and_ends_nothing(*, wa
         await asyncio.sleep(0.001)
     stop.set()
     await running
+
+
+async def test_no_total_of_a_plan_is_from_a_base_that_does_not_add_up():
+    """Its rows are read before that is known, and their totals come with them."""
+    pipeline = Pipeline(file_bytes_max=10_000_000)
+    base = await pipeline.archivist().write_base(await followed(pipeline))
+    (part,) = base.parts
+    name = part_name("log", base.offset, part.start)
+    file = await Store(pipeline.area).read(name)
+    entry = decode(file.records[0])
+    assert isinstance(entry.event, RowChanged)
+    assert isinstance(entry.event.row, Segment)
+    row = replace(entry.event.row, datasource="x")
+    event = replace(entry.event, row=row, fingerprint=fingerprint(row))
+    other = file.records[0]._replace(data=encode(event, entry.envelope).data)
+    lines = [record_line(one) for one in (other, *file.records[1:])]
+    data, footer = pack(file.header, lines, end=file.footer.end, last=None)
+    forged = replace(base, parts=(replace(part, sha256=footer.sha256),))
+    pipeline.area.files[name] = data
+    pipeline.area.files[manifest_name("log", base.offset)] = manifest(forged)
+    pipeline.target = MemoryMetadata(pipeline.clock)
+    plan = await pipeline.restorer().plan(Latest(), datasource=None, adopt=False)
+    assert "x" not in plan.estimate.by_datasource
+    assert plan.estimate.by_datasource.keys() == {f"s{n}-{i}" for n in range(4) for i in range(3)}
+    assert {one.datasource for one in plan.estimate.effects} == plan.estimate.by_datasource.keys()

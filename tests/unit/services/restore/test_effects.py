@@ -1,14 +1,19 @@
 """What a restore takes away and brings back, told for each datasource before it is agreed to."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
+
+from replicator.adapters.memory.log import MemoryEventLog
 from replicator.cli.go_back.effects import SHOWN_MAX, effect_lines
 from replicator.model.druid.interval import interval
-from replicator.model.event import Offset
+from replicator.model.event import Offset, Record
 from replicator.model.plans.plan import Effect, Estimate
 from replicator.model.plans.restore_point import Latest, RestorePoint, ToOffset
 from tests.builders import segment
-from tests.unit.pipeline import Pipeline
+from tests.unit.pipeline import SIZE_BYTES, Pipeline
 
 FIRST: RestorePoint = ToOffset(offset=Offset(3))
 DAY = interval("2024-05-01", "2024-05-02")
@@ -79,3 +84,42 @@ def test_the_text_names_the_largest_losses_first_and_is_bounded():
     assert len(lines) == SHOWN_MAX + 1
     left = sum(99 - n for n in range(20, 25))
     assert lines[-1] == f"and 6 more datasources, which lose {left} used segments"
+
+
+@pytest.fixture
+def read_offsets(monkeypatch: pytest.MonkeyPatch) -> Counter[Offset]:
+    """How often each record of the log was read."""
+    counts, read = Counter[Offset](), MemoryEventLog.read
+
+    async def counted(self: MemoryEventLog, start: Offset, *, records_max: int) -> Sequence[Record]:
+        found = await read(self, start, records_max=records_max)
+        counts.update(record.offset for record in found)
+        return found
+
+    monkeypatch.setattr(MemoryEventLog, "read", counted)
+    return counts
+
+
+async def test_a_plan_for_an_empty_target_reads_each_record_once(read_offsets: Counter[Offset]):
+    """Its totals come with the fold."""
+    pipeline = Pipeline(records_max=5)
+    pipeline.publish(*[segment("wiki", n) for n in range(20)], *[segment("clicks", 1)])
+    await pipeline.cut()
+    read_offsets.clear()
+    first = await pipeline.restorer().plan(Latest(), datasource=None, adopt=False)
+    closing = Offset(21)  # it is looked for, too
+    assert {read_offsets[Offset(at)] for at in range(16)} == {1}
+    assert read_offsets[closing] > 1
+    assert first.estimate.by_datasource == {"wiki": 20, "clicks": 1}
+    assert {one.datasource: one.gained for one in first.estimate.effects} == {
+        "wiki": 20,
+        "clicks": 1,
+    }
+    assert first.estimate.size_bytes == 21 * SIZE_BYTES
+    pipeline.kill(segment("wiki", 7))
+    await pipeline.cut()
+    read_offsets.clear()
+    later = await pipeline.restorer().plan(Latest(), datasource=None, adopt=False)
+    assert {read_offsets[Offset(at)] for at in range(16)} == {1}
+    assert later.estimate.by_datasource == {"wiki": 19, "clicks": 1}
+    assert later.estimate.size_bytes == 20 * SIZE_BYTES
