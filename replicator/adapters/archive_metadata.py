@@ -50,7 +50,7 @@ from replicator.ports import (
     Transaction,
     Visit,
     VisitVersions,
-    require_readable,
+    require_readable_list,
 )
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ class ArchiveMetadata:
         newest state is then so many numbers ahead that this one is recognised and removed.
         """
         name, data = _name(source, state.number), state_json(state)
-        require_readable(name, data, LIST_BYTES_MAX, hint=MANY_GAPS_HINT)
+        require_readable_list(name, data, hint=MANY_GAPS_HINT)
         if not await self._area.create(name, data):
             return False
         if _number((await self._names(source))[-1]) < state.number + KEPT_STATES:

@@ -12,6 +12,7 @@ from replicator.ports.area import (
     Area,
     SignableArea,
     require_readable,
+    require_readable_list,
     too_large,
 )
 from replicator.ports.log import (
@@ -131,5 +132,6 @@ __all__ = [
     "Workers",
     "fetched",
     "require_readable",
+    "require_readable_list",
     "too_large",
 ]

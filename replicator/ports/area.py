@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from replicator.errors import RefusedError, TooLargeError
+from replicator.model.document import LIST_FACTOR, refuse_many_values
 
 DOCUMENT_BYTES_MAX = 1 << 20
 """Limit for a document's bytes; most take kilobytes, and there are hundreds of them."""
@@ -29,6 +30,21 @@ def require_readable(name: str, data: bytes, bytes_max: int, *, hint: str) -> No
             " nothing was written",
             hint=hint,
         )
+
+
+def require_readable_list(name: str, data: bytes, *, hint: str) -> None:
+    """Refuse to write a document with a list of gaps that would not be read again.
+
+    Raises:
+        RefusedError: it is larger than `LIST_BYTES_MAX`, or has too many values.
+    """
+    require_readable(name, data, LIST_BYTES_MAX, hint=hint)
+    try:
+        refuse_many_values(data, factor=LIST_FACTOR)
+    except ValueError as exc:
+        raise RefusedError(
+            f"{name} would not be read again: {exc}; nothing was written", hint=hint
+        ) from exc
 
 
 def too_large(name: str, size_bytes: int, bytes_max: int) -> TooLargeError:

@@ -77,7 +77,7 @@ class LocalArea:
                     )
                     found = list(islice(listed, ENTRIES_MAX + 1))
                     if len(found) > ENTRIES_MAX:
-                        raise too_many(str(folder))
+                        raise too_many(str(folder), ENTRIES_MAX)
             except (FileNotFoundError, NotADirectoryError):
                 return []
         return sorted(name for name in found if name.startswith(prefix) and is_text(name))

@@ -124,14 +124,18 @@ class Folder:
         return found is not None and kinds.S_ISLNK(found.st_mode)
 
     @contextmanager
-    def entries(self) -> "Generator[list[os.DirEntry[str]]]":
-        """Yield the folder's entries, which can be queried inside the `with` block."""
+    def entries(self, entries_max: int | None = None) -> "Generator[list[os.DirEntry[str]]]":
+        """Yield the folder's entries, which can be queried inside the `with` block.
+
+        More than `entries_max`, by default `ENTRIES_MAX`, are an error of the operating system.
+        """
+        entries_max = ENTRIES_MAX if entries_max is None else entries_max
         descriptor = self.open(".", _LISTED)
         try:
             with os.scandir(descriptor) as found:
-                listed = list(islice(found, ENTRIES_MAX + 1))
-            if len(listed) > ENTRIES_MAX:
-                raise too_many(self._path)
+                listed = list(islice(found, entries_max + 1))
+            if len(listed) > entries_max:
+                raise too_many(self._path, entries_max)
             yield listed
         finally:
             os.close(descriptor)
@@ -304,7 +308,7 @@ def walk(folder: Folder, *, passing: type[OSError] = FileNotFoundError) -> Gener
     def within(folder: Folder, below: str) -> Generator[Walked]:
         nonlocal count
         if count > ENTRIES_MAX:
-            raise too_many(str(folder))
+            raise too_many(str(folder), ENTRIES_MAX)
         with folder.entries() as entries:
             inner = {one.name: one.is_dir(follow_symlinks=False) for one in entries}
         count += len(inner)
@@ -320,6 +324,6 @@ def walk(folder: Folder, *, passing: type[OSError] = FileNotFoundError) -> Gener
     return within(folder, "")
 
 
-def too_many(path: str) -> OSError:
-    """Return the error for more than `ENTRIES_MAX` names."""
-    return OSError(errno.E2BIG, f"it has more than {ENTRIES_MAX} names", path)
+def too_many(path: str, names_max: int) -> OSError:
+    """Return the error for more names than are read."""
+    return OSError(errno.E2BIG, f"it has more than {names_max} names", path)

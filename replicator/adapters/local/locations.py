@@ -16,6 +16,8 @@ from replicator.model.load_spec import Location
 from replicator.model.timestamps import at_seconds
 from replicator.ports import AREAS, Known, StoredLocation
 
+LOCATIONS_MAX = 10_000_000
+"""Names of one folder that are read: a datasource may have a folder for each minute of years."""
 PATH_BYTES_MAX = 4096
 """Longest path that Linux accepts: no location is deeper."""
 
@@ -62,7 +64,7 @@ def _entries(root: Path, prefix: str, known: Known) -> list[_Unknown]:
     with (
         suppress(FileNotFoundError, LinkError),
         opened(root, _names(prefix)) as folder,
-        folder.entries() as entries,
+        folder.entries(LOCATIONS_MAX) as entries,
     ):
         for entry in sorted(entries, key=lambda entry: entry.name, reverse=True):
             if not is_text(entry.name) or (prefix == "" and entry.name in AREAS):

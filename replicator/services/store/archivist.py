@@ -42,7 +42,7 @@ from replicator.model.store.archive_notes import (
     gaps_json,
     gaps_name,
 )
-from replicator.ports import LIST_BYTES_MAX, require_readable
+from replicator.ports import require_readable_list
 from replicator.services.history.closed_cuts import closed_cut
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
@@ -537,7 +537,7 @@ class Archivist:
         wanted = _with_gaps(await self._archived_gaps(), cut, gaps)
         ordered = sorted(wanted, key=lambda gap: (gap.opened, gap.key))
         name, data = gaps_name((await self._opened()).log_id), gaps_json(ordered)
-        require_readable(name, data, LIST_BYTES_MAX, hint=MANY_GAPS_HINT)
+        require_readable_list(name, data, hint=MANY_GAPS_HINT)
         await self._area.replace(name, data)
         self._gaps = wanted
 

@@ -43,6 +43,15 @@ ATTACKING: Final[Sequence[Mutant]] = (
         tests="test_hostile_store.py -k one_at_a_time",
     ),
     Mutant(
+        name="gaps-that-nobody-reads-again-are-written",
+        function="require_readable_list",
+        old="refuse_many_values(data, factor=LIST_FACTOR)",
+        new="pass",
+        loses="An archive with half a million gaps cannot be opened again.",
+        ring="unit",
+        tests="test_metadata_archive.py -k read_again",
+    ),
+    Mutant(
         name="folders-without-end-are-walked",
         function="walk",
         old="if count > ENTRIES_MAX:",

@@ -403,6 +403,20 @@ async def test_a_listing_of_too_many_names_is_refused(
             await storage.area().names("history/")
 
 
+async def test_a_folder_of_very_many_locations_is_read(root: Path, monkeypatch: pytest.MonkeyPatch):
+    """A datasource with a segment for each minute has a million folders after two years."""
+    for number in range(6):
+        (root / "wiki").mkdir(exist_ok=True)
+        (root / "wiki" / f"{number}").touch()
+    monkeypatch.setattr("replicator.adapters.local.folder.ENTRIES_MAX", 5)
+    async with LocalDeepStorage(root) as storage:
+        pages = [page async for page in storage.stored_locations(lambda _: False)]
+        assert sum(one.location.startswith("wiki/") for page in pages for one in page) == 6
+        monkeypatch.setattr("replicator.adapters.local.locations.LOCATIONS_MAX", 5)
+        with pytest.raises(UnreadableObjectError, match="more than 5"):
+            [page async for page in storage.stored_locations(lambda _: False)]
+
+
 async def test_folders_of_folders_without_files_are_names_too(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -165,12 +165,17 @@ async def test_a_state_that_leaves_no_number_is_named(area: MemoryArea, archive:
 async def test_a_state_that_nobody_could_read_again_is_not_written(
     area: MemoryArea, archive: ArchiveMetadata, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("replicator.adapters.archive_metadata.LIST_BYTES_MAX", 300)
     held = await archive.acquire(SOURCE)
     before = dict(area.files.items())
-    with pytest.raises(RefusedError, match="more than the 300 that are read"):
-        await committed(archive, held.epoch, CHECKPOINT)
-    assert dict(area.files.items()) == before
+    for name, limit, said in (
+        ("ports.area.LIST_BYTES_MAX", 300, "more than the 300 that are read"),
+        ("model.document.CONTAINERS_MAX", 1, "would not be read again: it has more than"),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"replicator.{name}", limit)
+            with pytest.raises(RefusedError, match=said):
+                await committed(archive, held.epoch, CHECKPOINT)
+        assert dict(area.files.items()) == before
 
 
 def test_what_a_list_may_have_takes_less_than_a_gigabyte():
