@@ -81,7 +81,7 @@ def refuse_large(table: str, rows: int, size_bytes: int, key: str) -> None:
     """
     if rows > 1 and size_bytes > FETCHED_BYTES_MAX:
         raise LargeRowsError(f"{table}: {rows} rows have {size_bytes} bytes")
-    if size_bytes > ROW_BYTES_MAX:
+    if rows == 1 and size_bytes > ROW_BYTES_MAX:
         raise ConfigError(
             f"{table}: row {key!r:.200} has {size_bytes} bytes; at most {ROW_BYTES_MAX} are read",
             hint="Druid writes no such row: remove it, or make it smaller",

@@ -395,6 +395,7 @@ async def test_rows_are_read_by_their_size(store: Store, monkeypatch: pytest.Mon
             found += some
         assert max(at_once) == 2
         assert sorted(found, key=key_of) == rows
+        monkeypatch.setattr(refusals, "FETCHED_BYTES_MAX", 500)
         monkeypatch.setattr(refusals, "ROW_BYTES_MAX", 500)
         with pytest.raises(ConfigError, match=r"row 'row \d' has 60\d bytes; at most 500 are read"):
             async for _ in fetched(snapshot, Kind.CONFIG, handles):
