@@ -35,17 +35,50 @@ LONG_KEY: Final = "long_key"
 """Name of the column of a key that no index takes."""
 KEY_BYTES_MAX: Final = 2000
 """Longest key of a row by which a gap is found: an index of PostgreSQL takes some 2,700 bytes."""
+GAP_COLUMNS: Final = (
+    "kind",
+    "key",
+    "opened",
+    "closed",
+    "datasource",
+    "reason",
+    "detail",
+    LONG_KEY,
+)
+"""Columns of a gap, beside the source that it belongs to."""
+
+
+def gap_row(gap: Gap) -> Mapping[str, str | int | None]:
+    """Return a gap by `GAP_COLUMNS`; a key that no index takes is found by its checksum."""
+    key = indexed(gap.key)
+    return {
+        "kind": gap.kind.value,
+        "key": key,
+        "opened": gap.opened,
+        "closed": gap.closed,
+        "datasource": gap.datasource,
+        "reason": gap.reason,
+        "detail": gap.detail,
+        LONG_KEY: None if key == gap.key else gap.key,
+    }
+
+
+def row_of_gap(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row as `gaps_of` takes it; an earlier table has no column of long keys.
+
+    Raises:
+        KeyError: another column is missing.
+    """
+    found = {name: columns[name] for name in GAP_COLUMNS if name != LONG_KEY}
+    if (long_key := columns.get(LONG_KEY)) is not None:
+        found["key"] = long_key
+    return found
 
 
 def indexed(key: str) -> str:
     """Return what a gap is found by: the row's key, or the checksum of one that no index takes."""
     data = key.encode()
     return key if len(data) <= KEY_BYTES_MAX else f"sha256:{sha256(data).hexdigest()}"
-
-
-def unindexed(key: str) -> str | None:
-    """Return a row's key as it is kept beside its checksum; None: an index takes it."""
-    return None if indexed(key) == key else key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from replicator.adapters.found_table import FoundTable
+from replicator.adapters.kept_rows import GAP_COLUMNS
 from replicator.model.fingerprint import KEY_HASH_BYTES, text_columns
 from replicator.model.row import Kind, Table
 
@@ -26,16 +27,6 @@ SPELLED: Final[Mapping[Kind, str]] = {
 BINARY_TYPES: Final = ("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "bit")
 BOOLEAN: Final = "tinyint(1)"
 """Type that stands for BOOLEAN."""
-GAP_COLUMNS: Final = (
-    "kind",
-    "key",
-    "opened",
-    "closed",
-    "datasource",
-    "reason",
-    "detail",
-    "long_key",
-)
 COLUMNS: Final = """
 SELECT CAST(tables.TABLE_NAME AS CHAR), CAST(columns.COLUMN_NAME AS CHAR),
        LOWER(CAST(columns.COLUMN_TYPE AS CHAR)),

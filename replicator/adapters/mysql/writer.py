@@ -4,34 +4,46 @@ The user needs SELECT, INSERT, UPDATE and DELETE on Druid's tables, and CREATE a
 database until all tables exist.
 """
 
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import chain
 from operator import attrgetter
-from typing import Any, Final, Unpack
+from typing import Final, Unpack
 
 from replicator.adapters import refusals
 from replicator.adapters.kept_rows import (
     LONG_KEY,
     gaps_of,
-    indexed,
     refuse_large,
     renamed_of,
     require_written,
     sound,
     state_of,
-    unindexed,
 )
 from replicator.adapters.mysql import druid_tables
 from replicator.adapters.mysql.errors import CLASH, CLASH_HINT
 from replicator.adapters.mysql.fitness import obstacles
+from replicator.adapters.mysql.own_rows import (
+    OwnTables,
+    gap_values,
+    naive,
+    read_gap,
+    read_renamed,
+    read_state,
+)
 from replicator.adapters.mysql.reader import CHUNK_ROWS, reading
 from replicator.adapters.mysql.session import (
     Database,
     Options,
     Session,
-    Values,
     connect,
     discover,
     patient_sql,
@@ -39,7 +51,6 @@ from replicator.adapters.mysql.session import (
 from replicator.adapters.mysql.sql import (
     BOOLEAN,
     BYTES_HEAD,
-    GAP_COLUMNS,
     USED_STATUS,
     Shape,
     add_store_sql,
@@ -186,7 +197,7 @@ class MysqlMetadataWriter:
             query = gaps_sql(quoted(own.gaps), quoted(own.checkpoints), columns)
             args = (source.encode(), log_id.encode())
             found = await session.fetch(f"read {own.gaps}", query, *args)
-        return gaps_of(self._database.name, own.gaps, map(_gap, found))
+        return gaps_of(self._database.name, own.gaps, map(read_gap, found))
 
     async def renamed(self, source: str) -> Sequence[Renamed]:
         own = self._own
@@ -199,7 +210,7 @@ class MysqlMetadataWriter:
                 return []
             await self._refuse_large(session, own.renamed, columns, source)
             found = await session.fetch(f"read {own.renamed}", query, source.encode())
-        return renamed_of(self._database.name, own.renamed, map(_renamed, found))
+        return renamed_of(self._database.name, own.renamed, map(read_renamed, found))
 
     async def _refuse_large(
         self, session: Session, table: str, columns: Collection[str], source: str
@@ -270,17 +281,8 @@ class MysqlMetadataWriter:
         if not rows:
             return UNTOUCHED
         with sound(self._database.name, own):
-            found = _state_row(source, rows[0])
+            found = read_state(source, rows[0])
         return state_of(self._database.name, own, found)
-
-
-class OwnTables:
-    """Names of the replicator's own tables."""
-
-    def __init__(self, *, checkpoints: str, gaps: str, renamed: str) -> None:
-        self.checkpoints = checkpoints
-        self.gaps = gaps
-        self.renamed = renamed
 
 
 class MysqlTransaction:
@@ -361,12 +363,12 @@ class MysqlTransaction:
             log_id,
             checkpoint.offset,
             checkpoint.cut,
-            _naive(checkpoint.source_time),
+            naive(checkpoint.source_time),
             hex_digest(checkpoint.digest),
             checkpoint.paused,
             checkpoint.promoted,
             None if checkpoint.datasource is None else checkpoint.datasource.encode(),
-            _naive(self._now),
+            naive(self._now),
             source,
         )
         require_written(
@@ -374,7 +376,7 @@ class MysqlTransaction:
         )
         latest = {(gap.key, gap.opened): gap for gap in gaps}
         for batch in slices(latest.values(), BATCH_ROWS):
-            args = [value for gap in batch for value in (source, *_gap_values(gap))]
+            args = [value for gap in batch for value in (source, *gap_values(gap))]
             query = record_gaps_sql(table, len(batch))
             await self._session.execute(f"write {own.gaps}", query, *args)
 
@@ -397,7 +399,7 @@ class MysqlTransaction:
             renamed.original.encode(),
             renamed.offset,
             renamed.cut,
-            _naive(renamed.source_time),
+            naive(renamed.source_time),
         )
 
     async def forget_renamed(self, datasource: str) -> None:
@@ -588,61 +590,3 @@ async def _columns_of(session: Session, table: str) -> frozenset[str]:
 
 
 UNTOUCHED: Final = TargetState(checkpoint=None, epoch=Epoch(0), applied_at=None)
-
-
-_STATE_COLUMNS: Final = (
-    "log_id", "offset", "cut", "source_time", "digest", "paused", "promoted", "datasource",
-    "epoch", "applied_at", "store",
-)  # fmt: skip
-
-
-def _state_row(source: str, row: Values) -> Mapping[str, object]:
-    """Return a row of checkpoints as `state_of` takes it."""
-    found = dict(zip(_STATE_COLUMNS, row, strict=True))
-    for name in ("log_id", "datasource"):
-        found[name] = None if found[name] is None else found[name].decode()
-    for name in ("source_time", "applied_at"):
-        found[name] = None if found[name] is None else _aware(found[name])
-    flags = {name: bool(found[name]) for name in ("paused", "promoted")}
-    return {**found, **flags, "source": source}
-
-
-def _gap_values(gap: Gap) -> Sequence[object]:
-    long_key = unindexed(gap.key)
-    return (
-        gap.kind.value,
-        indexed(gap.key).encode(),
-        gap.opened,
-        gap.closed,
-        gap.datasource.encode(),
-        gap.reason,
-        gap.detail,
-        None if long_key is None else long_key.encode(),
-    )
-
-
-def _gap(row: Values) -> Mapping[str, Any]:
-    found = dict(zip(GAP_COLUMNS, row, strict=True))
-    if (long_key := found.pop(LONG_KEY)) is not None:
-        found["key"] = long_key
-    return {**found, **{name: found[name].decode() for name in ("key", "datasource")}}
-
-
-def _renamed(row: Values) -> Mapping[str, Any]:
-    datasource, original, offset, cut, source_time = row
-    return {
-        "datasource": datasource.decode(),
-        "original": original.decode(),
-        "offset": offset,
-        "cut": cut,
-        "source_time": _aware(source_time),
-    }
-
-
-def _naive(time: datetime) -> datetime:
-    """Return a time for a column without a zone, which holds UTC."""
-    return time.astimezone(UTC).replace(tzinfo=None)
-
-
-def _aware(time: datetime) -> datetime:
-    return time.replace(tzinfo=UTC)

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from replicator.adapters.found_table import FoundTable
+from replicator.adapters.kept_rows import GAP_COLUMNS
 from replicator.model.checkpoint import FORMER_PAUSED
 from replicator.model.fingerprint import KEY_HASH_BYTES, text_columns
 from replicator.model.row import Kind, Table
@@ -21,16 +22,6 @@ ISO_MS = (
     r"^[1-9]\d{3}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$"
 )
 """Druid's form of timestamps: UTC with milliseconds, so texts sort like times."""
-GAP_COLUMNS: Mapping[str, str] = {
-    "kind": "text",
-    "key": "text",
-    "opened": "bigint",
-    "closed": "bigint",
-    "datasource": "text",
-    "reason": "text",
-    "detail": "text",
-    "long_key": "text",
-}
 COLUMNS = """
 SELECT class.relname, attribute.attname, format_type(attribute.atttypid, NULL),
        has_column_privilege(class.oid, attribute.attnum, 'SELECT')
@@ -440,7 +431,8 @@ def gaps_sql(gaps: str, checkpoints: str) -> str:
 def record_gaps_sql(relation: str) -> str:
     """Return the statement that opens or closes gaps: $1 is the source, then GAP_COLUMNS."""
     names = ", ".join(GAP_COLUMNS)
-    arrays = ", ".join(f"${i}::{type_}[]" for i, type_ in enumerate(GAP_COLUMNS.values(), start=2))
+    types = ["bigint" if name in {"opened", "closed"} else "text" for name in GAP_COLUMNS]
+    arrays = ", ".join(f"${i}::{type_}[]" for i, type_ in enumerate(types, start=2))
     changes = ", ".join(f"{name} = EXCLUDED.{name}" for name in GAP_COLUMNS)
     return (
         f"INSERT INTO {relation} (source, {names})"  # noqa: S608 - quoted names

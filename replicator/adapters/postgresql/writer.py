@@ -7,8 +7,6 @@ tables exist.
 
 from __future__ import annotations
 
-import codecs
-import re
 from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -19,17 +17,16 @@ import asyncpg
 
 from replicator.adapters import refusals
 from replicator.adapters.kept_rows import (
-    LONG_KEY,
+    GAP_COLUMNS,
     gaps_of,
-    indexed,
     refuse_large,
     renamed_of,
     require_written,
     sound,
     state_of,
-    unindexed,
 )
 from replicator.adapters.postgresql import druid_tables
+from replicator.adapters.postgresql.own_rows import can_hold, gap_values, read_gap
 from replicator.adapters.postgresql.reader import CHUNK_ROWS
 from replicator.adapters.postgresql.session import (
     Database,
@@ -39,7 +36,6 @@ from replicator.adapters.postgresql.session import (
     discover,
 )
 from replicator.adapters.postgresql.sql import (
-    GAP_COLUMNS,
     Shape,
     become_writer_sql,
     checkpoint_table_sql,
@@ -88,15 +84,6 @@ works, and asyncpg's buffers grow by a kilobyte at a time once they are large.
 """
 BATCH_GAPS: Final = 1000
 BATCH_KEYS: Final = 65_536
-NUL: Final = "\0"
-"""The one character that no text of PostgreSQL can hold."""
-ESCAPE: Final = "\x10"
-"""The control character "data link escape": with a digit after it, it stands for another one."""
-ESCAPED: Final = re.compile(f"{ESCAPE}(0|1|2[0-9a-f]{{6}})")
-ANY_CHARACTER: Final = frozenset({"UTF8", "SQL_ASCII"})
-"""Encodings of databases that hold every character that is sent."""
-OTHER_NAMES: Final = {"euc_cn": "gb2312", "koi8r": "koi8_r", "koi8u": "koi8_u"}
-"""Python's names of encodings that PostgreSQL calls otherwise."""
 OWN_TABLES_LOCK: Final = 0x72_65_70_6C
 """Advisory lock: CREATE TABLE IF NOT EXISTS fails when two sessions run it at once."""
 
@@ -185,7 +172,7 @@ class PostgresqlMetadataWriter:
     async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
         query = gaps_sql(self._gaps, self._checkpoints)
         found = await self._read_own(self._gaps, query, source, log_id)
-        return gaps_of(self._database.name, self._gaps, map(_gap, found))
+        return gaps_of(self._database.name, self._gaps, map(read_gap, found))
 
     async def renamed(self, source: str) -> Sequence[Renamed]:
         query = f"SELECT * FROM {self._renamed} WHERE source = $1 ORDER BY datasource"  # noqa: S608 - quoted names
@@ -344,7 +331,7 @@ class PostgresqlTransaction:
 
     async def remove(self, keys: Sequence[RowKey]) -> None:
         encoding = self._session.encoding
-        held = [key for key in keys if _can_hold(key.key, encoding)]  # others cannot be there
+        held = [key for key in keys if can_hold(key.key, encoding)]  # others cannot be there
         for kind, names in by_kind(held).items():
             if shape := (await self._discovered()).get(kind):
                 await self._remove(shape, remove_sql(shape), names)
@@ -379,7 +366,7 @@ class PostgresqlTransaction:
         # gap.
         latest = {(gap.key, gap.opened): gap for gap in gaps}
         for batch in slices(latest.values(), BATCH_GAPS):
-            rows = [_gap_values(gap, self._session.encoding) for gap in batch]
+            rows = [gap_values(gap, self._session.encoding) for gap in batch]
             columns = [[row[name] for row in rows] for name in GAP_COLUMNS]
             await self._session.execute(
                 f"write {self._gaps}", record_gaps_sql(self._gaps), checkpoint.source, *columns
@@ -447,72 +434,3 @@ async def _exists(session: PostgresqlSession, table: str) -> bool:
     return bool(
         await session.value(f"look for {table}", "SELECT to_regclass($1) IS NOT NULL", table)
     )
-
-
-def _gap_values(gap: Gap, encoding: str) -> Mapping[str, str | int | None]:
-    key = _escaped(gap.key, encoding)
-    return {
-        "kind": gap.kind.value,
-        "key": indexed(key),
-        "opened": gap.opened,
-        "closed": gap.closed,
-        "datasource": _escaped(gap.datasource, encoding),
-        "reason": gap.reason,
-        "detail": _escaped(gap.detail, encoding),
-        "long_key": unindexed(key),
-    }
-
-
-def _escaped(text: str, encoding: str) -> str:
-    """Return a text that a database holds, from which `_unescaped` makes the same one again."""
-    text = text.replace(ESCAPE, f"{ESCAPE}1").replace(NUL, f"{ESCAPE}0")
-    if encoding in ANY_CHARACTER:
-        return text
-    codec = _codec(encoding)
-    return "".join(one if _is_of(codec, one) else f"{ESCAPE}2{ord(one):06x}" for one in text)
-
-
-def _can_hold(text: str, encoding: str) -> bool:
-    if NUL in text:
-        return False
-    if encoding in ANY_CHARACTER or (codec := _codec(encoding)) is None:
-        return True  # a database of an encoding that Python lacks decides by itself
-    return all(_is_of(codec, one) for one in text)
-
-
-def _codec(encoding: str) -> str | None:
-    """Return Python's name of a database's encoding; None if Python lacks it."""
-    found = encoding.lower().replace("win", "cp")
-    try:
-        return codecs.lookup(OTHER_NAMES.get(found, found)).name
-    except LookupError:
-        return None
-
-
-def _is_of(codec: str | None, one: str) -> bool:
-    try:
-        one.encode(codec or "ascii")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _unescaped(text: str) -> str:
-    return ESCAPED.sub(_character, text)
-
-
-def _character(found: re.Match[str]) -> str:
-    match found[1]:
-        case "0":
-            return NUL
-        case "1":
-            return ESCAPE
-        case code:
-            return chr(int(code[1:], 16))
-
-
-def _gap(row: asyncpg.Record) -> Mapping[str, Any]:
-    found = {name: row[name] for name in GAP_COLUMNS if name != LONG_KEY}
-    if (long_key := row.get(LONG_KEY)) is not None:  # an earlier table has no such column
-        found["key"] = long_key
-    return {**found, **{name: _unescaped(found[name]) for name in ("key", "datasource", "detail")}}

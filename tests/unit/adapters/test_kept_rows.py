@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from replicator.adapters.kept_rows import gaps_of, renamed_of, sound, state_of
-from replicator.adapters.mysql import writer as mysql
-from replicator.adapters.mysql.writer import _state_row
-from replicator.adapters.postgresql import writer as postgresql
+from replicator.adapters.mysql import own_rows as mysql
+from replicator.adapters.postgresql import own_rows as postgresql
 from replicator.errors import CorruptionError
 from replicator.model.row import Kind
 
@@ -61,7 +60,7 @@ def test_what_is_none_of_ours_is_damage(name: str, value: object):
 
 def test_mysqls_row_is_the_same():
     row = (b"log-1", 7, 2, AT.replace(tzinfo=None), "0f" * 32, 0, 0, None, 3, None, "a")
-    assert state_of("MySQL here", "t", _state_row("prod", row)) == state_of(
+    assert state_of("MySQL here", "t", mysql.read_state("prod", row)) == state_of(
         "MySQL here", "t", {**ROW, "applied_at": None}
     )
 
@@ -89,11 +88,11 @@ RENAMED: Any = {"datasource": "old", "original": "wiki", "offset": 7, "cut": 2, 
 
 
 def of_postgresql(row: Any) -> object:
-    return gaps_of("here", "t", map(postgresql._gap, [row]))
+    return gaps_of("here", "t", map(postgresql.read_gap, [row]))
 
 
 def of_mysql(row: Any) -> object:
-    return gaps_of("here", "t", map(mysql._gap, [row]))
+    return gaps_of("here", "t", map(mysql.read_gap, [row]))
 
 
 def of_renamed(row: Any) -> object:
@@ -105,13 +104,13 @@ def without(row: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def test_gaps_and_renamed_datasources_are_read_as_they_were_written():
-    (gap,) = gaps_of("here", "t", map(postgresql._gap, [GAP | {"more": object()}]))
+    (gap,) = gaps_of("here", "t", map(postgresql.read_gap, [GAP | {"more": object()}]))
     assert (gap.kind, gap.key, gap.opened, gap.closed) == (Kind.SEGMENT, "a", 7, None)
-    assert gaps_of("here", "t", map(mysql._gap, [OF_MYSQL])) == [gap]
+    assert gaps_of("here", "t", map(mysql.read_gap, [OF_MYSQL])) == [gap]
     (renamed,) = renamed_of("here", "t", [RENAMED | {"more": object()}])
     assert (renamed.datasource, renamed.original, renamed.source_time) == ("old", "wiki", AT)
     row = (b"old", b"wiki", 7, 2, AT.replace(tzinfo=None))
-    assert renamed_of("here", "t", map(mysql._renamed, [row])) == [renamed]
+    assert renamed_of("here", "t", map(mysql.read_renamed, [row])) == [renamed]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +132,10 @@ def test_gaps_and_renamed_datasources_are_read_as_they_were_written():
         (of_renamed, RENAMED | {"source_time": None}),
         (of_renamed, RENAMED | {"original": None}),
         (of_renamed, without(RENAMED, "cut")),
-        (lambda row: renamed_of("here", "t", map(mysql._renamed, [row])), (b"a", b"b", 7, 2, None)),
+        (
+            lambda row: renamed_of("here", "t", map(mysql.read_renamed, [row])),
+            (b"a", b"b", 7, 2, None),
+        ),
         (lambda row: state_of("here", "t", row), without(ROW, "applied_at")),
         (lambda row: state_of("here", "t", row), without(ROW, "log_id")),
     ],
