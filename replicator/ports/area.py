@@ -12,8 +12,8 @@ DOCUMENT_BYTES_MAX = 1 << 20
 MANIFEST_BYTES_MAX = 16 << 20
 """Limit for a base's manifest; one of a hundred thousand files takes 12 MB."""
 LIST_BYTES_MAX = 128 << 20
-"""Limit for bytes of a list of gaps: half a million of them. Reading it takes ten times as much memory
-at worst, since one character beyond the first 65,536 quadruples a text."""
+"""Limit for bytes of a list of gaps: half a million of them. Reading it takes ten times as much
+memory at worst, since one character beyond the first 65,536 quadruples a text."""
 PLACES_BYTES_MAX = 256 << 20
 """Limit for bytes of the locations of an expiry: sixteen million of them."""
 
