@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from replicator.adapters.memory.area import MemoryArea
@@ -110,6 +111,32 @@ async def test_no_row_is_written_from_a_base_that_does_not_add_up():
     found = [row.datasource for row in pipeline.target.rows.values() if isinstance(row, Segment)]
     assert len(found) == 13
     assert "x" not in found
+
+
+async def test_a_trimmed_row_is_read_from_no_base_that_does_not_add_up():
+    pipeline = Pipeline(file_bytes_max=10_000_000)
+    last = await followed(pipeline)
+    base = await pipeline.archivist().write_base(last)
+    offsets = np.array([0, 1], np.int64)
+    for name in [one for one in pipeline.area.files if one.startswith(HISTORY)]:
+        del pipeline.area.files[name]
+    (older,) = [name for name in pipeline.area.files if name.endswith("3/manifest.json")]
+    del pipeline.area.files[older]
+    pipeline.log.trim(last.offset)
+    found = [one async for records in pipeline.history().records(offsets) for one in records]
+    assert [one.offset for one in found] == [0, 1]
+    (part,) = base.parts
+    name = part_name("log", base.offset, part.start)
+    file = await Store(pipeline.area).read(name)
+    first, *others = file.records
+    other = first._replace(data=first.data.replace(b'"datasource":"s0-0"', b'"datasource":"x"'))
+    lines = [record_line(one) for one in (other, *others)]
+    data, footer = pack(file.header, lines, end=file.footer.end, last=None)
+    forged = replace(base, parts=(replace(part, sha256=footer.sha256),))
+    pipeline.area.files[name] = data
+    pipeline.area.files[manifest_name("log", base.offset)] = manifest(forged)
+    with pytest.raises(GapError):
+        [one async for records in pipeline.history().records(offsets) for one in records]
 
 
 class Away(MemoryArea):
