@@ -40,7 +40,7 @@ def distrust_hint(words: str, otherwise: str) -> str:
         words: What OpenSSL or rustls says of it.
         otherwise: The hint about an unknown authority or another host.
     """
-    said = words.lower().replace(" ", "")
-    if "notyetvalid" in said or "notvalidyet" in said:
+    text = words.lower().replace(" ", "")
+    if "notyetvalid" in text or "notvalidyet" in text:
         return TOO_NEW_HINT
-    return EXPIRED_HINT if "expired" in said else otherwise
+    return EXPIRED_HINT if "expired" in text else otherwise

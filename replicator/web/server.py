@@ -42,7 +42,7 @@ class StatusAnswers:
 
     def __init__(self, *, registry: CollectorRegistry, poller: Poller, clock: Clock) -> None:
         self._registry, self._poller, self._clock = registry, poller, clock
-        self._told: tuple[int, dict[str, Any]] | None = None
+        self._seen: tuple[int, dict[str, Any]] | None = None
         """What was seen, and after how many changes."""
 
     async def metrics(self, request: web.Request) -> web.Response:
@@ -80,9 +80,9 @@ class StatusAnswers:
 
     def _seen_json(self) -> dict[str, Any]:
         """Return the last look, made once for all clients: it goes through all gaps."""
-        if self._told is None or self._told[0] != self._poller.changes:
-            self._told = self._poller.changes, seen_json(self._poller)
-        return self._told[1]
+        if self._seen is None or self._seen[0] != self._poller.changes:
+            self._seen = self._poller.changes, seen_json(self._poller)
+        return self._seen[1]
 
 
 def _encoder(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:

@@ -238,7 +238,7 @@ class SplicedLog:
         """Let a defect that one store brings out be its trouble, where others will do."""
         return nullcontext() if self._preferred else defects_named(_store_words(archive))
 
-    async def _asked_of(
+    async def _answer_of(
         self, archive: ArchivedLog, ask: Callable[[ArchivedLog], Awaitable[_Found | None]]
     ) -> _Found | None:
         try:
@@ -260,12 +260,12 @@ class SplicedLog:
             TransientError: the log was trimmed, no archive has an answer, and one cannot be asked.
             DamagedStoreError: as before, and its files are altered.
         """
-        answers = await self._asked(span, ask, count=count)
+        answers = await self._answers(span, ask, count=count)
         if span.first != FIRST:
             answers.require_any()
         return answers.found
 
-    async def _asked(
+    async def _answers(
         self,
         span: Span,
         ask: Callable[[ArchivedLog], Coroutine[Any, Any, _Found | None]],
@@ -284,12 +284,12 @@ class SplicedLog:
         left, running = deque(await self._archives_from(span)), set[asyncio.Task[_Found | None]]()
         answers = _Answers[_Found]()
         if len(left) == 1:
-            await answers.take(self._asked_of(left.popleft(), ask))
+            await answers.take(self._answer_of(left.popleft(), ask))
         waits = self._preferred and span.first != FIRST
         try:
             while (left or running) and (count is None or len(answers.found) < count):
                 for _ in range(len(left) if count is None else min(1, len(left))):
-                    running.add(asyncio.create_task(self._asked_of(left.popleft(), ask)))
+                    running.add(asyncio.create_task(self._answer_of(left.popleft(), ask)))
                 is_enough = not waits and (left or answers.found)
                 done, running = await asyncio.wait(
                     running,
@@ -356,7 +356,7 @@ def _of_its_store(exc: ReplicatorError, archive: ArchivedLog) -> ReplicatorError
     Only altered files are damage. Whatever else is wrong with a store is mended by an operator,
     while its readers wait.
     """
-    said = f"{_store_words(archive)}: {exc}" if archive.store.target else str(exc)
+    message = f"{_store_words(archive)}: {exc}" if archive.store.target else str(exc)
     if isinstance(exc, CorruptionError | NotFoundError):
-        return DamagedStoreError(said, hint=exc.hint)
-    return TransientError(said, hint=exc.hint)
+        return DamagedStoreError(message, hint=exc.hint)
+    return TransientError(message, hint=exc.hint)

@@ -181,7 +181,7 @@ class HeadKeeper:
         if self._is_known:
             return
         try:
-            head = await self._asked(partial(self._witness.head, log_id))
+            head = await self._answer(partial(self._witness.head, log_id))
         except CorruptionError as exc:
             self._observer(ArchiveDamaged(reason=str(exc)))
             head = None
@@ -212,7 +212,7 @@ class HeadKeeper:
             return
         log_id, cut = self._newest
         try:
-            await self._asked(partial(self._witness.remember, log_id, cut))
+            await self._answer(partial(self._witness.remember, log_id, cut))
         except ReplicatorError as exc:
             self._tell(exc)
             return
@@ -220,7 +220,7 @@ class HeadKeeper:
         if cut.offset >= self._end:  # `apply --once` first covers the cut that it finds
             self._written_at_s = now_s
 
-    async def _asked(self, question: Callable[[], Coroutine[Any, Any, _Answer]]) -> _Answer:
+    async def _answer(self, question: Callable[[], Coroutine[Any, Any, _Answer]]) -> _Answer:
         """Ask the witness, which may be another target's store: one that hangs is left alone."""
         return await self._patience.answer(self._witness.name, question)
 

@@ -315,7 +315,7 @@ ATTACKING: Final[Sequence[Mutant]] = (
     Mutant(
         name="link-in-one-store-ends-the-watcher",
         function="_of_its_store",
-        old="return TransientError(said, hint=exc.hint)",
+        old="return TransientError(message, hint=exc.hint)",
         new="return exc",
         loses="Whoever owns one target's folder ends `run` with all targets if the log is trimmed.",
         ring="unit",
