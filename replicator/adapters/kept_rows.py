@@ -29,8 +29,10 @@ TABLE_HINT: Final = (
 FOLLOWED_CHARS: Final = 200
 FOLLOWED_MAX: Final = 1000
 """Sources of which a database is a target, and characters of their names, that are read."""
-OWN_BYTES_MAX: Final = 128 << 20
+OWN_BYTES_MAX: Final = 256 << 20
 """Largest size of a source's rows in one of our tables: half a million gaps."""
+ROW_BYTES: Final = 256
+"""What a row counts beside its values: here it takes more than that, however small they are."""
 LONG_KEY: Final = "long_key"
 """Name of the column of a key that no index takes."""
 KEY_BYTES_MAX: Final = 2000

@@ -18,6 +18,7 @@ from replicator.adapters.sqlite.control_file import ControlFile, make_folder
 from replicator.adapters.sqlite.jobs import JobStore
 from replicator.adapters.sqlite.tokens import TokenStore
 from replicator.app import Application
+from replicator.app.bystanders import bystander
 from replicator.app.control_folder import DATABASE, control_settings
 from replicator.app.monitoring import Monitor
 from replicator.app.verbs.schedules import scheduled_lines
@@ -160,9 +161,9 @@ class Control:
         """Accept jobs until `stop` is set; then end the running ones."""
         async with TaskGroup() as group:
             group.create_task(self.jobs.run(stop))
-            group.create_task(self.audit.run(stop))
+            group.create_task(bystander("audit log", self.audit).run(stop))
             if self._certificates is not None:
-                group.create_task(self._certificates.run(stop))
+                group.create_task(bystander("certificates", self._certificates).run(stop))
 
     @cached_property
     def document(self) -> bytes:

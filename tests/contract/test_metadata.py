@@ -1001,7 +1001,13 @@ async def test_rows_of_ours_that_are_larger_than_any_are_not_read(
         await store.target.gaps(SOURCE, CHECKPOINT.log_id)
     with pytest.raises(CorruptionError, match="at most 10 are read"):
         await store.target.state(SOURCE)
+    with pytest.raises(CorruptionError, match="at most 10 are read"):
+        await store.target.acquire(SOURCE)
     assert list(await store.target.renamed(SOURCE)) == []
+    # a row takes more here than its few bytes there
+    monkeypatch.setattr(kept_rows, "OWN_BYTES_MAX", kept_rows.ROW_BYTES)
+    with pytest.raises(CorruptionError, match="are read"):
+        await store.target.gaps(SOURCE, CHECKPOINT.log_id)
 
 
 async def test_rows_that_do_not_fit_are_undone_alone(store: Store):

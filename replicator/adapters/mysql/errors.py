@@ -16,6 +16,7 @@ from typing import Final
 
 from asyncmy import errors as client
 
+from replicator.adapters import refusals
 from replicator.adapters.tls import distrust_hint
 from replicator.errors import (
     ConfigError,
@@ -303,6 +304,19 @@ def translated(doing: str) -> Generator[None]:
 def unreadable(exc: BaseException, doing: str) -> TransientError:
     """Return the error of an answer that the client cannot read."""
     return TransientError(f"{doing}: the server's answer cannot be read: {exc!r}", hint=REPORT)
+
+
+@contextmanager
+def in_utf8(relation: str) -> Generator[None]:
+    """Translate what bytes raise that stand in a table where Druid has texts.
+
+    Raises:
+        ConfigError: some are no text.
+    """
+    try:
+        yield
+    except UnicodeDecodeError as exc:
+        raise refusals.no_text(relation, exc) from exc
 
 
 def number_of(exc: BaseException) -> int | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from replicator.adapters import refusals
 from replicator.adapters.kept_rows import FOLLOWED_CHARS, FOLLOWED_MAX
 from replicator.adapters.mysql.binlog import position_of, refusal, written_since
-from replicator.adapters.mysql.errors import PACKET_HINT
+from replicator.adapters.mysql.errors import PACKET_HINT, in_utf8
 from replicator.adapters.mysql.freshness import freshness_of
 from replicator.adapters.mysql.session import (
     Database,
@@ -122,6 +122,7 @@ class MysqlMetadataReader:
         """  # noqa: S608 - names are quoted
         async with self._connect() as session:
             found = await session.fetch(f"read {segments}", query)
+        with in_utf8(segments):
             return [(_text(id_), payload) for id_, payload in found]
 
     async def left_behind(self) -> Sequence[str]:
@@ -145,7 +146,9 @@ class MysqlMetadataReader:
         async with self._connect() as session:
             if not await session.value(f"look for {CHECKPOINTS}", SEEN, CHECKPOINTS):
                 return []
-            return [_text(row[0]) for row in await session.fetch(f"read {CHECKPOINTS}", query)]
+            found = await session.fetch(f"read {CHECKPOINTS}", query)
+        with in_utf8(CHECKPOINTS):
+            return [_text(row[0]) for row in found]
 
     async def without_used(self, datasources: Sequence[str]) -> Sequence[str]:
         segments, name = quoted(self._database.spelled("segments")), '"dataSource"'
@@ -168,7 +171,9 @@ class MysqlMetadataReader:
         tasks = quoted(self._database.spelled("tasks"))
         async with self._connect() as session:
             query = f"SELECT id FROM {tasks} WHERE active ORDER BY id"  # noqa: S608 - quoted names
-            return [_text(row[0]) for row in await session.fetch(f"read {tasks}", query)]
+            found = await session.fetch(f"read {tasks}", query)
+        with in_utf8(tasks):
+            return [_text(row[0]) for row in found]
 
     async def audit(
         self, about: str, *, since: datetime, until: datetime, rows_max: int
@@ -189,7 +194,8 @@ class MysqlMetadataReader:
             found = await session.fetch(
                 f"read {audit}", query, iso_ms(since), iso_ms(until), *names
             )
-        return [_audit_row(values) for values in reversed(found)]
+        with in_utf8(audit):
+            return [_audit_row(values) for values in reversed(found)]
 
     def _connect(self) -> AbstractAsyncContextManager[Session]:
         """Open a session that cannot write, whatever its transactions request."""
@@ -332,7 +338,8 @@ class MysqlSnapshot:
         made = _rows_of(shape)
         for start in range(0, len(wanted), FETCHED_MAX):
             some = wanted[start : start + FETCHED_MAX]
-            texts = [int(one) if shape.has_numbers else one.decode() for one in some]
+            with in_utf8(shape.relation):
+                texts = [int(one) if shape.has_numbers else one.decode() for one in some]
             doing = f"read {shape.relation}"
             query = size_sql(shape, len(some))
             ((size_bytes, key),) = await self._session.fetch(doing, query, *texts, *some)
@@ -340,10 +347,8 @@ class MysqlSnapshot:
             refusals.refuse_large(shape.relation, len(some), size_bytes, named)
             query = fetch_sql(shape, len(some))
             found = await self._session.fetch(doing, query, *texts, *some)
-            try:
+            with in_utf8(shape.relation):
                 rows += map(made, found)
-            except UnicodeDecodeError as exc:
-                raise refusals.no_text(shape.relation, exc) from exc
         return rows
 
     async def _explain(self, shape: Shape, columns: frozenset[str]) -> None:
@@ -354,9 +359,9 @@ class MysqlSnapshot:
         if size is None or key is None:
             raise refusals.no_value(shape.relation)
         raise ConfigError(
-            f"{self._database.name}: the payload of {key.decode()!r} in {shape.relation} has {size}"
-            " bytes, and the server computes nothing over more than max_allowed_packet"
-            f" ({self._session.packet_bytes_max} bytes)",
+            f"{self._database.name}: the payload of {key.decode(errors='replace')!r} in"
+            f" {shape.relation} has {size} bytes, and the server computes nothing over more than"
+            f" max_allowed_packet ({self._session.packet_bytes_max} bytes)",
             hint=PACKET_HINT,
         )
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from replicator.adapters.found_table import FoundTable
-from replicator.adapters.kept_rows import GAP_COLUMNS
+from replicator.adapters.kept_rows import GAP_COLUMNS, ROW_BYTES
 from replicator.model.fingerprint import KEY_HASH_BYTES, text_columns
 from replicator.model.row import Kind, Table
 
@@ -387,8 +387,9 @@ def record_checkpoint_sql(checkpoints: str) -> str:
 def own_size_sql(relation: str, columns: Collection[str]) -> str:
     """Return the query for the size of a source's rows in one of our tables."""
     sizes = (f"COALESCE(LENGTH({quoted(name)}), 0)" for name in sorted(columns))
+    size = " + ".join([str(ROW_BYTES), *sizes])
     return (
-        f"SELECT CAST(COALESCE(SUM({' + '.join(sizes)}), 0) AS SIGNED) FROM {relation}"  # noqa: S608 - quoted names
+        f"SELECT CAST(COALESCE(SUM({size}), 0) AS SIGNED) FROM {relation}"  # noqa: S608 - quoted names
         ' WHERE "source" = ?'
     )
 

@@ -29,7 +29,7 @@ from replicator.adapters.kept_rows import (
     state_of,
 )
 from replicator.adapters.mysql import druid_tables
-from replicator.adapters.mysql.errors import CLASH, CLASH_HINT
+from replicator.adapters.mysql.errors import CLASH, CLASH_HINT, in_utf8
 from replicator.adapters.mysql.fitness import obstacles
 from replicator.adapters.mysql.own_rows import (
     OwnTables,
@@ -158,6 +158,8 @@ class MysqlMetadataWriter:
         own = quoted(self._own.checkpoints)
         async with connect(self._database) as session:
             await self._make_own_tables(session)
+            columns = await _columns_of(session, self._own.checkpoints)
+            await self._refuse_large(session, self._own.checkpoints, columns, source)
             await session.execute("become the writer", patient_sql(self._database))
             await _begin(session)
             # waits for a transaction of the epoch before, whose lock is on this row
@@ -347,7 +349,9 @@ class MysqlTransaction:
         for batch in slices(items(keys), BATCH_HASHES):
             query = keys_hashed_sql(shape, len(batch))
             found = await self._session.fetch(f"look into {shape.relation}", query, *batch)
-            await self._remove(shape, [key.decode() for (key,) in found])
+            with in_utf8(shape.relation):
+                gone = [key.decode() for (key,) in found]
+            await self._remove(shape, gone)
 
     async def record(self, checkpoint: Checkpoint, gaps: Sequence[Gap]) -> None:
         if checkpoint.source != self._source:
@@ -474,7 +478,8 @@ class MysqlTransaction:
         found = await self._session.fetch(
             f"read {shape.relation}", existing_sql(shape, len(keys)), *keys
         )
-        formers = {key.decode(): _Former(stamp, mark) for key, stamp, mark in found}
+        with in_utf8(shape.relation):
+            formers = {key.decode(): _Former(stamp, mark) for key, stamp, mark in found}
         if not shape.table.newest_by and (others := sorted(formers.keys() - set(keys))):
             raise UnfitRowError(
                 f"{self._database.name}: {key_sql(shape.table)} of {shape.relation} takes a key"

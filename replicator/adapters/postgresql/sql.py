@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from replicator.adapters.found_table import FoundTable
-from replicator.adapters.kept_rows import GAP_COLUMNS
+from replicator.adapters.kept_rows import GAP_COLUMNS, ROW_BYTES
 from replicator.model.checkpoint import FORMER_PAUSED
 from replicator.model.fingerprint import KEY_HASH_BYTES, text_columns
 from replicator.model.row import Kind, Table
@@ -415,7 +415,7 @@ def own_size_sql(relation: str, columns: Collection[str]) -> str:
     """Return the query for the size of a source's rows in one of our tables: $1 is the source."""
     sizes = (f"coalesce(octet_length({quoted(name)}::text), 0)::bigint" for name in sorted(columns))
     return (
-        f"SELECT coalesce(sum({' + '.join(sizes)}), 0)::bigint FROM {relation}"  # noqa: S608 - quoted names
+        f"SELECT coalesce(sum({ROW_BYTES} + {' + '.join(sizes)}), 0)::bigint FROM {relation}"  # noqa: S608 - quoted names
         " WHERE source = $1"
     )
 

@@ -154,6 +154,7 @@ class PostgresqlMetadataWriter:
             await self._make_own_tables(session)
             # waits for a transaction of the epoch before, whose lock is on this row
             await session.execute(f"look at {self._checkpoints}", patient_sql(self._checkpoints))
+            await self._is_there(session, self._checkpoints, source)
             query = become_writer_sql(self._checkpoints)
             rows = await session.fetch("become the writer", query, source, store, anew)
         if not rows:
@@ -264,13 +265,22 @@ class PostgresqlMetadataWriter:
 
     async def _read_own(self, table: str, query: str, *args: str) -> list[asyncpg.Record]:
         async with connect(self._database) as session:
-            doing = f"read {table}"
-            rows = await session.fetch(f"look for {table}", OWN_COLUMNS, table)
-            if not (columns := [row["name"] for row in rows]):
+            if not await self._is_there(session, table, args[0]):
                 return []
-            size_bytes = await session.value(doing, own_size_sql(table, columns), args[0])
-            refuse_large(self._database.name, table, size_bytes)
-            return await session.fetch(doing, query, *args)
+            return await session.fetch(f"read {table}", query, *args)
+
+    async def _is_there(self, session: PostgresqlSession, table: str, source: str) -> bool:
+        """Return whether one of our tables is there.
+
+        Raises:
+            CorruptionError: it is, and the rows of a source in it are larger than any of ours.
+        """
+        rows = await session.fetch(f"look for {table}", OWN_COLUMNS, table)
+        if not (columns := [row["name"] for row in rows]):
+            return False
+        size_bytes = await session.value(f"read {table}", own_size_sql(table, columns), source)
+        refuse_large(self._database.name, table, size_bytes)
+        return True
 
 
 class PostgresqlTransaction:

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from replicator.app import Application
+from replicator.app.bystanders import bystander
 from replicator.app.control_folder import control_folder
 from replicator.app.monitoring import Monitor
 from replicator.app.verbs.privacy import open_to_others
@@ -24,19 +25,11 @@ from replicator.cli.terminal import signals
 from replicator.cli.terminal.log_lines import logger
 from replicator.cli.terminal.screen import Screen
 from replicator.cli.verb import verb
-from replicator.errors import (
-    ConfigError,
-    DefectError,
-    FencedError,
-    NotFoundError,
-    expected,
-    trace,
-)
+from replicator.errors import ConfigError, FencedError, NotFoundError
 from replicator.model.observation import Followed
 from replicator.model.operations.pulse import WATCH, apply_to
 from replicator.model.operations.words import counted, duration_text
 from replicator.services.replication.applier import Applier
-from replicator.services.running.bystander import AGAIN_S, Bystander
 from replicator.services.running.supervisor import Service, stop_on_signals, supervise
 from replicator.services.running.turn import SILENT_MAX_S
 
@@ -163,9 +156,10 @@ async def run(
     await agree_to_take_over(call, work, yes=take_over or passive)
     watcher = application.replication.watcher(trust_versions=trust_row_versions)
     services: dict[str, Service] = {"watch": watcher}
-    services["heart"] = application.processes.heart(WATCH, "run")
+    services["heart"] = bystander("heart", application.processes.heart(WATCH, "run"))
     for name in names:
-        services[f"heart {name}"] = application.processes.heart(apply_to(name), "run")
+        heart = f"heart {name}"
+        services[heart] = bystander(heart, application.processes.heart(apply_to(name), "run"))
         allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log)
         services |= application.replication.services(name, allowed)
     return await supervised(call, services, names)
@@ -198,7 +192,7 @@ async def watch(
     )
     heart = processes.heart(WATCH, "watch --once" if once else "watch")
     if not once:
-        return await supervised(call, {"watch": watcher, "heart": heart}, ())
+        return await supervised(call, {"watch": watcher, "heart": bystander("heart", heart)}, ())
     changed = await watcher.catch_up()
     await heart.end()
     result = {"published": changed, "polled_by": None}
@@ -235,7 +229,8 @@ async def apply(
     allowed = Allowed(resume=resume, adopt=adopt, new_log=new_log, alone=True)
     heart = application.processes.heart(apply_to(target), "apply --once" if once else "apply")
     if not once:
-        services = {**application.replication.services(target, allowed), "heart": heart}
+        services = {**application.replication.services(target, allowed)}
+        services["heart"] = bystander("heart", heart)
         return await supervised(call, services, (target,))
     call.screen.name_gaps_later()
     applier = await application.replication.applier(target, allowed)
@@ -351,7 +346,7 @@ async def supervised(
             bystanders["canary"] = canary
         bystanders |= notified(call, scheduler, jobs)
         # What only shows, notifies or schedules must not end the pipeline: it is begun anew.
-        services |= {name: _bystander(name, one) for name, one in bystanders.items()}
+        services |= {name: bystander(name, one) for name, one in bystanders.items()}
         await supervise(services, stop=stop, drain_s=drain_s, late=partial(_log_late, drain_s))
     return _done({}, "stopped; the next start goes on from here")
 
@@ -383,22 +378,6 @@ def controlled(call: OpenCall, monitor: Monitor | None) -> "tuple[Control, Panor
     seen = panorama(application, monitor.poller)
     shown = PageRoutes(seen, application.history, source=application.source.name)
     return Control(application, monitor, seen, program, routes=shown.routes()), seen
-
-
-def _bystander(name: str, service: Service) -> Bystander:
-    def failed(exc: Exception) -> None:
-        error = expected(exc)
-        values = {
-            "service": name,
-            "reason": str(error),
-            "hint": error.hint,
-            "looks_again_s": AGAIN_S,
-        }
-        if isinstance(error, DefectError):
-            values["traceback"] = trace(exc)
-        logger().error("failed, and begins anew", **values)
-
-    return Bystander(service, failed=failed)
 
 
 def _log_late(drain_s: float, service: str) -> None:

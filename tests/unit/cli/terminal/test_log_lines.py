@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from replicator.cli.follow.run import _bystander
+from replicator.app.bystanders import bystander
 from replicator.cli.main import hoisted
 from replicator.cli.terminal.cut_lines import RetryLines
-from replicator.cli.terminal.log_lines import configure_logging
+from replicator.cli.terminal.log_lines import configure_logging, logger
 from replicator.cli.terminal.screen import Screen
 from replicator.errors import DefectError, TransientError
 from replicator.model.checkpoint import Gap
@@ -285,8 +285,9 @@ async def test_what_stands_by_the_copies_says_what_a_defect_is_like_any_other(
             raise self.failure
 
     configure_logging("INFO", {}, as_json=True)
+    logger()  # as `supervised` does before a service logs
     for failure in (TransientError("away", hint="wait"), KeyError("x")):
-        await _bystander("canary", Fails(failure)).run(asyncio.Event())
+        await bystander("canary", Fails(failure)).run(asyncio.Event())
     away, defect = lines(capsys)
     assert (away["reason"], away["hint"], away.get("traceback")) == ("away", "wait", None)
     assert (defect["reason"], defect["hint"]) == ("KeyError: 'x'", DefectError.hint)
