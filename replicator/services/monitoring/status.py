@@ -329,7 +329,7 @@ class StatusReader:
             gaps=tuple(gap for gap in gaps if gap.at(reached)),
             pending=await self._pending(known, reached, end) if needs and not trimmed else None,
             log_margin=await self._log_margin(known, reached, end, log) if not trimmed else None,
-            cut_short=_is_cut_short(state, log),
+            cut_short=await self._is_cut_short(state, log),
             trimmed=trimmed,
             promises=promises,
             looked_at=self.clock.now(),
@@ -369,6 +369,20 @@ class StatusReader:
         known.proved, known.known_bad = proofs.good_at, proofs.bad
         return proofs.unread
 
+    async def _is_cut_short(self, state: TargetState, log: LogStatus) -> bool:
+        """Return whether the target is at a cut that the log has lost.
+
+        The log was read before the target, which may have followed it meanwhile.
+        """
+        reached = state.reached_in(log.log_id) if log.log_id else None
+        if reached is None or reached < log.first + log.records:
+            return False
+        try:
+            span = await self.history.span()
+        except (NotFoundError, TransientError):
+            return False  # nothing is known of it now, which the next look tells
+        return span.log_id == log.log_id and reached >= span.end
+
     async def _ask_witness(
         self, known: _KnownLog, witness: Witness, checkpoint: Checkpoint
     ) -> None:
@@ -407,11 +421,6 @@ class StatusReader:
 
 def _is_elsewhere(state: TargetState, log: LogStatus) -> bool:
     return bool(state.checkpoint and log.log_id and state.checkpoint.log_id != log.log_id)
-
-
-def _is_cut_short(state: TargetState, log: LogStatus) -> bool:
-    reached = state.reached_in(log.log_id) if log.log_id else None
-    return reached is not None and reached >= log.first + log.records
 
 
 def _lag_records(state: TargetState, log: LogStatus) -> int | None:

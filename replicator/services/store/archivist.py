@@ -8,7 +8,13 @@ from typing import Final
 
 import numpy as np
 
-from replicator.errors import CorruptionError, GapError, NotFoundError, TransientError
+from replicator.errors import (
+    CorruptionError,
+    GapError,
+    LogCutShortError,
+    NotFoundError,
+    TransientError,
+)
 from replicator.model.checkpoint import Checkpoint, Gap
 from replicator.model.event import ClosedCut, Offset, Record
 from replicator.model.inventory.ledger import Offsets
@@ -478,13 +484,32 @@ class Archivist:
     async def _reached(self) -> tuple[Offset, str | None] | None:
         """Return the tail; if its last file is altered, history starts again with a base."""
         if self._tail is None:
-            end = (await self._history.span()).end
             try:
-                self._tail = await (await self._opened()).tail(end, self._tell_damage)
+                self._tail = await self._found_tail()
             except CorruptionError as exc:
                 self._tell_damage(exc)
                 return None
         return self._tail
+
+    async def _found_tail(self) -> tuple[Offset, str | None] | None:
+        """Return the tail that the store has.
+
+        Another process may follow the log meanwhile: an applier that this one takes over from, or
+        the `run` beside which an operator types `hold create`. History beyond the log's end is a
+        fault only if the log has not grown since its end was read.
+
+        Raises:
+            LogCutShortError: the store has more of the log than the log.
+            CorruptionError: the last file is altered.
+        """
+        archive, end = await self._opened(), (await self._history.span()).end
+        while True:
+            try:
+                return await archive.tail(end, self._tell_damage)
+            except LogCutShortError:
+                before, end = end, (await self._history.span()).end
+                if end == before:
+                    raise
 
     def _tell_damage(self, exc: CorruptionError) -> None:
         self._observer(ArchiveDamaged(reason=str(exc)))

@@ -472,6 +472,29 @@ async def test_a_log_that_was_put_back_to_an_older_copy_is_no_lag():
     assert "`replicator apply standby --new-log`" in said.what
 
 
+async def test_a_target_that_follows_a_cut_during_the_look_has_no_lost_log():
+    """The log was read first; the hint would be to move it away, and every alert would fire."""
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    status_reader = surveyed(pipeline)
+    log = await status_reader.log()
+    pipeline.publish(segment("later"))
+    await pipeline.cut()
+    await pipeline.follow()
+    found = await status_reader.target(
+        "standby",
+        metadata=pipeline.target,
+        area=pipeline.area,
+        log=log,
+        promises=PROMISES,
+    )
+    assert found.checkpoint is not None
+    assert found.checkpoint.offset >= log.first + log.records
+    assert (found.cut_short, found.broken, found.lag_records) == (False, (), 0)
+
+
 async def test_a_new_log_is_told_of_once():
     pipeline = Pipeline()
     await pipeline.cut()

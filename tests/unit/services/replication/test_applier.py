@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import orjson
 import pytest
@@ -1454,3 +1455,31 @@ async def test_a_store_of_an_earlier_build_does_not_say_how_rows_were_mapped():
     await pipeline.follow()
     assert pipeline.applied_cuts() == applied
     assert b"control_form" in pipeline.area.files[about_name("log")]
+
+
+async def test_history_that_another_applier_writes_meanwhile_is_no_lost_log(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """A takeover read the log's end, and then a file that the former applier wrote of a new cut.
+
+    That one learns only with its rows that it is shut out.
+    """
+    pipeline = Pipeline()
+    pipeline.publish(segment())
+    await pipeline.cut()
+    await pipeline.follow()
+    tail = ArchivedLog.tail
+
+    async def later(archive: ArchivedLog, *args: Any) -> tuple[Offset, str | None] | None:
+        monkeypatch.setattr(ArchivedLog, "tail", tail)
+        pipeline.publish(segment("later"))
+        await pipeline.cut()
+        newest = await pipeline.history().find(Latest())
+        await pipeline.wired().archivist().cover(newest, (), whole=True)
+        return await tail(archive, *args)
+
+    monkeypatch.setattr(ArchivedLog, "tail", later)
+    newer = pipeline.new_applier()
+    while await newer.apply_next():
+        pass
+    assert segment("later").id in pipeline.target_ids()
