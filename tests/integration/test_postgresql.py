@@ -15,6 +15,7 @@ import asyncpg
 import numpy as np
 import pytest
 
+from replicator.adapters.postgresql import sql
 from replicator.adapters.postgresql.druid_tables import CATALOG, LAYOUTS
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.adapters.postgresql.session import Database, PostgresqlSession, connect
@@ -777,6 +778,26 @@ async def test_a_table_of_checkpoints_from_before_learns_of_stores(druid_dsn: st
     assert await writer.state(SOURCE) == before
 
     assert (await writer.acquire(SOURCE, store="here")).store == "here"
+
+
+async def test_own_rows_that_are_too_large_are_not_even_sent(
+    druid_dsn: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Nor where somebody enlarges them between a look at their size and their reading."""
+    writer = PostgresqlMetadataWriter(druid_dsn)
+    async with writing(druid_dsn) as transaction:
+        await transaction.record(CHECKPOINT, [replace(GAP, detail="d" * 20_000)])
+    looks: tuple[Callable[[], Awaitable[object]], ...] = (
+        lambda: writer.gaps(SOURCE, CHECKPOINT.log_id),
+        lambda: writer.state(SOURCE),
+        lambda: writer.acquire(SOURCE),
+    )
+    monkeypatch.setattr(sql, "OWN_BYTES_MAX", 100)
+    for look in looks:
+        with pytest.raises(CorruptionError, match="cannot be read"):  # a row without values came
+            await look()
+    monkeypatch.undo()
+    assert len(await writer.gaps(SOURCE, CHECKPOINT.log_id)) == 1
 
 
 async def test_a_table_of_gaps_from_before_learns_of_long_keys(druid_dsn: str):

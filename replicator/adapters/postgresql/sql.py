@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from replicator.adapters.found_table import FoundTable
-from replicator.adapters.kept_rows import GAP_COLUMNS, ROW_BYTES
+from replicator.adapters.kept_rows import GAP_COLUMNS, OWN_BYTES_MAX, ROW_BYTES
 from replicator.model.checkpoint import FORMER_PAUSED
 from replicator.model.fingerprint import KEY_HASH_BYTES, text_columns
 from replicator.model.row import Kind, Table
@@ -411,12 +411,25 @@ def record_checkpoint_sql(checkpoints: str, gaps: str) -> str:
     )
 
 
-def own_size_sql(relation: str, columns: Collection[str]) -> str:
-    """Return the query for the size of a source's rows in one of our tables: $1 is the source."""
+def bounded_sql(query: str, columns: Collection[str], *, order: Sequence[str] = ()) -> str:
+    """Return a query for rows of ours, of which none is sent if they are too large together.
+
+    Beside each are their number and size; where there is none, these two come alone. All of it is
+    one statement over one reading of the rows: whoever writes there cannot enlarge them between.
+
+    Args:
+        query: A query, or a statement with RETURNING, for the rows.
+        columns: All of their columns.
+        order: Columns to sort by.
+    """
     sizes = (f"coalesce(octet_length({quoted(name)}::text), 0)::bigint" for name in sorted(columns))
+    sorted_by = ", ".join(f"own.{quoted(name)}" for name in order)
     return (
-        f"SELECT coalesce(sum({ROW_BYTES} + {' + '.join(sizes)}), 0)::bigint FROM {relation}"  # noqa: S608 - quoted names
-        " WHERE source = $1"
+        f"WITH own AS ({query}), size AS (SELECT count(*) AS own_rows,"  # noqa: S608 - quoted names
+        f" coalesce(sum({ROW_BYTES} + {' + '.join(sizes)}), 0)::bigint AS own_bytes FROM own)"
+        f" SELECT size.own_rows, size.own_bytes, own.* FROM size"
+        f" LEFT JOIN own ON size.own_bytes <= {OWN_BYTES_MAX}"
+        + (f" ORDER BY {sorted_by}" if sorted_by else "")
     )
 
 
@@ -424,7 +437,7 @@ def gaps_sql(gaps: str, checkpoints: str) -> str:
     """Return the query for the gaps of the log that a target follows: $1 the source, $2 the log."""
     return (
         f"SELECT gap.* FROM {gaps} AS gap JOIN {checkpoints} AS at USING (source)"  # noqa: S608 - quoted names
-        " WHERE gap.source = $1 AND at.log_id = $2 ORDER BY gap.opened, gap.key"
+        " WHERE gap.source = $1 AND at.log_id = $2"
     )
 
 

@@ -38,12 +38,12 @@ from replicator.adapters.postgresql.session import (
 from replicator.adapters.postgresql.sql import (
     Shape,
     become_writer_sql,
+    bounded_sql,
     checkpoint_table_sql,
     forget_renamed_sql,
     gap_table_sql,
     gaps_sql,
     note_renamed_sql,
-    own_size_sql,
     patient_sql,
     quoted,
     record_checkpoint_sql,
@@ -71,10 +71,6 @@ if TYPE_CHECKING:
 
 # Verbs that change nothing, like `status`, do not import what only a change or its trial needs.
 
-OWN_COLUMNS: Final = """
-SELECT attname::text AS name FROM pg_catalog.pg_attribute
-WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped
-"""
 BATCH_ROWS: Final = 250
 BATCH_BYTES: Final = 64 << 10
 """Limit for the bytes of payloads in one statement; a larger payload is sent alone.
@@ -154,9 +150,10 @@ class PostgresqlMetadataWriter:
             await self._make_own_tables(session)
             # waits for a transaction of the epoch before, whose lock is on this row
             await session.execute(f"look at {self._checkpoints}", patient_sql(self._checkpoints))
-            await self._is_there(session, self._checkpoints, source)
-            query = become_writer_sql(self._checkpoints)
-            rows = await session.fetch("become the writer", query, source, store, anew)
+            columns = await self._columns_of(session, self._checkpoints)
+            query = bounded_sql(become_writer_sql(self._checkpoints), columns)
+            found = await session.fetch("become the writer", query, source, store, anew)
+        rows = self._own_rows(self._checkpoints, found)
         if not rows:
             raise refusals.other_store(self._database.name, source, str(store))
         return self._state_of(rows[0])
@@ -172,12 +169,12 @@ class PostgresqlMetadataWriter:
 
     async def gaps(self, source: str, log_id: str) -> Sequence[Gap]:
         query = gaps_sql(self._gaps, self._checkpoints)
-        found = await self._read_own(self._gaps, query, source, log_id)
+        found = await self._read_own(self._gaps, query, source, log_id, order=("opened", "key"))
         return gaps_of(self._database.name, self._gaps, map(read_gap, found))
 
     async def renamed(self, source: str) -> Sequence[Renamed]:
-        query = f"SELECT * FROM {self._renamed} WHERE source = $1 ORDER BY datasource"  # noqa: S608 - quoted names
-        found = await self._read_own(self._renamed, query, source)
+        query = f"SELECT * FROM {self._renamed} WHERE source = $1"  # noqa: S608 - quoted names
+        found = await self._read_own(self._renamed, query, source, order=("datasource",))
         return renamed_of(self._database.name, self._renamed, map(dict, found))
 
     @asynccontextmanager
@@ -263,24 +260,25 @@ class PostgresqlMetadataWriter:
             found = {**dict(row), "store": row.get("store"), "paused": paused}
         return state_of(self._database.name, self._checkpoints, found)
 
-    async def _read_own(self, table: str, query: str, *args: str) -> list[asyncpg.Record]:
+    async def _read_own(
+        self, table: str, query: str, *args: str, order: Sequence[str] = ()
+    ) -> list[asyncpg.Record]:
         async with connect(self._database) as session:
-            if not await self._is_there(session, table, args[0]):
+            if not (columns := await self._columns_of(session, table)):
                 return []
-            return await session.fetch(f"read {table}", query, *args)
+            there = [name for name in order if name in columns]
+            bounded = bounded_sql(query, columns, order=there)
+            return self._own_rows(table, await session.fetch(f"read {table}", bounded, *args))
 
-    async def _is_there(self, session: PostgresqlSession, table: str, source: str) -> bool:
-        """Return whether one of our tables is there.
+    def _own_rows(self, table: str, found: list[asyncpg.Record]) -> list[asyncpg.Record]:
+        """Return the rows that a `bounded_sql` found.
 
         Raises:
-            CorruptionError: it is, and the rows of a source in it are larger than any of ours.
+            CorruptionError: they are larger than any of ours, and were not sent.
         """
-        rows = await session.fetch(f"look for {table}", OWN_COLUMNS, table)
-        if not (columns := [row["name"] for row in rows]):
-            return False
-        size_bytes = await session.value(f"read {table}", own_size_sql(table, columns), source)
+        rows, size_bytes = found[0][:2]  # by place: a column of the table may have any name
         refuse_large(self._database.name, table, size_bytes)
-        return True
+        return found if rows else []
 
 
 class PostgresqlTransaction:

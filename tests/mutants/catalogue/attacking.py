@@ -88,6 +88,15 @@ ATTACKING: Final[Sequence[Mutant]] = (
         tests="test_hostile_stream.py",
     ),
     Mutant(
+        name="own-rows-are-sent-however-large",
+        function="bounded_sql",
+        old="LEFT JOIN own ON size.own_bytes <= {OWN_BYTES_MAX}",
+        new="LEFT JOIN own ON true",
+        loses="Some megabytes of one target's database take gigabytes of `run` and end all.",
+        ring="integration",
+        tests="test_postgresql.py -k own_rows",
+    ),
+    Mutant(
         name="link-that-comes-late-is-followed",
         function="Folder.open",
         old="flags | _FILE",
