@@ -550,6 +550,25 @@ async def test_a_table_of_checkpoints_from_before_learns_of_stores(druid_dsn: st
     assert (await writer.acquire(SOURCE, store="here")).store == "here"
 
 
+async def test_own_rows_do_not_grow_between_a_look_at_their_size_and_their_reading(
+    druid_dsn: str, monkeypatch: pytest.MonkeyPatch
+):
+    writer = MysqlMetadataWriter(druid_dsn)
+    async with writing(druid_dsn) as transaction:
+        await transaction.record(CHECKPOINT, [GAP])
+    refuse_large = MysqlMetadataWriter._refuse_large
+
+    async def then_grown(*args: Any) -> None:
+        await refuse_large(*args)
+        await execute(druid_dsn, "UPDATE replicator_gap SET detail = REPEAT('d', 20000)")
+
+    monkeypatch.setattr(MysqlMetadataWriter, "_refuse_large", then_grown)
+    assert list(await writer.gaps(SOURCE, CHECKPOINT.log_id)) == [GAP]
+    monkeypatch.undo()
+    (grown,) = await writer.gaps(SOURCE, CHECKPOINT.log_id)
+    assert len(grown.detail) == 20_000
+
+
 async def test_a_table_of_gaps_from_before_learns_of_long_keys(druid_dsn: str):
     long = replace(GAP, key="k" * 3000, datasource="d" * 3000)
     writer = MysqlMetadataWriter(druid_dsn)

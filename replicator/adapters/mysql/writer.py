@@ -159,7 +159,6 @@ class MysqlMetadataWriter:
         async with connect(self._database) as session:
             await self._make_own_tables(session)
             columns = await _columns_of(session, self._own.checkpoints)
-            await self._refuse_large(session, self._own.checkpoints, columns, source)
             await session.execute("become the writer", patient_sql(self._database))
             await _begin(session)
             # waits for a transaction of the epoch before, whose lock is on this row
@@ -171,6 +170,7 @@ class MysqlMetadataWriter:
                 source.encode(),
                 store,
             )
+            await self._refuse_large(session, self._own.checkpoints, columns, source)
             state = await self._state(session, source)
             if store is not None and state.store != store:
                 if not anew:
@@ -187,6 +187,7 @@ class MysqlMetadataWriter:
         async with connect(self._database) as session:
             if not (columns := await _columns_of(session, self._own.checkpoints)):
                 return UNTOUCHED
+            await _begin_look(session)
             await self._refuse_large(session, self._own.checkpoints, columns, source)
             return await self._state(session, source, says_store=STORE in columns)
 
@@ -195,6 +196,7 @@ class MysqlMetadataWriter:
         async with connect(self._database) as session:
             if not (columns := await _columns_of(session, own.gaps)):
                 return []
+            await _begin_look(session)
             await self._refuse_large(session, own.gaps, columns, source)
             query = gaps_sql(quoted(own.gaps), quoted(own.checkpoints), columns)
             args = (source.encode(), log_id.encode())
@@ -210,6 +212,7 @@ class MysqlMetadataWriter:
         async with connect(self._database) as session:
             if not (columns := await _columns_of(session, own.renamed)):
                 return []
+            await _begin_look(session)
             await self._refuse_large(session, own.renamed, columns, source)
             found = await session.fetch(f"read {own.renamed}", query, source.encode())
         return renamed_of(self._database.name, own.renamed, map(read_renamed, found))
@@ -548,6 +551,12 @@ async def _begin(session: Session) -> None:
     # locks rows and nothing between them: no gaps into which Druid could not insert
     await session.execute("begin", "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
     await session.execute("begin", "START TRANSACTION READ WRITE")
+
+
+async def _begin_look(session: Session) -> None:
+    # rows cannot grow between a look at their size and their reading; the session ends it
+    await session.execute("begin", "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    await session.execute("begin", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
 
 
 def _values_of(shape: Shape) -> Callable[[Row], list[object]]:
