@@ -93,6 +93,14 @@ def test_files_of_a_store_are_read_through_its_keys_alone():
     }  # fmt: skip
 
 
+def test_a_drill_is_handed_what_it_uses_and_calls_nothing_back():
+    """Store and scratch cluster are opened at the top, and go down as values."""
+    files = [PRODUCT / "app" / "verbs" / "drills.py", *sorted((SERVICES / "drills").glob("*.py"))]
+    assert len(files) > 3, "this looked in the wrong place"
+    back = re.compile(r"\b(Application|Callable|lambda)\b")
+    assert [path.name for path in files if back.search(path.read_text())] == []
+
+
 def test_a_room_holds_what_a_reader_can_see_at_once():
     rooms = Counter(path.parent for path in PRODUCT.rglob("*.py"))
     assert len(rooms) > 40, "this looked in the wrong place"
