@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
+from asyncpg.pgproto.pgproto import BufferError as UnreadableError
 
 from replicator.adapters.postgresql import kept as kept_module
 from replicator.adapters.postgresql.kept import KeptConnection
@@ -70,6 +72,20 @@ async def test_blocks_at_the_same_time_have_one_each_and_one_stays(database: Dat
 async def test_a_connection_that_died_is_never_met(database: Database):
     before = await process(database)
     await execute(database.dsn, END_OTHERS)
+    assert await process(database) != before
+
+
+@pytest.mark.parametrize("fault", [UnreadableError(), OverflowError(), TimeoutError()])
+async def test_a_connection_whose_answers_cannot_be_read_is_exchanged(
+    database: Database, monkeypatch: pytest.MonkeyPatch, fault: Exception
+):
+    """A proxy that answers in the server's place sends what is none of PostgreSQL's."""
+
+    async def unread(_: object) -> None:
+        raise fault
+
+    before = await process(database)
+    monkeypatch.setattr(asyncpg.Connection, "reload_schema_state", unread)
     assert await process(database) != before
 
 

@@ -63,8 +63,8 @@ CLOSED_HINT = (
 )
 CERTIFICATES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 PROCESS = "SELECT pg_backend_pid()"
-GONE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-"""What a connection says that cannot be used any more."""
+GONE = tuple(ERRORS)
+"""What a connection raises that cannot be used any more, answers that cannot be read included."""
 LOOKS = 3
 """Number of comparisons between two connections that may share a pooler."""
 
