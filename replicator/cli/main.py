@@ -309,7 +309,7 @@ def _unless_cut(exc: SystemExit) -> SystemExit:
     if not OUTPUT.cut_by:
         return exc
     code = exc.code or 0
-    why = f"the output could not be written: {OUTPUT.cut_by}; without that, the code were {code}"
+    why = f"the output could not be written: {OUTPUT.cut_by}; otherwise the code would be {code}"
     print(f"replicator: {why}", file=sys.stderr)  # noqa: T201
     return SystemExit(code or UNWRITTEN)
 

@@ -376,7 +376,7 @@ def controlled(call: OpenCall, monitor: Monitor | None) -> "tuple[Control, Panor
         document_bytes_max=web.control.jobs.answer_bytes_max,
     )
     seen = panorama(application, monitor.poller)
-    shown = PageRoutes(seen, application.history, source=application.source.name)
+    shown = PageRoutes(seen, application.recorded.polled, source=application.source.name)
     return Control(application, monitor, seen, program, routes=shown.routes()), seen
 
 
