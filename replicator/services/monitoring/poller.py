@@ -113,6 +113,7 @@ class Poller:
 
     async def _look_at_log(self) -> LogStatus:
         self.log = log = await self._status_reader.log()
+        self.changes += 1
         if self._read_life is not None:
             self.life = await self._read_life(log)
         return log

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -25,7 +25,9 @@ from replicator.model.observed.faults import Halted, Waiting, WentOn
 from replicator.model.store.proof import proof_json
 from replicator.ports import Clock, CopySource, Receipt
 from replicator.services.monitoring import status
+from replicator.services.monitoring.life import LifeSigns
 from replicator.services.monitoring.poller import Poller, Watched
+from replicator.services.monitoring.status import LogStatus
 from replicator.services.records.drill_record import DrillRecord
 from replicator.services.running import patience
 from replicator.web import server as web_server
@@ -57,7 +59,12 @@ class Away(MemoryMetadata):
 class Monitored:
     """A pipeline with a web server, wired as the application does it."""
 
-    def __init__(self, *, datasources_max: int = 200) -> None:
+    def __init__(
+        self,
+        *,
+        datasources_max: int = 200,
+        life: Callable[[LogStatus], Awaitable[LifeSigns]] | None = None,
+    ) -> None:
         self.pipeline = pipeline = Pipeline()
         self.target = Away(pipeline.clock)
         self.area = pipeline.area
@@ -73,6 +80,7 @@ class Monitored:
             targets={"standby": Watched(metadata=self.target, area=self.area, promises=PROMISES)},
             clock=pipeline.clock,
             interval_s=0.01,
+            life=life,
         )
         self.metrics.registry.register(
             StatusGauges(
@@ -456,6 +464,24 @@ async def test_before_the_first_look_there_is_no_status():
         monitored.poller.log = None
         assert await client.text("/healthz") == "ok\n"
         assert await client.value("lag_seconds", target="standby") is None
+
+
+async def test_a_good_answer_has_a_result_while_the_first_look_goes_on():
+    """A client that had asked before was answered 200 with the error of before."""
+    looked = asyncio.Event()
+
+    async def life(_: LogStatus) -> LifeSigns:
+        looked.set()
+        return await asyncio.Future[LifeSigns]()
+
+    monitored = Monitored(life=life)
+    async with monitored.served() as client:
+        await client.document(status=503)
+        looking = asyncio.create_task(monitored.poller.look())
+        await looked.wait()
+        assert "result" in await client.document()
+        looking.cancel()
+        await asyncio.wait({looking})
 
 
 async def test_who_looks_does_so_until_told_to_stop():
