@@ -187,6 +187,11 @@ class LogCutShortError(ReplicatorError):
 
     exit_code = 9
 
+    def __init__(self, message: str, *, hint: str = "", reached: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.reached = reached
+        """Offset to which the log is known to have gone; 0: that is not known."""
+
 
 class GapError(ReplicatorError):
     """What was requested is not there any more and cannot be brought back."""

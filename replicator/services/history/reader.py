@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -302,8 +302,7 @@ class History:
         for offset in sorted(after, key=lambda one: (one not in self._proved, one)):
             if self._bases is not None:
                 try:
-                    base = self._proved.get(offset) or await self._prove(offset)
-                    found = await self._read_proved(base, start, records_max)
+                    found = await self._of_base(offset, start, records_max)
                 except CorruptionError as exc:
                     # One that has expired since it was listed reads like damage, and is none.
                     if offset in await self._base_offsets():
@@ -370,9 +369,20 @@ class History:
                 pass
         return base
 
+    async def _of_base(self, offset: Offset, start: Offset, records_max: int) -> Sequence[Record]:
+        """Return records of a base that adds up; one that was written again is proved again."""
+        if (base := self._proved.get(offset)) is not None:
+            with suppress(CorruptionError):
+                return await self._read_proved(base, start, records_max)
+        return await self._read_proved(await self._prove(offset), start, records_max)
+
     async def _read_proved(self, base: Base, start: Offset, records_max: int) -> Sequence[Record]:
         assert self._bases is not None  # noqa: S101 - for the type checker
-        return await self._bases.read_base(base.offset, start, records_max=records_max, of=base)
+        try:
+            return await self._bases.read_base(base.offset, start, records_max=records_max, of=base)
+        except CorruptionError:
+            self._proved.pop(base.offset, None)
+            raise
 
     async def resume(self, start: Offset) -> Offset | None:
         """Return the next offset that can be read, from `start` on; None if there is none."""

@@ -267,9 +267,16 @@ class _Commits:
                 await self._read_behind((change,), rows)
             for event in self._events(change, rows):
                 if self._commit is not None:
-                    self._cuts.begin(self._commit.time)
+                    self._open(self._commit)
                     self._commit = None
                 await self._cuts.add([event])
+
+    def _open(self, commit: SourceCommit) -> None:
+        try:
+            self._cuts.begin(commit.time)
+        except TransientError as exc:
+            # A commit keeps its time when the clock is right again; a poll has the clock's.
+            raise BrokenStreamError(str(exc), hint=exc.hint) from exc
 
     async def end(self, at: Lsn) -> None:
         """Close the commit's cut, if it has events."""

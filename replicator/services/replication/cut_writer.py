@@ -305,7 +305,9 @@ class OpenCuts:
         Raises:
             TransientError: the source's clock is far ahead; all later cuts would keep its time.
         """
-        if time - self._clock.now() > self._limits.clock_ahead_max:
+        # A time that the log has already changes none: an earlier build took it from that clock.
+        is_new = self._time is None or time > self._time
+        if is_new and time - self._clock.now() > self._limits.clock_ahead_max:
             raise TransientError(
                 f"the source says that it is {whole_time(time)}, and this machine's clock says"
                 f" {whole_time(self._clock.now())}; nothing was published under that time, as the"

@@ -352,6 +352,7 @@ class ArchivedLog:
             f" ends at {log_end}: the log has lost records, or another program wrote that history",
             hint="bring the newest copy of the log back; or take the files with such offsets in"
             " their names out of `_replicator/history` and `_replicator/bases` of the store",
+            reached=end,
         )
 
     async def _last_base(

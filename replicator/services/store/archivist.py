@@ -496,7 +496,7 @@ class Archivist:
 
         Another process may follow the log meanwhile: an applier that this one takes over from, or
         the `run` beside which an operator types `hold create`. History beyond the log's end is a
-        fault only if the log has not grown since its end was read.
+        fault only if the log has not reached it by now either.
 
         Raises:
             LogCutShortError: the store has more of the log than the log.
@@ -506,9 +506,10 @@ class Archivist:
         while True:
             try:
                 return await archive.tail(end, self._tell_damage)
-            except LogCutShortError:
-                before, end = end, (await self._history.span()).end
-                if end == before:
+            except LogCutShortError as exc:
+                end = (await self._history.span()).end
+                # A log that grows on is no proof: one that was put back grows at each look, too.
+                if end < exc.reached:
                     raise
 
     def _tell_damage(self, exc: CorruptionError) -> None:

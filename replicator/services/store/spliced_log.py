@@ -18,7 +18,7 @@ from replicator.errors import (
     UnreadableObjectError,
     defects_named,
 )
-from replicator.model.event import Offset, Record
+from replicator.model.event import ClosedCut, Offset, Record
 from replicator.model.log.wire import CUT_CLOSED
 from replicator.model.store.archive import Base, manifest_name
 from replicator.ports import EventLog, Keeping, Span
@@ -88,7 +88,7 @@ class SplicedLog:
     ) -> None:
         self._log, self._stores, self._preferred = log, stores, preferred
         self._archives: list[ArchivedLog] | None = None
-        self._compared: dict[Offset, Base] = {}
+        self._compared: dict[Offset, ClosedCut] = {}
         self._alone: int | None = None
         """Index of the only archive that is asked; None: all are."""
 
@@ -153,9 +153,9 @@ class SplicedLog:
 
     async def _base_of(self, archive: ArchivedLog, offset: Offset) -> Base:
         found = await archive.base(offset)
-        if self._compared.get(offset) != found:
+        if self._compared.get(offset) != found.cut:
             await self._refuse_other_cut(found)
-            self._compared[offset] = found
+            self._compared[offset] = found.cut
             while len(self._compared) > COMPARED_MAX:
                 del self._compared[next(iter(self._compared))]
         return found

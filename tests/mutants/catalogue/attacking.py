@@ -359,9 +359,9 @@ ATTACKING: Final[Sequence[Mutant]] = (
     ),
     Mutant(
         name="rows-come-from-a-base-that-nobody-added-up",
-        function="History._first_of_bases",
-        old="base = self._proved.get(offset) or await self._prove(offset)",
-        new="base = await self._bases.base(offset)",
+        function="History._of_base",
+        old="await self._read_proved(await self._prove(offset), start, records_max)",
+        new="await self._read_proved(await self._bases.base(offset), start, records_max)",
         loses="Whoever writes to a store writes any row into its target once the log is trimmed.",
         ring="unit",
         tests="test_forged_stores.py",

@@ -20,7 +20,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="any-clock-is-believed",
         function="OpenCuts.begin",
-        old="if time - self._clock.now() > self._limits.clock_ahead_max:",
+        old="if is_new and time - self._clock.now() > self._limits.clock_ahead_max:",
         new="if False:",
         loses="A source's clock that was wrong for one poll dates every later cut.",
         ring="unit",
@@ -907,7 +907,7 @@ FOLLOWING: Final[Sequence[Mutant]] = (
     Mutant(
         name="history-that-is-written-meanwhile-is-a-lost-log",
         function="Archivist._found_tail",
-        old="if end == before:",
+        old="if end < exc.reached:",
         new="if True:",
         loses="A takeover halts its target, with the advice to put a copy of the log back.",
         ring="unit",

@@ -10,8 +10,9 @@ from replicator.adapters.memory.workers import InPlaceWorkers
 from replicator.errors import GapError, RefusedError, TransientError
 from replicator.model.event import Offset, Record
 from replicator.model.log.reading import Recorded
+from replicator.model.observed.faults import ArchiveDamaged
 from replicator.model.plans.restore_point import Latest, ToOffset
-from replicator.model.store.archive import HISTORY, history_span
+from replicator.model.store.archive import BASES, HISTORY, history_span
 from replicator.ports import DOCUMENT_BYTES_MAX
 from replicator.services.history.cuts import fold
 from replicator.services.history.reader import History
@@ -218,3 +219,30 @@ async def test_a_link_in_one_store_holds_up_nobody_who_finds_the_history_elsewhe
     with pytest.raises(TransientError, match=r"store of target 'bad': .* is a link") as caught:
         await log.span()
     assert caught.value.hint == "make it a folder"
+
+
+async def test_a_base_that_was_written_again_is_believed_again():
+    """A repair split it otherwise: the running process called it damaged, and then nowhere."""
+    pipeline = Pipeline()
+    await followed(pipeline)
+    last = await pipeline.history().find(Latest())
+    first = await pipeline.archivist().write_base(last)
+    for name in [one for one in pipeline.area.files if one.startswith(HISTORY)]:
+        del pipeline.area.files[name]
+    for name in [one for one in pipeline.area.files if one.startswith(BASES)]:
+        if f"{last.offset:020}" not in name:
+            del pipeline.area.files[name]
+    store = Store(pipeline.area)
+    log = SplicedLog(pipeline.log.reopen(), lambda: [store], preferred=True)
+    history = History(
+        log, source=SOURCE, workers=InPlaceWorkers(), bases=log, observer=pipeline.seen.append
+    )
+    pipeline.log.trim(last.offset)
+    offsets = np.array([0, 1], np.int64)
+    assert len([one async for some in history.records(offsets) for one in some]) == 2
+    pipeline.file_bytes_max = 500
+    second = await pipeline.archivist().write_base(last, anew=True)
+    assert second.parts != first.parts
+    store.forget()
+    assert len([one async for some in history.records(offsets) for one in some]) == 2
+    assert not [one for one in pipeline.seen if isinstance(one, ArchiveDamaged)]

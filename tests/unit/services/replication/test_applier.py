@@ -44,7 +44,8 @@ from replicator.model.store.archive_notes import about_name
 from replicator.model.store.holds import RestoreLease, lease_json
 from replicator.model.store.intent import intent_name
 from replicator.model.store.proof import Level
-from replicator.ports import Checked, StoredObject
+from replicator.ports import Checked, Span, StoredObject
+from replicator.services.history.reader import History
 from replicator.services.records.applier_record import LOOK_S, ApplierRecord, PausedBy
 from replicator.services.records.applier_record import NAME as NAME_OF_HELM
 from replicator.services.records.missing_wait import NAME, Awaited, MissingWait
@@ -1483,3 +1484,26 @@ async def test_history_that_another_applier_writes_meanwhile_is_no_lost_log(
     while await newer.apply_next():
         pass
     assert segment("later").id in pipeline.target_ids()
+
+
+async def test_a_log_that_was_put_back_halts_a_target_also_while_it_grows(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Each look at a large store takes a while: it looked again until the log had passed it."""
+    pipeline = Pipeline()
+    for number in range(3):
+        pipeline.publish(*[segment(f"s{number}-{i}") for i in range(9)])
+        await pipeline.cut()
+    await pipeline.follow()
+    span, looks = History.span, 0
+
+    async def growing(history: History) -> Span:
+        nonlocal looks
+        looks += 1
+        return replace(await span(history), end=Offset(looks))
+
+    archivist, newest = pipeline.archivist(), await pipeline.history().find(Latest())
+    monkeypatch.setattr(History, "span", growing)
+    with pytest.raises(LogCutShortError):
+        await archivist.cover(newest, (), whole=True)
+    assert looks < 10

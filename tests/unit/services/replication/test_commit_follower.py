@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from replicator.adapters.memory import stream as memory_stream
-from replicator.adapters.memory.stream import MemoryChangeStream
+from replicator.adapters.memory.stream import BEGINNING, MemoryChangeStream, MemoryCommit
 from replicator.app.wiring import pipeline as wiring
 from replicator.app.wiring.pipeline import Following
 from replicator.errors import TransientError
@@ -30,7 +30,7 @@ from replicator.services.replication.readers import LogReader
 from replicator.services.replication.watcher import Watcher
 from tests.builders import segment, supervisor
 from tests.rings import times
-from tests.unit.pipeline import RETRIES, SOURCE, Pipeline
+from tests.unit.pipeline import RETRIES, SOURCE, HandClock, Pipeline
 from tests.wiring import watch_settings
 
 RETAINED_MAX = 1 << 20
@@ -288,3 +288,37 @@ async def test_whatever_happens_the_log_says_what_the_source_has(seed: int):
         if rng.random() < 0.6:
             await pipeline.look()
     await pipeline.look()
+
+
+async def test_a_commit_that_a_wrong_clock_dated_is_passed_by_a_poll():
+    """It keeps its time in the source's log: to set the clock right helped nobody."""
+    pipeline = await following()
+    right = pipeline.source.clock
+    pipeline.source.clock = HandClock(pipeline.clock.now() + timedelta(days=900))
+    mark(pipeline, "a")
+    with pytest.raises(TransientError, match="the source says that it is"):
+        await pipeline.watcher.catch_up()
+    pipeline.source.clock = right
+    assert await pipeline.look() == 1
+    mark(pipeline, "b")
+    polls = pipeline.polls()
+    assert await pipeline.look() == 1
+    assert pipeline.polls() == polls, "the stream goes on behind it"
+    records = await pipeline.log.read(Offset(0), records_max=1_000)
+    assert max(decode(one).envelope.time for one in records) == pipeline.clock.now()
+
+
+async def test_a_time_that_the_log_has_already_holds_up_no_stream():
+    """An earlier build took it from a wrong clock; a long backlog is dated by the last cut."""
+    pipeline = await following()
+    pipeline.source.clock = HandClock(pipeline.clock.now() + timedelta(days=1))
+    mark(pipeline, "a")
+    await pipeline.look()
+    pipeline.clock.move(-timedelta(days=30).total_seconds())
+    pipeline.source.clock = pipeline.clock
+    for _ in range(memory_stream.READ_COMMITS_MAX + 1):
+        end, now = pipeline.stream.end, pipeline.clock.now()
+        pipeline.stream.commits.append(MemoryCommit(lsn=end, time=now, changes=()))
+        pipeline.stream.end = Lsn(end + memory_stream.COMMIT_BYTES)
+    assert await pipeline.look() == 1
+    assert pipeline.stream.confirmed > BEGINNING
