@@ -89,6 +89,26 @@ async def test_a_connection_whose_answers_cannot_be_read_is_exchanged(
     assert await process(database) != before
 
 
+async def test_a_server_that_hangs_is_given_one_time_to_answer_and_none_to_part(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+):
+    """It held up each look and each poll three times as long as the server may take to connect."""
+    partings, close = list[object](), asyncpg.Connection.close
+
+    async def hangs(_: object) -> None:
+        raise TimeoutError
+
+    async def parts(connection: asyncpg.Connection, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncpg's
+        partings.append(connection)
+        await close(connection, timeout=timeout)
+
+    before = await process(database)
+    monkeypatch.setattr(asyncpg.Connection, "reload_schema_state", hangs)
+    monkeypatch.setattr(asyncpg.Connection, "close", parts)
+    assert await process(database) != before
+    assert not partings
+
+
 async def test_what_failed_or_left_a_transaction_open_is_not_used_again(database: Database):
     before = await process(database)
     with pytest.raises(ConfigError):

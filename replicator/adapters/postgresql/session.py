@@ -242,7 +242,7 @@ async def _kept(database: Database, settings: Mapping[str, str]) -> Link | None:
                 answers = True
     finally:
         if not answers:
-            await _disconnect(link.connection, database)
+            link.connection.terminate()  # a server that hangs would be waited for once more
     return link if answers else None
 
 
