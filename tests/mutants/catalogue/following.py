@@ -27,6 +27,15 @@ FOLLOWING: Final[Sequence[Mutant]] = (
         tests="test_watcher.py",
     ),
     Mutant(
+        name="a-commit-of-a-wrong-clock-stops-the-stream",
+        function="_Commits._open",
+        old="raise BrokenStreamError(str(exc), hint=exc.hint) from exc",
+        new="raise",
+        loses="Nothing is published again after a clock was ahead, although it was set right.",
+        ring="unit",
+        tests="test_commit_follower.py",
+    ),
+    Mutant(
         name="watcher-tries-nothing-first",
         function="Watcher._publish",
         old="if self._writer.left_open:",
