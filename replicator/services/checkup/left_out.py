@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from replicator.model.row import REPLICATED, TABLES, Kind, key_of
-from replicator.ports import Chunk, SourceReader
+from replicator.ports import Chunk, SourceReader, fetched
 from replicator.services.checkup.finding import Finding
 
 NAMED_MAX = 5
@@ -35,8 +35,8 @@ async def optional_rows(source: SourceReader) -> dict[Kind, OptionalRows]:
                 continue
             names: tuple[str, ...] = ()
             if kind is Kind.TABLE_DEFINITION:
-                rows = await snapshot.fetch(kind, chunks[0].handles[:NAMED_MAX])
-                names = tuple(sorted(key_of(row).key for row in rows))
+                some = fetched(snapshot, kind, chunks[0].handles[:NAMED_MAX])
+                names = tuple(sorted([key_of(row).key async for rows in some for row in rows]))
             found[kind] = OptionalRows(count, names)
     return found
 

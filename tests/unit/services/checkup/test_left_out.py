@@ -1,8 +1,13 @@
 """`check` names what a source has and a target has no table for."""
 
-import pytest
+from collections.abc import Sequence
+from typing import Any
 
-from replicator.adapters.memory.metadata import ALL_COLUMNS
+import pytest
+from numpy.typing import NDArray
+
+from replicator.adapters.memory.metadata import ALL_COLUMNS, MemorySnapshot
+from replicator.errors import LargeRowsError
 from replicator.model.row import Kind, Row
 from replicator.services.checkup.finding import Finding
 from replicator.services.checkup.left_out import NAMED_MAX, left_out, optional_rows
@@ -26,6 +31,23 @@ async def test_definitions_that_a_target_has_no_table_for_are_named(count: int):
     assert "druid.wiki0" in finding.detail
     assert ("…" in finding.detail) is (count > NAMED_MAX)
     assert "repair" in finding.hint
+
+
+async def test_definitions_that_are_too_large_together_are_named_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    fetch = MemorySnapshot.fetch
+
+    async def fetched(snapshot: MemorySnapshot, kind: Kind, handles: NDArray[Any]) -> Sequence[Row]:
+        if len(handles) > 1:
+            raise LargeRowsError("they are too many")
+        return await fetch(snapshot, kind, handles)
+
+    monkeypatch.setattr(MemorySnapshot, "fetch", fetched)
+    (finding,) = await found(
+        *(table_definition(f"wiki{n}") for n in range(3)), lacks={Kind.TABLE_DEFINITION}
+    )
+    assert "(druid.wiki0, druid.wiki1, druid.wiki2)" in finding.detail
 
 
 async def test_schemas_are_counted_and_not_named():
