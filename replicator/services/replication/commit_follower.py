@@ -121,6 +121,7 @@ class CommitFollower:
             await self._confirm(self._writer.stream or position, at_once=not read.is_whole)
         except BrokenStreamError as exc:
             self._break(exc)
+            await self.guard()  # the poll may fail, too, as while the source's clock is wrong
             return None
         self._is_broken = False
         self._say("")

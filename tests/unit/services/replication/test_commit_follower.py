@@ -308,6 +308,17 @@ async def test_a_commit_that_a_wrong_clock_dated_is_passed_by_a_poll():
     assert max(decode(one).envelope.time for one in records) == pipeline.clock.now()
 
 
+async def test_while_a_wrong_clock_holds_up_polls_too_the_source_keeps_no_more_than_it_may():
+    pipeline = await following()
+    pipeline.source.clock = HandClock(pipeline.clock.now() + timedelta(days=900))
+    mark(pipeline, "a")
+    pipeline.stream.end = Lsn(pipeline.stream.end + 2 * RETAINED_MAX)
+    with pytest.raises(TransientError, match="the source says that it is"):
+        await pipeline.watcher.catch_up()
+    assert [one for one in pipeline.seen if isinstance(one, StreamDropped)]
+    assert not pipeline.stream.has_slot
+
+
 async def test_a_time_that_the_log_has_already_holds_up_no_stream():
     """An earlier build took it from a wrong clock; a long backlog is dated by the last cut."""
     pipeline = await following()
