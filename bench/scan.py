@@ -34,7 +34,7 @@ from replicator.adapters.postgresql.sql import Chosen, scan_sql
 from replicator.adapters.sqlite.log import SqliteEventLog
 from replicator.model.operations.retry import RetryPolicy
 from replicator.model.row import Kind, Row
-from replicator.model.versions import BinlogPosition, BlockRanges, NewStamps, Places, RangeNumbers
+from replicator.model.versions import BinlogPosition, NewStamps, Places, VersionDigest
 from replicator.ports import Snapshot, Visit, VisitVersions
 from replicator.services.history.reader import History
 from replicator.services.replication.cut_writer import CutLimits, CutWriter
@@ -95,17 +95,15 @@ class CountingSnapshot:
         self.taken_at, self.kinds = snapshot.taken_at, snapshot.kinds
         self.lineage, self.stream = snapshot.lineage, snapshot.stream
 
-    async def block_ranges(self, kind: Kind, new: NewStamps) -> BlockRanges | None:
+    async def version_digest(self, kind: Kind, new: NewStamps) -> VersionDigest | None:
         """Ask and count."""
         self._counts.statements += 1
-        return await self._snapshot.block_ranges(kind, new)
+        return await self._snapshot.version_digest(kind, new)
 
-    async def versions(
-        self, kind: Kind, visit: VisitVersions, *, within: RangeNumbers | None = None
-    ) -> None:
+    async def versions(self, kind: Kind, visit: VisitVersions) -> None:
         """Look at the versions and count."""
         self._counts.statements += 1
-        await self._snapshot.versions(kind, visit, within=within)
+        await self._snapshot.versions(kind, visit)
 
     async def scan(
         self,

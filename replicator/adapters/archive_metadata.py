@@ -34,12 +34,11 @@ from replicator.model.store.archive_notes import gap_json
 from replicator.model.stream import NoStream, StreamPosition
 from replicator.model.versions import (
     BinlogPosition,
-    BlockRanges,
     Continuity,
     NewStamps,
     NoVersions,
     Places,
-    RangeNumbers,
+    VersionDigest,
 )
 from replicator.ports import (
     LIST_BYTES_MAX,
@@ -250,12 +249,10 @@ class _NoRows:
     ) -> None:
         """Visit nothing."""
 
-    async def block_ranges(self, kind: Kind, new: NewStamps) -> BlockRanges | None:
+    async def version_digest(self, kind: Kind, new: NewStamps) -> VersionDigest | None:
         """Return nothing: an archive has no rows."""
 
-    async def versions(
-        self, kind: Kind, visit: VisitVersions, *, within: RangeNumbers | None = None
-    ) -> None:
+    async def versions(self, kind: Kind, visit: VisitVersions) -> None:
         """Visit nothing."""
 
     async def written_since(self, position: BinlogPosition) -> str | None:

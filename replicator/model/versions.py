@@ -6,8 +6,8 @@ is the same one (`Lineage`) and no transaction since can have had that stamp (`N
 
 What is remembered is 24 bytes a row beside the ledger: place, stamp and key hash.
 
-A store that can digest the versions of a whole block range says so of each range (`BlockRanges`),
-and only the rows of ranges with another digest are read.
+A store that can digest the versions of a whole table sends the digest and the new rows alone
+(`VersionDigest`). All versions are read only if a row has gone, or was written again.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 Places: TypeAlias = "NDArray[np.uint64]"
 Stamps: TypeAlias = "NDArray[np.uint32]"
-RangeNumbers: TypeAlias = "NDArray[np.int64]"
-"""Numbers of block ranges; a place's range is `place >> RANGE_BITS`."""
 
 STAMPS: Final = 1 << 32
 """Transactions after which the stamps begin again."""
@@ -35,8 +33,6 @@ TRANSACTIONS_MAX: Final = STAMPS // 2
 """Number of transactions between two polls above which remembered versions are discarded."""
 REGION_BITS: Final = 28
 """Places that are kept together: in PostgreSQL 4096 pages, some ten thousand rows."""
-RANGE_BITS: Final = 24
-"""Places of a block range, which has one digest: in PostgreSQL 256 pages, or 2 MiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,18 +48,23 @@ class Versions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BlockRanges:
-    """The versions of one table by block range: parallel columns, the range's number as index."""
+class VersionDigest:
+    """The versions of one table: those with a new stamp row by row, the others as a digest."""
 
-    rows: NDArray[np.int64]
-    """How many rows have their place in the range."""
-    digests: NDArray[np.int64]
-    """Digest, computed by the store, of the places and stamps of these rows in any order."""
-    renewed: Mask
-    """Whether a row has a stamp that a transaction since the earlier snapshot can have had."""
+    rows: int
+    """Number of rows whose stamp no transaction since the earlier snapshot can have had."""
+    digest: int
+    """Exclusive or of a hash, computed by the store, of the place and stamp of each of them."""
+    new: Versions
+    """The other rows."""
+    hashes: NDArray[np.int64]
+    """Hash of each new row."""
 
-    def __len__(self) -> int:
-        return len(self.rows)
+    def without_new(self, since: NewStamps) -> tuple[int, int]:
+        """Return rows and digest of those rows that have no new stamp for a later snapshot."""
+        known = ~since.holds(self.new.stamps)
+        digest = self.digest ^ int(np.bitwise_xor.reduce(self.hashes[known], initial=0))
+        return self.rows + int(known.sum()), digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,8 +206,8 @@ class Remembered:
 
     def __init__(self) -> None:
         self._regions: dict[int, _Region] = {}
-        self.ranges: BlockRanges | None = None
-        """Of the snapshot with these versions; None: it was not asked for them."""
+        self.digest: VersionDigest | None = None
+        """Of the snapshot with these versions; None: it was not queried for one."""
 
     def __len__(self) -> int:
         return sum(len(region.places) for region in self._regions.values())
@@ -243,14 +244,14 @@ class Remembered:
 
     def look(self, new: NewStamps) -> VersionLook:
         """Begin to hold this against a snapshot."""
-        return VersionLook(self._regions, new, self.ranges)
+        return VersionLook(self._regions, new, self.digest)
 
 
 class VersionLook:
     """Holds what is remembered of a table against a snapshot, in a byte a row."""
 
     def __init__(
-        self, regions: Mapping[int, _Region], new: NewStamps, before: BlockRanges | None
+        self, regions: Mapping[int, _Region], new: NewStamps, before: VersionDigest | None
     ) -> None:
         self._regions, self._new, self._before = regions, new, before
         self._seen = {
@@ -273,34 +274,20 @@ class VersionLook:
             self._seen[number][at[same]] = True
         return known
 
-    def pass_over(self, now: BlockRanges) -> RangeNumbers:
-        """Take the ranges of the snapshot; return the numbers of those whose rows must be seen.
+    def pass_over(self, now: VersionDigest) -> bool:
+        """Return whether all remembered rows are there whose stamps are not new, and no others.
 
-        The others hold the very rows that are remembered there. Their number is compared as well,
-        so a digest that meant other rows than these is no proof.
+        They count as seen then; the new rows are still to be seen. The number of remembered rows is
+        compared as well, so a digest that meant other rows than these is no proof.
         """
-        same = np.zeros(len(now), np.bool_)
-        if self._before is not None:
-            both = min(len(self._before), len(now))
-            same[:both] = self._before.digests[:both] == now.digests[:both]
-            same &= ~now.renewed
-        for number in np.flatnonzero(same).tolist():
-            same[number] = self._pass_one(number, int(now.rows[number]))
-        return np.flatnonzero(~same)
-
-    def _pass_one(self, number: int, rows: int) -> bool:
-        """Count the rows of one range as seen if so many are remembered; return whether so."""
-        first = number << RANGE_BITS
-        region_number = first >> REGION_BITS
-        low = first - (region_number << REGION_BITS)
-        places = self._regions.get(region_number, _nothing()).places
-        # the last place, as one behind it may be beyond what 32 bits hold
-        start = int(np.searchsorted(places, np.uint32(low)))
-        end = int(np.searchsorted(places, np.uint32(low + (1 << RANGE_BITS) - 1), side="right"))
-        if end - start != rows:
+        if self._before is None:
             return False
-        if rows:
-            self._seen[region_number][start:end] = True
+        old = {number: ~self._new.holds(one.stamps) for number, one in self._regions.items()}
+        remembered = sum(int(mask.sum()) for mask in old.values())
+        same = self._before.without_new(self._new) == (now.rows, now.digest)
+        if not same or remembered != now.rows:
+            return False
+        self._seen = old
         return True
 
     def gone(self) -> tuple[Places, Keys]:

@@ -23,11 +23,10 @@ if TYPE_CHECKING:
     from replicator.model.stream import NoStream, StreamPosition
     from replicator.model.versions import (
         BinlogPosition,
-        BlockRanges,
         Continuity,
         NewStamps,
         Places,
-        RangeNumbers,
+        VersionDigest,
         Versions,
     )
 
@@ -90,24 +89,21 @@ class Snapshot(Protocol):
         """
         ...
 
-    async def block_ranges(self, kind: Kind, new: NewStamps) -> BlockRanges | None:
-        """Return the digests of a table's block ranges; None: the store computes none of this one.
+    async def version_digest(self, kind: Kind, new: NewStamps) -> VersionDigest | None:
+        """Return a table's versions as a digest; None: the store computes none of this table.
 
-        `new` are the stamps by which a range counts as renewed. Only a snapshot with a lineage has
-        block ranges. No row leaves the store.
+        Rows with a stamp of `new` are not part of the digest and named one by one. Only a snapshot
+        with a lineage has versions. The others do not leave the store.
 
         Raises:
             TransientError, ConfigError: as for `scan`.
         """
         ...
 
-    async def versions(
-        self, kind: Kind, visit: VisitVersions, *, within: RangeNumbers | None = None
-    ) -> None:
+    async def versions(self, kind: Kind, visit: VisitVersions) -> None:
         """Visit the version of every row that a scan would visit, without payload and key.
 
-        With `within`, numbers of this snapshot's block ranges, only the rows in those. Only a
-        snapshot with a lineage has versions. The store does a small part of a scan's work.
+        Only a snapshot with a lineage has versions. The store does a small part of a scan's work.
 
         Raises:
             TransientError, ConfigError: as for `scan`.

@@ -21,7 +21,7 @@ import pytest
 from replicator.adapters.machine.clock import SystemClock
 from replicator.adapters.memory.log import MemoryEventLog
 from replicator.adapters.memory.workers import InPlaceWorkers
-from replicator.adapters.postgresql import lineage, snapshot, sql
+from replicator.adapters.postgresql import lineage, snapshot
 from replicator.adapters.postgresql.reader import PostgresqlMetadataReader
 from replicator.app.wiring import pipeline as wiring
 from replicator.app.wiring.histories import Tools
@@ -30,7 +30,6 @@ from replicator.model.fingerprint import fingerprint
 from replicator.model.log.wire import decode
 from replicator.model.observation import Observation, Polled, ScanBegun, VersionsMissed, Why
 from replicator.model.row import Kind, Row, RowKey, Segment, key_of
-from replicator.model.versions import Lineage, RangeNumbers, new_stamps
 from replicator.ports import Chunk, VisitVersions
 from replicator.services.history.reader import History
 from tests.rings import times
@@ -258,94 +257,64 @@ async def test_only_the_newest_row_of_a_supervisor_counts(watch: Watch):
     assert await watch.by_versions() == 0
 
 
-async def filled(dsn: str, *, pages: int) -> None:
-    """Store segments, a page each: a block range has 256."""
-    await execute(dsn, "ALTER TABLE druid_segments SET (fillfactor = 10)")
-    rows = [segment(number) for number in range(pages)]
-    await put(dsn, *(replace(row, payload=row.payload + b" " * 600) for row in rows))
-
-
-async def ranges_read(
+async def versions_read(
     watch: Watch, monkeypatch: pytest.MonkeyPatch, statement: str = ""
-) -> tuple[list[int], int]:
-    """Poll after a statement; return the block ranges of segments that were read, and how many rows
-    were fingerprinted."""
-    read: list[int] = []
+) -> tuple[bool, int]:
+    """Poll after a statement; return whether the versions of all segments were read, and how many
+    rows were fingerprinted."""
+    read: list[Kind] = []
     versions = snapshot.PostgresqlSnapshot.versions
 
-    async def count(
-        self: snapshot.PostgresqlSnapshot,
-        kind: Kind,
-        visit: VisitVersions,
-        *,
-        within: RangeNumbers | None = None,
-    ) -> None:
-        if kind is Kind.SEGMENT:
-            read.extend([-1] if within is None else within.tolist())
-        await versions(self, kind, visit, within=within)
+    async def note(self: snapshot.PostgresqlSnapshot, kind: Kind, visit: VisitVersions) -> None:
+        read.append(kind)
+        await versions(self, kind, visit)
 
     if statement:
         await execute(watch.dsn, statement)
     with monkeypatch.context() as patch:
-        patch.setattr(snapshot.PostgresqlSnapshot, "versions", count)
-        return read, await watch.by_versions()
+        patch.setattr(snapshot.PostgresqlSnapshot, "versions", note)
+        fingerprinted = await watch.by_versions()
+    return Kind.SEGMENT in read, fingerprinted
 
 
-async def test_only_block_ranges_with_a_change_are_read(
-    druid_dsn: str, monkeypatch: pytest.MonkeyPatch
+async def test_versions_stay_in_the_database_until_a_row_goes(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
 ):
-    """What nothing has touched stays in the database."""
-    await filled(druid_dsn, pages=1_300)
-    watch = Watch(druid_dsn)
-    assert (await watch.by_rows()).why is Why.START
-    flip = "UPDATE druid_segments SET used = NOT used WHERE ctid"
-    assert await ranges_read(watch, monkeypatch) == ([0, 1, 2, 3, 4, 5], 0), "no digest yet"
-    assert await ranges_read(watch, monkeypatch) == ([], 0)
-    assert watch.polled.scanned_rows == 1_300
-    at_both_ends = f"{flip} = '(512,1)' OR ctid = '(767,1)'"
-    assert await ranges_read(watch, monkeypatch, at_both_ends) == ([2], 2), "on their own pages"
-    assert await ranges_read(watch, monkeypatch) == ([], 0)
-    cleared = "DELETE FROM druid_segments WHERE ctid < '(257,0)' OR ctid > '(1000,0)'"
-    assert (await ranges_read(watch, monkeypatch, cleared))[1] == 0
-    assert await ranges_read(watch, monkeypatch, "VACUUM druid_segments") == ([], 0)
-    async with connected(druid_dsn) as slow:
-        await slow.execute(f"BEGIN; {flip} = '(300,1)'")
-        assert await ranges_read(watch, monkeypatch, f"{flip} = '(600,1)'") == ([2], 1)
-        assert await ranges_read(watch, monkeypatch) == ([2], 1), "as long as that one is open"
+    """New rows are named beside the digest of the others."""
+    monkeypatch.setattr(snapshot, "DIGESTED_PAGES_MIN", 0)
+    assert await versions_read(watch, monkeypatch) == (True, 0), "there is no digest yet"
+    assert await versions_read(watch, monkeypatch) == (False, 0)
+    assert watch.polled.scanned_rows == 8
+    await put(watch.dsn, segment(20), segment(21))
+    assert await versions_read(watch, monkeypatch) == (False, 2)
+    assert watch.polled.scanned_rows == 10
+    assert await versions_read(watch, monkeypatch) == (False, 0)
+    flip = "UPDATE druid_segments SET used = NOT used WHERE id = 'wiki_20'"
+    assert await versions_read(watch, monkeypatch, flip) == (True, 1), "the old one is gone"
+    assert await versions_read(watch, monkeypatch) == (False, 0)
+    gone = "DELETE FROM druid_segments WHERE id = 'wiki_21'"
+    assert await versions_read(watch, monkeypatch, gone) == (True, 0)
+    assert await versions_read(watch, monkeypatch, "VACUUM druid_segments") == (False, 0)
+    async with connected(watch.dsn) as slow:
+        await slow.execute("BEGIN")
+        await slow.execute(FLIP, "wiki_2")
+        await put(watch.dsn, segment(30))
+        assert await versions_read(watch, monkeypatch) == (False, 1)
+        assert await versions_read(watch, monkeypatch) == (False, 1), "as long as it is open"
         await slow.execute("COMMIT")
-    assert await ranges_read(watch, monkeypatch) == ([1, 2], 2)
-    assert await ranges_read(watch, monkeypatch) == ([], 0)
-
-
-async def test_a_block_range_is_read_by_its_pages_alone(druid_dsn: str):
-    """Whatever the planner thinks of it: a scan of the whole table for each range would be slow."""
-    await filled(druid_dsn, pages=1_300)
-    await execute(
-        druid_dsn, f"ALTER DATABASE {druid_dsn.rpartition('/')[2]} SET enable_tidscan = off"
-    )
-    async with PostgresqlMetadataReader(druid_dsn).snapshot() as found:
-        assert isinstance(found.lineage, Lineage)
-        new = new_stamps(found.lineage, found.lineage)
-        ranges = await found.block_ranges(Kind.SEGMENT, new)
-        assert ranges is not None
-        assert ranges.rows.tolist() == [256, 256, 256, 256, 256, 20]
-        assert isinstance(found, snapshot.PostgresqlSnapshot)
-        shape, bounds = found._shapes[Kind.SEGMENT], found._bounds(Kind.SEGMENT, range(len(ranges)))
-        for query, args in (
-            (sql.block_ranges_sql(shape), (*bounds, "3")),
-            (sql.versions_within_sql(shape), bounds),
-        ):
-            plan = await found._session.fetch("explain", f"EXPLAIN {query}", *args)
-            assert "Tid Range Scan" in str(plan)
-            assert "Seq Scan" not in str(plan)
+    assert await versions_read(watch, monkeypatch) == (True, 2)
+    assert await versions_read(watch, monkeypatch) == (False, 0)
+    monkeypatch.setattr(snapshot, "NEW_ROWS_MAX", 1)
+    await put(watch.dsn, segment(40), segment(41))
+    assert await versions_read(watch, monkeypatch) == (True, 2), "too many to be named"
 
 
 @pytest.mark.parametrize("seed", range(times(2, 60)))
 async def test_whatever_happens_the_log_says_what_the_database_has(
     watch: Watch, seed: int, monkeypatch: pytest.MonkeyPatch
 ):
-    """With digests of block ranges, which so small a table would not get, and without."""
-    monkeypatch.setattr(snapshot, "RANGES_MIN", 1 if seed % 2 else 4)
+    """With digests of versions, which so small a table would not get, and without."""
+    monkeypatch.setattr(snapshot, "DIGESTED_PAGES_MIN", 0 if seed % 2 else 1024)
     rng = Random(seed)
     statements = [
         "DELETE FROM druid_segments WHERE id IN (SELECT max(id) FROM druid_segments)",

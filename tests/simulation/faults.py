@@ -19,7 +19,7 @@ from replicator.model.load_spec import Location
 from replicator.model.log.renaming import Renamed
 from replicator.model.row import Kind, Row
 from replicator.model.stream import Lsn, StreamPosition
-from replicator.model.versions import BinlogPosition, BlockRanges, NewStamps, Places, RangeNumbers
+from replicator.model.versions import BinlogPosition, NewStamps, Places, VersionDigest
 from replicator.ports import (
     DOCUMENT_BYTES_MAX,
     Area,
@@ -148,15 +148,13 @@ class FlakySnapshot:
         await self._weather.before()
         await self._snapshot.scan(kind, visit, datasources=datasources, places=places)
 
-    async def block_ranges(self, kind: Kind, new: NewStamps) -> BlockRanges | None:
+    async def version_digest(self, kind: Kind, new: NewStamps) -> VersionDigest | None:
         await self._weather.before()
-        return await self._snapshot.block_ranges(kind, new)
+        return await self._snapshot.version_digest(kind, new)
 
-    async def versions(
-        self, kind: Kind, visit: VisitVersions, *, within: RangeNumbers | None = None
-    ) -> None:
+    async def versions(self, kind: Kind, visit: VisitVersions) -> None:
         await self._weather.before()
-        await self._snapshot.versions(kind, visit, within=within)
+        await self._snapshot.versions(kind, visit)
 
     async def written_since(self, position: BinlogPosition) -> str | None:
         await self._weather.before()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from replicator.adapters import refusals
 from replicator.adapters.memory.stream import MemoryChangeStream
-from replicator.adapters.memory.versions import MemoryVersions, ranges_of
+from replicator.adapters.memory.versions import MemoryVersions, digest_of
 from replicator.errors import ConfigError, FencedError, RefusedError, UnfitRowError
 from replicator.model.checkpoint import Checkpoint, Gap, TargetState
 from replicator.model.event import Epoch, Offset
@@ -43,15 +43,13 @@ from replicator.model.row import (
 from replicator.model.stream import NoStream, StreamPosition
 from replicator.model.timestamps import iso_ms, later
 from replicator.model.versions import (
-    RANGE_BITS,
     BinlogPosition,
-    BlockRanges,
     Continuity,
     Lineage,
     NewStamps,
     NoVersions,
     Places,
-    RangeNumbers,
+    VersionDigest,
     Versions,
 )
 from replicator.ports import (
@@ -279,17 +277,12 @@ class MemorySnapshot:
             )
             await asyncio.sleep(0)  # a real scan lets others run as well
 
-    async def block_ranges(self, kind: Kind, new: NewStamps) -> BlockRanges | None:
+    async def version_digest(self, kind: Kind, new: NewStamps) -> VersionDigest | None:
         await asyncio.sleep(0)
-        return ranges_of(self._versions_of(self._indexes(kind, None)), new)
+        return digest_of(self._versions_of(self._indexes(kind, None)), new)
 
-    async def versions(
-        self, kind: Kind, visit: VisitVersions, *, within: RangeNumbers | None = None
-    ) -> None:
+    async def versions(self, kind: Kind, visit: VisitVersions) -> None:
         handles = self._indexes(kind, None)
-        if within is not None:
-            ranges = self._versions_of(handles).places >> np.uint64(RANGE_BITS)
-            handles = np.array(handles, np.int64)[np.isin(ranges, within)].tolist()
         for start in range(0, len(handles), self._chunk_rows):
             visit(self._versions_of(handles[start : start + self._chunk_rows]))
             await asyncio.sleep(0)

@@ -9,21 +9,18 @@ import numpy as np
 
 from replicator.model.row import Kind, Row, RowKey
 from replicator.model.versions import (
-    RANGE_BITS,
     STAMPS,
     BinlogPosition,
-    BlockRanges,
     Continuity,
     Lineage,
     NewStamps,
     NoVersions,
+    VersionDigest,
     Versions,
 )
 
 FIRST_TRANSACTION: Final = 3
 """First transaction id, as in PostgreSQL, which reserves the three before."""
-PLACES_APART: Final = 1 << (RANGE_BITS - 2)
-"""Distance from place to place: a block range holds four rows."""
 _files: Final = count(1)
 
 
@@ -122,17 +119,18 @@ class MemoryVersions:
     def _place(self, kind: Kind) -> int:
         if self.vacuums and self._free.get(kind):
             return self._free[kind].pop()
-        self._end += PLACES_APART
+        self._end += 1
         return self._end
 
 
-def ranges_of(versions: Versions, new: NewStamps) -> BlockRanges:
-    """Return the block ranges of a table's versions, with another digest than PostgreSQL's."""
-    numbers = (versions.places >> np.uint64(RANGE_BITS)).astype(np.int64)
-    end = int(numbers.max(initial=-1)) + 1
-    digests, renewed = np.zeros(end, np.int64), np.zeros(end, np.bool_)
+def digest_of(versions: Versions, new: NewStamps) -> VersionDigest:
+    """Return a table's versions as a digest, with another hash than PostgreSQL's."""
     pairs = zip(versions.places.tolist(), versions.stamps.tolist(), strict=True)
-    for number, pair in zip(numbers.tolist(), pairs, strict=True):
-        digests[number] ^= hash(pair)
-    renewed[numbers[new.holds(versions.stamps)]] = True
-    return BlockRanges(rows=np.bincount(numbers, minlength=end), digests=digests, renewed=renewed)
+    hashes = np.array([hash(pair) for pair in pairs], np.int64)
+    is_new = new.holds(versions.stamps)
+    return VersionDigest(
+        rows=int((~is_new).sum()),
+        digest=int(np.bitwise_xor.reduce(hashes[~is_new], initial=0)),
+        new=Versions(places=versions.places[is_new], stamps=versions.stamps[is_new]),
+        hashes=hashes[is_new],
+    )

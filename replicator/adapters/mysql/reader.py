@@ -43,12 +43,11 @@ from replicator.model.stream import NoStream, StreamPosition
 from replicator.model.timestamps import iso_ms
 from replicator.model.versions import (
     BinlogPosition,
-    BlockRanges,
     Continuity,
     NewStamps,
     NoVersions,
     Places,
-    RangeNumbers,
+    VersionDigest,
 )
 from replicator.ports import (
     SAMPLES_MAX,
@@ -286,14 +285,12 @@ class MysqlSnapshot:
         self._chunk_rows = chunk_rows
         self._target = target
 
-    async def block_ranges(self, kind: Kind, new: NewStamps) -> BlockRanges | None:
+    async def version_digest(self, kind: Kind, new: NewStamps) -> VersionDigest | None:
         del kind, new
         raise TypeError("this snapshot has no lineage")
 
-    async def versions(
-        self, kind: Kind, visit: VisitVersions, *, within: RangeNumbers | None = None
-    ) -> None:
-        del kind, visit, within
+    async def versions(self, kind: Kind, visit: VisitVersions) -> None:
+        del kind, visit
         raise TypeError("this snapshot has no lineage")
 
     async def written_since(self, position: BinlogPosition) -> str | None:

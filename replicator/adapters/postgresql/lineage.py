@@ -52,8 +52,8 @@ FROM pg_catalog.pg_class AS class WHERE class.oid = ANY($1::text[]::regclass[])
 """
 """VACUUM FULL, CLUSTER, TRUNCATE and an ALTER that rewrites give a table another file. One that
 rewrites nothing, ADD COLUMN with a default above all, changes what every row is all the same. The
-tables are locked by then, so both are those of the snapshot. Pages that are added later hold no row
-of it; a server that cannot digest versions has 0 pages here."""
+tables are locked by then, so both are those of the snapshot. A server that cannot digest
+versions (before PostgreSQL 14) has 0 pages here."""
 TRANSACTIONS: Final = """
 SELECT txid_snapshot_xmin(seen) AS settled, txid_snapshot_xmax(seen) AS begun
 FROM txid_current_snapshot() AS seen

@@ -15,28 +15,26 @@ from replicator.adapters.postgresql.session import Database, PostgresqlSession, 
 from replicator.adapters.postgresql.sql import (
     Chosen,
     Shape,
-    block_ranges_sql,
     fetch_sql,
+    new_versions_sql,
     scan_sql,
     size_sql,
+    version_digest_sql,
     versions_sql,
-    versions_within_sql,
 )
 from replicator.model.arrays import np
 from replicator.model.inventory.ledger import KEY, MARK
 from replicator.model.row import Kind, Row
 from replicator.model.stream import NoStream, StreamPosition
 from replicator.model.versions import (
-    RANGE_BITS,
     STAMPS,
     BinlogPosition,
-    BlockRanges,
     Continuity,
     Lineage,
     NewStamps,
     NoVersions,
     Places,
-    RangeNumbers,
+    VersionDigest,
     Versions,
 )
 from replicator.ports import Chunk, Visit, VisitVersions
@@ -74,17 +72,12 @@ def _record(columns: tuple[str, ...]) -> np.dtype[Any]:
 
 
 NO_STREAM: Final = NoStream("`source.metadata.change_stream` is not set")
-PLAIN_PLANS: Final = (
-    "SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off;"
-    " SET LOCAL enable_tidscan = on"
-)
-"""Next to nothing is computed over versions: workers and compiled code cost more than they save.
-Without TID range scans each block range would be a scan of the whole table."""
-PAGES_PER_RANGE: Final = 1 << (RANGE_BITS - PLACE_BITS)
-RANGES_MIN: Final = 4
-"""Block ranges from which a table is digested: the versions of fewer are few bytes."""
-LAST_PLACE: Final = (0xFFFFFFFE, 0xFFFF)
-"""Greatest ctid: the last range has no other end, as pages are added while it is read."""
+PLAIN_PLANS: Final = "SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off"
+"""Next to nothing is computed over versions: workers and compiled code cost more than they save."""
+DIGESTED_PAGES_MIN: Final = 1024
+"""Pages from which a table is digested: the versions of fewer are few bytes."""
+NEW_ROWS_MAX: Final = 100_000
+"""New rows up to which they are named beside the digest; with more, all versions are read."""
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
 
@@ -168,7 +161,7 @@ class PostgresqlSnapshot:
         self._shapes = shapes
         self._chunk_rows = chunk_rows
         self._target = target
-        self._range_counts = {kind: count // PAGES_PER_RANGE + 1 for kind, count in pages.items()}
+        self._pages = pages
         self._is_plain = False
 
     async def scan(
@@ -213,53 +206,42 @@ class PostgresqlSnapshot:
         del position
         raise TypeError("this snapshot has no position")
 
-    async def block_ranges(self, kind: Kind, new: NewStamps) -> BlockRanges | None:
-        shape, count = self._shapes[kind], self._range_counts[kind]
-        # of an append-only table the newest row of each key counts, wherever the others are
-        if count < RANGES_MIN or shape.table.newest_by:
+    async def version_digest(self, kind: Kind, new: NewStamps) -> VersionDigest | None:
+        shape = self._shapes[kind]
+        # Of an append-only table the newest row of each key counts, wherever the others are.
+        if self._pages[kind] < DIGESTED_PAGES_MIN or shape.table.newest_by:
             return None
         await self._plan_plainly()
-        bounds = self._bounds(kind, range(count))
-        query, since = block_ranges_sql(shape), str(new.since % STAMPS)
-        found = await self._session.fetch(f"digest {shape.relation}", query, *bounds, since)
-        return BlockRanges(
-            rows=np.array([row["rows"] for row in found], np.int64),
-            digests=np.array([row["digest"] for row in found], np.int64),
-            renewed=np.array([row["renewed"] for row in found], np.bool_),
+        doing, since = f"digest {shape.relation}", str(new.since % STAMPS)
+        (found,) = await self._session.fetch(doing, version_digest_sql(shape), since)
+        if found["new"] > NEW_ROWS_MAX:
+            return None
+        rows: Sequence[asyncpg.Record] = ()
+        if found["new"]:
+            rows = await self._session.fetch(doing, new_versions_sql(shape), since)
+        handles = np.array([row["ctid"] for row in rows], list(HANDLE))
+        return VersionDigest(
+            rows=found["rows"],
+            digest=found["digest"],
+            new=Versions(
+                places=_places(handles), stamps=np.array([row["xmin"] for row in rows], np.uint32)
+            ),
+            hashes=np.array([row["hash"] for row in rows], np.int64),
         )
 
-    async def versions(
-        self, kind: Kind, visit: VisitVersions, *, within: RangeNumbers | None = None
-    ) -> None:
+    async def versions(self, kind: Kind, visit: VisitVersions) -> None:
         shape = self._shapes[kind]
         await self._plan_plainly()
 
         def take(records: NDArray[Any]) -> None:
             visit(_versions(records))
 
-        if within is None:
-            await self._copy(shape, versions_sql(shape), into=take, of=_record(VERSION))
-            return
-        bounds = self._bounds(kind, within.tolist())
-        query = versions_within_sql(shape)
-        await self._copy(shape, query, *bounds, into=take, of=_record(VERSION))
+        await self._copy(shape, versions_sql(shape), into=take, of=_record(VERSION))
 
     async def _plan_plainly(self) -> None:
         if not self._is_plain:
             await self._session.execute("set how versions are read", PLAIN_PLANS)
             self._is_plain = True
-
-    def _bounds(
-        self, kind: Kind, ranges: Sequence[int]
-    ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-        """Return the first and the last ctid of each range."""
-        last = self._range_counts[kind] - 1
-        low = [(number * PAGES_PER_RANGE, 0) for number in ranges]
-        high = [
-            LAST_PLACE if number == last else ((number + 1) * PAGES_PER_RANGE - 1, 0xFFFF)
-            for number in ranges
-        ]
-        return low, high
 
     async def _copy(
         self,
@@ -340,11 +322,12 @@ class Records:
 
 
 def _versions(records: NDArray[Any]) -> Versions:
-    handles = records["handle"]
+    return Versions(places=_places(records["handle"]), stamps=records["stamp"].astype(np.uint32))
+
+
+def _places(handles: NDArray[Any]) -> Places:
     blocks, places = handles["block"].astype(np.uint64), handles["place"].astype(np.uint64)
-    return Versions(
-        places=blocks << np.uint64(PLACE_BITS) | places, stamps=records["stamp"].astype(np.uint32)
-    )
+    return blocks << np.uint64(PLACE_BITS) | places
 
 
 def _handles(places: Places) -> NDArray[Any]:

@@ -20,13 +20,13 @@ from replicator.model.observation import Observer, Progress, ScanBegun, Versions
 from replicator.model.row import Kind
 from replicator.model.versions import (
     BinlogPosition,
-    BlockRanges,
     Lineage,
     Moves,
     NewStamps,
     NoVersions,
     Places,
     Remembered,
+    VersionDigest,
     VersionLook,
     Versions,
     broken,
@@ -103,7 +103,7 @@ class _ToRemember:
     fresh: bool
     """Whether nothing of the former memory stays."""
     moves: dict[Kind, list[Moves]]
-    ranges: dict[Kind, BlockRanges] = field(default_factory=dict)
+    digests: dict[Kind, VersionDigest] = field(default_factory=dict)
     digest: Digest | None = None
 
 
@@ -183,9 +183,9 @@ class Scout:
             # become.
             while moves:
                 table.move(moves.pop(0))
-        for kind in self._memory.tables.keys() | pending.ranges.keys():
+        for kind in self._memory.tables.keys() | pending.digests.keys():
             table = self._memory.tables.setdefault(kind, Remembered())
-            table.ranges = pending.ranges.get(kind)
+            table.digest = pending.digests.get(kind)
 
     async def _way(
         self, snapshot: Snapshot, *, is_audit: bool
@@ -232,9 +232,9 @@ class Scout:
         since = new_stamps(way.before, way.now)
         for kind in _sorted(snapshot):
             look = way.memory.tables.get(kind, Remembered()).look(since)
-            if (ranges := await snapshot.block_ranges(kind, since)) is not None:
-                pending.ranges[kind] = ranges
-            new = await self._new_places(snapshot, kind, look, ranges, findings)
+            if (digest := await snapshot.version_digest(kind, since)) is not None:
+                pending.digests[kind] = digest
+            new = await self._new_places(snapshot, kind, look, digest, findings)
             places, keys = look.gone()
             if not len(new) and not len(places):
                 continue
@@ -254,15 +254,10 @@ class Scout:
         snapshot: Snapshot,
         kind: Kind,
         look: VersionLook,
-        ranges: BlockRanges | None,
+        digest: VersionDigest | None,
         findings: Findings,
     ) -> Places:
-        within, new = None, [np.empty(0, np.uint64)]
-        if ranges is not None:
-            within = look.pass_over(ranges)
-            findings.scanned += int(np.delete(ranges.rows, within).sum())
-            if not len(within):
-                return new[0]
+        new: list[Places] = [np.empty(0, np.uint64)]
 
         def visit(versions: Versions) -> None:
             findings.scanned += len(versions)
@@ -270,7 +265,11 @@ class Scout:
             if not seen.all():
                 new.append(versions.places[~seen])
 
-        await snapshot.versions(kind, visit, within=within)
+        if digest is not None and look.pass_over(digest):
+            findings.scanned += digest.rows
+            visit(digest.new)
+        else:
+            await snapshot.versions(kind, visit)
         return np.concatenate(new)
 
     async def _fingerprint(

@@ -7,15 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replicator.adapters.memory.versions import ranges_of
+from replicator.adapters.memory.versions import digest_of
 from replicator.model.inventory.ledger import KEY, items
 from replicator.model.row import Kind
 from replicator.model.versions import (
-    RANGE_BITS,
     REGION_BITS,
     STAMPS,
     TRANSACTIONS_MAX,
-    BlockRanges,
     Lineage,
     Moves,
     NewStamps,
@@ -25,11 +23,8 @@ from replicator.model.versions import (
     new_stamps,
 )
 
-# Few places, at both ends of regions and block ranges, so that they are taken again and again.
-PLACES = [
-    *(1, 2, (1 << RANGE_BITS) - 1, 1 << RANGE_BITS),
-    *((1 << REGION_BITS) - 1, 1 << REGION_BITS, (5 << REGION_BITS) + 7),
-]
+# Few places, at both ends of regions, so that they are taken again and again.
+PLACES = [1, 2, 3, (1 << REGION_BITS) - 1, 1 << REGION_BITS, (5 << REGION_BITS) + 7]
 KEYS = [bytes([n]) + bytes(15) for n in range(3)] + [b"\xff" * 16]
 Table = dict[int, tuple[int, bytes]]
 """What is where: place to stamp and key."""
@@ -84,42 +79,50 @@ def test_a_look_tells_the_same_rows_from_all_others_as_a_dict_does(
     assert sorted(items(lost)) == sorted(before[place][1] for place in before.keys() - same)
 
 
-@given(before=tables, now=tables, since=st.integers(3, 7), forgotten=st.sets(st.integers(0, 6)))
-def test_what_is_read_of_the_differing_block_ranges_says_all_that_every_version_says(
-    before: Table, now: Table, since: int, forgotten: set[int]
+@given(before=tables, now=tables, stamps=st.tuples(*[st.integers(3, 7)] * 2), data=st.data())
+def test_a_digest_that_proves_the_old_rows_says_all_that_every_version_says(
+    before: Table, now: Table, stamps: tuple[int, int], data: st.DataObject
 ):
-    """Also when fewer rows are remembered than the former ranges had: their number is compared."""
-    new = NewStamps(since, since + 1)
-    known = {place: before[place] for n, place in enumerate(before) if n not in forgotten}
+    """Also when other rows are remembered than the former digest had: their number is compared."""
+    first, second = min(stamps), max(stamps)
+    new = NewStamps(second, 8)
+    known = {place: before[place] for place in before if data.draw(st.integers(0, 9))}
+    if data.draw(st.booleans()):
+        now = before | {place: now[place] for place in now if now[place][0] >= second}
     whole, parts = remembering(known), remembering(known)
-    parts.ranges = ranges_of(versions(before, list(before)), NEVER)
-    by_versions, by_ranges = whole.look(new), parts.look(new)
-    seen = dict(zip(now, by_versions.see(versions(now, list(now))).tolist(), strict=True))
-    within = by_ranges.pass_over(ranges_of(versions(now, list(now)), new)).tolist()
-    read = [place for place in now if place >> RANGE_BITS in within]
-    assert by_ranges.see(versions(now, read)).tolist() == [seen[place] for place in read]
-    assert all(seen[place] for place in now if place not in read)
-    assert [sorted(one.tolist()) for one in by_ranges.gone()] == [
-        sorted(one.tolist()) for one in by_versions.gone()
-    ]
+    parts.digest = digest_of(versions(before, list(before)), NewStamps(first, 8))
+    by_versions, by_digest = whole.look(new), parts.look(new)
+    seen = by_versions.see(versions(now, list(now))).tolist()
+    digest = digest_of(versions(now, list(now)), new)
+    if by_digest.pass_over(digest):
+        assert [now[place][0] < second for place in now] == seen
+        assert not by_digest.see(digest.new).any()
+        assert [sorted(one.tolist()) for one in by_digest.gone()] == [
+            sorted(one.tolist()) for one in by_versions.gone()
+        ]
+    elif known == before:
+        old, still = (
+            {place: one[place][0] for place in one if one[place][0] < second}
+            for one in (before, now)
+        )
+        assert old != still
 
 
-def test_only_block_ranges_that_may_differ_are_read():
-    table = {number << RANGE_BITS: (3, KEYS[0]) for number in range(4)}
-    known = remembering(table)
-    now = ranges_of(versions(table, list(table)), NEVER)
-    assert known.look(NEVER).pass_over(now).tolist() == [0, 1, 2, 3], "no digest is known"
-    known.ranges = now
-    assert known.look(NEVER).pass_over(now).tolist() == []
-    grown = table | {(1 << RANGE_BITS) + 1: (3, KEYS[1]), 4 << RANGE_BITS: (3, KEYS[2])}
-    found = ranges_of(versions(grown, list(grown)), NEVER)
-    assert known.look(NEVER).pass_over(found).tolist() == [1, 4]
-    renewed = replace(now, renewed=np.array([False, False, True, False]))
-    assert known.look(NEVER).pass_over(renewed).tolist() == [2]
-    shorter = BlockRanges(rows=now.rows[:2], digests=now.digests[:2], renewed=now.renewed[:2])
-    look = known.look(NEVER)
-    assert look.pass_over(shorter).tolist() == []
-    assert look.gone()[0].tolist() == [2 << RANGE_BITS, 3 << RANGE_BITS]
+def test_a_digest_proves_rows_until_one_of_them_is_gone_or_unknown():
+    table = dict.fromkeys(PLACES, (3, KEYS[0]))
+    known, new = remembering(table), NewStamps(5, 6)
+    now = digest_of(versions(table, PLACES), new)
+    assert not known.look(new).pass_over(now), "there is none yet"
+    known.digest = digest_of(versions(table, PLACES), NEVER)
+    assert known.look(new).pass_over(now)
+    added = table | {9: (5, KEYS[1])}
+    assert known.look(new).pass_over(digest_of(versions(added, list(added)), new))
+    for other in (table | {9: (4, KEYS[1])}, table | {1: (4, KEYS[0])}):
+        assert not known.look(new).pass_over(digest_of(versions(other, list(other)), new))
+    assert not known.look(new).pass_over(digest_of(versions(table, PLACES[1:]), new))
+    fewer = remembering({place: table[place] for place in PLACES[1:]})
+    fewer.digest = known.digest
+    assert not fewer.look(new).pass_over(now), "the digest is of other rows than these"
 
 
 @given(history=st.lists(tables, min_size=1, max_size=5))
