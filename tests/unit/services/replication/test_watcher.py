@@ -315,7 +315,9 @@ async def test_a_log_that_a_store_knows_more_of_is_refused_whatever_is_adopted()
     stored = pipeline.log._stored
     del stored.records[2:]
     stored.end = Offset(2)
-    with pytest.raises(LogCutShortError):
+    with pytest.raises(
+        LogCutShortError, match="the log has lost records that were already applied"
+    ):
         await pipeline.new_applier(adopt=True).apply_next()
 
 
