@@ -596,7 +596,7 @@ ADAPTERS: Final[Sequence[Mutant]] = (
         new="",
         loses="A row that names a folder around other segments takes them for its own.",
         ring="contract",
-        tests="test_segment_remover.py -k 's3 and apart'",
+        tests="test_segment_remover.py -k 's3 and around'",
     ),
     Mutant(
         name="receipt-of-a-dead-removal-counts",

@@ -425,7 +425,7 @@ OUTSIDE: Final[Sequence[Mutant]] = (
         new="pass",
         loses="Whoever holds a cut and lists the holds does not find it, and holds it again.",
         ring="unit",
-        tests="test_point_routes.py",
+        tests="test_panorama.py",
     ),
     Mutant(
         name="a-limited-token-reads-what-happened-to-all",

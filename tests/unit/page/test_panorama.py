@@ -103,6 +103,20 @@ async def test_a_look_at_a_known_log_reads_nothing_of_it():
     assert made.log.records_read == read > 0
 
 
+async def test_what_was_changed_counts_as_looked_at_after_the_next_look_alone():
+    """Whoever makes a hold and lists the holds must find it."""
+    made = await made_up(cuts=5, datasources=2)
+    await made.panorama.look()
+    await made.panorama.settled()
+    made.panorama.refresh()
+    async with asyncio.TaskGroup() as group:
+        settled = group.create_task(made.panorama.settled())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not settled.done()
+        await made.panorama.look()
+
+
 async def test_it_looks_at_once_when_something_was_changed():
     made = await made_up(cuts=5, datasources=2)
     stop, looks = asyncio.Event(), list[None]()
