@@ -86,10 +86,8 @@ class Application:
             observer=self.hearts.observer,
         )
         self._stack = AsyncExitStack()
-        self._storages = Storages(
-            settings.transfer, environ, self.clock, self._stack.push_async_callback
-        )
         closing = self._stack.push_async_callback
+        self._storages = Storages(settings.transfer, environ, self.clock, closing)
         self.source = ConfiguredSource(settings, environ, self._storages, closing=closing)
         self._targets = ConfiguredTargets(
             settings,
@@ -175,9 +173,7 @@ class Application:
 
     async def pipeline(self, name: str) -> Pipeline:
         """Return the services of one target, fed from the log."""
-        from replicator.app.wiring.pipeline import open_pipeline
-
-        return await open_pipeline(self.recorded.feeding([name]), self.target(name), self.tools)
+        return await self.recorded.pipeline(name)
 
     async def pipeline_from(
         self, store: OpenStore, target: ConfiguredTarget, *, elsewhere: Layout | None = None

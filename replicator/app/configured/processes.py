@@ -27,7 +27,7 @@ class Processes:
 
     Args:
         recorded: Log beside which their heartbeats lie.
-        targets: ConfiguredTargets that have appliers.
+        targets: The targets that have appliers.
         hearts: Hearts of this process.
         clock: Clock by which a heartbeat is recent.
     """

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from replicator.app.logs import Log
     from replicator.app.monitoring import Monitoring
     from replicator.app.wiring.histories import Tools
+    from replicator.app.wiring.pipeline import Pipeline
     from replicator.config import Settings
     from replicator.services.history.reader import History
     from replicator.services.replication.log_mover import LogMover
@@ -31,8 +32,8 @@ class RecordedLog:
         settings: What is configured.
         environ: Environment of the process, which has the secrets.
         opened: Closes the log at the end.
-        source: ConfiguredSource that the log is of.
-        targets: ConfiguredTargets whose archives have what the log was trimmed of.
+        source: The source that the log is of.
+        targets: The targets whose archives have what the log was trimmed of.
         tools: Everything that the services of one process share.
         monitoring: Makes the observer of what is read.
     """
@@ -86,6 +87,12 @@ class RecordedLog:
         return HistorySource(
             source=self._source.name, layout=self._source.layout, log=log, bases=log
         )
+
+    async def pipeline(self, name: str) -> Pipeline:
+        """Return the services of one target, fed from the log."""
+        from replicator.app.wiring.pipeline import open_pipeline  # noqa: PLC0415 - a look does without
+
+        return await open_pipeline(self.feeding([name]), self._targets.target(name), self._tools)
 
     def mover(self, wanted: Settings) -> LogMover:
         """Return the service that moves the log to the place that other settings name.

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from replicator.app.wiring.pipeline import Allowed, interval, open_pipeline, watcher
+from replicator.app.wiring.pipeline import Allowed, interval, watcher
 from replicator.errors import ConfigError
 from replicator.services.replication.readers import LogReader
 from replicator.services.running.opened import Opened
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from replicator.app.configured.standbys import Standbys
     from replicator.app.configured.targets import ConfiguredTargets
     from replicator.app.wiring.histories import Tools
-    from replicator.app.wiring.pipeline import Pipeline
     from replicator.config import WatchSettings
     from replicator.model.observation import Observer
     from replicator.services.replication.applier import Applier
@@ -34,8 +33,8 @@ class Replication:
 
     Args:
         settings: Settings of the watcher.
-        source: ConfiguredSource that is watched.
-        targets: ConfiguredTargets that follow it.
+        source: The source that is watched.
+        targets: The targets that follow it.
         recorded: Log between the two.
         standbys: Druids of the targets, whose releases decide how rows are written.
         processes: Processes that do the same work already.
@@ -78,15 +77,15 @@ class Replication:
     async def applier(self, name: str, allowed: Allowed) -> Applier:
         """Return the applier of one target."""
         await self._standbys.ask_release(name)
-        return (await self._pipeline(name)).applier(self._source.storage(), allowed)
+        return (await self._recorded.pipeline(name)).applier(self._source.storage(), allowed)
 
     async def base_writer(self, name: str) -> BaseWriter:
         """Return the service that writes a target's bases when they are due."""
-        return (await self._pipeline(name)).base_writer()
+        return (await self._recorded.pipeline(name)).base_writer()
 
     async def history_merger(self, name: str) -> HistoryMerger:
         """Return the service that merges small files of a target's history."""
-        return (await self._pipeline(name)).history_merger()
+        return (await self._recorded.pipeline(name)).history_merger()
 
     def services(self, name: str, allowed: Allowed) -> Mapping[str, Service]:
         """Return what keeps one target up to date; each is made when it runs."""
@@ -110,15 +109,11 @@ class Replication:
     async def drain(self, name: str) -> Drain:
         """Return what brings a target to the source's last commit, with nothing left behind."""
         own = OwnServices(watcher=self._own_watcher, applier=partial(self.applier, name, Allowed()))
-        target = (await self._pipeline(name)).target
+        target = (await self._recorded.pipeline(name)).target
         return Drain(target, running=self._processes.running, own=own)
 
     async def _own_watcher(self) -> Watcher:
         return self.watcher()
-
-    async def _pipeline(self, name: str) -> Pipeline:
-        feeding = self._recorded.feeding([name])
-        return await open_pipeline(feeding, self._targets.target(name), self._tools)
 
     def _readers(self) -> Mapping[str, LogReader]:
         """Return the targets; one that cannot be made is asked nothing."""

@@ -44,7 +44,7 @@ class Standbys:
 
     Args:
         environ: Environment of the process, which has the secrets.
-        source: ConfiguredSource that they stand by for.
+        source: The source that they stand by for.
         targets: The targets.
         recorded: Log that a promotion reads.
         monitoring: Makes the observers of promotions and of a Druid that does not answer.

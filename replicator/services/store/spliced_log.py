@@ -60,7 +60,16 @@ class _Answers(Generic[_Found]):
             TransientError: one is away, or an operator must mend it while its readers wait.
             DamagedStoreError: files are altered.
         """
-        if self.troubles and not self.found:
+        if not self.found:
+            self.require_all()
+
+    def require_all(self) -> None:
+        """Refuse to go on if some stores could not answer.
+
+        Raises:
+            TransientError, DamagedStoreError: as for `require_any`.
+        """
+        if self.troubles:
             away = (one for one in self.troubles if isinstance(one, TransientError))
             raise next(away, self.troubles[0])
 
@@ -303,8 +312,8 @@ class SplicedLog:
         finally:
             for task in running:
                 await given_up(task)
-        if waits and count is None and answers.troubles:
-            _Answers[_Found](troubles=answers.troubles).require_any()
+        if waits and count is None:
+            answers.require_all()
         return answers
 
     async def _archives_from(self, span: Span) -> list[ArchivedLog]:
